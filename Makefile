@@ -1,0 +1,70 @@
+# Needs make and a Python 3; everything else comes from the package registry. No step needs root.
+#   make run ARGS="--set split.method=time"
+.DEFAULT_GOAL := help
+.PHONY: help run test test-all lint format lock clean
+
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+UV := .bootstrap/bin/uv
+UV_PIP := $(UV) pip
+COMPILE := $(UV_PIP) compile --quiet --python-version 3.11 --generate-hashes --no-header \
+	--no-emit-index-url
+RUNTIME := $(VENV)/.runtime-installed
+DEV := $(VENV)/.dev-installed
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+run: $(RUNTIME) ## the whole chain on MovieLens-100K
+	@$(BIN)/movierec run $(ARGS)
+
+test: $(DEV) ## the tests
+	$(BIN)/pytest -m "not slow" $(ARGS)
+
+test-all: $(DEV) ## the tests, the slow ones among them
+	$(BIN)/pytest $(ARGS)
+
+lint: $(DEV) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(DEV) ## rewrites the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(UV) ## pins the newest versions that pyproject.toml allows
+	$(COMPILE) --upgrade --group data --group build pyproject.toml -o requirements.lock
+	$(COMPILE) --upgrade --group dev -c requirements.lock -o requirements-dev.lock
+
+clean: ## removes what was installed; keeps the workspace with its models
+	rm -rf $(VENV) .bootstrap dist .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# uv has an environment of its own, so that the locked one holds what is locked and nothing else.
+$(UV): requirements-uv.lock
+	@rm -rf .bootstrap
+	@$(PYTHON) -m venv .bootstrap || { \
+		rm -rf .bootstrap; \
+		echo "movierec: $(PYTHON) cannot make an environment: install python3-venv" >&2; \
+		exit 1; }
+	@.bootstrap/bin/pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements-uv.lock
+	@touch $@
+
+$(RUNTIME): requirements.lock pyproject.toml | $(UV)
+	@test -x $(BIN)/python || $(UV) venv --quiet --python 3.11 $(VENV)
+	@echo "installing requirements.lock into $(VENV)"
+	@rm -f $(DEV)
+	@$(UV_PIP) sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode \
+		requirements.lock
+	@$(UV_PIP) install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): $(RUNTIME) requirements-dev.lock
+	@echo "installing requirements-dev.lock into $(VENV)"
+	@$(UV_PIP) install --quiet --python $(BIN)/python --require-hashes --compile-bytecode \
+		-r requirements-dev.lock
+	@touch $@

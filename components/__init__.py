@@ -1,0 +1,1 @@
+"""TFX components that TFX itself lacks, one package each."""

@@ -1,0 +1,1 @@
+"""Puts a blessed model where the model server watches, whole or not at all."""

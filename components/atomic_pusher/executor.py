@@ -1,0 +1,77 @@
+"""The work of AtomicPusher."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from typing import Any
+
+from google.protobuf import json_format
+from tfx import types
+from tfx.components.pusher import executor
+from tfx.proto import pusher_pb2
+from tfx.types import artifact_utils, standard_component_specs
+
+
+class Executor(executor.Executor):
+    """Copies the model beside its place and renames it, so a server never sees half of one.
+
+    A remote destination (`gs://`, `s3://`) has no atomic rename; there TFX's own order applies,
+    which copies `saved_model.pb` last.
+    """
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Pushes the model if every blessing given says so; otherwise marks it as not pushed."""
+        destination = json_format.Parse(
+            exec_properties[standard_component_specs.PUSH_DESTINATION_KEY],
+            pusher_pb2.PushDestination(),
+        )
+        base_directory = destination.filesystem.base_directory
+        if "://" in base_directory:
+            super().Do(input_dict, output_dict, exec_properties)
+            return
+        pushed = artifact_utils.get_single_instance(
+            output_dict[standard_component_specs.PUSHED_MODEL_KEY]
+        )
+        if not self.CheckBlessing(input_dict):
+            self._MarkNotPushed(pushed)
+            return
+        model_path = self.GetModelPath(input_dict)
+        version = str(next_version(base_directory))
+        serving_path = os.path.join(base_directory, version)
+        copy_whole(model_path, serving_path)
+        shutil.copytree(model_path, pushed.uri, dirs_exist_ok=True)
+        self._MarkPushed(pushed, pushed_destination=serving_path, pushed_version=version)
+
+
+def next_version(base_directory: str) -> int:
+    """The time in seconds, or one more than the newest version where the clock stands behind it.
+
+    A model server serves the highest number, so a new version must be higher than all others.
+    """
+    os.makedirs(base_directory, exist_ok=True)
+    present = [int(name) for name in os.listdir(base_directory) if name.isdigit()]
+    return max([int(time.time()), *(version + 1 for version in present)])
+
+
+def copy_whole(source: str, target: str) -> None:
+    """Copies a folder so that the target appears complete or not at all.
+
+    Raises:
+        OSError: the copy failed, for instance on a full disk; what was copied is removed.
+    """
+    # Not a number, so a model server takes it for no version.
+    aside = os.path.join(os.path.dirname(target), f".incoming-{os.path.basename(target)}")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        shutil.copytree(source, aside)
+        os.rename(aside, target)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise

@@ -1,0 +1,1 @@
+"""Holds the statistics against the schema, and stops the run where they differ."""

@@ -1,0 +1,1 @@
+"""Brings MovieLens ratings into a pipeline, cleaned, joined and split."""

@@ -1,0 +1,122 @@
+"""The work of MovieLensExampleGen: read, clean, split, join, encode."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import pyarrow as pa
+import tensorflow as tf
+from tfx import types
+from tfx.components.util import examples_utils
+from tfx.dsl.components.base import base_beam_executor
+from tfx.proto import example_gen_pb2
+from tfx.types import artifact_utils, standard_component_specs
+from tfx_bsl.coders import example_coder
+
+from components.movielens_example_gen import cleaning, joining, report, splits
+from components.movielens_example_gen.options import IngestOptions
+from components.movielens_example_gen.readers import EDITIONS
+from models import features
+
+_ROWS_PER_SHARD = 100_000
+
+
+class Shard(NamedTuple):
+    """One output file, and the batch of the staged rows that it holds."""
+
+    staged: str
+    batch: int
+    target: str
+
+
+class Executor(base_beam_executor.BaseBeamExecutor):
+    """Writes the splits as gzipped TFRecords of tf.Example.
+
+    Cleaning and splitting need to see all rows at once (duplicates, the newest tenth), so they
+    run on whole columns. Encoding and writing, which are most of the work, run in Beam, a whole
+    shard at a time: TFX's own writer passes single records between stages, 5 times slower.
+    """
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Runs the step.
+
+        Raises:
+            DataError: the files cannot be used, or too many rows cannot be ratings.
+        """
+        self._log_startup(input_dict, output_dict, exec_properties)
+        options = IngestOptions.model_validate(
+            json.loads(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY])["ingest"]
+        )
+        edition = EDITIONS[options.edition]
+        raw = edition.read(exec_properties[standard_component_specs.INPUT_BASE_KEY])
+        rows_read = raw.ratings.num_rows
+        cleaned = cleaning.clean(raw.ratings, edition.rating_min, edition.rating_max)
+        cleaning.require_few_rejected(cleaned, rows_read, options.max_rejected_fraction)
+        codes = splits.assign(cleaned.accepted, rows_read, options.split)
+        rows = joining.to_list_columns(joining.join(cleaned.accepted, raw))
+
+        artifact = artifact_utils.get_single_instance(
+            output_dict[standard_component_specs.EXAMPLES_KEY]
+        )
+        _describe(artifact)
+        shards: list[Shard] = []
+        for code, split in enumerate(features.SPLITS):
+            folder = artifact_utils.get_split_uri([artifact], split)
+            staged = os.path.join(self._get_tmp_dir(), f"{split}.arrow")
+            shards += _stage(rows.filter(pa.array(codes == code)), staged, folder)
+        with self._make_beam_pipeline() as pipeline:
+            _ = pipeline | beam.Create(shards) | beam.Reshuffle() | beam.Map(_write_shard)
+
+        counts = Counter(codes.tolist())
+        report.write(
+            artifact.uri,
+            report.IngestReport(
+                edition=options.edition,
+                read=rows_read,
+                rejected=cleaned.rejected.num_rows,
+                rejected_by_reason=cleaned.rejected_by_reason,
+                splits={name: counts[code] for code, name in enumerate(features.SPLITS)},
+            ),
+            cleaned,
+        )
+
+
+def _describe(artifact: types.Artifact) -> None:
+    """Sets what the steps that read the artifact go by."""
+    artifact.split_names = artifact_utils.encode_split_names(list(features.SPLITS))
+    examples_utils.set_payload_format(artifact, example_gen_pb2.FORMAT_TF_EXAMPLE)
+    examples_utils.set_file_format(artifact, "tfrecords_gzip")
+
+
+def _stage(rows: pa.Table, path: str, folder: str) -> list[Shard]:
+    """Writes the rows of a split as batches that Beam's workers can open on their own."""
+    shards = -(-rows.num_rows // _ROWS_PER_SHARD)
+    with pa.OSFile(path, "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
+        writer.write_table(rows.combine_chunks(), max_chunksize=_ROWS_PER_SHARD)
+    os.makedirs(folder, exist_ok=True)
+    return [
+        Shard(path, number, os.path.join(folder, f"data_tfrecord-{number:05}-of-{shards:05}.gz"))
+        for number in range(shards)
+    ]
+
+
+def _write_shard(shard: Shard) -> None:
+    """Encodes one batch; the file appears whole, so Beam may try a shard again."""
+    with pa.memory_map(shard.staged) as source:
+        batch = pa.ipc.open_file(source).get_batch(shard.batch)
+        records = example_coder.RecordBatchToExamplesEncoder().encode(batch)
+    # Not in the split's folder, whose every file is read as records.
+    aside = f"{shard.staged}-{shard.batch}.incoming"
+    with tf.io.TFRecordWriter(aside, options="GZIP") as writer:
+        for record in records:
+            writer.write(record)
+    tf.io.gfile.rename(aside, shard.target, overwrite=True)

@@ -1,0 +1,53 @@
+"""Ratings with what is known of their movie and user, as tf.Example columns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.movielens_example_gen.cleaning import ROW
+from components.movielens_example_gen.raw_ratings import RawRatings
+from models import features
+
+
+def join(ratings: pa.Table, raw: RawRatings) -> pa.Table:
+    """Adds title and genres, and where the edition has them age, gender and occupation.
+
+    A movie or user that the catalogue lacks gets null there; the row stays.
+
+    Returns:
+        The ratings without `row`, in the same order.
+    """
+    joined = _left_join(ratings.drop_columns([ROW]), raw.movies, features.MOVIE_ID)
+    return joined if raw.users is None else _left_join(joined, raw.users, features.USER_ID)
+
+
+def to_list_columns(table: pa.Table) -> pa.Table:
+    """Each value as a list of one, text as bytes: what the tf.Example encoder takes.
+
+    Null and the empty list become a null list, which leaves the feature out of the Example.
+    """
+    columns = {name: _as_lists(table[name].combine_chunks()) for name in table.column_names}
+    return pa.table(columns)
+
+
+def _left_join(left: pa.Table, right: pa.Table, key: str) -> pa.Table:
+    positions = pc.index_in(left[key], value_set=right[key].combine_chunks())
+    found = right.drop_columns([key]).take(positions)
+    for name in found.column_names:
+        left = left.append_column(name, found[name])
+    return left
+
+
+def _as_lists(values: pa.Array) -> pa.Array:
+    if pa.types.is_list(values.type):
+        filled = pc.greater(pc.list_value_length(values), 0)
+        return pc.cast(pc.if_else(filled, values, None), pa.list_(pa.binary()))
+    if pa.types.is_string(values.type):
+        values = pc.cast(values, pa.binary())
+    missing = pc.is_null(values).to_numpy(zero_copy_only=False)
+    offsets = np.concatenate([[0], np.cumsum(~missing)]).astype(np.int32)
+    # A null offset marks its list as null.
+    marked = pa.array(offsets, mask=np.append(missing, False))
+    return pa.ListArray.from_arrays(marked, values.drop_null())

@@ -1,0 +1,110 @@
+"""A folder with `ratings.csv` and `movies.csv`, as MovieLens 20M and later are published."""
+
+from __future__ import annotations
+
+import os
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from components.errors import DataError
+from components.movielens_example_gen.raw_ratings import RawRatings
+from models import features
+
+FILE_PATTERN = "*.csv"
+_RATINGS = "ratings.csv"
+_MOVIES = "movies.csv"
+_NO_GENRES = "(no genres listed)"
+
+
+def read(folder: str) -> RawRatings:
+    """Reads the two files.
+
+    Raises:
+        DataError: a file is missing, empty, not UTF-8 CSV, lacks a column or has a line with a
+            wrong number of fields (the mark of a file that was cut).
+    """
+    ratings = _read_csv(folder, _RATINGS, ["userId", "movieId", "rating", "timestamp"])
+    movies = _read_csv(folder, _MOVIES, ["movieId", "title", "genres"])
+    return RawRatings(
+        ratings=ratings.rename_columns(
+            [features.USER_ID, features.MOVIE_ID, features.RATING, features.TIMESTAMP]
+        ),
+        movies=_first_of_each_movie(
+            pa.table(
+                {
+                    features.MOVIE_ID: movies["movieId"],
+                    features.MOVIE_TITLE: movies["title"],
+                    features.MOVIE_GENRES: _genre_lists(movies["genres"]),
+                }
+            )
+        ),
+    )
+
+
+def _read_csv(folder: str, name: str, columns: list[str]) -> pa.Table:
+    """The named columns as strings; an empty field is null."""
+    path = os.path.join(folder, name)
+    broken_lines: list[pa.csv.InvalidRow] = []
+
+    def note(row: pa.csv.InvalidRow) -> str:
+        broken_lines.append(row)
+        return "skip"
+
+    try:
+        if not os.path.getsize(path):
+            raise DataError(f"{name}: the file is empty")
+        present = pa.csv.open_csv(path, parse_options=_parse_options(note)).schema.names
+        missing = [column for column in columns if column not in present]
+        if missing:
+            found = ", ".join(column[:40] for column in present[:10])
+            raise DataError(f"{name}: no column {', '.join(missing)}; the first line has {found}")
+        broken_lines.clear()
+        table = pa.csv.read_csv(
+            path,
+            # One thread: only then do invalid rows carry their line number.
+            read_options=pa.csv.ReadOptions(use_threads=False),
+            parse_options=_parse_options(note),
+            convert_options=pa.csv.ConvertOptions(
+                column_types={column: pa.string() for column in columns},
+                include_columns=columns,
+                null_values=[""],
+                strings_can_be_null=True,
+            ),
+        )
+    except FileNotFoundError as error:
+        raise DataError(f"{name}: not found in {folder}") from error
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{name}: not a UTF-8 CSV file ({error}); a latin-1 file is converted with "
+            f"`iconv -f latin1 -t utf-8`"
+        ) from error
+    if broken_lines:
+        first = broken_lines[0]
+        raise DataError(
+            f"{name}: line {first.number} has {first.actual_columns} fields instead of "
+            f"{first.expected_columns} ({first.text[:60]!r}), {len(broken_lines)} such lines in "
+            f"all: the file was cut or damaged"
+        )
+    return table
+
+
+def _parse_options(note: object) -> pa.csv.ParseOptions:
+    return pa.csv.ParseOptions(invalid_row_handler=note)
+
+
+def _genre_lists(genres: pa.ChunkedArray) -> pa.ChunkedArray:
+    """`"Comedy|Drama"` to `["Comedy", "Drama"]`; no genres to an empty list."""
+    empty = pc.or_kleene(pc.is_null(genres), pc.equal(genres, _NO_GENRES))
+    lists = pc.split_pattern(pc.fill_null(genres, ""), "|")
+    nothing = pa.scalar([], pa.list_(pa.string()))
+    return pc.if_else(pc.fill_null(empty, True), nothing, lists)
+
+
+def _first_of_each_movie(movies: pa.Table) -> pa.Table:
+    positions = pa.table(
+        {"id": movies[features.MOVIE_ID], "position": pa.array(range(len(movies)), pa.int64())}
+    )
+    first = positions.group_by("id").aggregate([("position", "min")])["position_min"]
+    return movies.take(first.take(pc.sort_indices(first)))

@@ -1,0 +1,108 @@
+"""Which split each rating goes to."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.errors import DataError
+from components.movielens_example_gen.cleaning import ROW
+from components.movielens_example_gen.options import FOLDS, SplitOptions
+from models import features
+
+_FOLD_ROWS = 20_000
+
+Codes = np.ndarray[Any, np.dtype[np.int8]]
+TRAIN, EVAL, HOLDOUT = range(len(features.SPLITS))
+
+
+def assign(ratings: pa.Table, rows_read: int, options: SplitOptions) -> Codes:
+    """The split of each rating: its position in `features.SPLITS`.
+
+    Args:
+        ratings: `row`, `user_id`, `movie_id`, `timestamp`.
+        rows_read: the rows of the file, rejected ones among them.
+        options: the method, its fractions and seed.
+
+    Raises:
+        DataError: a split would be empty, or an official fold was asked of other data than
+            MovieLens-100K.
+    """
+    if options.fold is not None:
+        codes = _by_fold(ratings, rows_read, options, options.fold)
+    elif options.method == "time":
+        codes = _by_time(ratings[features.TIMESTAMP].to_numpy(), options)
+    else:
+        codes = _by_hash(ratings, options.eval_fraction, options.holdout_fraction, options.seed)
+    for code, name in enumerate(features.SPLITS):
+        if not np.any(codes == code):
+            raise DataError(
+                f"the {name} split is empty: {len(codes)} ratings are too few for split.method "
+                f"{options.method} with eval_fraction {options.eval_fraction} and "
+                f"holdout_fraction {options.holdout_fraction}"
+            )
+    return codes
+
+
+def _by_hash(ratings: pa.Table, eval_fraction: float, holdout_fraction: float, seed: int) -> Codes:
+    position = hash_positions(ratings, seed)
+    codes = np.full(len(position), TRAIN, np.int8)
+    codes[position < holdout_fraction + eval_fraction] = EVAL
+    codes[position < holdout_fraction] = HOLDOUT
+    return codes
+
+
+def _by_time(timestamps: np.ndarray[Any, np.dtype[np.int64]], options: SplitOptions) -> Codes:
+    """Cuts between timestamps, never through one, so no split knows another's future."""
+    ordered = np.sort(timestamps)
+    holdout_rows = round(options.holdout_fraction * len(ordered))
+    eval_rows = round(options.eval_fraction * len(ordered))
+    holdout_start = ordered[len(ordered) - holdout_rows] if holdout_rows else np.inf
+    eval_start = ordered[max(0, len(ordered) - holdout_rows - eval_rows)]
+    codes = np.full(len(timestamps), TRAIN, np.int8)
+    codes[timestamps >= eval_start] = EVAL
+    codes[timestamps >= holdout_start] = HOLDOUT
+    return codes
+
+
+def _by_fold(ratings: pa.Table, rows_read: int, options: SplitOptions, fold: int) -> Codes:
+    """Official test fold i is rows [(i - 1) · 20000, i · 20000) of the file in its own order."""
+    if rows_read != FOLDS * _FOLD_ROWS:
+        raise DataError(
+            f"split.method fold:{fold} is for MovieLens-100K with its {FOLDS * _FOLD_ROWS} rows; "
+            f"this data has {rows_read}: use hash or time"
+        )
+    codes = _by_hash(ratings, options.eval_fraction, 0.0, options.seed)
+    codes[ratings[ROW].to_numpy() // _FOLD_ROWS == fold - 1] = HOLDOUT
+    return codes
+
+
+def hash_positions(ratings: pa.Table, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """A number in [0, 1) for each rating that depends on its user, its movie and the seed alone.
+
+    Each distinct id is hashed with BLAKE2b keyed by the seed; the two 64-bit hashes are combined
+    by the finaliser of SplitMix64 (Steele, Lea & Flood, 2014), vectorised over the ratings.
+    """
+    users = _hash_ids(ratings[features.USER_ID], seed, b"user")
+    movies = _hash_ids(ratings[features.MOVIE_ID], seed, b"movie")
+    mixed = users ^ (movies * np.uint64(0x9E3779B97F4A7C15))
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    return (mixed >> np.uint64(11)).astype(np.float64) / 2.0**53
+
+
+def _hash_ids(ids: pa.ChunkedArray, seed: int, kind: bytes) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    encoded = pc.dictionary_encode(ids.combine_chunks())
+    key = seed.to_bytes(8, "little")
+    hashes = [
+        int.from_bytes(
+            hashlib.blake2b(value.encode(), digest_size=8, key=key, person=kind).digest(), "little"
+        )
+        for value in encoded.dictionary.to_pylist()
+    ]
+    return np.array(hashes, np.uint64)[encoded.indices.to_numpy()]

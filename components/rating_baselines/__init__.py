@@ -1,0 +1,1 @@
+"""How far the simplest predictions get on the holdout: what a model has to beat."""

@@ -1,0 +1,93 @@
+"""Biased matrix factorisation."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
+
+from models import features
+from models.options import ModelOptions
+from models.rating_statistics import RatingStatistics
+
+
+class BiasedMatrixFactorization(tfrs.Model):
+    """r̂(u, i) = μ + b_u + b_i + p_u · q_i, with L2 weighted by how often a row is rated.
+
+    Source: Koren, Bell & Volinsky, "Matrix factorization techniques for recommender systems"
+    (2009), equations 4 and 5. Summing the penalty over the ratings of a batch weights each row's
+    penalty by its number of ratings, as their equation 5 does.
+
+    The last row of each table is the out-of-vocabulary one. No training rating refers to it, so
+    it stays zero: an unknown user gets μ + b_i, an unknown movie μ + b_u.
+    """
+
+    def __init__(self, statistics: RatingStatistics, options: ModelOptions, seed: int) -> None:
+        """Creates the tables: biases `[n + 1, 1]` and vectors `[n + 1, dimension]`, float32."""
+        super().__init__()
+        self._options = options
+        self._statistics = statistics
+        self.rating_mean = tf.Variable(statistics.rating_mean, trainable=False, dtype=tf.float32)
+        self.user_bias = tf.Variable(tf.zeros([statistics.users + 1, 1]))
+        self.movie_bias = tf.Variable(tf.zeros([statistics.movies + 1, 1]))
+        self.user_embedding = tf.Variable(self._initial_vectors(statistics.users, [seed, 0]))
+        self.movie_embedding = tf.Variable(self._initial_vectors(statistics.movies, [seed, 1]))
+
+    def _initial_vectors(self, known: int, seed: list[int]) -> tf.Tensor:
+        shape = [known, self._options.dimension]
+        vectors = tf.random.stateless_normal(shape, seed, stddev=self._options.init_stddev)
+        return tf.pad(vectors, [[0, 1], [0, 0]])
+
+    def compute_loss(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        """Mean over the batch of squared error plus the penalty of the rows each rating uses.
+
+        Args:
+            inputs: `user_index` and `movie_index` int `[B]`, `rating` float32 `[B]`.
+            training: unused; part of the `tfrs.Model` contract.
+        """
+        users, movies = inputs[features.USER_INDEX], inputs[features.MOVIE_INDEX]
+        user_bias = tf.gather(self.user_bias, users)
+        movie_bias = tf.gather(self.movie_bias, movies)
+        user_vectors = tf.gather(self.user_embedding, users)
+        movie_vectors = tf.gather(self.movie_embedding, movies)
+
+        dot = _row_dot(user_vectors, movie_vectors)
+        predicted = self.rating_mean + tf.squeeze(user_bias + movie_bias + dot, axis=1)
+        squared_error = tf.square(inputs[features.RATING] - predicted)
+        bias_penalty = tf.square(user_bias) + tf.square(movie_bias)
+        vector_penalty = _row_dot(user_vectors, user_vectors) + _row_dot(
+            movie_vectors, movie_vectors
+        )
+        penalty = self._options.l2_bias * bias_penalty + self._options.l2_embedding * vector_penalty
+        return tf.reduce_mean(squared_error + tf.squeeze(penalty, axis=1))
+
+    def predict_rating(self, user_index: tf.Tensor, movie_index: tf.Tensor) -> tf.Tensor:
+        """Predicted ratings, float32 `[B]`, within the range of the training ratings.
+
+        Args:
+            user_index: int `[B]`; the number of known users stands for an unknown one.
+            movie_index: int `[B]`; the number of known movies stands for an unknown one.
+        """
+        dot = _row_dot(
+            tf.gather(self.user_embedding, user_index), tf.gather(self.movie_embedding, movie_index)
+        )
+        bias = tf.gather(self.user_bias, user_index) + tf.gather(self.movie_bias, movie_index)
+        return tf.clip_by_value(
+            self.rating_mean + tf.squeeze(bias + dot, axis=1),
+            self._statistics.rating_min,
+            self._statistics.rating_max,
+        )
+
+    def user_vectors(self) -> tf.Tensor:
+        """`[users + 1, dimension + 2]`: p_u, 1, μ + b_u."""
+        ones = tf.ones_like(self.user_bias)
+        return tf.concat([self.user_embedding, ones, self.rating_mean + self.user_bias], axis=1)
+
+    def movie_vectors(self) -> tf.Tensor:
+        """`[movies + 1, dimension + 2]`: q_i, b_i, 1; the dot with a user's is the unclipped r̂."""
+        ones = tf.ones_like(self.movie_bias)
+        return tf.concat([self.movie_embedding, self.movie_bias, ones], axis=1)
+
+
+def _row_dot(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
+    """`[n, d]`, `[n, d]` -> `[n, 1]`."""
+    return tf.reduce_sum(left * right, axis=1, keepdims=True)

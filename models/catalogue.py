@@ -1,0 +1,44 @@
+"""Users and movies by index: what the vocabularies of the Transform step hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tensorflow_transform as tft
+
+from models import features
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Known users and movies; a position is the index that Transform gives.
+
+    Attributes:
+        user_ids: one id a known user.
+        movie_ids: one id a known movie.
+        movie_titles: its title, empty where the data has none.
+    """
+
+    user_ids: list[str]
+    movie_ids: list[str]
+    movie_titles: list[str]
+
+
+def read_catalogue(transform: tft.TFTransformOutput) -> Catalogue:
+    """Reads the vocabularies that `preprocessing_fn` wrote."""
+    titles = dict(
+        line.decode().split(features.CATALOGUE_SEPARATOR, maxsplit=1)
+        for line in transform.vocabulary_by_name(features.MOVIE_CATALOGUE)
+    )
+    movie_ids = _ids(transform, features.MOVIE_VOCABULARY)
+    return Catalogue(
+        user_ids=_ids(transform, features.USER_VOCABULARY),
+        movie_ids=movie_ids,
+        movie_titles=[titles[movie_id] for movie_id in movie_ids],
+    )
+
+
+def _ids(transform: tft.TFTransformOutput, vocabulary: str) -> list[str]:
+    """The ids of a vocabulary whose lines are `count id`."""
+    lines = transform.vocabulary_by_name(vocabulary)
+    return [line.decode().split(" ", maxsplit=1)[1] for line in lines]

@@ -1,0 +1,39 @@
+"""The names of features, splits and vocabularies: written here once, imported everywhere."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Raw features, as MovieLensExampleGen writes them.
+USER_ID: Final = "user_id"
+MOVIE_ID: Final = "movie_id"
+RATING: Final = "rating"
+TIMESTAMP: Final = "timestamp"
+MOVIE_TITLE: Final = "movie_title"
+MOVIE_GENRES: Final = "movie_genres"
+USER_AGE: Final = "user_age"
+USER_GENDER: Final = "user_gender"
+USER_OCCUPATION: Final = "user_occupation"
+
+# Transformed features, as `models.preprocessing.preprocessing_fn` writes them.
+USER_INDEX: Final = "user_index"
+MOVIE_INDEX: Final = "movie_index"
+GENRES_MULTI_HOT: Final = "genres_multi_hot"
+RATING_MEAN: Final = "rating_mean"
+USER_RATING_COUNT: Final = "user_rating_count"
+MOVIE_RATING_COUNT: Final = "movie_rating_count"
+USER_ACTIVITY: Final = "user_activity"
+
+# Splits.
+TRAIN: Final = "train"
+EVAL: Final = "eval"
+HOLDOUT: Final = "holdout"
+SPLITS: Final = (TRAIN, EVAL, HOLDOUT)
+
+# Vocabularies of the Transform step.
+USER_VOCABULARY: Final = "user_vocabulary"
+MOVIE_VOCABULARY: Final = "movie_vocabulary"
+GENRE_VOCABULARY: Final = "genre_vocabulary"
+# One line a movie: its id, CATALOGUE_SEPARATOR, its title.
+MOVIE_CATALOGUE: Final = "movie_catalogue"
+CATALOGUE_SEPARATOR: Final = "\t"

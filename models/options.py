@@ -1,0 +1,55 @@
+"""What can be chosen about preprocessing, the model and its training.
+
+These are the leaves of the pipeline's configuration and, as JSON, what the Transform and
+Trainer steps receive. Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Options(BaseModel):
+    """A frozen group of options that refuses keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TransformOptions(Options):
+    """Which users and movies get a place of their own in the vocabularies."""
+
+    min_ratings_per_user: int = Field(1, ge=1, description="users with fewer are out-of-vocabulary")
+    min_ratings_per_movie: int = Field(
+        1, ge=1, description="movies with fewer are out-of-vocabulary"
+    )
+
+
+class ModelOptions(Options):
+    """Which model, and its size and regularisation."""
+
+    name: Literal["biased_mf"] = Field("biased_mf", description="a name in models.registry")
+    dimension: int = Field(100, ge=1, le=4096, description="embedding dimension")
+    l2_embedding: float = Field(0.08, ge=0, description="L2 weight of the vectors, per rating")
+    l2_bias: float = Field(0.005, ge=0, description="L2 weight of the biases, per rating")
+    init_stddev: float = Field(0.02, gt=0, description="spread of the initial vectors")
+
+
+class TrainingOptions(Options):
+    """How the model is trained. A learning rate is per batch mean of the loss."""
+
+    epochs: int = Field(50, ge=1)
+    batch_size: int = Field(512, ge=1)
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    learning_rate: float = Field(5.0, gt=0)
+    schedule: Literal["constant", "cosine"] = "cosine"
+    patience: int = Field(10, ge=1, description="epochs without a better eval RMSE before stopping")
+    refit: bool = Field(True, description="train again on train + eval for the epochs found best")
+    seed: int = Field(42, ge=0, lt=2**31)
+
+    @model_validator(mode="after")
+    def _patience_within_epochs(self) -> TrainingOptions:
+        if self.patience > self.epochs:
+            object.__setattr__(self, "patience", self.epochs)
+        return self

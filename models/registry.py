@@ -1,0 +1,41 @@
+"""Every model that the pipeline can train, by the name that the configuration gives it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
+
+from models.biased_mf import BiasedMatrixFactorization
+from models.options import ModelOptions
+from models.rating_statistics import RatingStatistics
+
+
+class RatingModel(Protocol):
+    """The contract of a model that the RMSE gate judges; see `BiasedMatrixFactorization`."""
+
+    trainable_variables: list[tf.Variable]
+
+    def compute_loss(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        """A scalar: all that the training loop needs."""
+
+    def predict_rating(self, user_index: tf.Tensor, movie_index: tf.Tensor) -> tf.Tensor:
+        """`[B]`, `[B]` -> `[B]`, within the range of ratings."""
+
+    def user_vectors(self) -> tf.Tensor:
+        """`[users + 1, d]`; the last row is the unknown user's."""
+
+    def movie_vectors(self) -> tf.Tensor:
+        """`[movies + 1, d]`; the dot with a user's vector ranks the movies for them."""
+
+
+MODELS: dict[str, type[tfrs.Model]] = {
+    "biased_mf": BiasedMatrixFactorization,
+}
+
+
+def build_model(options: ModelOptions, statistics: RatingStatistics, seed: int) -> RatingModel:
+    """A fresh model; the same options, statistics and seed give the same weights."""
+    model: RatingModel = MODELS[options.name](statistics, options, seed)
+    return model

@@ -1,0 +1,155 @@
+"""The exported model: raw ids in, ratings and recommendations out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from models import features
+from models.catalogue import Catalogue
+from models.columns import Columns
+from models.registry import RatingModel
+
+SERVING_DEFAULT = "serving_default"
+PREDICT = "predict"
+RECOMMEND = "recommend"
+# For slicing an evaluation by transformed features; not meant for clients.
+TRANSFORM_FEATURES = "transform_features"
+
+_RAW_IDS = {
+    features.USER_ID: tf.io.FixedLenFeature([], tf.string),
+    features.MOVIE_ID: tf.io.FixedLenFeature([], tf.string),
+}
+
+
+@dataclass(frozen=True)
+class SeenMovies:
+    """The movies that each user rated in training, as a ragged table.
+
+    Attributes:
+        movie_index: int32 `[ratings]`, user by user.
+        row_splits: int64 `[users + 2]`; the last row is the unknown user's and is empty.
+    """
+
+    movie_index: np.ndarray[Any, np.dtype[np.int32]]
+    row_splits: np.ndarray[Any, np.dtype[np.int64]]
+
+
+def seen_movies(ratings: Columns, users: int) -> SeenMovies:
+    """Groups ratings (`user_index`, `movie_index`, `[n]`) by user."""
+    order = np.argsort(ratings[features.USER_INDEX], kind="stable")
+    counts = np.bincount(ratings[features.USER_INDEX], minlength=users + 1)[:users]
+    row_splits = np.concatenate([[0], np.cumsum(counts), [counts.sum()]]).astype(np.int64)
+    known = order[: row_splits[-1]]
+    return SeenMovies(ratings[features.MOVIE_INDEX][known].astype(np.int32), row_splits)
+
+
+class Recommender(tf.Module):
+    """A trained model with its Transform graph and its catalogue, as one SavedModel.
+
+    Holds the weights and tables that serving needs, and nothing of training.
+    """
+
+    def __init__(
+        self,
+        model: RatingModel,
+        transform: tft.TFTransformOutput,
+        catalogue: Catalogue,
+        seen: SeenMovies,
+    ) -> None:
+        """Builds the tables.
+
+        Args:
+            model: trained; its tables end with a row for the unknown id.
+            transform: the Transform output whose indices the model was trained on.
+            catalogue: the same indices, by name.
+            seen: what `recommend` leaves out.
+        """
+        super().__init__()
+        # Assigning makes the SavedModel carry its assets and tables.
+        self.transform_layer = transform.transform_features_layer()
+        self.model = model
+        known_movies = len(catalogue.movie_ids)
+        self.user_vectors = tf.Variable(model.user_vectors(), trainable=False)
+        self.movie_vectors = tf.Variable(model.movie_vectors()[:known_movies], trainable=False)
+        self.movie_ids = tf.Variable(tf.constant(catalogue.movie_ids), trainable=False)
+        self.movie_titles = tf.Variable(tf.constant(catalogue.movie_titles), trainable=False)
+        self.seen_movie_index = tf.Variable(seen.movie_index, trainable=False)
+        self.seen_row_splits = tf.Variable(seen.row_splits, trainable=False)
+
+    def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
+        """The concrete functions to save, by signature name."""
+        strings = tf.TensorSpec([None], tf.string)
+        examples = tf.TensorSpec([None], tf.string, name="examples")
+        return {
+            SERVING_DEFAULT: self.rate_examples.get_concrete_function(examples),
+            TRANSFORM_FEATURES: self.transform_examples.get_concrete_function(examples),
+            PREDICT: self.predict.get_concrete_function(strings, strings),
+            RECOMMEND: self.recommend.get_concrete_function(strings, tf.TensorSpec([], tf.int32)),
+        }
+
+    @tf.function
+    def rate_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """`rating` float32 `[B]` for serialized tf.Examples `[B]` with user_id and movie_id."""
+        ids = tf.io.parse_example(examples, _RAW_IDS)
+        return self.predict(ids[features.USER_ID], ids[features.MOVIE_ID])
+
+    @tf.function
+    def transform_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """`user_activity` string `[B]` for serialized tf.Examples `[B]`."""
+        transformed = self.transform_layer(tf.io.parse_example(examples, _RAW_IDS))
+        return {features.USER_ACTIVITY: transformed[features.USER_ACTIVITY]}
+
+    @tf.function
+    def predict(self, user_id: tf.Tensor, movie_id: tf.Tensor) -> dict[str, tf.Tensor]:
+        """`rating` float32 `[B]` for user_id and movie_id string `[B]`, known or not."""
+        index = self.transform_layer({features.USER_ID: user_id, features.MOVIE_ID: movie_id})
+        rating = self.model.predict_rating(index[features.USER_INDEX], index[features.MOVIE_INDEX])
+        return {features.RATING: rating}
+
+    @tf.function
+    def recommend(self, user_id: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The k best movies for each user, best first, without those rated in training.
+
+        Args:
+            user_id: string `[B]`; an unknown user gets the movies with the best bias.
+            k: int32 scalar; at most the catalogue's size is returned.
+
+        Returns:
+            `movie_id`, `movie_title` string and `score` float32, each `[B, k]`. The score is the
+            predicted rating before it is clipped to the range of ratings. Where a user has fewer
+            than k movies left, the rest of the row is empty strings with score -inf.
+        """
+        user_index = self.transform_layer({features.USER_ID: user_id})[features.USER_INDEX]
+        vectors = tf.gather(self.user_vectors, user_index)
+        scores = tf.matmul(vectors, self.movie_vectors, transpose_b=True)
+        scores = self._without_seen(scores, user_index)
+        score, position = tf.math.top_k(scores, tf.clip_by_value(k, 0, tf.shape(scores)[1]))
+        left = tf.math.is_finite(score)
+        return {
+            features.MOVIE_ID: tf.where(left, tf.gather(self.movie_ids, position), ""),
+            features.MOVIE_TITLE: tf.where(left, tf.gather(self.movie_titles, position), ""),
+            "score": score,
+        }
+
+    def _without_seen(self, scores: tf.Tensor, user_index: tf.Tensor) -> tf.Tensor:
+        """The scores `[B, movies]` with -inf for what each user rated in training."""
+        rows = tf.gather(
+            tf.RaggedTensor.from_row_splits(
+                self.seen_movie_index.read_value(), self.seen_row_splits.read_value()
+            ),
+            user_index,
+        )
+        positions = tf.stack([tf.cast(rows.value_rowids(), tf.int32), rows.values], axis=1)
+        return tf.tensor_scatter_nd_update(
+            scores, positions, tf.fill([tf.shape(positions)[0]], -np.inf)
+        )
+
+
+def save(recommender: Recommender, folder: str) -> None:
+    """Writes the SavedModel with all signatures."""
+    tf.saved_model.save(recommender, folder, signatures=recommender.signatures())

@@ -1,0 +1,220 @@
+"""The command line. Nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from pipeline.errors import UserError
+from pipeline.workspace import Workspace
+from serving.versions import versions
+
+if TYPE_CHECKING:
+    from pipeline.config import PipelineConfig
+    from pipeline.summary import Summary
+    from pipeline.taste import Taste
+
+EXIT_FAILED = 1
+EXIT_NOT_BLESSED = 2
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="movierec",
+    help="Train, gate and serve a movie recommender on MovieLens ratings.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Overrides a key; may be repeated."),
+]
+WorkspaceFolder = Annotated[
+    Path, typer.Option("--workspace", help="The folder for everything a run writes.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Version = Annotated[int | None, typer.Option(help="A pushed version; the newest if not given.")]
+ModelName = Annotated[str, typer.Option("--model-name", help="As serving.model_name.")]
+
+_WORKSPACE = Path("workspace")
+_MODEL_NAME = "movierec"
+_SHOWN = 10
+
+
+@app.command()
+def run(
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    workspace: WorkspaceFolder = _WORKSPACE,
+    user: Annotated[str | None, typer.Option(help="Whose recommendations to show.")] = None,
+    as_json: AsJson = False,
+    verbose: Annotated[bool, typer.Option(help="Show all logs.")] = False,
+) -> None:
+    """Run the pipeline on this machine; exits 2 if the model is not blessed."""
+    from pipeline import local_runner
+
+    folder = Workspace(workspace)
+    result = local_runner.run(_load(config, overrides), folder, verbose)
+    if as_json:
+        print(result.model_dump_json(indent=2))
+    else:
+        from rich.console import Console
+
+        from pipeline import tables
+
+        console = Console()
+        tables.show_summary(console, result)
+        if result.pushed_model:
+            tables.show_taste(console, _taste(result, user))
+    if not result.gate.blessed:
+        _say(f"not pushed: {result.gate.reason}")
+        raise typer.Exit(EXIT_NOT_BLESSED)
+
+
+@app.command()
+def datasets(as_json: AsJson = False) -> None:
+    """List what can be run."""
+    from pipeline.datasets import DATASETS
+
+    if as_json:
+        rows = [
+            {"name": entry.name, "description": entry.description, "files": entry.files}
+            for entry in DATASETS
+        ]
+        print(json.dumps(rows, indent=2))
+        return
+    for entry in DATASETS:
+        print(f"{entry.name:<10} {entry.description} ({', '.join(entry.files)})")
+
+
+@app.command(name="config")
+def show_config(
+    config: ConfigFile = None, overrides: Overrides = None, as_json: AsJson = False
+) -> None:
+    """Print the effective configuration as TOML."""
+    from pipeline.config import to_toml
+
+    effective = _load(config, overrides)
+    print(effective.model_dump_json(indent=2) if as_json else to_toml(effective).rstrip())
+
+
+@app.command()
+def evaluate(
+    workspace: WorkspaceFolder = _WORKSPACE,
+    version: Version = None,
+    split: Annotated[str, typer.Option(help="train, eval or holdout.")] = "holdout",
+    model_name: ModelName = _MODEL_NAME,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a pushed model on a split of the run that pushed it."""
+    from models import features
+    from pipeline import summary
+
+    if split not in features.SPLITS:
+        raise UserError(f"--split {split}: allowed: {', '.join(features.SPLITS)}")
+    folder = Workspace(workspace)
+    pushed = _pushed_version(folder, model_name, version)
+    examples = Path(summary.of_pushed_model(folder, pushed).examples)
+    with _quietly():
+        from pipeline import ratings
+        from serving.pushed_model import PushedModel
+
+        figures = ratings.errors(PushedModel(pushed), ratings.read(examples, split))
+    if as_json:
+        described = {"pushed_model": str(pushed), "split": split, **asdict(figures)}
+        print(json.dumps(described, indent=2))
+    else:
+        print(
+            f"{pushed}: RMSE {figures.rmse:.4f}, MAE {figures.mae:.4f} stars on the "
+            f"{figures.ratings:,} ratings of {split}"
+        )
+
+
+@app.command()
+def recommend(
+    user: Annotated[str, typer.Option(help="A user id; an unknown one gets popular movies.")],
+    k: Annotated[int, typer.Option("-k", min=1, help="How many.")] = 10,
+    workspace: WorkspaceFolder = _WORKSPACE,
+    version: Version = None,
+    model_name: ModelName = _MODEL_NAME,
+    as_json: AsJson = False,
+) -> None:
+    """Recommend movies with a pushed model."""
+    pushed = _pushed_version(Workspace(workspace), model_name, version)
+    with _quietly():
+        from serving.pushed_model import PushedModel
+
+        found = PushedModel(pushed).recommend(user, k)
+    if as_json:
+        print(json.dumps([asdict(entry) for entry in found], indent=2))
+        return
+    for rank, entry in enumerate(found, start=1):
+        print(f"{rank:>3}  {entry.score:5.2f}  {entry.title or entry.movie_id}")
+
+
+def main() -> NoReturn:
+    """Runs a command; what a person can put right is one line and exit code 1."""
+    # Before anything imports TensorFlow.
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    try:
+        code = app(standalone_mode=False)
+    except UserError as error:
+        _say(str(error))
+        code = EXIT_FAILED
+    except typer.TyperException as error:
+        _say(str(error))
+        code = EXIT_FAILED
+    if code == EXIT_INTERRUPTED:
+        _say("interrupted; finished steps are kept, and a new run goes on from them")
+    sys.exit(code)
+
+
+def _load(path: Path | None, overrides: list[str] | None) -> PipelineConfig:
+    from pipeline.config import load_config
+
+    return load_config(path, overrides or ())
+
+
+def _pushed_version(workspace: Workspace, model_name: str, version: int | None) -> Path:
+    folder = workspace.serving(model_name).resolve()
+    present = versions(folder)
+    if not present:
+        raise UserError(f"{folder}: no model has been pushed there; `movierec run` does that")
+    if version is None:
+        return present[-1]
+    chosen = folder / str(version)
+    if chosen not in present:
+        names = ", ".join(entry.name for entry in present)
+        raise UserError(f"--version {version}: not in {folder}; there are {names}")
+    return chosen
+
+
+def _taste(result: Summary, user: str | None) -> Taste:
+    """What the user (by default a typical one) rated highest, and what is recommended."""
+    with _quietly():
+        from pipeline import ratings, taste
+        from serving.pushed_model import PushedModel
+
+        rated = ratings.read(Path(result.examples), "train")
+        model = PushedModel(Path(str(result.pushed_model)))
+        return taste.taste(model, rated, user or taste.typical_user(rated), _SHOWN)
+
+
+def _quietly() -> AbstractContextManager[Any]:
+    """Keeps what TensorFlow says while it loads a model off the screen."""
+    from pipeline import run_log
+
+    return run_log.redirected(Path(os.devnull))
+
+
+def _say(message: Any) -> None:
+    print(f"movierec: {message}", file=sys.stderr)

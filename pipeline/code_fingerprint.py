@@ -1,0 +1,68 @@
+"""A digest of the code that a step runs, so that a cached result of other code is not used."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.metadata
+import importlib.util
+from pathlib import Path
+
+_OUR_PACKAGES = ("pipeline", "components", "models", "serving", "kubeflow")
+_LIBRARIES = ("tensorflow", "tensorflow-recommenders", "tensorflow-transform", "tfx", "tfx-bsl")
+
+
+def fingerprint(module: str) -> str:
+    """SHA-256 over the code that a module runs.
+
+    That is the module, the modules of ours that it imports, directly or not, and the versions of
+    the libraries that do the work.
+
+    Args:
+        module: a dotted name, for instance `models.trainer`.
+    """
+    digest = hashlib.sha256()
+    for name, path in sorted(_reachable(module).items()):
+        digest.update(f"{name}\0".encode() + path.read_bytes())
+    for library in _LIBRARIES:
+        digest.update(f"{library}=={importlib.metadata.version(library)}\0".encode())
+    return digest.hexdigest()
+
+
+def _reachable(module: str) -> dict[str, Path]:
+    """Source files by module name, following imports from the given one."""
+    found: dict[str, Path] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in found or name.partition(".")[0] not in _OUR_PACKAGES:
+            continue
+        source = _source(name)
+        if source is None:
+            continue
+        found[name] = source
+        waiting.extend(_imports(source))
+        waiting.append(name.rpartition(".")[0])
+    return found
+
+
+def _source(name: str) -> Path | None:
+    """The file of a module; None for a name that is no module, such as an imported function."""
+    if not name:
+        return None
+    try:
+        spec = importlib.util.find_spec(name)
+    except ModuleNotFoundError:
+        return None
+    return Path(spec.origin) if spec is not None and spec.origin else None
+
+
+def _imports(source: Path) -> list[str]:
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source.read_bytes())):
+        if isinstance(node, ast.Import):
+            names.extend(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.append(node.module)
+            names.extend(f"{node.module}.{alias.name}" for alias in node.names)
+    return names

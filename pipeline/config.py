@@ -1,0 +1,182 @@
+"""The whole configuration: one frozen tree, read from TOML and from `--set`."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from components.movielens_example_gen.options import SplitOptions
+from models.options import ModelOptions, TrainingOptions, TransformOptions
+from pipeline.errors import UserError
+
+
+class Section(BaseModel):
+    """A frozen group of keys that refuses keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(Section):
+    """Which ratings."""
+
+    dataset: Literal["ml-100k", "csv"] = "ml-100k"
+    path: Path | None = Field(None, description="folder of the files; ml-100k finds its own")
+    max_rejected_fraction: float = Field(0.01, ge=0, le=1)
+
+    @field_validator("path")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser().resolve()
+
+
+class GateConfig(Section):
+    """When a model is good enough to be pushed."""
+
+    max_rmse: float = Field(0.94, gt=0, description="highest holdout RMSE, in stars")
+    max_regression: float = Field(
+        0.005, ge=0, description="how much higher than the last blessed model's RMSE may be"
+    )
+    slices: tuple[str, ...] = Field(
+        (), description="slices held to both thresholds too, as feature=value"
+    )
+
+    @field_validator("slices")
+    @classmethod
+    def _feature_equals_value(cls, slices: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in slices:
+            feature, _, value = entry.partition("=")
+            if feature not in SLICE_FEATURES or not value:
+                allowed = ", ".join(f"{name}=VALUE" for name in SLICE_FEATURES)
+                raise ValueError(f"allowed: {allowed}")
+        return slices
+
+
+# What an evaluation is sliced by.
+SLICE_FEATURES = ("movie_genres", "user_activity")
+
+
+class ServingConfig(Section):
+    """Where a blessed model goes, below the workspace's `serving/`."""
+
+    model_name: str = Field("movierec", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+
+
+class BeamConfig(Section):
+    """How the data steps run."""
+
+    runner: Literal["FnApiRunner"] = "FnApiRunner"
+    arguments: tuple[str, ...] = Field((), description="further Beam pipeline options")
+
+
+class RunnerConfig(Section):
+    """How the steps are chained."""
+
+    cache: bool = Field(True, description="use the result of a step whose inputs did not change")
+
+
+class PipelineConfig(Section):
+    """Everything a run depends on."""
+
+    data: DataConfig = DataConfig()
+    split: SplitOptions = SplitOptions()
+    transform: TransformOptions = TransformOptions()
+    model: ModelOptions = ModelOptions()
+    training: TrainingOptions = TrainingOptions()
+    gate: GateConfig = GateConfig()
+    serving: ServingConfig = ServingConfig()
+    beam: BeamConfig = BeamConfig()
+    runner: RunnerConfig = RunnerConfig()
+
+
+def load_config(path: Path | None = None, overrides: Iterable[str] = ()) -> PipelineConfig:
+    """The configuration from a TOML file and `section.key=value` overrides.
+
+    Args:
+        path: a TOML file; None for the defaults. A relative `data.path` in it is relative to it.
+        overrides: applied in order; a value is read as TOML, or as text where it is not TOML.
+
+    Raises:
+        UserError: the file cannot be read, or a key or value is wrong.
+    """
+    values = {} if path is None else _read_toml(path)
+    for override in overrides:
+        _apply(values, override)
+    try:
+        return PipelineConfig.model_validate(values)
+    except ValidationError as error:
+        raise UserError(_explain(error)) from error
+
+
+def to_toml(config: PipelineConfig) -> str:
+    """The configuration as TOML; keys without a value are left out."""
+    return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
+
+
+def known_keys() -> dict[str, str]:
+    """Every `section.key` with its description."""
+    return {
+        f"{section}.{key}": field.description or ""
+        for section, section_field in PipelineConfig.model_fields.items()
+        for key, field in section_field.annotation.model_fields.items()  # type: ignore[union-attr]
+    }
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"--config {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"--config {path}: not TOML: {error}") from error
+    data = values.get("data")
+    if isinstance(data, dict) and isinstance(data.get("path"), str):
+        data["path"] = str(path.parent / data["path"])
+    return values
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    section, dot, name = key.strip().partition(".")
+    if not equals or not dot:
+        raise UserError(
+            f"--set {override}: expected SECTION.KEY=VALUE, for instance training.epochs=5"
+        )
+    group = values.setdefault(section, {})
+    if not isinstance(group, dict):
+        raise UserError(f"--set {override}: {section} is not a section")
+    group[name] = _value(text.strip())
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _explain(error: ValidationError) -> str:
+    """One line: the first wrong key, what was given, what is allowed."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"{key}: no such key{_suggestion(key)}"
+    problem = first["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(first["input"], Mapping) else f"{first['input']!r} is not allowed: "
+    return f"{key}: {given}{problem[0].lower()}{problem[1:]}"
+
+
+def _suggestion(key: str) -> str:
+    keys = list(known_keys())
+    if "." not in key:
+        keys = list(PipelineConfig.model_fields)
+    near = difflib.get_close_matches(key, keys, n=1, cutoff=0.5)
+    section = key.partition(".")[0]
+    siblings = [name for name in keys if name.partition(".")[0] == section] or keys
+    allowed = ", ".join(siblings)
+    return f"; did you mean {near[0]}? allowed: {allowed}" if near else f"; allowed: {allowed}"

@@ -1,0 +1,5 @@
+"""Errors that the command line shows as one line."""
+
+
+class UserError(Exception):
+    """Something that the person at the keyboard can put right; the message says how."""

@@ -1,0 +1,177 @@
+"""The pipeline: which steps there are and what flows between them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tfx import types
+from tfx.components.evaluator.component import Evaluator
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.components.statistics_gen.component import StatisticsGen
+from tfx.components.trainer.component import Trainer
+from tfx.components.transform.component import Transform
+from tfx.dsl.components.base import base_node
+from tfx.dsl.components.common.resolver import Resolver
+from tfx.orchestration import pipeline as tfx_pipeline
+from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
+from tfx.types import standard_artifacts
+
+from components.atomic_pusher.component import AtomicPusher
+from components.baseline_model import strategy
+from components.example_validator.component import StrictExampleValidator
+from components.movielens_example_gen.component import MovieLensExampleGen
+from components.movielens_example_gen.options import IngestOptions
+from components.rating_baselines.component import RatingBaselines
+from models import features
+from pipeline.code_fingerprint import fingerprint
+from pipeline.config import PipelineConfig
+from pipeline.evaluation_config import evaluation_config
+
+PIPELINE_NAME: Final = "movierec"
+
+EXAMPLE_GEN: Final = "MovieLensExampleGen"
+STATISTICS_GEN: Final = "StatisticsGen"
+SCHEMA_GEN: Final = "ImportSchemaGen"
+EXAMPLE_VALIDATOR: Final = "ExampleValidator"
+TRANSFORM: Final = "Transform"
+BASELINES: Final = "RatingBaselines"
+TRAINER: Final = "Trainer"
+BASELINE_MODEL: Final = "BaselineModel"
+EVALUATOR: Final = "Evaluator"
+PUSHER: Final = "Pusher"
+
+_SCHEMA_FILE = Path(__file__).with_name("schema.pbtxt")
+
+
+@dataclass(frozen=True)
+class Locations:
+    """Where the pipeline reads and writes: folders, or addresses of a cloud's storage."""
+
+    data: str
+    artifacts: str
+    serving: str
+
+
+def create_pipeline(config: PipelineConfig, locations: Locations) -> tfx_pipeline.Pipeline:
+    """Builds the pipeline that every runner runs; a runner adds only what its platform needs."""
+    example_gen = MovieLensExampleGen(
+        input_base=locations.data,
+        options=IngestOptions(
+            edition=config.data.dataset,
+            split=config.split,
+            max_rejected_fraction=config.data.max_rejected_fraction,
+        ),
+        code_fingerprint=fingerprint("components.movielens_example_gen.executor"),
+    ).with_id(EXAMPLE_GEN)
+    examples = example_gen.outputs["examples"]
+    data_checks = _data_checks(examples)
+    schema_gen, validator = data_checks[0], data_checks[-1]
+    transform = _transform(config, examples, schema_gen.outputs["schema"])
+    # Nothing is learnt from data that broke the schema.
+    transform.add_upstream_node(validator)
+    baselines = RatingBaselines(
+        examples=transform.outputs["transformed_examples"],
+        code_fingerprint=fingerprint("components.rating_baselines.executor"),
+    ).with_id(BASELINES)
+    trainer = _trainer(config, transform)
+    gate = _gate_and_push(config, examples, trainer.outputs["model"], locations.serving)
+    return tfx_pipeline.Pipeline(
+        pipeline_name=PIPELINE_NAME,
+        pipeline_root=locations.artifacts,
+        components=[example_gen, *data_checks, transform, baselines, trainer, *gate],
+        beam_pipeline_args=[f"--runner={config.beam.runner}", *config.beam.arguments],
+        enable_cache=config.runner.cache,
+    )
+
+
+def _data_checks(examples: types.BaseChannel) -> list[base_node.BaseNode]:
+    """The schema, the statistics, and the validator that holds one against the other."""
+    schema_gen = ImportSchemaGen(schema_file=str(_SCHEMA_FILE)).with_id(SCHEMA_GEN)
+    # The step's cache key has the file's name but not what it says.
+    schema_gen.outputs["schema"].additional_custom_properties["content_sha256"] = hashlib.sha256(
+        _SCHEMA_FILE.read_bytes()
+    ).hexdigest()
+    statistics_gen = StatisticsGen(examples=examples).with_id(STATISTICS_GEN)
+    validator = StrictExampleValidator(
+        statistics=statistics_gen.outputs["statistics"], schema=schema_gen.outputs["schema"]
+    ).with_id(EXAMPLE_VALIDATOR)
+    return [schema_gen, statistics_gen, validator]
+
+
+def _transform(
+    config: PipelineConfig, examples: types.BaseChannel, schema: types.BaseChannel
+) -> Transform:
+    return Transform(
+        examples=examples,
+        schema=schema,
+        preprocessing_fn="models.preprocessing.preprocessing_fn",
+        splits_config=transform_pb2.SplitsConfig(
+            analyze=[features.TRAIN], transform=list(features.SPLITS)
+        ),
+        # StatisticsGen has described the raw data already.
+        disable_statistics=True,
+        custom_config={
+            "transform": config.transform.model_dump(mode="json"),
+            "code_fingerprint": fingerprint("models.preprocessing"),
+        },
+    ).with_id(TRANSFORM)
+
+
+def _trainer(config: PipelineConfig, transform: Transform) -> Trainer:
+    trainer = Trainer(
+        run_fn="models.trainer.run_fn",
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        train_args=trainer_pb2.TrainArgs(splits=[features.TRAIN]),
+        eval_args=trainer_pb2.EvalArgs(splits=[features.EVAL]),
+        custom_config={
+            "model": config.model.model_dump(mode="json"),
+            "training": config.training.model_dump(mode="json"),
+            "code_fingerprint": fingerprint("models.trainer"),
+        },
+    ).with_id(TRAINER)
+    trainer.outputs["model"].additional_custom_properties[strategy.COMPARISON_GROUP] = (
+        _comparison_group(config)
+    )
+    return trainer
+
+
+def _comparison_group(config: PipelineConfig) -> str:
+    """Models of one dataset and one split: no other has kept its hands off the holdout."""
+    return json.dumps([config.data.dataset, config.split.model_dump(mode="json")])
+
+
+def _gate_and_push(
+    config: PipelineConfig,
+    examples: types.BaseChannel,
+    model: types.BaseChannel,
+    serving: str,
+) -> list[base_node.BaseNode]:
+    """The last blessed model, the evaluation against it, and the push of what is blessed."""
+    baseline = Resolver(
+        strategy_class=strategy.LatestComparableBlessedModel,
+        **{
+            strategy.CANDIDATE: model,
+            strategy.MODEL: types.Channel(type=standard_artifacts.Model),
+            strategy.BLESSING: types.Channel(type=standard_artifacts.ModelBlessing),
+        },
+    ).with_id(BASELINE_MODEL)
+    evaluator = Evaluator(
+        examples=examples,
+        model=model,
+        baseline_model=baseline.outputs[strategy.MODEL],
+        example_splits=[features.HOLDOUT],
+        eval_config=evaluation_config(config.gate),
+    ).with_id(EVALUATOR)
+    pusher = AtomicPusher(
+        model=model,
+        model_blessing=evaluator.outputs["blessing"],
+        push_destination=pusher_pb2.PushDestination(
+            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=serving)
+        ),
+    ).with_id(PUSHER)
+    return [baseline, evaluator, pusher]

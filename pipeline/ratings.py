@@ -1,0 +1,45 @@
+"""The raw ratings of a run, and how far a pushed model is from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from models import features
+from models.columns import Columns, read_columns
+from serving.pushed_model import PushedModel
+
+_RATED = {
+    features.USER_ID: tf.io.FixedLenFeature([], tf.string),
+    features.MOVIE_ID: tf.io.FixedLenFeature([], tf.string),
+    features.MOVIE_TITLE: tf.io.FixedLenFeature([], tf.string, default_value=""),
+    features.RATING: tf.io.FixedLenFeature([], tf.float32),
+}
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Root mean squared and mean absolute error, in stars, over a number of ratings."""
+
+    ratings: int
+    rmse: float
+    mae: float
+
+
+def read(examples: Path, split: str) -> Columns:
+    """user_id, movie_id, movie_title (bytes) and rating of a split of an examples folder."""
+    return read_columns([str(examples / f"Split-{split}" / "*")], _RATED)
+
+
+def errors(model: PushedModel, ratings: Columns) -> Errors:
+    """Holds a pushed model's predictions against ratings."""
+    predicted = model.predict(ratings[features.USER_ID], ratings[features.MOVIE_ID])
+    difference = predicted.astype(np.float64) - ratings[features.RATING]
+    return Errors(
+        ratings=len(difference),
+        rmse=float(np.sqrt(np.mean(np.square(difference)))),
+        mae=float(np.mean(np.abs(difference))),
+    )

@@ -1,0 +1,69 @@
+"""A line for each step of a run, with a spinner and its time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import IO, Self
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn
+
+
+class StepProgress:
+    """Shows the steps as they run: on a terminal with a spinner, elsewhere a line when done.
+
+    Attributes:
+        seconds: wall time of each finished step, by its id.
+        cached: ids of the steps whose earlier result was used.
+        current: the step that runs now, or that failed; None between steps.
+    """
+
+    def __init__(self, screen: IO[str]) -> None:
+        """Shows on a text stream, usually standard error."""
+        self.seconds: dict[str, float] = {}
+        self.cached: list[str] = []
+        self.current: str | None = None
+        self._console = Console(file=screen)
+        self._progress = Progress(
+            SpinnerColumn(finished_text="[green]✓[/]"),
+            TextColumn("{task.description:<20}"),
+            TextColumn("{task.fields[time]:>8}"),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Callable[[], None]]:
+        """The line of a step; what it yields is called if an earlier result was used."""
+        self.current = name
+        started = time.perf_counter()
+        task = self._progress.add_task(name, total=1, time="")
+        try:
+            yield lambda: self.cached.append(name)
+        except BaseException:
+            self._show(task, name, "[red]failed[/]")
+            raise
+        elapsed = time.perf_counter() - started
+        self.seconds[name] = elapsed
+        self._show(task, name, "cached" if name in self.cached else f"{elapsed:.1f} s")
+        self.current = None
+
+    def _show(self, task: int, name: str, shown: str) -> None:
+        self._progress.update(task, completed=1, time=shown)  # type: ignore[arg-type]
+        if not self._console.is_terminal:
+            self._console.print(f"{name:<20} {shown:>8}")

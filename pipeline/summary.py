@@ -1,0 +1,117 @@
+"""The result of a run, as `summary.json`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.errors import UserError
+from pipeline.workspace import Workspace
+
+SUMMARY_FILE: Final = "summary.json"
+
+
+class Record(BaseModel):
+    """A frozen part of the summary."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Rows(Record):
+    """Rows of the data: read = rejected + train + eval + holdout."""
+
+    read: int
+    rejected: int
+    rejected_by_reason: dict[str, int]
+    train: int
+    eval: int
+    holdout: int
+
+
+class Rmse(Record):
+    """Root mean squared error in stars.
+
+    `eval` is that of the weights which early stopping chose, before a refit on train + eval.
+    """
+
+    train: float
+    eval: float
+    holdout: float
+
+
+class Mae(Record):
+    """Mean absolute error in stars."""
+
+    holdout: float
+
+
+class Baselines(Record):
+    """Holdout RMSE of predictions that know no taste."""
+
+    global_mean: float
+    bias_only: float
+
+
+class Gate(Record):
+    """The verdict.
+
+    `threshold` is the highest RMSE allowed, `max_regression` how much of a rise over
+    `baseline_rmse`, which is the last blessed model's on the same holdout.
+    """
+
+    blessed: bool
+    threshold: float
+    max_regression: float
+    baseline_rmse: float | None
+    reason: str
+
+
+class Summary(Record):
+    """A run that reached its end, whether the model was pushed or not.
+
+    Attributes:
+        model: the name in the registry.
+        slices: holdout RMSE by slice, as `feature=value`.
+        examples: folder of the run's ratings, split.
+        pushed_model: folder of the version that a model server serves now; None if not blessed.
+        seconds: `total`, and wall time by step.
+        cached: steps whose earlier result was used.
+    """
+
+    run_id: str
+    dataset: str
+    model: str
+    rows: Rows
+    rmse: Rmse
+    mae: Mae
+    baselines: Baselines
+    slices: dict[str, float]
+    gate: Gate
+    best_epoch: int
+    examples: str
+    pushed_model: str | None
+    seconds: dict[str, float]
+    cached: list[str]
+
+
+def write(folder: Path, summary: Summary) -> None:
+    """Writes the JSON into the run's folder, whole or not at all."""
+    aside = folder / f".{SUMMARY_FILE}"
+    aside.write_text(summary.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    os.replace(aside, folder / SUMMARY_FILE)
+
+
+def of_pushed_model(workspace: Workspace, pushed_model: Path) -> Summary:
+    """The newest run that ended with this version being served.
+
+    Raises:
+        UserError: no run of the workspace did.
+    """
+    for path in sorted(workspace.runs.glob(f"*/{SUMMARY_FILE}"), reverse=True):
+        summary = Summary.model_validate_json(path.read_text(encoding="utf-8"))
+        if summary.pushed_model == str(pushed_model):
+            return summary
+    raise UserError(f"{workspace.runs}: no run there pushed {pushed_model}")

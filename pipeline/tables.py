@@ -1,0 +1,107 @@
+"""Tables that a person reads at the end of a command."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.summary import Summary
+from pipeline.taste import Taste
+
+
+def show_summary(console: Console, summary: Summary) -> None:
+    """Rows, errors beside the baselines, the verdict, and the time of each step."""
+    console.print()
+    console.print(f"[bold]{summary.model}[/] on {summary.dataset}, run {summary.run_id}")
+    console.print(_side_by_side(_rows(summary), _errors(summary), _seconds(summary)))
+    console.print(_verdict(summary))
+    if summary.pushed_model:
+        console.print(f"pushed to {summary.pushed_model}", soft_wrap=True)
+    if set(summary.cached) >= _cacheable_steps(summary):
+        console.print("every step was cached: nothing has changed since an earlier run")
+
+
+def show_taste(console: Console, taste: Taste) -> None:
+    """What a user rated highest beside what is recommended to them."""
+    table = Table(box=box.SIMPLE_HEAD, title=f"user {taste.user_id}", title_justify="left")
+    table.add_column("rated highest", max_width=44, no_wrap=True)
+    table.add_column("stars", justify="right")
+    table.add_column("recommended", max_width=44, no_wrap=True)
+    table.add_column("score", justify="right")
+    for rated, recommended in zip_longest(taste.rated_highest, taste.recommended):
+        table.add_row(
+            *((Text(rated.title or rated.movie_id), f"{rated.score:g}") if rated else ("", "")),
+            *(
+                (Text(recommended.title or recommended.movie_id), f"{recommended.score:.2f}")
+                if recommended
+                else ("", "")
+            ),
+        )
+    console.print(table)
+
+
+def _side_by_side(*tables: Table) -> RenderableType:
+    grid = Table.grid(padding=(0, 3))
+    grid.add_row(*tables)
+    return grid
+
+
+def _figures(title: str, unit: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(title)
+    table.add_column(unit, justify="right")
+    return table
+
+
+def _rows(summary: Summary) -> Table:
+    table = _figures("rows", "")
+    rows = summary.rows
+    table.add_row("read", f"{rows.read:,}")
+    table.add_row("rejected", f"{rows.rejected:,}")
+    for reason, count in rows.rejected_by_reason.items():
+        table.add_row(f"  {reason}", f"{count:,}")
+    for split in ("train", "eval", "holdout"):
+        table.add_row(split, f"{getattr(rows, split):,}")
+    return table
+
+
+def _errors(summary: Summary) -> Table:
+    table = _figures("RMSE", "stars")
+    for split in ("train", "eval", "holdout"):
+        table.add_row(split, f"{getattr(summary.rmse, split):.4f}")
+    table.add_section()
+    table.add_row("holdout, biases only", f"{summary.baselines.bias_only:.4f}")
+    table.add_row("holdout, global mean", f"{summary.baselines.global_mean:.4f}")
+    if summary.gate.baseline_rmse is not None:
+        table.add_row("holdout, last blessed", f"{summary.gate.baseline_rmse:.4f}")
+    table.add_row("holdout, MAE", f"{summary.mae.holdout:.4f}")
+    return table
+
+
+def _seconds(summary: Summary) -> Table:
+    table = _figures("step", "seconds")
+    for step, seconds in summary.seconds.items():
+        if step != "total":
+            table.add_row(step, "cached" if step in summary.cached else f"{seconds:.1f}")
+    table.add_section()
+    table.add_row("total", f"{summary.seconds['total']:.1f}")
+    return table
+
+
+def _verdict(summary: Summary) -> Group:
+    blessed = summary.gate.blessed
+    verdict = Text("blessed" if blessed else "not blessed", style="green" if blessed else "red")
+    limits = (
+        f"gate.max_rmse {summary.gate.threshold:g}, "
+        f"gate.max_regression {summary.gate.max_regression:g}"
+    )
+    return Group(Text.assemble("gate: ", verdict, f" ({limits}): {summary.gate.reason}"))
+
+
+def _cacheable_steps(summary: Summary) -> set[str]:
+    """Steps that ran a component: not the start-up, nor the look-up of the last blessed model."""
+    return set(summary.seconds) - {"total", "start-up", "BaselineModel"}

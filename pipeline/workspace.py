@@ -1,0 +1,78 @@
+"""The folder that holds everything a run writes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pipeline.errors import UserError
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Paths below one folder."""
+
+    root: Path
+
+    @property
+    def metadata_db(self) -> Path:
+        """ML Metadata, in SQLite."""
+        return self.root / "metadata.db"
+
+    @property
+    def artifacts(self) -> Path:
+        """What the steps wrote."""
+        return self.root / "artifacts"
+
+    @property
+    def runs(self) -> Path:
+        """One folder a run: `summary.json`, `config.toml`, `log.txt`."""
+        return self.root / "runs"
+
+    def serving(self, model_name: str) -> Path:
+        """The versions of a model, as TF Serving watches them."""
+        return self.root / "serving" / model_name
+
+    def new_run(self) -> Path:
+        """Makes the folder of a run that starts now; its name is the run's id."""
+        self.runs.mkdir(parents=True, exist_ok=True)
+        started = datetime.now().strftime("%Y%m%d-%H%M%S")
+        for suffix in ["", *(f"-{number}" for number in range(2, 100))]:
+            folder = self.runs / f"{started}{suffix}"
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                continue
+            return folder
+        raise UserError(f"{self.runs}: cannot name a new run: {started} is taken 99 times")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps a second run out of this workspace.
+
+        Raises:
+            UserError: another process holds the lock, or the folder cannot be written.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = (self.root / ".lock").open("a+", encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"--workspace {self.root}: {error.strerror}") from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                lock.seek(0)
+                raise UserError(
+                    f"--workspace {self.root}: process {lock.read().strip()} is running in it; "
+                    "wait for it or take another workspace"
+                ) from error
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            yield

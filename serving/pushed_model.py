@@ -1,0 +1,58 @@
+"""A pushed SavedModel, called in this process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+_PREDICTION_BATCH = 65_536
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """A movie and its score (stars, not clipped to the range of ratings)."""
+
+    movie_id: str
+    title: str
+    score: float
+
+
+class PushedModel:
+    """The signatures of one version."""
+
+    def __init__(self, folder: Path) -> None:
+        """Loads the SavedModel in a version's folder."""
+        # The signatures live only as long as what was loaded.
+        self._loaded = tf.saved_model.load(str(folder))
+        self._signatures = self._loaded.signatures
+
+    def predict(
+        self,
+        user_ids: np.ndarray[Any, np.dtype[Any]],
+        movie_ids: np.ndarray[Any, np.dtype[Any]],
+    ) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Predicted ratings, float32 `[n]`, for n pairs of ids (bytes, in arrays of objects)."""
+        predicted = [
+            self._signatures["predict"](
+                user_id=tf.constant(user_ids[start : start + _PREDICTION_BATCH], tf.string),
+                movie_id=tf.constant(movie_ids[start : start + _PREDICTION_BATCH], tf.string),
+            )["rating"].numpy()
+            for start in range(0, len(user_ids), _PREDICTION_BATCH)
+        ]
+        return np.concatenate(predicted) if predicted else np.empty(0, np.float32)
+
+    def recommend(self, user_id: str, k: int) -> list[Recommendation]:
+        """The k best movies that the user did not rate in training; fewer if no more are left."""
+        found = self._signatures["recommend"](
+            user_id=tf.constant([user_id]), k=tf.constant(k, tf.int32)
+        )
+        columns = (found[name][0].numpy() for name in ("movie_id", "movie_title", "score"))
+        return [
+            Recommendation(movie_id.decode(), title.decode(), float(score))
+            for movie_id, title, score in zip(*columns, strict=True)
+            if movie_id
+        ]
