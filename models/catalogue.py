@@ -34,7 +34,8 @@ def read_catalogue(transform: tft.TFTransformOutput) -> Catalogue:
     return Catalogue(
         user_ids=_ids(transform, features.USER_VOCABULARY),
         movie_ids=movie_ids,
-        movie_titles=[titles[movie_id] for movie_id in movie_ids],
+        # A vocabulary leaves out a line whose title holds a line break.
+        movie_titles=[titles.get(movie_id, "") for movie_id in movie_ids],
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,8 @@ def train(
         raise ValueError("the eval split has no ratings: early stopping needs some")
     history: list[EpochResult] = []
     best_rmse, best_weights = math.inf, _weights(model)
-    for result in _epochs(model, ratings, eval_ratings, options, options.epochs):
+    evaluate = partial(_rmse, _compile_prediction(model), eval_ratings)
+    for result in _epochs(model, ratings, evaluate, options, options.epochs):
         history.append(result)
         on_epoch(result)
         if result.eval_rmse < best_rmse:
@@ -89,7 +91,7 @@ def train_for(
         TrainingDivergedError: the loss was not finite.
     """
     history = []
-    for result in _epochs(model, ratings, None, options, epochs):
+    for result in _epochs(model, ratings, lambda: math.nan, options, epochs):
         history.append(result)
         on_epoch(result)
     return history
@@ -102,28 +104,16 @@ def best_epoch(history: Sequence[EpochResult]) -> int:
 
 def rmse(model: RatingModel, ratings: Columns) -> float:
     """Root mean squared error of the predicted ratings, in stars; NaN without ratings."""
-    if not row_count(ratings):
-        return math.nan
-    errors = predict(model, ratings).astype(np.float64) - ratings[features.RATING]
-    return float(np.sqrt(np.mean(np.square(errors))))
-
-
-def predict(model: RatingModel, ratings: Columns) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Predicted ratings, float32 `[n]`, for the `user_index` and `movie_index` given."""
-    users, movies = ratings[features.USER_INDEX], ratings[features.MOVIE_INDEX]
-    predict_batch = tf.function(model.predict_rating, reduce_retracing=True)
-    starts = range(0, len(users), _PREDICTION_BATCH)
-    batches = [slice(start, start + _PREDICTION_BATCH) for start in starts]
-    return np.concatenate([predict_batch(users[b], movies[b]).numpy() for b in batches])
+    return _rmse(_compile_prediction(model), ratings)
 
 
 def _epochs(
     model: RatingModel,
     ratings: Columns,
-    eval_ratings: Columns | None,
+    evaluate: Callable[[], float],
     options: TrainingOptions,
     epochs: int,
-) -> Any:
+) -> Iterator[EpochResult]:
     """Yields the result of each epoch as it ends."""
     rows = row_count(ratings)
     if not rows:
@@ -139,7 +129,7 @@ def _epochs(
         yield EpochResult(
             epoch=epoch,
             loss=float(losses.mean()),
-            eval_rmse=math.nan if eval_ratings is None else rmse(model, eval_ratings),
+            eval_rmse=evaluate(),
             learning_rate=float(rates[-1]),
             seconds=time.perf_counter() - started,
         )
@@ -178,6 +168,25 @@ def _compile_steps(model: RatingModel, optimizer: Optimizer) -> Callable[..., tf
         return losses
 
     return run_steps
+
+
+def _compile_prediction(model: RatingModel) -> Callable[..., tf.Tensor]:
+    return tf.function(model.predict_rating, reduce_retracing=True)
+
+
+def _rmse(predict: Callable[..., tf.Tensor], ratings: Columns) -> float:
+    rows = row_count(ratings)
+    if not rows:
+        return math.nan
+    squared_errors = 0.0
+    for start in range(0, rows, _PREDICTION_BATCH):
+        batch = {
+            name: values[start : start + _PREDICTION_BATCH] for name, values in ratings.items()
+        }
+        predicted = predict(batch[features.USER_INDEX], batch[features.MOVIE_INDEX]).numpy()
+        errors = predicted.astype(np.float64) - batch[features.RATING]
+        squared_errors += float(np.sum(np.square(errors)))
+    return math.sqrt(squared_errors / rows)
 
 
 def _run_epoch(

@@ -171,7 +171,8 @@ def main() -> NoReturn:
         _say(str(error))
         code = EXIT_FAILED
     except typer.TyperException as error:
-        _say(str(error))
+        # Only the exceptions of a wrong call have it; it names the option.
+        _say(getattr(error, "format_message", error.__str__)())
         code = EXIT_FAILED
     if code == EXIT_INTERRUPTED:
         _say("interrupted; finished steps are kept, and a new run goes on from them")

@@ -47,8 +47,9 @@ def fit_biases(ratings: Columns, users: int, movies: int) -> Biases:
         movies: likewise.
     """
     user_index, movie_index = ratings[features.USER_INDEX], ratings[features.MOVIE_INDEX]
-    mean = float(ratings[features.RATING].astype(np.float64).mean())
-    residual = ratings[features.RATING] - mean
+    stars = ratings[features.RATING].astype(np.float64)
+    mean = float(stars.mean())
+    residual = stars - mean
     user_weight = np.bincount(user_index, minlength=users) + _USER_REGULARISATION
     movie_weight = np.bincount(movie_index, minlength=movies) + _MOVIE_REGULARISATION
     user, movie = np.zeros(users), np.zeros(movies)
@@ -60,4 +61,5 @@ def fit_biases(ratings: Columns, users: int, movies: int) -> Biases:
 
 def rmse(predicted: Vector | float, ratings: Columns) -> float:
     """Root mean squared error in stars."""
-    return float(np.sqrt(np.mean(np.square(predicted - ratings[features.RATING]))))
+    stars = ratings[features.RATING].astype(np.float64)
+    return float(np.sqrt(np.mean(np.square(predicted - stars))))

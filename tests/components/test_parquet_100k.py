@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from components.errors import DataError
+from components.movielens_example_gen.readers import parquet_100k as reader
+from pipeline.config import DataConfig
+from pipeline.datasets import locate
+
+
+def test_the_installed_edition_is_the_published_one() -> None:
+    """The counts are those of the edition's own README: 943 users, 1682 items, 100,000 ratings."""
+    raw = reader.read(str(locate(DataConfig())))
+    assert raw.ratings.num_rows == 100_000
+    assert raw.movies.num_rows == 1682
+    assert raw.users is not None
+    assert raw.users.num_rows == 943
+    # The first line of u.data.
+    assert raw.ratings.slice(0, 1).to_pylist() == [
+        {"user_id": 196, "movie_id": 242, "rating": 3, "timestamp": 881250949}
+    ]
+    assert raw.movies.slice(0, 1).to_pylist() == [
+        {
+            "movie_id": "1",
+            "movie_title": "Toy Story (1995)",
+            "movie_genres": ["Animation", "Children's", "Comedy"],
+        }
+    ]
+    assert raw.users.slice(0, 1).to_pylist() == [
+        {
+            "user_id": "1",
+            "user_age": 24,
+            "user_gender": "M",
+            "user_occupation": "technician",
+        }
+    ]
+
+
+def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "MovieLens100k_data.parquet.brotli").write_bytes(b"PAR1" + bytes(100))
+    with pytest.raises(DataError, match="not a readable Parquet file"):
+        reader.read(str(tmp_path))
+
+
+def test_a_dropped_column_is_named(tmp_path: Path) -> None:
+    table = pa.table({"user_id": [1], "movie_id": [1], "rating": [3]})
+    pq.write_table(table, tmp_path / "MovieLens100k_data.parquet.brotli")
+    with pytest.raises(DataError, match="no column timestamp; it has user_id, movie_id, rating"):
+        reader.read(str(tmp_path))

@@ -1,0 +1,36 @@
+"""Data that tests are made from: small, built here, never taken from the code under test."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# Before anything imports TensorFlow.
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import pytest
+
+RATINGS_HEADER = "userId,movieId,rating,timestamp"
+MOVIES = (
+    "movieId,title,genres\n"
+    '1,"Heat (1995)",Action|Crime\n'
+    '2,"Girl, Interrupted (1999)",Drama\n'
+    "3,Nobody Knows (2000),(no genres listed)\n"
+)
+
+
+@pytest.fixture
+def csv_folder(tmp_path: Path) -> Path:
+    """A sound folder of two CSV files."""
+    (tmp_path / "movies.csv").write_text(MOVIES, encoding="utf-8")
+    (tmp_path / "ratings.csv").write_text(
+        f"{RATINGS_HEADER}\n7,1,4.5,100\n7,2,3,101\n8,1,0.5,102\n8,9,5,103\n", encoding="utf-8"
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20_240)

@@ -1,0 +1,90 @@
+"""A cut of the real ratings, and one workspace that lives through a series of runs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline import local_runner
+from pipeline.config import DataConfig, load_config
+from pipeline.datasets import locate
+from pipeline.summary import Summary
+from pipeline.workspace import Workspace
+
+ROWS = 5_000
+GENRES = ("Action", "Comedy", "Drama", "Romance", "Thriller")
+
+# A small model, quickly trained, and a gate that it passes.
+SMALL = (
+    "data.dataset=csv",
+    "model.dimension=8",
+    "training.epochs=12",
+    "training.patience=12",
+    "gate.max_rmse=1.1",
+)
+# The same, hardly trained at all: worse than SMALL by far more than the gate's tolerance.
+HARDLY_TRAINED = (*SMALL, "training.epochs=1", "training.learning_rate=0.001")
+
+
+@pytest.fixture(scope="session")
+def cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """5,000 ratings of the 100 most rated movies, as a folder of CSV files."""
+    source = locate(DataConfig())
+    folder = tmp_path_factory.mktemp("cut")
+    ratings = pq.read_table(source / "MovieLens100k_data.parquet.brotli")
+    counts = ratings.group_by("movie_id").aggregate([("rating", "count")])
+    order = [("rating_count", "descending"), ("movie_id", "ascending")]
+    popular = counts.take(pc.sort_indices(counts, order))["movie_id"][:100]
+    ratings = ratings.filter(pc.is_in(ratings["movie_id"], value_set=popular.combine_chunks()))
+    names = ["userId", "movieId", "rating", "timestamp"]
+    pyarrow.csv.write_csv(ratings.slice(0, ROWS).rename_columns(names), folder / "ratings.csv")
+
+    items = pq.read_table(source / "MovieLens100k_items.parquet.brotli").to_pylist()
+    lines = ["movieId,title,genres"]
+    for item in items:
+        genres = "|".join(genre for genre in GENRES if item[genre]) or "(no genres listed)"
+        lines.append(f'{item["movie_id"]},"{item["movie_title"]}",{genres}')
+    (folder / "movies.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+def run(workspace: Path, data: Path, *overrides: str) -> Summary:
+    config = load_config(None, [f"data.path={data}", *overrides])
+    return local_runner.run(config, Workspace(workspace))
+
+
+@dataclass
+class Story:
+    """The runs of one workspace, in the order in which they happened."""
+
+    workspace: Path
+    data: Path
+    runs: dict[str, Summary] = field(default_factory=dict)
+    versions: dict[str, list[str]] = field(default_factory=dict)
+
+    def tell(self, name: str, *overrides: str) -> None:
+        self.runs[name] = run(self.workspace, self.data, *overrides)
+        served = self.workspace / "serving" / "movierec"
+        self.versions[name] = sorted(entry.name for entry in served.iterdir())
+
+
+@pytest.fixture(scope="session")
+def story(cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    told = Story(tmp_path_factory.mktemp("workspace"), cut)
+    told.tell("first", *SMALL)
+    told.tell("again", *SMALL)
+    told.tell("stricter gate", *SMALL, "gate.max_rmse=0.5")
+    told.tell("worse model", *HARDLY_TRAINED)
+    told.tell("worse model let through", *HARDLY_TRAINED, "gate.max_regression=9")
+    told.tell("back to the first", *SMALL)
+    shutil.rmtree(Path(str(told.runs["back to the first"].pushed_model)))
+    told.tell("version deleted", *SMALL)
+    told.tell("trained anew", *SMALL, "runner.cache=false", "gate.max_regression=0")
+    return told

@@ -1,0 +1,81 @@
+"""The commands as processes of their own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import SMALL, Story
+
+MOVIEREC = [sys.executable, "-c", "from pipeline.cli import main; main()"]
+
+
+def movierec(story: Story, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*MOVIEREC, *arguments, "--workspace", str(story.workspace)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def settings(story: Story, *more: str) -> list[str]:
+    overrides = (f"data.path={story.data}", *SMALL, *more)
+    return [part for override in overrides for part in ("--set", override)]
+
+
+def test_run_prints_the_tables(story: Story) -> None:
+    unchanged = settings(story, "gate.max_regression=0")
+    result = movierec(story, "run", *unchanged, "--user", "13")
+    assert result.returncode == 0
+    for part in ("5,000", "holdout, biases only", "blessed", "user 13", "rated highest"):
+        assert part in result.stdout
+    assert "every step was cached" in result.stdout
+    steps = [line.split() for line in result.stderr.splitlines()]
+    assert ["Trainer", "cached"] in steps
+    assert len(steps) == 11, "a line for the start and each step, and no noise"
+
+
+def test_run_json_is_the_summary_and_exits_2_if_not_blessed(story: Story) -> None:
+    served = sorted((story.workspace / "serving" / "movierec").iterdir())
+    result = movierec(story, "run", *settings(story, "gate.max_rmse=0.4"), "--json")
+    assert result.returncode == 2
+    summary = json.loads(result.stdout)
+    assert summary["gate"]["blessed"] is False
+    assert summary["pushed_model"] is None
+    for key in ("rows", "rmse", "mae", "baselines", "seconds", "cached", "run_id", "dataset"):
+        assert key in summary
+    assert result.stderr.splitlines()[-1].startswith("movierec: not pushed: RMSE ")
+    assert sorted((story.workspace / "serving" / "movierec").iterdir()) == served
+
+
+def test_evaluate_agrees_with_the_run(story: Story) -> None:
+    result = movierec(story, "evaluate", "--json")
+    assert result.returncode == 0
+    assert result.stderr == ""
+    found, summary = json.loads(result.stdout), story.runs["trained anew"]
+    assert found["ratings"] == summary.rows.holdout
+    assert found["rmse"] == pytest.approx(summary.rmse.holdout, abs=1e-6)
+    assert found["mae"] == pytest.approx(summary.mae.holdout, abs=1e-6)
+
+
+def test_recommend(story: Story) -> None:
+    result = movierec(story, "recommend", "--user", "13", "-k", "4", "--json")
+    assert result.returncode == 0
+    assert result.stderr == ""
+    found = json.loads(result.stdout)
+    assert len(found) == 4
+    scores = [entry["score"] for entry in found]
+    assert scores == sorted(scores, reverse=True)
+    assert all(entry["title"] and entry["movie_id"] for entry in found)
+
+
+def test_an_unknown_version_is_one_line(story: Story) -> None:
+    result = movierec(story, "recommend", "--user", "13", "--version", "5")
+    assert result.returncode == 1
+    assert "--version 5: not in" in result.stderr
+    assert Path(str(story.runs["trained anew"].pushed_model)).name in result.stderr

@@ -1,0 +1,172 @@
+"""What is trained, blessed and pushed over a series of runs in one workspace."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipeline.config import load_config
+from pipeline.summary import Summary
+from tests.e2e.conftest import ROWS, SMALL, Story
+
+STEPS = {
+    "ImportSchemaGen",
+    "MovieLensExampleGen",
+    "StatisticsGen",
+    "ExampleValidator",
+    "Transform",
+    "RatingBaselines",
+    "Trainer",
+    "Evaluator",
+    "Pusher",
+}
+
+
+def split_ratings(summary: Summary, split: str) -> list[tuple[str, str, float]]:
+    """The records of a split, parsed one by one."""
+    files = sorted(str(path) for path in Path(summary.examples, f"Split-{split}").iterdir())
+    found = []
+    for record in tf.data.TFRecordDataset(files, compression_type="GZIP"):
+        feature = tf.train.Example.FromString(record.numpy()).features.feature
+        found.append(
+            (
+                feature["user_id"].bytes_list.value[0].decode(),
+                feature["movie_id"].bytes_list.value[0].decode(),
+                feature["rating"].float_list.value[0],
+            )
+        )
+    return found
+
+
+def test_every_row_of_the_file_is_in_exactly_one_split(story: Story) -> None:
+    summary = story.runs["first"]
+    with (story.data / "ratings.csv").open() as file:
+        expected = Counter(
+            (row["userId"], row["movieId"], float(row["rating"])) for row in csv.DictReader(file)
+        )
+    splits = {name: split_ratings(summary, name) for name in ("train", "eval", "holdout")}
+    assert Counter(rating for split in splits.values() for rating in split) == expected
+    assert summary.rows.read == ROWS
+    assert summary.rows.rejected == 0
+    for name, ratings in splits.items():
+        assert getattr(summary.rows, name) == len(ratings)
+
+
+def test_the_first_model_is_blessed_on_the_absolute_gate_and_pushed(story: Story) -> None:
+    summary = story.runs["first"]
+    assert summary.gate.blessed
+    assert summary.gate.baseline_rmse is None
+    assert "no blessed model to compare with" in summary.gate.reason
+    assert summary.pushed_model is not None
+    assert Path(summary.pushed_model, "saved_model.pb").is_file()
+    assert summary.cached == []
+    assert summary.rmse.holdout < summary.baselines.global_mean
+
+
+def test_reported_errors_are_those_of_the_pushed_model(story: Story) -> None:
+    """RMSE by TFMA against RMSE in NumPy, over the exported model's own predictions."""
+    summary = story.runs["first"]
+    model = tf.saved_model.load(story.runs["version deleted"].pushed_model)
+    users, movies, stars = zip(*split_ratings(summary, "holdout"), strict=True)
+    predicted = model.signatures["predict"](
+        user_id=tf.constant(users), movie_id=tf.constant(movies)
+    )["rating"].numpy()
+    errors = predicted.astype(np.float64) - np.array(stars)
+    assert summary.rmse.holdout == pytest.approx(np.sqrt(np.mean(errors**2)), abs=1e-6)
+    assert summary.mae.holdout == pytest.approx(np.mean(np.abs(errors)), abs=1e-6)
+
+
+def test_baselines_are_fitted_on_train_and_eval_and_measured_on_holdout(story: Story) -> None:
+    summary = story.runs["first"]
+    fitted_on = split_ratings(summary, "train") + split_ratings(summary, "eval")
+    mean = np.mean([stars for _, _, stars in fitted_on])
+    holdout = np.array([stars for _, _, stars in split_ratings(summary, "holdout")])
+    expected = np.sqrt(np.mean((holdout - mean) ** 2))
+    assert summary.baselines.global_mean == pytest.approx(expected, abs=1e-6)
+    assert summary.baselines.bias_only < summary.baselines.global_mean
+
+
+def test_results_are_sliced_by_activity_and_genre(story: Story) -> None:
+    slices = story.runs["first"].slices
+    assert {name.partition("=")[0] for name in slices} == {"movie_genres", "user_activity"}
+    assert {"movie_genres=Drama", "user_activity=1-20"} <= set(slices)
+
+
+def test_a_second_run_does_nothing_and_reports_the_same(story: Story) -> None:
+    first, again = story.runs["first"], story.runs["again"]
+    assert set(again.cached) == STEPS
+    varying = {"run_id", "seconds", "cached"}
+    assert again.model_dump(exclude=varying) == first.model_dump(exclude=varying)
+    assert story.versions["again"] == story.versions["first"]
+
+
+def test_a_stricter_gate_evaluates_again_and_nothing_else(story: Story) -> None:
+    summary = story.runs["stricter gate"]
+    assert set(summary.cached) == STEPS - {"Evaluator", "Pusher"}
+
+
+def test_a_model_worse_than_the_gate_is_not_pushed(story: Story) -> None:
+    summary = story.runs["stricter gate"]
+    assert not summary.gate.blessed
+    assert summary.pushed_model is None
+    assert "is above gate.max_rmse 0.5" in summary.gate.reason
+    assert story.versions["stricter gate"] == story.versions["first"]
+
+
+def test_a_model_worse_than_the_last_blessed_one_is_not_pushed(story: Story) -> None:
+    summary, first = story.runs["worse model"], story.runs["first"]
+    assert set(summary.cached) == STEPS - {"Trainer", "Evaluator", "Pusher"}
+    assert first.rmse.holdout + 0.005 < summary.rmse.holdout < 1.1
+    assert not summary.gate.blessed
+    assert summary.gate.baseline_rmse == pytest.approx(first.rmse.holdout, abs=1e-9)
+    assert "against the last blessed model's" in summary.gate.reason
+    assert "gate.max_regression allows +0.005" in summary.gate.reason
+    assert summary.pushed_model is None
+    assert story.versions["worse model"] == story.versions["first"]
+
+
+def test_the_tolerance_decides(story: Story) -> None:
+    summary = story.runs["worse model let through"]
+    assert summary.gate.blessed
+    assert summary.pushed_model is not None
+    assert len(story.versions["worse model let through"]) == 2
+
+
+def test_going_back_to_an_earlier_model_makes_it_the_newest_version(story: Story) -> None:
+    worse, back = story.runs["worse model let through"], story.runs["back to the first"]
+    assert "Trainer" in back.cached
+    assert back.gate.baseline_rmse == pytest.approx(worse.rmse.holdout, abs=1e-9)
+    assert int(Path(str(back.pushed_model)).name) > int(Path(str(worse.pushed_model)).name)
+
+
+def test_a_version_that_was_deleted_is_pushed_again(story: Story) -> None:
+    summary = story.runs["version deleted"]
+    assert set(summary.cached) == STEPS - {"Pusher"}
+    assert Path(str(summary.pushed_model), "saved_model.pb").is_file()
+
+
+def test_the_same_seed_trained_anew_gives_the_same_model_and_zero_tolerance_lets_it_pass(
+    story: Story,
+) -> None:
+    first, anew = story.runs["first"], story.runs["trained anew"]
+    assert anew.cached == []
+    for split in ("train", "eval", "holdout"):
+        assert getattr(anew.rmse, split) == pytest.approx(getattr(first.rmse, split), abs=1e-6)
+    assert anew.gate.max_regression == 0
+    assert anew.gate.baseline_rmse == pytest.approx(anew.rmse.holdout, abs=1e-9)
+    assert anew.gate.blessed
+
+
+def test_every_run_leaves_its_config_its_log_and_its_summary(story: Story) -> None:
+    for summary in story.runs.values():
+        folder = story.workspace / "runs" / summary.run_id
+        assert Summary.model_validate_json((folder / "summary.json").read_text()) == summary
+        assert (folder / "log.txt").stat().st_size > 0
+    folder = story.workspace / "runs" / story.runs["first"].run_id
+    expected = load_config(None, [f"data.path={story.data}", *SMALL])
+    assert load_config(folder / "config.toml") == expected

@@ -1,0 +1,36 @@
+"""Small models and ratings for tests."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.biased_mf import BiasedMatrixFactorization
+from models.columns import Columns
+from models.options import ModelOptions
+from models.rating_statistics import RatingStatistics
+
+USERS, MOVIES = 6, 5
+
+
+def statistics() -> RatingStatistics:
+    return RatingStatistics(USERS, MOVIES, rating_mean=3.4, rating_min=1.0, rating_max=5.0)
+
+
+def biased_mf(rng: np.random.Generator, dimension: int = 3) -> BiasedMatrixFactorization:
+    """A model whose every known row differs from zero, as after training."""
+    options = ModelOptions(dimension=dimension, l2_embedding=0.3, l2_bias=0.7)
+    model = BiasedMatrixFactorization(statistics(), options, seed=1)
+    for variable in model.trainable_variables:
+        values = rng.normal(0, 0.5, variable.shape).astype(np.float32)
+        values[-1] = 0
+        variable.assign(values)
+    return model
+
+
+def ratings(rng: np.random.Generator, count: int = 40) -> Columns:
+    """Ratings of known users and movies, some pairs more than once."""
+    return {
+        "user_index": rng.integers(0, USERS, count).astype(np.int32),
+        "movie_index": rng.integers(0, MOVIES, count).astype(np.int32),
+        "rating": rng.integers(1, 6, count).astype(np.float32),
+    }

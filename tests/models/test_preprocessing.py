@@ -1,0 +1,123 @@
+"""The Transform step on a handful of ratings, against counts made by hand."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_transform as tft
+import tensorflow_transform.beam as tft_beam
+from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
+
+from models import preprocessing
+from models.catalogue import read_catalogue
+
+SPEC = {
+    "user_id": tf.io.FixedLenFeature([], tf.string),
+    "movie_id": tf.io.FixedLenFeature([], tf.string),
+    "rating": tf.io.FixedLenFeature([], tf.float32),
+    "movie_title": tf.io.VarLenFeature(tf.string),
+    "movie_genres": tf.io.VarLenFeature(tf.string),
+}
+
+
+def row(user: str, movie: str, rating: float, title: list[str], genres: list[str]) -> dict:
+    return {
+        "user_id": user.encode(),
+        "movie_id": movie.encode(),
+        "rating": rating,
+        "movie_title": [text.encode() for text in title],
+        "movie_genres": [text.encode() for text in genres],
+    }
+
+
+HEAT = (["Heat (1995)"], ["Action", "Crime"])
+AMELIE = (["Amélie, or: a\ttab"], ["Comedy"])
+UNTITLED: tuple[list[str], list[str]] = ([], [])
+TRAIN = [
+    row("u1", "m1", 4.0, *HEAT),
+    row("u1", "m2", 5.0, *AMELIE),
+    row("u1", "m3", 1.5, *UNTITLED),
+    row("u2", "m1", 3.0, *HEAT),
+    row("u2", "m2", 2.0, *AMELIE),
+    row("u3", "m1", 0.5, *HEAT),
+]
+
+
+@pytest.fixture(scope="module")
+def transform() -> tft.TFTransformOutput:
+    return fit({})
+
+
+def fit(options: dict) -> tft.TFTransformOutput:
+    folder = Path(tempfile.mkdtemp())
+    metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(SPEC))
+    with tft_beam.Context(temp_dir=str(folder / "tmp")):
+        _, function = (TRAIN, metadata) | tft_beam.AnalyzeAndTransformDataset(
+            lambda inputs: preprocessing.preprocessing_fn(inputs, {"transform": options})
+        )
+        _ = function | tft_beam.WriteTransformFn(str(folder))
+    return tft.TFTransformOutput(str(folder))
+
+
+def apply(transform: tft.TFTransformOutput, **ids: list[str]) -> dict[str, np.ndarray]:
+    inputs = {name: tf.constant(values) for name, values in ids.items()}
+    return {
+        name: value.numpy() for name, value in transform.transform_features_layer()(inputs).items()
+    }
+
+
+def test_indices_follow_the_counts_and_the_unknown_come_last(
+    transform: tft.TFTransformOutput,
+) -> None:
+    found = apply(
+        transform, user_id=["u1", "u2", "u3", "nobody"], movie_id=["m1", "m2", "m3", "m404"]
+    )
+    assert found["user_index"].tolist() == [0, 1, 2, 3]
+    assert found["movie_index"].tolist() == [0, 1, 2, 3]
+    assert found["user_rating_count"].tolist() == [3, 2, 1, 0]
+    assert found["movie_rating_count"].tolist() == [3, 2, 1, 0]
+
+
+def test_catalogue_has_every_movie_with_its_title(transform: tft.TFTransformOutput) -> None:
+    catalogue = read_catalogue(transform)
+    assert catalogue.user_ids == ["u1", "u2", "u3"]
+    assert catalogue.movie_ids == ["m1", "m2", "m3"]
+    assert catalogue.movie_titles == ["Heat (1995)", "Amélie, or: a\ttab", ""]
+
+
+def test_genres_are_a_multi_hot_over_those_of_train(transform: tft.TFTransformOutput) -> None:
+    genres = transform.vocabulary_by_name("genre_vocabulary")
+    assert sorted(genres) == [b"Action", b"Comedy", b"Crime"]
+    rows = [["Crime", "Action"], [], ["Comedy", "Western"]]
+    ragged = tf.ragged.constant(rows, dtype=tf.string).to_sparse()
+    found = transform.transform_features_layer()({"movie_genres": ragged})["genres_multi_hot"]
+    expected = [[float(genre.decode() in row) for genre in genres] for row in rows]
+    assert found.numpy().tolist() == expected
+
+
+def test_rating_mean_is_that_of_train(transform: tft.TFTransformOutput) -> None:
+    found = transform.transform_features_layer()({"rating": tf.constant([1.0, 5.0])})
+    mean = np.mean([4.0, 5.0, 1.5, 3.0, 2.0, 0.5])
+    np.testing.assert_allclose(found["rating_mean"], [mean, mean], rtol=1e-6)
+
+
+def test_rare_users_and_movies_can_be_left_out() -> None:
+    transform = fit({"min_ratings_per_user": 2, "min_ratings_per_movie": 3})
+    found = apply(transform, user_id=["u1", "u2", "u3"], movie_id=["m1", "m2", "m3"])
+    assert found["user_index"].tolist() == [0, 1, 2]
+    assert found["movie_index"].tolist() == [0, 1, 1]
+    assert read_catalogue(transform).movie_ids == ["m1"]
+
+
+@pytest.mark.parametrize(
+    ("count", "name"),
+    [(0, "0"), (1, "1-20"), (20, "1-20"), (21, "21-50"), (100, "51-100"), (101, "101-200"),
+     (200, "101-200"), (201, "201+"), (9999, "201+")],
+)  # fmt: skip
+def test_activity(count: int, name: str) -> None:
+    found = preprocessing._activity(tf.constant([count], tf.int64))
+    assert found.numpy().tolist() == [name.encode()]

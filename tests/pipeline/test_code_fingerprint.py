@@ -1,0 +1,53 @@
+"""The package is copied, one file of the copy is edited, and digests are taken in a process
+that imports the copy."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+STEPS = ("components.movielens_example_gen.executor", "models.preprocessing", "models.trainer")
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    for package in ("pipeline", "components", "models", "serving"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=ignored)
+    return tmp_path
+
+
+def digests(folder: Path) -> list[str]:
+    code = (
+        f"import sys; sys.path.insert(0, {str(folder)!r})\n"
+        f"from pipeline.code_fingerprint import fingerprint\n"
+        f"[print(fingerprint(name)) for name in {STEPS}]"
+    )
+    result = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, cwd=folder
+    )
+    return result.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("edited", "changed"),
+    [
+        ("models/biased_mf.py", [False, False, True]),
+        ("models/optimizers.py", [False, False, True]),
+        ("models/preprocessing.py", [False, True, False]),
+        ("components/movielens_example_gen/readers/csv_folder.py", [True, False, False]),
+        ("models/features.py", [True, True, True]),
+        ("pipeline/tables.py", [False, False, False]),
+    ],
+)
+def test_an_edit_changes_the_steps_that_run_it_and_no_other(
+    copy: Path, edited: str, changed: list[bool]
+) -> None:
+    before = digests(copy)
+    with (copy / edited).open("a") as file:
+        file.write("\n_EDITED = True\n")
+    after = digests(copy)
+    assert [one != two for one, two in zip(before, after, strict=True)] == changed

@@ -1,0 +1,26 @@
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import DataConfig
+from pipeline.datasets import DATASETS, locate
+from pipeline.errors import UserError
+
+
+def test_the_installed_edition_is_found() -> None:
+    folder = locate(DataConfig())
+    assert all((folder / name).is_file() for name in DATASETS[0].files)
+
+
+def test_own_ratings_need_a_folder() -> None:
+    with pytest.raises(UserError, match=r"data\.path: .* needs the folder"):
+        locate(DataConfig(dataset="csv"))
+
+
+def test_what_is_missing_is_named(csv_folder: Path) -> None:
+    assert locate(DataConfig(dataset="csv", path=csv_folder)) == csv_folder
+    (csv_folder / "movies.csv").unlink()
+    with pytest.raises(UserError, match=r"has no movies\.csv"):
+        locate(DataConfig(dataset="csv", path=csv_folder))
+    with pytest.raises(UserError, match="is not a folder"):
+        locate(DataConfig(dataset="csv", path=csv_folder / "ratings.csv"))
