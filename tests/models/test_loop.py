@@ -41,8 +41,8 @@ def numpy_sgd(weights: list[np.ndarray], columns: dict, chosen: TrainingOptions)
                 gradients[3][i] += 2 * error * p + 2 * 0.3 * q
             done = ((epoch - 1) * steps + step) / (chosen.epochs * steps)
             rate = chosen.learning_rate * (1 + math.cos(math.pi * done)) / 2
-            for value, gradient in zip(weights, gradients, strict=True):
-                value -= rate * gradient / len(batch)
+            for table, gradient in zip(weights, gradients, strict=True):
+                table[:] -= rate * gradient / len(batch)
 
 
 def test_training_is_the_sgd_of_its_definition(rng: np.random.Generator) -> None:

@@ -25,7 +25,9 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
         "    print(end.code, [n for n in sys.modules if n in "
         "('tensorflow', 'tfx', 'numpy', 'pyarrow', 'apache_beam')])"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     for command in ("run", "datasets", "config", "evaluate", "recommend"):
         assert command in result.stdout
     assert result.stdout.splitlines()[-1] == "0 []"

@@ -1,0 +1,87 @@
+"""Holdout RMSE and MAE of whole pipeline runs over the five official folds of MovieLens-100K.
+
+    .venv/bin/python -m benchmarks.official_folds [--set SECTION.KEY=VALUE] [--seeds N] [--json]
+
+A fold's holdout is the official test fold. Early stopping looks at a tenth of the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from components.movielens_example_gen.options import FOLDS
+from pipeline import local_runner
+from pipeline.config import load_config
+from pipeline.summary import Summary
+from pipeline.workspace import Workspace
+
+
+def measure(overrides: list[str], seeds: int) -> list[Summary]:
+    """A run for each seed and fold, in a workspace of its own that is removed."""
+    with tempfile.TemporaryDirectory() as folder:
+        return [
+            local_runner.run(
+                load_config(
+                    None, [f"split.method=fold:{fold}", f"training.seed={seed}", *overrides]
+                ),
+                Workspace(Path(folder)),
+            )
+            for seed in range(seeds)
+            for fold in range(1, FOLDS + 1)
+        ]
+
+
+def main(
+    overrides: Annotated[list[str] | None, typer.Option("--set")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How many training seeds.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Prints a line for each fold, the mean over seeds, and the mean over folds."""
+    runs = measure(overrides or [], seeds)
+    rmse, mae, biases, best_epoch = (
+        np.array([select(run) for run in runs]).reshape(seeds, FOLDS)
+        for select in (
+            lambda run: run.rmse.holdout,
+            lambda run: run.mae.holdout,
+            lambda run: run.baselines.bias_only,
+            lambda run: run.best_epoch,
+        )
+    )
+    if as_json:
+        print(json.dumps({"rmse": rmse.tolist(), "mae": mae.tolist(), "biases": biases.tolist()}))
+        return
+    table = Table(title=f"{runs[0].model}, {seeds} seeds")
+    for column in ("fold", "RMSE", "± over seeds", "MAE", "RMSE of biases", "best epochs"):
+        table.add_column(column, justify="right")
+    for fold in range(FOLDS):
+        epochs = ", ".join(str(epoch) for epoch in best_epoch[:, fold])
+        table.add_row(
+            str(fold + 1),
+            f"{rmse[:, fold].mean():.4f}",
+            f"{rmse[:, fold].std():.4f}",
+            f"{mae[:, fold].mean():.4f}",
+            f"{biases[:, fold].mean():.4f}",
+            epochs,
+        )
+    table.add_section()
+    table.add_row(
+        "mean",
+        f"{rmse.mean():.4f}",
+        f"{rmse.mean(axis=1).std():.4f}",
+        f"{mae.mean():.4f}",
+        f"{biases.mean():.4f}",
+        "",
+    )
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)
