@@ -8,8 +8,9 @@ A fold's holdout is the official test fold. Early stopping looks at a tenth of t
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tempfile
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -18,25 +19,29 @@ from rich.console import Console
 from rich.table import Table
 
 from components.movielens_example_gen.options import FOLDS
-from pipeline import local_runner
-from pipeline.config import load_config
 from pipeline.summary import Summary
-from pipeline.workspace import Workspace
 
 
 def measure(overrides: list[str], seeds: int) -> list[Summary]:
-    """A run for each seed and fold, in a workspace of its own that is removed."""
-    with tempfile.TemporaryDirectory() as folder:
+    """A run for each seed and fold, each a process, in a workspace that is removed afterwards.
+
+    Raises:
+        subprocess.CalledProcessError: a run failed or its model was not blessed; the run has
+            said why.
+    """
+    with tempfile.TemporaryDirectory() as workspace:
         return [
-            local_runner.run(
-                load_config(
-                    None, [f"split.method=fold:{fold}", f"training.seed={seed}", *overrides]
-                ),
-                Workspace(Path(folder)),
-            )
+            _run(workspace, [f"split.method=fold:{fold}", f"training.seed={seed}", *overrides])
             for seed in range(seeds)
             for fold in range(1, FOLDS + 1)
         ]
+
+
+def _run(workspace: str, overrides: list[str]) -> Summary:
+    settings = [part for override in overrides for part in ("--set", override)]
+    command = [sys.executable, "-m", "pipeline", "run", "--json", "--workspace", workspace]
+    result = subprocess.run([*command, *settings], stdout=subprocess.PIPE, check=True)
+    return Summary.model_validate_json(result.stdout)
 
 
 def main(

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.conftest import SMALL, Story
 
-MOVIEREC = [sys.executable, "-c", "from pipeline.cli import main; main()"]
+MOVIEREC = [sys.executable, "-m", "pipeline"]
 
 
 def movierec(story: Story, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -8,10 +8,8 @@ import pytest
 
 
 def movierec(*arguments: str) -> subprocess.CompletedProcess[str]:
-    code = "from pipeline.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-m", "pipeline", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_help_names_every_command_and_imports_nothing_heavy() -> None:
