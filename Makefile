@@ -38,6 +38,7 @@ format: $(DEV) ## rewrites the code in the project's style
 lock: $(UV) ## pins the newest versions that pyproject.toml allows
 	$(COMPILE) --upgrade --group data --group build pyproject.toml -o requirements.lock
 	$(COMPILE) --upgrade --group dev -c requirements.lock -o requirements-dev.lock
+	echo uv | $(COMPILE) --upgrade --no-annotate - -o requirements-uv.lock
 
 clean: ## removes what was installed; keeps the workspace with its models
 	rm -rf $(VENV) .bootstrap dist .mypy_cache .pytest_cache .ruff_cache
@@ -46,12 +47,15 @@ clean: ## removes what was installed; keeps the workspace with its models
 # uv has an environment of its own, so that the locked one holds what is locked and nothing else.
 $(UV): requirements-uv.lock
 	@rm -rf .bootstrap
-	@$(PYTHON) -m venv .bootstrap || { \
-		rm -rf .bootstrap; \
-		echo "movierec: $(PYTHON) cannot make an environment: install python3-venv" >&2; \
-		exit 1; }
-	@.bootstrap/bin/pip install --quiet --disable-pip-version-check --require-hashes \
-		-r requirements-uv.lock
+	@$(PYTHON) -m venv .bootstrap 2>/dev/null \
+		|| { $(PYTHON) -m venv --clear --without-pip .bootstrap && $(PYTHON) -m pip --version; } \
+			>/dev/null 2>&1 \
+		|| { rm -rf .bootstrap; \
+			echo "movierec: $(PYTHON) has neither venv nor pip: install one of them" >&2; exit 1; }
+	@{ test -x .bootstrap/bin/pip && .bootstrap/bin/pip --version >/dev/null \
+			&& pip=.bootstrap/bin/pip || pip="$(PYTHON) -m pip --python .bootstrap/bin/python"; \
+		$$pip install --quiet --disable-pip-version-check --require-hashes \
+			-r requirements-uv.lock; } || { rm -rf .bootstrap; exit 1; }
 	@touch $@
 
 $(RUNTIME): requirements.lock pyproject.toml | $(UV)

@@ -17,7 +17,7 @@ class TrainingHistory(BaseModel):
     Attributes:
         epochs: for each epoch `epoch`, `loss`, `eval_rmse`, `learning_rate`, `seconds`.
         best_epoch: the epoch (from 1) whose weights had the lowest eval RMSE.
-        train_rmse: of the exported weights, on the train split.
+        train_rmse: of the exported weights, on the ratings of train that they were trained on.
         eval_rmse: the lowest eval RMSE, of weights that were not trained on eval.
         refit: whether the exported weights were then trained on train and eval together.
     """

@@ -117,7 +117,10 @@ def _epochs(
     """Yields the result of each epoch as it ends."""
     rows = row_count(ratings)
     if not rows:
-        raise ValueError("the train split has no ratings: there is nothing to train on")
+        raise ValueError(
+            "no rating to train on: the train split is empty, or transform.min_ratings_per_user "
+            "and min_ratings_per_movie leave nobody"
+        )
     run_steps = _compile_steps(model, OPTIMIZERS[options.optimizer](model.trainable_variables))
     steps = math.ceil(rows / options.batch_size)
     for epoch in range(1, epochs + 1):

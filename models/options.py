@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Options(BaseModel):
     """A frozen group of options that refuses keys it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class TransformOptions(Options):
@@ -47,9 +47,3 @@ class TrainingOptions(Options):
     patience: int = Field(10, ge=1, description="epochs without a better eval RMSE before stopping")
     refit: bool = Field(True, description="train again on train + eval for the epochs found best")
     seed: int = Field(42, ge=0, lt=2**31)
-
-    @model_validator(mode="after")
-    def _patience_within_epochs(self) -> TrainingOptions:
-        if self.patience > self.epochs:
-            object.__setattr__(self, "patience", self.epochs)
-        return self

@@ -13,12 +13,13 @@ from models import features
 from models.catalogue import Catalogue
 from models.columns import Columns
 from models.registry import RatingModel
-
-SERVING_DEFAULT = "serving_default"
-PREDICT = "predict"
-RECOMMEND = "recommend"
-# For slicing an evaluation by transformed features; not meant for clients.
-TRANSFORM_FEATURES = "transform_features"
+from models.signature_names import (
+    PREDICT,
+    RECOMMEND,
+    SCORE,
+    SERVING_DEFAULT,
+    TRANSFORM_FEATURES,
+)
 
 _RAW_IDS = {
     features.USER_ID: tf.io.FixedLenFeature([], tf.string),
@@ -133,7 +134,7 @@ class Recommender(tf.Module):
         return {
             features.MOVIE_ID: tf.where(left, tf.gather(self.movie_ids, position), ""),
             features.MOVIE_TITLE: tf.where(left, tf.gather(self.movie_titles, position), ""),
-            "score": score,
+            SCORE: score,
         }
 
     def _without_seen(self, scores: tf.Tensor, user_index: tf.Tensor) -> tf.Tensor:

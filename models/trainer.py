@@ -11,7 +11,14 @@ import tensorflow_transform as tft
 
 from models import features, history, loop, signatures
 from models.catalogue import read_catalogue
-from models.columns import RATING_COLUMNS, Columns, canonical_order, concatenate, read_columns
+from models.columns import (
+    RATING_COLUMNS,
+    Columns,
+    canonical_order,
+    concatenate,
+    read_columns,
+    row_count,
+)
 from models.options import ModelOptions, TrainingOptions
 from models.rating_statistics import RatingStatistics
 from models.registry import build_model
@@ -77,7 +84,7 @@ def run_fn(arguments: TrainerArguments) -> None:
 
 
 def _statistics(ratings: Columns, users: int, movies: int) -> RatingStatistics:
-    if not len(ratings[features.RATING]):
+    if not row_count(ratings):
         raise ValueError("the train split has no ratings: there is nothing to train on")
     return RatingStatistics(
         users=users,

@@ -1,1 +1,6 @@
 """The recommender pipeline: its configuration, its graph, its runners and its command line."""
+
+import os
+
+# TensorFlow Recommenders needs Keras 2, and TFX touches `tf.keras` before any of our models does.
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")

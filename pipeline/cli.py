@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from models import features
 from pipeline.errors import UserError
 from pipeline.workspace import Workspace
 from serving.versions import versions
@@ -83,17 +84,18 @@ def run(
 @app.command()
 def datasets(as_json: AsJson = False) -> None:
     """List what can be run."""
-    from pipeline.datasets import DATASETS
+    from components.movielens_example_gen.readers import EDITIONS
+    from pipeline.datasets import DESCRIPTIONS
 
+    rows = [
+        {"name": name, "description": text, "files": EDITIONS[name].files}
+        for name, text in DESCRIPTIONS.items()
+    ]
     if as_json:
-        rows = [
-            {"name": entry.name, "description": entry.description, "files": entry.files}
-            for entry in DATASETS
-        ]
         print(json.dumps(rows, indent=2))
         return
-    for entry in DATASETS:
-        print(f"{entry.name:<10} {entry.description} ({', '.join(entry.files)})")
+    for name, text in DESCRIPTIONS.items():
+        print(f"{name:<10} {text} ({', '.join(EDITIONS[name].files)})")
 
 
 @app.command(name="config")
@@ -111,12 +113,11 @@ def show_config(
 def evaluate(
     workspace: WorkspaceFolder = _WORKSPACE,
     version: Version = None,
-    split: Annotated[str, typer.Option(help="train, eval or holdout.")] = "holdout",
+    split: Annotated[str, typer.Option(help="train, eval or holdout.")] = features.HOLDOUT,
     model_name: ModelName = _MODEL_NAME,
     as_json: AsJson = False,
 ) -> None:
     """Measure a pushed model on a split of the run that pushed it."""
-    from models import features
     from pipeline import summary
 
     if split not in features.SPLITS:
@@ -128,7 +129,10 @@ def evaluate(
         from pipeline import ratings
         from serving.pushed_model import PushedModel
 
-        figures = ratings.errors(PushedModel(pushed), ratings.read(examples, split))
+        rated = ratings.read(examples, split)
+        figures = ratings.errors(PushedModel(pushed), rated) if len(rated["rating"]) else None
+    if figures is None:
+        raise UserError(f"{examples}: the ratings of {split} are gone; `movierec run` makes them")
     if as_json:
         described = {"pushed_model": str(pushed), "split": split, **asdict(figures)}
         print(json.dumps(described, indent=2))
@@ -163,8 +167,6 @@ def recommend(
 
 def main() -> NoReturn:
     """Runs a command; what a person can put right is one line and exit code 1."""
-    # Before anything imports TensorFlow.
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     try:
         code = app(standalone_mode=False)
     except UserError as error:
@@ -205,7 +207,7 @@ def _taste(result: Summary, user: str | None) -> Taste:
         from pipeline import ratings, taste
         from serving.pushed_model import PushedModel
 
-        rated = ratings.read(Path(result.examples), "train")
+        rated = ratings.read(Path(result.examples), features.TRAIN)
         model = PushedModel(Path(str(result.pushed_model)))
         return taste.taste(model, rated, user or taste.typical_user(rated), _SHOWN)
 

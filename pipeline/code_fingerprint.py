@@ -9,7 +9,19 @@ import importlib.util
 from pathlib import Path
 
 _OUR_PACKAGES = ("pipeline", "components", "models", "serving", "kubeflow")
-_LIBRARIES = ("tensorflow", "tensorflow-recommenders", "tensorflow-transform", "tfx", "tfx-bsl")
+_LIBRARIES = (
+    "apache-beam",
+    "numpy",
+    "pyarrow",
+    "tensorflow",
+    "tensorflow-data-validation",
+    "tensorflow-model-analysis",
+    "tensorflow-recommenders",
+    "tensorflow-transform",
+    "tf-keras",
+    "tfx",
+    "tfx-bsl",
+)
 
 
 def fingerprint(module: str) -> str:

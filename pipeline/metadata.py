@@ -55,7 +55,8 @@ def forget_superseded_pushes(database: Path, serving: Path) -> None:
     for artifact in store.get_artifacts_by_type(standard_artifacts.PushedModel.TYPE_NAME):
         destination = artifact.custom_properties["pushed_destination"].string_value
         live = artifact.state == metadata_store_pb2.Artifact.LIVE
-        if live and destination and Path(destination) != newest:
+        here = bool(destination) and Path(destination).parent == serving
+        if live and here and Path(destination) != newest:
             artifact.state = metadata_store_pb2.Artifact.DELETED
             stale.append(artifact)
     if stale:

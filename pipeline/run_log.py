@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+import absl.logging
+
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -33,6 +35,8 @@ def redirected(log: Path, verbose: bool = False) -> Iterator[IO[str]]:
         if verbose:
             handlers.append(logging.StreamHandler(sys.stderr))
         logging.basicConfig(level=logging.INFO, format=_FORMAT, handlers=handlers, force=True)
+        # TensorFlow's saving of a model "restores" absl's level to what was set here.
+        absl.logging.set_verbosity(absl.logging.INFO)
         if verbose:
             yield sys.stderr
             return

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.errors import UserError
 from pipeline.workspace import Workspace
@@ -74,6 +74,7 @@ class Summary(Record):
 
     Attributes:
         model: the name in the registry.
+        calibration: mean prediction over mean rating on the holdout; 1 is unbiased.
         slices: holdout RMSE by slice, as `feature=value`.
         examples: folder of the run's ratings, split.
         pushed_model: folder of the version that a model server serves now; None if not blessed.
@@ -87,6 +88,7 @@ class Summary(Record):
     rows: Rows
     rmse: Rmse
     mae: Mae
+    calibration: float
     baselines: Baselines
     slices: dict[str, float]
     gate: Gate
@@ -111,7 +113,11 @@ def of_pushed_model(workspace: Workspace, pushed_model: Path) -> Summary:
         UserError: no run of the workspace did.
     """
     for path in sorted(workspace.runs.glob(f"*/{SUMMARY_FILE}"), reverse=True):
-        summary = Summary.model_validate_json(path.read_text(encoding="utf-8"))
+        try:
+            summary = Summary.model_validate_json(path.read_text(encoding="utf-8"))
+        except ValidationError:
+            # Of another release, or cut: it cannot be the run that is looked for.
+            continue
         if summary.pushed_model == str(pushed_model):
             return summary
     raise UserError(f"{workspace.runs}: no run there pushed {pushed_model}")

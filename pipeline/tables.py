@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from models import features
 from pipeline.summary import Summary
 from pipeline.taste import Taste
 
@@ -64,14 +65,14 @@ def _rows(summary: Summary) -> Table:
     table.add_row("rejected", f"{rows.rejected:,}")
     for reason, count in rows.rejected_by_reason.items():
         table.add_row(f"  {reason}", f"{count:,}")
-    for split in ("train", "eval", "holdout"):
+    for split in features.SPLITS:
         table.add_row(split, f"{getattr(rows, split):,}")
     return table
 
 
 def _errors(summary: Summary) -> Table:
     table = _figures("RMSE", "stars")
-    for split in ("train", "eval", "holdout"):
+    for split in features.SPLITS:
         table.add_row(split, f"{getattr(summary.rmse, split):.4f}")
     table.add_section()
     table.add_row("holdout, biases only", f"{summary.baselines.bias_only:.4f}")
@@ -79,6 +80,7 @@ def _errors(summary: Summary) -> Table:
     if summary.gate.baseline_rmse is not None:
         table.add_row("holdout, last blessed", f"{summary.gate.baseline_rmse:.4f}")
     table.add_row("holdout, MAE", f"{summary.mae.holdout:.4f}")
+    table.add_row("holdout, calibration", f"{summary.calibration:.4f}")
     return table
 
 
@@ -104,4 +106,4 @@ def _verdict(summary: Summary) -> Group:
 
 def _cacheable_steps(summary: Summary) -> set[str]:
     """Steps that ran a component: not the start-up, nor the look-up of the last blessed model."""
-    return set(summary.seconds) - {"total", "start-up", "BaselineModel"}
+    return set(summary.seconds) - {"total", "start-up", "BaselineModel", "report"}

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from models import features, signature_names
+
 _PREDICTION_BATCH = 65_536
 
 
@@ -37,20 +39,23 @@ class PushedModel:
     ) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Predicted ratings, float32 `[n]`, for n pairs of ids (bytes, in arrays of objects)."""
         predicted = [
-            self._signatures["predict"](
+            self._signatures[signature_names.PREDICT](
                 user_id=tf.constant(user_ids[start : start + _PREDICTION_BATCH], tf.string),
                 movie_id=tf.constant(movie_ids[start : start + _PREDICTION_BATCH], tf.string),
-            )["rating"].numpy()
+            )[features.RATING].numpy()
             for start in range(0, len(user_ids), _PREDICTION_BATCH)
         ]
         return np.concatenate(predicted) if predicted else np.empty(0, np.float32)
 
     def recommend(self, user_id: str, k: int) -> list[Recommendation]:
         """The k best movies that the user did not rate in training; fewer if no more are left."""
-        found = self._signatures["recommend"](
+        found = self._signatures[signature_names.RECOMMEND](
             user_id=tf.constant([user_id]), k=tf.constant(k, tf.int32)
         )
-        columns = (found[name][0].numpy() for name in ("movie_id", "movie_title", "score"))
+        columns = (
+            found[name][0].numpy()
+            for name in (features.MOVIE_ID, features.MOVIE_TITLE, signature_names.SCORE)
+        )
         return [
             Recommendation(movie_id.decode(), title.decode(), float(score))
             for movie_id, title, score in zip(*columns, strict=True)

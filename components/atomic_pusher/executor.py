@@ -45,8 +45,9 @@ class Executor(executor.Executor):
         model_path = self.GetModelPath(input_dict)
         version = str(next_version(base_directory))
         serving_path = os.path.join(base_directory, version)
-        copy_whole(model_path, serving_path)
         shutil.copytree(model_path, pushed.uri, dirs_exist_ok=True)
+        # Last: once a server can see the version, nothing may fail any more.
+        copy_whole(model_path, serving_path)
         self._MarkPushed(pushed, pushed_destination=serving_path, pushed_version=version)
 
 

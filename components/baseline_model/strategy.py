@@ -6,6 +6,7 @@ import ml_metadata
 from tfx import types
 from tfx.components.evaluator import constants
 from tfx.dsl.components.common import resolver
+from tfx.dsl.io import fileio
 
 CANDIDATE = "candidate"
 MODEL = "model"
@@ -21,7 +22,7 @@ class LatestComparableBlessedModel(resolver.ResolverStrategy):
     TFX's own strategy compares an unchanged model with itself on the second run, which makes
     every run evaluate and push again, and compares models of different splits, where the
     baseline may have been trained on the candidate's holdout. Here
-    - a model counts only if its comparison group is the candidate's, and
+    - a model counts only if its comparison group is the candidate's and it has not been deleted,
     - if the candidate itself was blessed last, its baseline is the one it was blessed against.
 
     Inputs and outputs: `candidate` and `model` (Model), `model_blessing` (ModelBlessing).
@@ -41,6 +42,7 @@ class LatestComparableBlessedModel(resolver.ResolverStrategy):
             model.id: model
             for model in input_dict[MODEL]
             if model.get_string_custom_property(COMPARISON_GROUP) == group
+            and fileio.exists(model.uri)
         }
         blessings = [
             blessing

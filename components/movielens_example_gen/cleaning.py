@@ -23,8 +23,8 @@ RATING_OUT_OF_RANGE = "rating out of range"
 TIMESTAMP_NOT_A_NUMBER = "timestamp not a whole number"
 DUPLICATE = "duplicate of a newer rating"
 
-_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-_WHOLE_NUMBER = r"^[+-]?\d{1,18}$"
+_NUMBER = r"^-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+_WHOLE_NUMBER = r"^-?\d{1,18}$"
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 

@@ -31,11 +31,13 @@ class MovieLensExampleGen(FileBasedExampleGen):
             code_fingerprint: changes when this component's code does, so that a cached result
                 of other code is not used.
         """
-        pattern = EDITIONS[options.edition].file_pattern
         super().__init__(
             input_base=input_base,
             input_config=example_gen_pb2.Input(
-                splits=[example_gen_pb2.Input.Split(name="all", pattern=pattern)]
+                splits=[
+                    example_gen_pb2.Input.Split(name=name, pattern=name)
+                    for name in EDITIONS[options.edition].files
+                ]
             ),
             # Only the names count here: the executor makes the splits itself.
             output_config=example_gen_pb2.Output(

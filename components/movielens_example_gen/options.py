@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+EditionName = Literal["ml-100k", "csv"]
+
 FOLDS = 5
 _METHOD = re.compile(rf"hash|time|fold:[1-{FOLDS}]")
 
@@ -19,7 +21,7 @@ class SplitOptions(BaseModel):
     holds out the i-th official fold of MovieLens-100K and draws eval from the rest by hash.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     method: str = Field("hash", description="hash, time, or fold:1 to fold:5")
     eval_fraction: float = Field(0.1, gt=0, lt=1)
@@ -50,6 +52,6 @@ class IngestOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    edition: Literal["ml-100k", "csv"]
+    edition: EditionName
     split: SplitOptions
     max_rejected_fraction: float

@@ -29,9 +29,11 @@ def assign(ratings: pa.Table, rows_read: int, options: SplitOptions) -> Codes:
         options: the method, its fractions and seed.
 
     Raises:
-        DataError: a split would be empty, or an official fold was asked of other data than
-            MovieLens-100K.
+        DataError: a split would be empty, or an official fold was asked of data whose rows are
+            not as many as MovieLens-100K's.
     """
+    if not ratings.num_rows:
+        raise DataError(f"none of the {rows_read} rows can be a rating: there is nothing to split")
     if options.fold is not None:
         codes = _by_fold(ratings, rows_read, options, options.fold)
     elif options.method == "time":

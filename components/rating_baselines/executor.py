@@ -23,7 +23,7 @@ BIAS_ONLY = "bias_only"
 
 
 class Executor(base_executor.BaseExecutor):
-    """Fits the baselines on train and eval, as a model is, and measures them on holdout."""
+    """Fits the baselines on train and eval together, and measures them on holdout."""
 
     def Do(
         self,

@@ -3,6 +3,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tfx.types import standard_artifacts
 
 from components.atomic_pusher import executor
 
@@ -38,6 +39,29 @@ def test_a_full_disk_leaves_nothing_behind(
     with pytest.raises(OSError, match="No space left"):
         executor.copy_whole(str(model), str(target))
     assert list(target.parent.iterdir()) == []
+
+
+def test_nothing_can_fail_once_a_server_sees_the_version(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy for the archive fails, as on a full disk: then nothing is served either."""
+    serving = tmp_path / "serving"
+    pushed = standard_artifacts.PushedModel()
+    pushed.uri = str(tmp_path / "archive")
+    copied = shutil.copytree
+
+    def full(source: str, target: str, **options: bool) -> None:
+        if target == pushed.uri:
+            raise OSError(28, "No space left on device", target)
+        copied(source, target, **options)
+
+    monkeypatch.setattr(shutil, "copytree", full)
+    monkeypatch.setattr(executor.Executor, "CheckBlessing", lambda self, inputs: True)
+    monkeypatch.setattr(executor.Executor, "GetModelPath", lambda self, inputs: str(model))
+    destination = f'{{"filesystem": {{"base_directory": "{serving}"}}}}'
+    with pytest.raises(OSError, match="No space left"):
+        executor.Executor().Do({}, {"pushed_model": [pushed]}, {"push_destination": destination})
+    assert not list(serving.iterdir())
 
 
 def test_what_a_killed_push_left_is_no_obstacle(model: Path, tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
+from pathlib import Path
+
 from tfx import types
 from tfx.types import standard_artifacts
 
 from components.baseline_model import strategy
 
 
-def model(number: int, group: str = "a") -> types.Artifact:
+def model(number: int, group: str = "a", deleted: bool = False) -> types.Artifact:
     artifact = standard_artifacts.Model()
+    artifact.uri = "/nowhere" if deleted else str(Path(__file__).parent)
     artifact.id = number
     artifact.set_string_custom_property(strategy.COMPARISON_GROUP, group)
     return artifact
@@ -60,6 +63,11 @@ def test_an_unchanged_model_keeps_the_baseline_it_was_blessed_against() -> None:
 def test_an_unchanged_model_that_was_rejected_meets_the_same_baseline_again() -> None:
     blessings = [blessing(11, 1), blessing(12, 2, 1, blessed=False)]
     assert resolve(model(2), [model(1)], blessings) == [1]
+
+
+def test_a_model_whose_files_are_gone_is_no_baseline() -> None:
+    models = [model(1), model(2, deleted=True)]
+    assert resolve(model(3), models, [blessing(11, 1), blessing(12, 2)]) == [1]
 
 
 def test_models_of_another_split_do_not_count() -> None:

@@ -7,8 +7,11 @@ from components.movielens_example_gen.driver import ContentFingerprintDriver
 
 
 def fingerprint(folder: Path) -> str | None:
-    split = example_gen_pb2.Input.Split(name="all", pattern="*.csv")
-    processor = ContentFingerprintDriver(None).get_input_processor([split], None, str(folder))
+    splits = [
+        example_gen_pb2.Input.Split(name=name, pattern=name)
+        for name in ("ratings.csv", "movies.csv")
+    ]
+    processor = ContentFingerprintDriver(None).get_input_processor(splits, None, str(folder))
     span, version = processor.resolve_span_and_version()
     return processor.get_input_fingerprint(span, version)
 
@@ -26,7 +29,16 @@ def test_a_changed_byte_of_the_same_length_changes_it(csv_folder: Path) -> None:
     assert fingerprint(csv_folder) != before
 
 
-def test_the_same_bytes_under_another_name_are_other_data(csv_folder: Path) -> None:
+def test_two_files_that_change_places_are_other_data(csv_folder: Path) -> None:
     before = fingerprint(csv_folder)
-    (csv_folder / "movies.csv").rename(csv_folder / "films.csv")
+    ratings, movies = csv_folder / "ratings.csv", csv_folder / "movies.csv"
+    ratings.rename(csv_folder / "kept")
+    movies.rename(ratings)
+    (csv_folder / "kept").rename(movies)
     assert fingerprint(csv_folder) != before
+
+
+def test_files_that_are_not_read_do_not_count(csv_folder: Path) -> None:
+    before = fingerprint(csv_folder)
+    (csv_folder / "tags.csv").write_text("userId,movieId,tag,timestamp\n")
+    assert fingerprint(csv_folder) == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import local_runner
+from pipeline import graph, local_runner
 from pipeline.config import DataConfig, load_config
 from pipeline.datasets import locate
 from pipeline.summary import Summary
@@ -75,9 +76,28 @@ class Story:
         self.versions[name] = sorted(entry.name for entry in served.iterdir())
 
 
+def worst_slice(summary: Summary) -> tuple[str, float]:
+    """The slice with the highest RMSE, and a bound between it and the whole holdout's."""
+    worst = max(summary.slices, key=lambda name: summary.slices[name])
+    return worst, (summary.rmse.holdout + summary.slices[worst]) / 2
+
+
+@contextmanager
+def edited_code(module: str) -> Iterator[None]:
+    """Gives a module the fingerprint of other code."""
+    original = graph.fingerprint
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            graph, "fingerprint", lambda name: original(name) + "edited" * (name == module)
+        )
+        yield
+
+
 @pytest.fixture(scope="session")
 def story(cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    told = Story(tmp_path_factory.mktemp("workspace"), cut)
+    data = tmp_path_factory.mktemp("story") / "ratings"
+    shutil.copytree(cut, data)
+    told = Story(tmp_path_factory.mktemp("workspace"), data)
     told.tell("first", *SMALL)
     told.tell("again", *SMALL)
     told.tell("stricter gate", *SMALL, "gate.max_rmse=0.5")
@@ -87,4 +107,15 @@ def story(cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story
     shutil.rmtree(Path(str(told.runs["back to the first"].pushed_model)))
     told.tell("version deleted", *SMALL)
     told.tell("trained anew", *SMALL, "runner.cache=false", "gate.max_regression=0")
+    worst, bound = worst_slice(told.runs["first"])
+    told.tell("failing slice", *SMALL, f"gate.max_rmse={bound}", f'gate.slices=["{worst}"]')
+    told.tell("absent slice", *SMALL, 'gate.slices=["movie_genres=Opera"]')
+    with edited_code("models.trainer"):
+        told.tell("trainer edited", *SMALL)
+    with edited_code("components.example_validator.executor"):
+        told.tell("validator edited", *SMALL)
+    told.tell("split by time", *SMALL, "split.method=time")
+    with (data / "ratings.csv").open("a") as file:
+        file.write("new-user,50,4,880000000\n")
+    told.tell("a new rating", *SMALL)
     return told

@@ -68,8 +68,8 @@ def movies_of_another_edition(folder: Path) -> None:
         (truncated_line, "MovieLensExampleGen", ["ratings.csv: line 5001 has 3 fields"]),
         (empty_file, "MovieLensExampleGen", ["ratings.csv: the file is empty"]),
         (header_only, "MovieLensExampleGen", ["the ratings file has no rows"]),
-        (binary_file, "MovieLensExampleGen", ["ratings.csv: "]),
-        (latin_1_bytes, "MovieLensExampleGen", ["movies.csv: not a UTF-8 CSV file"]),
+        (binary_file, "MovieLensExampleGen", ["ratings.csv: not a text file"]),
+        (latin_1_bytes, "MovieLensExampleGen", ["movies.csv: not UTF-8"]),
         (
             movies_of_another_edition,
             "ExampleValidator",
@@ -93,6 +93,21 @@ def test_a_poisoned_file_stops_the_run(
         assert "\n" not in message
     assert not (workspace / "serving").exists()
     assert not list(workspace.glob("runs/*/summary.json"))
+
+
+def test_an_unforeseen_error_names_its_traceback(cut: Path, tmp_path: Path) -> None:
+    unknown_runner = 'beam.arguments=["--runner=NoSuchRunner"]'
+    with pytest.raises(StepFailedError, match=r"MovieLensExampleGen: \w+: .*log\.txt") as caught:
+        run(tmp_path, cut, *SMALL, unknown_runner)
+    assert "\n" not in str(caught.value)
+    (log,) = tmp_path.glob("runs/*/log.txt")
+    assert "Traceback (most recent call last)" in log.read_text()
+
+
+def test_a_damaged_metadata_database_is_one_line(cut: Path, tmp_path: Path) -> None:
+    (tmp_path / "metadata.db").write_bytes(b"no database " * 100)
+    with pytest.raises(StepFailedError, match=r"start-up: .*log\.txt"):
+        run(tmp_path, cut, *SMALL)
 
 
 def test_a_few_bad_rows_are_set_aside_with_their_reason(cut: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from pipeline.config import load_config
 from pipeline.summary import Summary
-from tests.e2e.conftest import ROWS, SMALL, Story
+from tests.e2e.conftest import ROWS, SMALL, Story, worst_slice
 
 STEPS = {
     "ImportSchemaGen",
@@ -43,9 +43,9 @@ def split_ratings(summary: Summary, split: str) -> list[tuple[str, str, float]]:
     return found
 
 
-def test_every_row_of_the_file_is_in_exactly_one_split(story: Story) -> None:
+def test_every_row_of_the_file_is_in_exactly_one_split(story: Story, cut: Path) -> None:
     summary = story.runs["first"]
-    with (story.data / "ratings.csv").open() as file:
+    with (cut / "ratings.csv").open() as file:
         expected = Counter(
             (row["userId"], row["movieId"], float(row["rating"])) for row in csv.DictReader(file)
         )
@@ -79,6 +79,7 @@ def test_reported_errors_are_those_of_the_pushed_model(story: Story) -> None:
     errors = predicted.astype(np.float64) - np.array(stars)
     assert summary.rmse.holdout == pytest.approx(np.sqrt(np.mean(errors**2)), abs=1e-6)
     assert summary.mae.holdout == pytest.approx(np.mean(np.abs(errors)), abs=1e-6)
+    assert summary.calibration == pytest.approx(np.mean(predicted) / np.mean(stars), abs=1e-6)
 
 
 def test_baselines_are_fitted_on_train_and_eval_and_measured_on_holdout(story: Story) -> None:
@@ -160,6 +161,57 @@ def test_the_same_seed_trained_anew_gives_the_same_model_and_zero_tolerance_lets
     assert anew.gate.max_regression == 0
     assert anew.gate.baseline_rmse == pytest.approx(anew.rmse.holdout, abs=1e-9)
     assert anew.gate.blessed
+
+
+def test_a_slice_that_the_gate_names_is_held_to_it(story: Story) -> None:
+    summary = story.runs["failing slice"]
+    worst, bound = worst_slice(story.runs["first"])
+    assert summary.rmse.holdout < bound < summary.slices[worst]
+    assert not summary.gate.blessed
+    assert f"RMSE {summary.slices[worst]:.4f} on {worst} is above" in summary.gate.reason
+    assert summary.pushed_model is None
+
+
+def test_a_slice_without_ratings_fails_the_gate(story: Story) -> None:
+    summary = story.runs["absent slice"]
+    assert not summary.gate.blessed
+    assert "no rating in the slice movie_genres=Opera" in summary.gate.reason
+
+
+def test_edited_code_runs_the_steps_that_depend_on_it(story: Story) -> None:
+    trained = {"Trainer", "Evaluator", "Pusher"}
+    assert set(story.runs["trainer edited"].cached) == STEPS - trained
+    # Transform waits for the validator but takes nothing from it.
+    validated = story.runs["validator edited"]
+    assert "ExampleValidator" not in validated.cached
+    assert {"MovieLensExampleGen", "StatisticsGen", "Transform"} <= set(validated.cached)
+
+
+def test_another_split_runs_all_but_the_schema_and_has_no_baseline(story: Story) -> None:
+    summary = story.runs["split by time"]
+    assert summary.cached == ["ImportSchemaGen"]
+    assert summary.gate.baseline_rmse is None
+    splits = {
+        split: [
+            tf.train.Example.FromString(record.numpy())
+            .features.feature["timestamp"]
+            .int64_list.value[0]
+            for record in tf.data.TFRecordDataset(
+                [str(path) for path in Path(summary.examples, f"Split-{split}").iterdir()],
+                compression_type="GZIP",
+            )
+        ]
+        for split in ("train", "eval", "holdout")
+    }
+    assert max(splits["train"]) < min(splits["eval"])
+    assert max(splits["eval"]) < min(splits["holdout"])
+
+
+def test_a_new_rating_runs_what_reads_it_and_is_compared_with_the_last_model(story: Story) -> None:
+    summary = story.runs["a new rating"]
+    assert summary.cached == ["ImportSchemaGen"]
+    assert summary.rows.read == story.runs["first"].rows.read + 1
+    assert summary.gate.baseline_rmse is not None
 
 
 def test_every_run_leaves_its_config_its_log_and_its_summary(story: Story) -> None:

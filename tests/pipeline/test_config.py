@@ -29,6 +29,17 @@ def test_a_path_is_relative_to_its_file(tmp_path: Path) -> None:
     assert load_config(tmp_path / "run.toml").data.path == tmp_path / "ratings"
 
 
+def test_the_home_folder_may_be_written_short(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text('[data]\npath = "~/ratings"\n')
+    assert load_config(tmp_path / "run.toml").data.path == Path("~/ratings").expanduser()
+
+
+def test_names_of_digits_are_text() -> None:
+    config = load_config(None, ["data.path=2024", "serving.model_name=2024"])
+    assert config.data.path == Path("2024").resolve()
+    assert config.serving.model_name == "2024"
+
+
 def test_the_tree_is_frozen() -> None:
     with pytest.raises(ValidationError):
         PipelineConfig().training.epochs = 3  # type: ignore[misc]
@@ -39,6 +50,9 @@ def test_the_tree_is_frozen() -> None:
     [
         ("training.epoch=3", ["training.epoch", "did you mean training.epochs?"]),
         ("trainin.epochs=3", ["trainin: ", "did you mean training?", "data, split"]),
+        ("model.epochs=3", ["model.epochs", "did you mean training.epochs?"]),
+        ("gate.max_rmse=inf", ["gate.max_rmse", "finite"]),
+        ("data.path=", ["data.path", "a folder is needed"]),
         ("training.epochs=none", ["training.epochs", "'none' is not allowed", "integer"]),
         ("training.epochs=0", ["training.epochs", "0 is not allowed", "greater than"]),
         ("model.name=svd", ["model.name", "'svd' is not allowed", "biased_mf"]),

@@ -2,14 +2,15 @@ from pathlib import Path
 
 import pytest
 
+from components.movielens_example_gen.readers import EDITIONS
 from pipeline.config import DataConfig
-from pipeline.datasets import DATASETS, locate
+from pipeline.datasets import locate
 from pipeline.errors import UserError
 
 
 def test_the_installed_edition_is_found() -> None:
     folder = locate(DataConfig())
-    assert all((folder / name).is_file() for name in DATASETS[0].files)
+    assert all((folder / name).is_file() for name in EDITIONS["ml-100k"].files)
 
 
 def test_own_ratings_need_a_folder() -> None:

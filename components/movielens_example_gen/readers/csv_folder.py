@@ -12,10 +12,11 @@ from components.errors import DataError
 from components.movielens_example_gen.raw_ratings import RawRatings
 from models import features
 
-FILE_PATTERN = "*.csv"
 _RATINGS = "ratings.csv"
 _MOVIES = "movies.csv"
+FILES = (_RATINGS, _MOVIES)
 _NO_GENRES = "(no genres listed)"
+_SNIFFED_BYTES = 65_536
 
 
 def read(folder: str) -> RawRatings:
@@ -76,10 +77,7 @@ def _read_csv(folder: str, name: str, columns: list[str]) -> pa.Table:
     except FileNotFoundError as error:
         raise DataError(f"{name}: not found in {folder}") from error
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{name}: not a UTF-8 CSV file ({error}); a latin-1 file is converted with "
-            f"`iconv -f latin1 -t utf-8`"
-        ) from error
+        raise DataError(f"{name}: {_why_unreadable(path, error)}") from error
     if broken_lines:
         first = broken_lines[0]
         raise DataError(
@@ -88,6 +86,20 @@ def _read_csv(folder: str, name: str, columns: list[str]) -> pa.Table:
             f"all: the file was cut or damaged"
         )
     return table
+
+
+def _why_unreadable(path: str, error: Exception) -> str:
+    with open(path, "rb") as file:
+        start = file.read(_SNIFFED_BYTES)
+    if b"\0" in start:
+        return "not a text file"
+    if not start.strip():
+        return "the file has only blank lines"
+    if isinstance(error, UnicodeDecodeError) or "UTF8" in str(error):
+        return "not UTF-8; a latin-1 file is converted with `iconv -f latin1 -t utf-8`"
+    if start.count(b"\n") < 2:  # noqa: PLR2004
+        return "the file has no rows"
+    return f"cannot be read as CSV ({str(error)[:80]!r})"
 
 
 def _parse_options(note: object) -> pa.csv.ParseOptions:

@@ -12,10 +12,10 @@ from components.errors import DataError
 from components.movielens_example_gen.raw_ratings import RawRatings
 from models import features
 
-FILE_PATTERN = "MovieLens100k_*.parquet.brotli"
 _RATINGS = "MovieLens100k_data.parquet.brotli"
 _MOVIES = "MovieLens100k_items.parquet.brotli"
 _USERS = "MovieLens100k_users.parquet.brotli"
+FILES = (_RATINGS, _MOVIES, _USERS)
 
 _GENRES = (
     "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama",
