@@ -3,3 +3,7 @@
 
 class TrainingDivergedError(RuntimeError):
     """The loss stopped being finite."""
+
+
+class TrainingStoppedError(RuntimeError):
+    """The process was told to terminate while it trained."""

@@ -41,9 +41,12 @@ class TrainingOptions(Options):
 
     epochs: int = Field(50, ge=1)
     batch_size: int = Field(512, ge=1)
-    optimizer: Literal["sgd", "adam"] = "sgd"
+    optimizer: Literal["sgd", "rmsprop", "adagrad", "adam"] = "sgd"
     learning_rate: float = Field(5.0, gt=0)
     schedule: Literal["constant", "cosine"] = "cosine"
+    warmup_epochs: float = Field(0.0, ge=0, description="epochs in which the rate rises from zero")
+    clip_norm: float = Field(0.0, ge=0, description="largest global norm of a gradient; 0: any")
     patience: int = Field(10, ge=1, description="epochs without a better eval RMSE before stopping")
     refit: bool = Field(True, description="train again on train + eval for the epochs found best")
+    checkpoint_seconds: float = Field(60.0, ge=0, description="between two saves of all state")
     seed: int = Field(42, ge=0, lt=2**31)

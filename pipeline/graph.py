@@ -53,6 +53,7 @@ class Locations:
 
     data: str
     artifacts: str
+    checkpoints: str
     serving: str
 
 
@@ -77,7 +78,7 @@ def create_pipeline(config: PipelineConfig, locations: Locations) -> tfx_pipelin
         examples=transform.outputs["transformed_examples"],
         code_fingerprint=fingerprint("components.rating_baselines.executor"),
     ).with_id(BASELINES)
-    trainer = _trainer(config, transform)
+    trainer = _trainer(config, transform, locations.checkpoints)
     gate = _gate_and_push(config, examples, trainer.outputs["model"], locations.serving)
     return tfx_pipeline.Pipeline(
         pipeline_name=PIPELINE_NAME,
@@ -122,7 +123,7 @@ def _transform(
     ).with_id(TRANSFORM)
 
 
-def _trainer(config: PipelineConfig, transform: Transform) -> Trainer:
+def _trainer(config: PipelineConfig, transform: Transform, checkpoints: str) -> Trainer:
     trainer = Trainer(
         run_fn="models.trainer.run_fn",
         examples=transform.outputs["transformed_examples"],
@@ -132,6 +133,7 @@ def _trainer(config: PipelineConfig, transform: Transform) -> Trainer:
         custom_config={
             "model": config.model.model_dump(mode="json"),
             "training": config.training.model_dump(mode="json"),
+            "checkpoints": checkpoints,
             "code_fingerprint": fingerprint("models.trainer"),
         },
     ).with_id(TRAINER)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from components.errors import DataError
-from models.errors import TrainingDivergedError
+from models.errors import TrainingDivergedError, TrainingStoppedError
+from models.progress import current_report
 from pipeline import run_log, summary
 from pipeline.config import PipelineConfig, to_toml
 from pipeline.datasets import locate
@@ -96,12 +97,21 @@ def _launch(
         from pipeline.graph import Locations, create_pipeline
 
         serving = workspace.serving(config.serving.model_name).resolve()
-        artifacts = workspace.artifacts.resolve()
-        pipeline = create_pipeline(config, Locations(str(data), str(artifacts), str(serving)))
+        locations = Locations(
+            data=str(data),
+            artifacts=str(workspace.artifacts.resolve()),
+            checkpoints=str(workspace.checkpoints.resolve()),
+            serving=str(serving),
+        )
+        pipeline = create_pipeline(config, locations)
         pipeline.metadata_connection_config = metadata.connection(workspace.metadata_db)
         pipeline.beam_pipeline_args.extend(_IN_PROCESS_BEAM)
         metadata.forget_superseded_pushes(workspace.metadata_db, serving)
-    ObservedDagRunner(run_id, progress).run(pipeline)
+    token = current_report.set(progress.note)
+    try:
+        ObservedDagRunner(run_id, progress).run(pipeline)
+    finally:
+        current_report.reset(token)
     return metadata.outputs_of_run(workspace.metadata_db, run_id)
 
 
@@ -119,7 +129,7 @@ def _rounded(seconds: dict[str, float]) -> dict[str, float]:
 
 
 def _explain(error: Exception, step: str | None, folder: Path) -> str:
-    if isinstance(error, DataError | TrainingDivergedError):
+    if isinstance(error, DataError | TrainingDivergedError | TrainingStoppedError):
         return f"{step}: {error}"
     if isinstance(error, OSError):
         return f"{step}: {error.strerror or error} ({error.filename or folder})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 
 
 class StepProgress:
@@ -26,11 +27,13 @@ class StepProgress:
         self.seconds: dict[str, float] = {}
         self.cached: list[str] = []
         self.current: str | None = None
+        self._task: TaskID | None = None
         self._console = Console(file=screen)
         self._progress = Progress(
             SpinnerColumn(finished_text="[green]✓[/]"),
             TextColumn("{task.description:<20}"),
             TextColumn("{task.fields[time]:>8}"),
+            TextColumn("[dim]{task.fields[note]}"),
             console=self._console,
             disable=not self._console.is_terminal,
         )
@@ -52,7 +55,8 @@ class StepProgress:
         """The line of a step; what it yields is called if an earlier result was used."""
         self.current = name
         started = time.perf_counter()
-        task = self._progress.add_task(name, total=1, time="")
+        task = self._progress.add_task(name, total=1, time="", note="")
+        self._task = task
         try:
             yield lambda: self.cached.append(name)
         except BaseException:
@@ -63,7 +67,14 @@ class StepProgress:
         self._show(task, name, "cached" if name in self.cached else f"{elapsed:.1f} s")
         self.current = None
 
-    def _show(self, task: int, name: str, shown: str) -> None:
-        self._progress.update(task, completed=1, time=shown)  # type: ignore[arg-type]
+    def note(self, progress: object) -> None:
+        """Shows on a terminal, beside the current step, how far it has come; logs it anyway."""
+        logging.info("%s", progress)
+        if self._task is not None:
+            self._progress.update(self._task, note=str(progress))
+
+    def _show(self, task: TaskID, name: str, shown: str) -> None:
+        self._progress.update(task, completed=1, time=shown, note="")
+        self._task = None
         if not self._console.is_terminal:
             self._console.print(f"{name:<20} {shown:>8}")

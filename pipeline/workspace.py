@@ -30,6 +30,11 @@ class Workspace:
         return self.root / "artifacts"
 
     @property
+    def checkpoints(self) -> Path:
+        """State of trainings that were interrupted."""
+        return self.root / "checkpoints"
+
+    @property
     def runs(self) -> Path:
         """One folder a run: `summary.json`, `config.toml`, `log.txt`."""
         return self.root / "runs"

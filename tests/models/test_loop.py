@@ -6,8 +6,11 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from models import loop
+from models.columns import Columns
 from models.errors import TrainingDivergedError
 from models.options import TrainingOptions
+from models.progress import Progress
+from models.registry import RatingModel
 from tests.models.factories import biased_mf, ratings
 
 
@@ -16,8 +19,8 @@ def options(**changes: object) -> TrainingOptions:
     return TrainingOptions.model_validate({**values, **changes})
 
 
-def ignore(result: loop.EpochResult) -> None:
-    pass
+def train_for(model: RatingModel, columns: Columns, chosen: TrainingOptions) -> None:
+    loop.TrainingLoop(model, chosen).train_for(columns, chosen.epochs)
 
 
 def numpy_sgd(weights: list[np.ndarray], columns: dict, chosen: TrainingOptions) -> None:
@@ -53,7 +56,7 @@ def test_training_is_the_sgd_of_its_definition(rng: np.random.Generator) -> None
         for name in ("user_bias", "movie_bias", "user_embedding", "movie_embedding")
     ]
     numpy_sgd(expected, columns, options())
-    loop.train_for(model, columns, 4, options(), ignore)
+    train_for(model, columns, options())
     names = ("user_bias", "movie_bias", "user_embedding", "movie_embedding")
     for name, value in zip(names, expected, strict=True):
         np.testing.assert_allclose(getattr(model, name).numpy(), value, atol=1e-5)
@@ -61,8 +64,9 @@ def test_training_is_the_sgd_of_its_definition(rng: np.random.Generator) -> None
 
 def test_the_weights_of_the_best_epoch_are_kept(rng: np.random.Generator) -> None:
     model, columns, evaluation = biased_mf(rng), ratings(rng), ratings(rng)
-    history = loop.train(model, columns, evaluation, options(epochs=30, patience=30), ignore)
-    best = min(result.eval_rmse for result in history)
+    chosen = options(epochs=30, patience=30)
+    history = loop.TrainingLoop(model, chosen).train(columns, evaluation)
+    best = loop.best_eval_rmse(history)
     assert best < history[-1].eval_rmse, "the data must overfit, or this shows nothing"
     assert loop.rmse(model, evaluation) == pytest.approx(best, rel=1e-6)
     assert history[loop.best_epoch(history) - 1].eval_rmse == best
@@ -70,23 +74,16 @@ def test_the_weights_of_the_best_epoch_are_kept(rng: np.random.Generator) -> Non
 
 def test_it_stops_when_eval_no_longer_improves(rng: np.random.Generator) -> None:
     model, columns, evaluation = biased_mf(rng), ratings(rng), ratings(rng)
-    seen: list[int] = []
-    history = loop.train(
-        model,
-        columns,
-        evaluation,
-        options(epochs=60, patience=3),
-        lambda result: seen.append(result.epoch),
-    )
+    history = loop.TrainingLoop(model, options(epochs=60, patience=3)).train(columns, evaluation)
     assert len(history) == loop.best_epoch(history) + 3 < 60
-    assert seen == [result.epoch for result in history]
+    assert [result.epoch for result in history] == list(range(1, len(history) + 1))
 
 
 def test_the_same_seed_gives_the_same_weights() -> None:
     def trained(seed: int) -> np.ndarray:
         rng = np.random.default_rng(3)
         model, columns = biased_mf(rng), ratings(rng)
-        loop.train_for(model, columns, 3, options(seed=seed), ignore)
+        train_for(model, columns, options(seed=seed))
         return model.user_embedding.numpy()
 
     np.testing.assert_array_equal(trained(1), trained(1))
@@ -95,16 +92,14 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 
 def test_the_unknown_rows_stay_zero(rng: np.random.Generator) -> None:
     model = biased_mf(rng)
-    loop.train_for(model, ratings(rng), 2, options(optimizer="adam"), ignore)
+    train_for(model, ratings(rng), options(optimizer="adam"))
     for variable in model.trainable_variables:
         assert not variable.numpy()[-1].any()
 
 
 def test_a_diverging_loss_stops_with_where_and_what_to_try(rng: np.random.Generator) -> None:
     with pytest.raises(TrainingDivergedError) as caught:
-        loop.train_for(
-            biased_mf(rng), ratings(rng), 9, options(epochs=9, learning_rate=1e6), ignore
-        )
+        train_for(biased_mf(rng), ratings(rng), options(epochs=9, learning_rate=1e6))
     message = str(caught.value)
     assert "epoch " in message
     assert "step " in message
@@ -124,25 +119,62 @@ def test_any_tfrs_model_trains_through_compute_loss() -> None:
     x = np.linspace(-1, 1, 64).astype(np.float32)
     model = Slope()
     chosen = options(epochs=40, optimizer="adam", learning_rate=0.3)
-    loop.train_for(model, {"x": x, "rating": 2 * x}, 40, chosen, ignore)
+    train_for(model, {"x": x, "rating": 2 * x}, chosen)
     assert model.w.numpy() == pytest.approx(2, abs=1e-2)
-
-
-def test_cosine_runs_from_the_learning_rate_to_zero() -> None:
-    chosen = options(epochs=5, learning_rate=2.0)
-    rates = np.concatenate([loop.learning_rates(chosen, epoch, 10) for epoch in range(1, 6)])
-    assert rates[0] == 2.0
-    assert rates[25] == pytest.approx(1.0)
-    assert 0 < rates[-1] < 0.01
-    assert (np.diff(rates) < 0).all()
-
-
-def test_constant_stays() -> None:
-    chosen = options(schedule="constant", learning_rate=0.25)
-    assert loop.learning_rates(chosen, 3, 4).tolist() == [0.25] * 4
 
 
 @pytest.mark.parametrize(("train", "evaluation"), [(0, 5), (5, 0)])
 def test_empty_splits_are_refused(rng: np.random.Generator, train: int, evaluation: int) -> None:
     with pytest.raises(ValueError, match=r"has no ratings|no rating to train on"):
-        loop.train(biased_mf(rng), ratings(rng, train), ratings(rng, evaluation), options(), ignore)
+        loop.TrainingLoop(biased_mf(rng), options()).train(
+            ratings(rng, train), ratings(rng, evaluation)
+        )
+
+
+def test_a_gradient_is_clipped_to_its_global_norm(rng: np.random.Generator) -> None:
+    """One step of one rating: the change of the weights is the rate times the clipped norm."""
+    one = {name: values[:1] for name, values in ratings(rng).items()}
+    model = biased_mf(rng)
+    before = [variable.numpy() for variable in model.trainable_variables]
+    chosen = options(epochs=1, schedule="constant", learning_rate=0.1, clip_norm=0.01)
+    train_for(model, one, chosen)
+    after = [variable.numpy() for variable in model.trainable_variables]
+    change = sum(np.sum((a - b) ** 2) for a, b in zip(after, before, strict=True))
+    assert np.sqrt(change) == pytest.approx(0.1 * 0.01, rel=1e-3)
+
+
+def test_a_gradient_that_is_not_a_number_stops_the_training(rng: np.random.Generator) -> None:
+    columns = ratings(rng)
+    columns["rating"][17] = np.nan
+    with pytest.raises(TrainingDivergedError, match=r"the loss was nan at epoch 1, step "):
+        train_for(biased_mf(rng), columns, options())
+
+
+@pytest.mark.parametrize("per_call", [16, 20, 48, 1_000_000])
+def test_how_many_steps_a_call_runs_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, per_call: int
+) -> None:
+    def trained() -> np.ndarray:
+        rng = np.random.default_rng(3)
+        model, columns = biased_mf(rng), ratings(rng, 75)
+        train_for(model, columns, options(epochs=2))
+        return model.user_embedding.numpy()
+
+    whole = trained()
+    monkeypatch.setattr(loop, "_RATINGS_PER_CALL", per_call)
+    np.testing.assert_allclose(trained(), whole, atol=1e-6)
+
+
+def test_progress_is_told_after_each_call(rng: np.random.Generator) -> None:
+    told: list[Progress] = []
+    training = loop.TrainingLoop(biased_mf(rng), options(epochs=2), report=told.append)
+    training.train(ratings(rng), ratings(rng, 9))
+    # 40 ratings: two whole batches of 16 in one call, then the batch of 8.
+    assert [(p.epoch, p.fraction_of_epoch) for p in told] == [
+        (1, pytest.approx(2 / 3)),
+        (1, 1.0),
+        (2, pytest.approx(2 / 3)),
+        (2, 1.0),
+    ]
+    assert told[0].eval_rmse is None
+    assert f"eval RMSE {told[-1].eval_rmse:.4f}" in str(told[-1])
