@@ -15,6 +15,7 @@ import typer
 from models import features
 from pipeline.errors import UserError
 from pipeline.workspace import Workspace
+from serving.errors import UnreadableModelError
 from serving.versions import versions
 
 if TYPE_CHECKING:
@@ -169,8 +170,11 @@ def main() -> NoReturn:
     """Runs a command; what a person can put right is one line and exit code 1."""
     try:
         code = app(standalone_mode=False)
-    except UserError as error:
+    except (UserError, UnreadableModelError) as error:
         _say(str(error))
+        code = EXIT_FAILED
+    except OSError as error:
+        _say(f"{error.filename}: {error.strerror}")
         code = EXIT_FAILED
     except typer.TyperException as error:
         # Only the exceptions of a wrong call have it; it names the option.

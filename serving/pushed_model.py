@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from models import features, signature_names
+from serving.errors import UnreadableModelError
 
 _PREDICTION_BATCH = 65_536
 
@@ -27,10 +28,21 @@ class PushedModel:
     """The signatures of one version."""
 
     def __init__(self, folder: Path) -> None:
-        """Loads the SavedModel in a version's folder."""
-        # The signatures live only as long as what was loaded.
-        self._loaded = tf.saved_model.load(str(folder))
-        self._signatures = self._loaded.signatures
+        """Loads the SavedModel in a version's folder.
+
+        Raises:
+            UnreadableModelError: it is damaged, or lacks a signature.
+        """
+        try:
+            # The signatures live only as long as what was loaded.
+            self._loaded = tf.saved_model.load(str(folder))
+        except (OSError, ValueError, tf.errors.OpError) as error:
+            reason = str(error).partition("\n")[0]
+            raise UnreadableModelError(f"{folder}: no readable SavedModel ({reason})") from error
+        self._signatures = getattr(self._loaded, "signatures", {})
+        for name in (signature_names.PREDICT, signature_names.RECOMMEND):
+            if name not in self._signatures:
+                raise UnreadableModelError(f"{folder}: the SavedModel has no signature {name}")
 
     def predict(
         self,

@@ -67,3 +67,20 @@ def test_a_mistake_is_one_line_and_exit_code_1(
     assert len(result.stderr.strip().splitlines()) == 1
     assert result.stdout == ""
     assert not (tmp_path / "w").exists()
+
+
+def test_a_damaged_model_is_one_line(tmp_path: Path) -> None:
+    version = tmp_path / "serving" / "movierec" / "12"
+    version.mkdir(parents=True)
+    (version / "saved_model.pb").write_bytes(b"damaged")
+    result = movierec("recommend", "--user", "1", "--workspace", str(tmp_path))
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"movierec: {version}: no readable SavedModel (")
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_a_workspace_with_a_file_in_the_way_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("")
+    result = movierec("run", "--workspace", str(tmp_path))
+    assert result.returncode == 1
+    assert result.stderr == f"movierec: {tmp_path / 'runs'}: File exists\n"
