@@ -191,7 +191,7 @@ class TrainingLoop:
             position.loss_sum += float(losses.sum(dtype=np.float64))
             position.step = last
             position.seconds += time.perf_counter() - started
-            self._report(self._progress(position, steps, len(chosen), started))
+            self._report(self._progress(position, steps, min(last * size, rows)))
             if last < steps:
                 self._save(position, due=terminated.is_set())
                 if terminated.is_set():
@@ -245,7 +245,7 @@ class TrainingLoop:
             f"told to terminate in epoch {position.epoch} after step {position.step}; {kept}"
         )
 
-    def _progress(self, position: _Position, steps: int, ratings: int, started: float) -> Progress:
+    def _progress(self, position: _Position, steps: int, ratings_done: int) -> Progress:
         evaluated = [result.eval_rmse for result in position.history]
         return Progress(
             epoch=position.epoch,
@@ -253,7 +253,7 @@ class TrainingLoop:
             fraction_of_epoch=position.step / steps,
             loss=position.loss_sum / position.step,
             eval_rmse=evaluated[-1] if evaluated else None,
-            ratings_per_second=ratings / (time.perf_counter() - started),
+            ratings_per_second=ratings_done / position.seconds,
         )
 
 

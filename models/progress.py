@@ -18,7 +18,7 @@ class Progress:
         fraction_of_epoch: 0 to 1.
         loss: mean over the epoch so far.
         eval_rmse: of the last epoch that ended; None before, or where nothing is evaluated.
-        ratings_per_second: of the last call.
+        ratings_per_second: over the epoch so far, without evaluation.
     """
 
     epoch: int

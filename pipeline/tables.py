@@ -13,12 +13,19 @@ from models import features
 from pipeline.summary import Summary
 from pipeline.taste import Taste
 
+# Columns of the terminal: from here on tables stand apart.
+_WIDE = 90
+_TITLE_WIDTH = 44
+# What the two columns of figures and all padding take beside the titles.
+_FIGURES_WIDTH = 24
+
 
 def show_summary(console: Console, summary: Summary) -> None:
     """Rows, errors beside the baselines, the verdict, and the time of each step."""
     console.print()
     console.print(f"[bold]{summary.model}[/] on {summary.dataset}, run {summary.run_id}")
-    console.print(_side_by_side(_rows(summary), _errors(summary), _seconds(summary)))
+    gap = 3 if console.width >= _WIDE else 0
+    console.print(_side_by_side(gap, _rows(summary), _errors(summary), _seconds(summary)))
     console.print(_verdict(summary))
     if summary.pushed_model:
         console.print(f"pushed to {summary.pushed_model}", soft_wrap=True)
@@ -29,10 +36,11 @@ def show_summary(console: Console, summary: Summary) -> None:
 def show_taste(console: Console, taste: Taste) -> None:
     """What a user rated highest beside what is recommended to them."""
     table = Table(box=box.SIMPLE_HEAD, title=f"user {taste.user_id}", title_justify="left")
-    table.add_column("rated highest", max_width=44, no_wrap=True)
-    table.add_column("stars", justify="right")
-    table.add_column("recommended", max_width=44, no_wrap=True)
-    table.add_column("score", justify="right")
+    # Left to itself, the table takes the room that it lacks from the figures.
+    title_width = min(_TITLE_WIDTH, (console.width - _FIGURES_WIDTH) // 2)
+    for titles, figures in (("rated highest", "stars"), ("recommended", "score")):
+        table.add_column(titles, width=title_width, no_wrap=True)
+        table.add_column(figures, justify="right", no_wrap=True)
     for rated, recommended in zip_longest(taste.rated_highest, taste.recommended):
         table.add_row(
             *((Text(rated.title or rated.movie_id), f"{rated.score:g}") if rated else ("", "")),
@@ -45,15 +53,15 @@ def show_taste(console: Console, taste: Taste) -> None:
     console.print(table)
 
 
-def _side_by_side(*tables: Table) -> RenderableType:
-    grid = Table.grid(padding=(0, 3))
+def _side_by_side(gap: int, *tables: Table) -> RenderableType:
+    grid = Table.grid(padding=(0, gap))
     grid.add_row(*tables)
     return grid
 
 
 def _figures(title: str, unit: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(title)
+    table.add_column(title, no_wrap=True)
     table.add_column(unit, justify="right")
     return table
 
@@ -74,13 +82,13 @@ def _errors(summary: Summary) -> Table:
     table = _figures("RMSE", "stars")
     for split in features.SPLITS:
         table.add_row(split, f"{getattr(summary.rmse, split):.4f}")
-    table.add_section()
-    table.add_row("holdout, biases only", f"{summary.baselines.bias_only:.4f}")
-    table.add_row("holdout, global mean", f"{summary.baselines.global_mean:.4f}")
+    table.add_row("  biases only", f"{summary.baselines.bias_only:.4f}")
+    table.add_row("  global mean", f"{summary.baselines.global_mean:.4f}")
     if summary.gate.baseline_rmse is not None:
-        table.add_row("holdout, last blessed", f"{summary.gate.baseline_rmse:.4f}")
-    table.add_row("holdout, MAE", f"{summary.mae.holdout:.4f}")
-    table.add_row("holdout, calibration", f"{summary.calibration:.4f}")
+        table.add_row("  last blessed", f"{summary.gate.baseline_rmse:.4f}")
+    table.add_section()
+    table.add_row("holdout MAE", f"{summary.mae.holdout:.4f}")
+    table.add_row("calibration", f"{summary.calibration:.4f}")
     return table
 
 
