@@ -132,7 +132,7 @@ class TrainingLoop:
         _copy(self._best, self._variables)
         return history
 
-    def train_for(self, ratings: Columns, epochs: int) -> list[EpochResult]:
+    def train_for(self, ratings: Columns, epochs: int) -> None:
         """Trains for a number of epochs with no evaluation, on the schedule of `options.epochs`.
 
         Raises:
@@ -140,7 +140,7 @@ class TrainingLoop:
             TrainingDivergedError: the loss was not finite.
             TrainingStoppedError: the process was told to terminate; state is saved.
         """
-        return self._run(ratings, epochs, None)
+        self._run(ratings, epochs, None)
 
     def _run(
         self, ratings: Columns, epochs: int, evaluate: Callable[[], float] | None

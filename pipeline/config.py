@@ -181,6 +181,8 @@ def _explain(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return f"{key}: no such key{_suggestion(key)}"
     problem = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "tuple_type":
+        problem = 'a list is expected, as ["A", "B"]'
     given = "" if isinstance(first["input"], Mapping) else f"{first['input']!r} is not allowed: "
     return f"{key}: {given}{problem[0].lower()}{problem[1:]}"
 

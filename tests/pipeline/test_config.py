@@ -59,6 +59,7 @@ def test_the_tree_is_frozen() -> None:
         ("split.method=fold:9", ["split.method", "'fold:9'", "fold:1 to fold:5"]),
         ("split.holdout_fraction=0.95", ["split", "must be below 1"]),
         ('gate.slices=["year=1"]', ["gate.slices", "movie_genres=VALUE"]),
+        ("gate.slices=movie_genres=Drama", ["gate.slices", 'a list is expected, as ["A", "B"]']),
         ("serving.model_name=../x", ["serving.model_name", "'../x'"]),
         ("epochs=3", ["--set epochs=3", "SECTION.KEY=VALUE"]),
         ("training.epochs", ["--set training.epochs", "SECTION.KEY=VALUE"]),
