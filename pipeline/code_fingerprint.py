@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.metadata
-import importlib.util
 from pathlib import Path
 
+_ROOT = Path(__file__).parents[1]
 _OUR_PACKAGES = ("pipeline", "components", "models", "serving", "kubeflow")
 _LIBRARIES = (
     "apache-beam",
@@ -31,7 +31,8 @@ def fingerprint(module: str) -> str:
     the libraries that do the work.
 
     Args:
-        module: a dotted name, for instance `models.trainer`.
+        module: a dotted name, for instance `models.trainer`. Of a module that is not ours, such
+            as `tfx`, only the versions count.
     """
     digest = hashlib.sha256()
     for name, path in sorted(_reachable(module).items()):
@@ -59,14 +60,13 @@ def _reachable(module: str) -> dict[str, Path]:
 
 
 def _source(name: str) -> Path | None:
-    """The file of a module; None for a name that is no module, such as an imported function."""
-    if not name:
-        return None
-    try:
-        spec = importlib.util.find_spec(name)
-    except ModuleNotFoundError:
-        return None
-    return Path(spec.origin) if spec is not None and spec.origin else None
+    """The file of a module of ours; None for what is none, such as an imported function.
+
+    Found by its path: asking Python for it would import its parents, TensorFlow with them.
+    """
+    path = _ROOT.joinpath(*name.split("."))
+    candidates = (path / "__init__.py", path.with_suffix(".py"))
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
 def _imports(source: Path) -> list[str]:
