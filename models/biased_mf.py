@@ -41,14 +41,15 @@ class BiasedMatrixFactorization(tfrs.Model):
         """Mean over the batch of squared error plus the penalty of the rows each rating uses.
 
         Args:
-            inputs: `user_index` and `movie_index` int `[B]`, `rating` float32 `[B]`.
+            inputs: `user_index` and `movie_index` int `[B]`, `rating` float32 `[B]`. Products of
+                vectors are taken in the Keras policy's compute dtype.
             training: unused; part of the `tfrs.Model` contract.
         """
         users, movies = inputs[features.USER_INDEX], inputs[features.MOVIE_INDEX]
-        user_bias = tf.gather(self.user_bias, users)
-        movie_bias = tf.gather(self.movie_bias, movies)
-        user_vectors = tf.gather(self.user_embedding, users)
-        movie_vectors = tf.gather(self.movie_embedding, movies)
+        user_bias = _rows(self.user_bias, users)
+        movie_bias = _rows(self.movie_bias, movies)
+        user_vectors = tf.cast(_rows(self.user_embedding, users), self.compute_dtype)
+        movie_vectors = tf.cast(_rows(self.movie_embedding, movies), self.compute_dtype)
 
         dot = _row_dot(user_vectors, movie_vectors)
         predicted = self.rating_mean + tf.squeeze(user_bias + movie_bias + dot, axis=1)
@@ -68,9 +69,10 @@ class BiasedMatrixFactorization(tfrs.Model):
             movie_index: int `[B]`; the number of known movies stands for an unknown one.
         """
         dot = _row_dot(
-            tf.gather(self.user_embedding, user_index), tf.gather(self.movie_embedding, movie_index)
+            _rows(self.user_embedding, user_index),
+            _rows(self.movie_embedding, movie_index),
         )
-        bias = tf.gather(self.user_bias, user_index) + tf.gather(self.movie_bias, movie_index)
+        bias = _rows(self.user_bias, user_index) + _rows(self.movie_bias, movie_index)
         return tf.clip_by_value(
             self.rating_mean + tf.squeeze(bias + dot, axis=1),
             self._statistics.rating_min,
@@ -88,6 +90,11 @@ class BiasedMatrixFactorization(tfrs.Model):
         return tf.concat([self.movie_embedding, self.movie_bias, ones], axis=1)
 
 
+def _rows(table: tf.Variable, index: tf.Tensor) -> tf.Tensor:
+    """The rows of a table, which may lie in parts on several parameter servers."""
+    return tf.nn.embedding_lookup(table, index)
+
+
 def _row_dot(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-    """`[n, d]`, `[n, d]` -> `[n, 1]`."""
-    return tf.reduce_sum(left * right, axis=1, keepdims=True)
+    """`[n, d]`, `[n, d]` -> float32 `[n, 1]`; summed in float32 whatever the products are in."""
+    return tf.reduce_sum(tf.cast(left * right, tf.float32), axis=1, keepdims=True)

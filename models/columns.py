@@ -1,8 +1,11 @@
-"""Ratings as columns in memory."""
+"""Ratings as columns: one array a feature, in memory or, past a budget, in temporary files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -20,39 +23,57 @@ RATING_COLUMNS: Mapping[str, tf.io.FixedLenFeature] = {
 }
 
 _RECORDS_PER_PARSE = 16_384
+_FILES_AT_ONCE = 4
+# Rows that are handled at a time where all together may be too many.
+_ROWS_AT_ONCE = 1 << 20
 
 
-def read_columns(
+def stream_columns(
     file_patterns: Sequence[str], spec: Mapping[str, tf.io.FixedLenFeature]
-) -> Columns:
-    """Reads gzipped TFRecords of tf.Example into one array a feature, in the files' order.
+) -> Iterator[Columns]:
+    """Reads gzipped TFRecords of tf.Example a few thousand at a time, several files at once.
 
     Args:
-        file_patterns: globs of files; files are read in the order of their names.
+        file_patterns: globs of files; the same files give the same rows in the same order.
         spec: the features to keep; each must be in every record.
 
-    Returns:
-        An array of length n for every feature in the spec: int32 for int64 features (indices
-        and counts; half the memory), float32, or object (bytes).
+    Yields:
+        An array of one length for every feature in the spec: int32 for int64 features (indices
+        and counts; half the memory), float32, or object (bytes). First comes one of length 0, so
+        that files without records have columns too.
 
     Raises:
         tf.errors.InvalidArgumentError: a record lacks a feature.
     """
     files = sorted(path for pattern in file_patterns for path in tf.io.gfile.glob(pattern))
-    dataset = (
-        tf.data.TFRecordDataset(files, compression_type="GZIP")
-        .batch(_RECORDS_PER_PARSE)
-        .map(lambda records: tf.io.parse_example(records, dict(spec)))
-        .prefetch(1)
+    batches = (
+        tf.data.Dataset.from_tensor_slices(tf.constant(files, tf.string))
+        .interleave(
+            lambda file: tf.data.TFRecordDataset(file, compression_type="GZIP").batch(
+                _RECORDS_PER_PARSE
+            ),
+            cycle_length=_FILES_AT_ONCE,
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        .map(
+            lambda records: tf.io.parse_example(records, dict(spec)),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        .prefetch(tf.data.AUTOTUNE)
     )
-    chunks: dict[str, list[np.ndarray[Any, np.dtype[Any]]]] = {name: [] for name in spec}
-    for batch in dataset.as_numpy_iterator():
-        for name, values in batch.items():
-            chunks[name].append(values.astype(np.int32) if values.dtype == np.int64 else values)
-    return {
-        name: np.concatenate(chunks[name]) if chunks[name] else _empty(feature.dtype)
-        for name, feature in spec.items()
-    }
+    yield {name: _empty(feature.dtype) for name, feature in spec.items()}
+    for batch in batches.as_numpy_iterator():
+        yield {
+            name: values.astype(np.int32) if values.dtype == np.int64 else values
+            for name, values in batch.items()
+        }
+
+
+def read_columns(
+    file_patterns: Sequence[str], spec: Mapping[str, tf.io.FixedLenFeature]
+) -> Columns:
+    """All that `stream_columns` gives, in memory; arrays of length 0 where there is no record."""
+    return _concatenate(list(stream_columns(file_patterns, spec)))
 
 
 def canonical_order(columns: Columns) -> Columns:
@@ -65,14 +86,95 @@ def canonical_order(columns: Columns) -> Columns:
     return {name: values[order] for name, values in columns.items()}
 
 
-def concatenate(first: Columns, second: Columns) -> Columns:
-    """The rows of both, column by column."""
-    return {name: np.concatenate([first[name], second[name]]) for name in first}
+def in_parts(columns: Columns) -> Iterator[Columns]:
+    """The same rows, about a million at a time; an empty part where there are none."""
+    for start in range(0, max(1, row_count(columns)), _ROWS_AT_ONCE):
+        yield {name: values[start : start + _ROWS_AT_ONCE] for name, values in columns.items()}
 
 
 def row_count(columns: Columns) -> int:
     """The number of rows; 0 when there is no column."""
     return len(next(iter(columns.values()), ()))
+
+
+class ColumnStorage:
+    """Keeps columns in memory up to a budget; larger ones in files that nothing else sees.
+
+    The files are in the system's temporary folder, already unlinked: whatever ends the process
+    frees them. The arrays read the same either way.
+    """
+
+    def __init__(self, memory_budget: int) -> None:
+        """A budget in bytes, for each set of columns by itself."""
+        self._budget = memory_budget
+
+    def collect(self, parts: Iterable[Columns]) -> Columns:
+        """The rows of all parts, one after the other.
+
+        Raises:
+            ValueError: there is no part, so that the columns are not known.
+            OSError: the files could not be written, for instance on a full disk.
+        """
+        kept: list[Columns] = []
+        remaining = iter(parts)
+        for part in remaining:
+            kept.append(part)
+            if sum(map(_size, kept)) > self._budget:
+                return _in_files(kept, remaining)
+        return _concatenate(kept)
+
+    def canonical_order(self, columns: Columns) -> Columns:
+        """The rows sorted by user, then movie, of which only a part is in memory at a time."""
+        if _size(columns) <= self._budget:
+            return canonical_order(columns)
+        rows = max(1, self._budget * row_count(columns) // _size(columns))
+        return self.collect(canonical_order(part) for part in _by_user(columns, rows))
+
+
+def _by_user(columns: Columns, rows: int) -> Iterator[Columns]:
+    """Parts of about so many rows, each with all rows of some users, the first users first."""
+    counts = np.zeros(0, np.int64)
+    for part in in_parts(columns):
+        found = np.bincount(part[features.USER_INDEX], minlength=len(counts))
+        found[: len(counts)] += counts
+        counts = found
+    before = np.cumsum(counts) - counts
+    for users in np.split(np.arange(len(counts)), np.flatnonzero(np.diff(before // rows)) + 1):
+        yield _concatenate(
+            [
+                {name: values[_between(part, users[0], users[-1])] for name, values in part.items()}
+                for part in in_parts(columns)
+            ]
+        )
+
+
+def _between(part: Columns, first_user: int, last_user: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    users = part[features.USER_INDEX]
+    chosen: np.ndarray[Any, np.dtype[np.bool_]] = (users >= first_user) & (users <= last_user)
+    return chosen
+
+
+def _in_files(kept: list[Columns], remaining: Iterator[Columns]) -> Columns:
+    dtypes = {name: values.dtype for name, values in kept[0].items()}
+    with ExitStack() as stack:
+        # Unlinked when they are made; the mapping keeps them while an array lives.
+        files = {name: stack.enter_context(tempfile.TemporaryFile()) for name in dtypes}
+        for part in chain(kept, remaining):
+            for name, values in part.items():
+                files[name].write(np.ascontiguousarray(values).data)
+        for file in files.values():
+            file.flush()
+        return {name: np.memmap(files[name], dtype, mode="r") for name, dtype in dtypes.items()}
+
+
+def _concatenate(parts: Sequence[Columns]) -> Columns:
+    if not parts:
+        raise ValueError("columns of no part: not even their names are known")
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _size(columns: Columns) -> int:
+    return sum(values.nbytes for values in columns.values())
 
 
 def _empty(dtype: tf.DType) -> np.ndarray[Any, np.dtype[Any]]:

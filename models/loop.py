@@ -15,12 +15,15 @@ import tensorflow as tf
 from models import features
 from models.checkpoints import TrainingCheckpoints
 from models.columns import Columns, row_count
+from models.devices import Processes, can_use_xla, variable_like
+from models.epoch_order import EpochOrder
 from models.errors import TrainingDivergedError, TrainingStoppedError
 from models.optimizers import OPTIMIZERS
 from models.options import TrainingOptions
-from models.progress import Progress, Report, report_to_log
+from models.progress import Progress, Report, reporting
 from models.registry import RatingModel
 from models.schedules import learning_rates
+from models.steps import make_steps
 from models.termination import TerminationFlag
 
 _PREDICTION_BATCH = 65_536
@@ -43,6 +46,7 @@ class EpochResult:
 class _Position:
     """How far a training has come; with the variables, all that it needs to go on."""
 
+    epochs: int
     epoch: int = 1
     step: int = 0
     loss_sum: float = 0.0
@@ -87,7 +91,8 @@ class TrainingLoop:
         model: RatingModel,
         options: TrainingOptions,
         checkpoint_folder: str | None = None,
-        report: Report = report_to_log,
+        report: Report | None = None,
+        strategy: tf.distribute.Strategy | None = None,
     ) -> None:
         """Prepares the optimizer and the compiled step.
 
@@ -95,16 +100,24 @@ class TrainingLoop:
             model: trained in place; any `tfrs.Model` whose `compute_loss` returns a scalar.
             options: optimizer, schedule, when to stop, how often to save.
             checkpoint_folder: where state is saved; None to save none.
-            report: told of the progress after each call of the compiled function.
+            report: told of the progress after each call of the compiled function; a bar on a
+                terminal, else lines, if not given.
+            strategy: under whose scope the model was made; one device if not given. With several
+                processes each makes this same loop; the chief alone saves.
         """
+        strategy = strategy or tf.distribute.get_strategy()
         self._model = model
         self._options = options
         self._report = report
+        self._processes = Processes(strategy)
         self._variables = list(model.trainable_variables)
-        self._optimizer = OPTIMIZERS[options.optimizer](self._variables)
-        self._best = [tf.Variable(variable, trainable=False) for variable in self._variables]
-        self._run_steps = tf.function(self._train_on_batches, jit_compile=True)
-        state = [*self._variables, *self._optimizer.state(), *self._best]
+        self._best = [variable_like(strategy, variable) for variable in self._variables]
+        optimizer = OPTIMIZERS[options.optimizer](
+            self._variables, strategy, xla=can_use_xla(strategy)
+        )
+        self._steps = make_steps(strategy, model, optimizer, options.clip_norm)
+        self._are_finite = tf.function(partial(_all_finite, self._variables))
+        state = [*self._variables, *optimizer.state(), *self._best]
         self._checkpoints = (
             None if checkpoint_folder is None else TrainingCheckpoints(checkpoint_folder, state)
         )
@@ -127,7 +140,7 @@ class TrainingLoop:
         """
         if not row_count(eval_ratings):
             raise ValueError("the eval split has no ratings: early stopping needs some")
-        evaluate = partial(_rmse, _compile_prediction(self._model), eval_ratings)
+        evaluate = partial(self._evaluate, _compile_prediction(self._model), eval_ratings)
         history = self._run(ratings, self._options.epochs, evaluate)
         _copy(self._best, self._variables)
         return history
@@ -146,22 +159,21 @@ class TrainingLoop:
         self, ratings: Columns, epochs: int, evaluate: Callable[[], float] | None
     ) -> list[EpochResult]:
         if not row_count(ratings):
-            raise ValueError(
-                "no rating to train on: the train split is empty, or "
-                "transform.min_ratings_per_user and min_ratings_per_movie leave nobody"
-            )
+            raise ValueError("no rating to train on")
         notes = self._checkpoints.restore() if self._checkpoints else None
-        position = _Position() if notes is None else _Position.from_notes(notes)
-        with TerminationFlag() as terminated:
+        position = _Position(epochs) if notes is None else _Position.from_notes(notes)
+        with (
+            TerminationFlag() as terminated,
+            self._processes.explain_losses(),
+            reporting(self._report) as report,
+        ):
             while not position.ended:
-                self._run_epoch(position, ratings, evaluate, terminated)
+                self._run_epoch(position, ratings, evaluate, terminated, report)
                 result = position.history[-1]
                 if evaluate is not None and best_epoch(position.history) == result.epoch:
                     _copy(self._variables, self._best)
                 position.ended = result.epoch >= epochs or self._is_stale(position.history)
-                self._save(position, due=position.ended or terminated.is_set())
-                if terminated.is_set() and not position.ended:
-                    raise self._stopped(position)
+                self._save_or_stop(position, terminated)
         return position.history
 
     def _run_epoch(
@@ -170,32 +182,27 @@ class TrainingLoop:
         ratings: Columns,
         evaluate: Callable[[], float] | None,
         terminated: TerminationFlag,
+        report: Report,
     ) -> None:
         """Trains on the rest of the epoch and moves the position to the start of the next."""
         rows = row_count(ratings)
         size = self._options.batch_size
         steps = math.ceil(rows / size)
         rates = learning_rates(self._options, position.epoch, steps)
-        order = _shuffled(rows, self._options.seed, position.epoch)
+        order = EpochOrder(rows, self._options.seed, position.epoch)
         while position.step < steps:
             started = time.perf_counter()
             first = position.step
             last = _end_of_call(first, rows, size)
-            chosen = order[first * size : last * size]
-            losses = self._run_steps(
-                {name: tf.constant(values[chosen]) for name, values in ratings.items()},
-                tf.constant(rates[first:last]),
-                batch_size=len(chosen) // (last - first),
-            ).numpy()
-            _refuse_divergence(losses, position.epoch, first, rates, self._options)
+            batches = order.rows(first * size, min(last * size, rows)).reshape(last - first, -1)
+            losses = self._steps.run(ratings, batches, rates[first:last])
+            self._check_finite(losses, position.epoch, first, rates)
             position.loss_sum += float(losses.sum(dtype=np.float64))
             position.step = last
             position.seconds += time.perf_counter() - started
-            self._report(self._progress(position, steps, min(last * size, rows)))
+            report(_progress(position, steps, min(last * size, rows)))
             if last < steps:
-                self._save(position, due=terminated.is_set())
-                if terminated.is_set():
-                    raise self._stopped(position)
+                self._save_or_stop(position, terminated)
         position.history.append(
             EpochResult(
                 epoch=position.epoch,
@@ -208,81 +215,93 @@ class TrainingLoop:
         position.epoch += 1
         position.step, position.loss_sum, position.seconds = 0, 0.0, 0.0
 
-    def _train_on_batches(
-        self, columns: dict[str, tf.Tensor], rates: tf.Tensor, batch_size: int
-    ) -> tf.Tensor:
-        """Trains on consecutive batches of the columns; the loss of each, `[steps]`."""
-        losses = tf.zeros_like(rates)
-        for step in tf.range(tf.size(rates)):
-            batch = {
-                name: tf.slice(values, [step * batch_size], [batch_size])
-                for name, values in columns.items()
-            }
-            with tf.GradientTape() as tape:
-                loss = self._model.compute_loss(batch, training=True)
-            gradients = tape.gradient(loss, self._variables)
-            if self._options.clip_norm:
-                gradients, _ = tf.clip_by_global_norm(gradients, self._options.clip_norm)
-            self._optimizer.apply(gradients, rates[step])
-            losses = tf.tensor_scatter_nd_update(losses, [[step]], [loss])
-        return losses
+    def _evaluate(self, predict: Callable[..., tf.Tensor], ratings: Columns) -> float:
+        """The RMSE, of which each process computes its part, so that all stop at the same epoch."""
+        rows = row_count(ratings)
+        own = {name: values[self._processes.part_of(rows)] for name, values in ratings.items()}
+        return math.sqrt(self._processes.sum(_squared_error(predict, own)) / rows)
 
     def _is_stale(self, history: list[EpochResult]) -> bool:
         if history[-1].eval_rmse is None:
             return False
         return history[-1].epoch - best_epoch(history) >= self._options.patience
 
-    def _save(self, position: _Position, due: bool) -> None:
-        if self._checkpoints is None:
+    def _save_or_stop(self, position: _Position, terminated: TerminationFlag) -> None:
+        """Saves if it is time to; stops if one of the processes was told to terminate."""
+        stop = self._processes.any(terminated.is_set())
+        if self._checkpoints and self._processes.is_chief:
+            waited = time.monotonic() - self._saved_at
+            if stop or position.ended or waited >= self._options.checkpoint_seconds:
+                self._checkpoints.save(asdict(position))
+                self._saved_at = time.monotonic()
+        if stop and not position.ended:
+            # The chief's state is what all of them go on from.
+            self._processes.wait_for_all()
+            kept = "all state is saved" if self._checkpoints else "no state was to be saved"
+            raise TrainingStoppedError(
+                f"told to terminate in epoch {position.epoch} after step {position.step}; {kept}"
+            )
+
+    def _check_finite(
+        self,
+        losses: np.ndarray[Any, np.dtype[np.float32]],
+        epoch: int,
+        first: int,
+        rates: np.ndarray[Any, np.dtype[np.float32]],
+    ) -> None:
+        """Raises unless all losses, and all weights after them, are numbers."""
+        finite = np.isfinite(losses)
+        step = len(losses) - 1 if finite.all() else int(np.argmin(finite))
+        if not finite.all():
+            problem = f"the loss was {losses[step]}"
+        elif not self._are_finite():
+            # Only the gradient of the last steps can have been at fault: no loss has seen it.
+            problem = "a weight was not a number"
+        else:
             return
-        if due or time.monotonic() - self._saved_at >= self._options.checkpoint_seconds:
-            self._checkpoints.save(asdict(position))
-            self._saved_at = time.monotonic()
-
-    def _stopped(self, position: _Position) -> TrainingStoppedError:
-        kept = "all state is saved" if self._checkpoints else "no state was to be saved"
-        return TrainingStoppedError(
-            f"told to terminate in epoch {position.epoch} after step {position.step}; {kept}"
+        raise TrainingDivergedError(
+            f"{problem} at epoch {epoch}, step {first + step + 1}, with learning rate "
+            f"{rates[first + step]:g} ({self._options.optimizer}): lower training.learning_rate "
+            "or set training.clip_norm"
         )
 
-    def _progress(self, position: _Position, steps: int, ratings_done: int) -> Progress:
-        evaluated = [result.eval_rmse for result in position.history]
-        return Progress(
-            epoch=position.epoch,
-            epochs=self._options.epochs,
-            fraction_of_epoch=position.step / steps,
-            loss=position.loss_sum / position.step,
-            eval_rmse=evaluated[-1] if evaluated else None,
-            ratings_per_second=ratings_done / position.seconds,
-        )
+
+def _progress(position: _Position, steps: int, ratings_done: int) -> Progress:
+    evaluated = [result.eval_rmse for result in position.history]
+    done = position.step / steps
+    return Progress(
+        epoch=position.epoch,
+        epochs=position.epochs,
+        fraction_of_epoch=done,
+        loss=position.loss_sum / position.step,
+        eval_rmse=evaluated[-1] if evaluated else None,
+        ratings_per_second=ratings_done / position.seconds,
+        seconds_left=position.seconds / done * (position.epochs - position.epoch + 1 - done),
+    )
 
 
 def rmse(model: RatingModel, ratings: Columns) -> float:
     """Root mean squared error of the predicted ratings, in stars; NaN without ratings."""
-    return _rmse(_compile_prediction(model), ratings)
+    rows = row_count(ratings)
+    return (
+        math.sqrt(_squared_error(_compile_prediction(model), ratings) / rows) if rows else math.nan
+    )
 
 
 def _compile_prediction(model: RatingModel) -> Callable[..., tf.Tensor]:
     return tf.function(model.predict_rating, reduce_retracing=True)
 
 
-def _rmse(predict: Callable[..., tf.Tensor], ratings: Columns) -> float:
-    rows = row_count(ratings)
-    if not rows:
-        return math.nan
-    squared_errors = 0.0
-    for start in range(0, rows, _PREDICTION_BATCH):
+def _squared_error(predict: Callable[..., tf.Tensor], ratings: Columns) -> float:
+    """The sum over the ratings."""
+    total = 0.0
+    for start in range(0, row_count(ratings), _PREDICTION_BATCH):
         end = start + _PREDICTION_BATCH
         batch = {name: values[start:end] for name, values in ratings.items()}
         predicted = predict(batch[features.USER_INDEX], batch[features.MOVIE_INDEX]).numpy()
         errors = predicted.astype(np.float64) - batch[features.RATING]
-        squared_errors += float(np.sum(np.square(errors)))
-    return math.sqrt(squared_errors / rows)
-
-
-def _shuffled(rows: int, seed: int, epoch: int) -> np.ndarray[Any, np.dtype[np.int32]]:
-    """The order of the rows in an epoch."""
-    return np.random.default_rng([seed, epoch]).permutation(np.arange(rows, dtype=np.int32))
+        total += float(np.sum(np.square(errors)))
+    return total
 
 
 def _end_of_call(first: int, rows: int, batch_size: int) -> int:
@@ -296,22 +315,8 @@ def _end_of_call(first: int, rows: int, batch_size: int) -> int:
     return min(first + max(1, _RATINGS_PER_CALL // batch_size), whole)
 
 
-def _refuse_divergence(
-    losses: np.ndarray[Any, np.dtype[np.float32]],
-    epoch: int,
-    first: int,
-    rates: np.ndarray[Any, np.dtype[np.float32]],
-    options: TrainingOptions,
-) -> None:
-    finite = np.isfinite(losses)
-    if finite.all():
-        return
-    step = int(np.argmin(finite))
-    raise TrainingDivergedError(
-        f"the loss was {losses[step]} at epoch {epoch}, step {first + step + 1}, with learning "
-        f"rate {rates[first + step]:g} ({options.optimizer}): lower training.learning_rate or set "
-        f"training.clip_norm"
-    )
+def _all_finite(variables: Sequence[tf.Variable]) -> tf.Tensor:
+    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(variable)) for variable in variables])
 
 
 def _copy(sources: Sequence[tf.Variable], targets: Sequence[tf.Variable]) -> None:

@@ -1,16 +1,19 @@
-"""Optimizers that update only the embedding rows a batch touched, written for XLA.
+"""Optimizers that update only the embedding rows a batch touched, on one device or on many.
 
-Keras optimizers sum duplicate rows with `tf.unique`, whose output has no static shape, so XLA
-cannot compile them inside a loop over steps; these sum duplicates in a scratch table instead.
+Keras optimizers sum repeated rows with `tf.unique`, whose output has no static shape, so XLA
+cannot compile them inside a loop over steps; for XLA these sum them in a scratch table instead.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import tensorflow as tf
+
+from models.devices import variable_like
 
 Gradient: TypeAlias = Any  # tf.Tensor or tf.IndexedSlices
 
@@ -31,70 +34,150 @@ class Optimizer(ABC):
     # How many tables an optimizer keeps for each variable.
     SLOTS = 0
 
-    def __init__(self, variables: Sequence[tf.Variable]) -> None:
+    def __init__(
+        self,
+        variables: Sequence[tf.Variable],
+        strategy: tf.distribute.Strategy | None = None,
+        xla: bool = True,
+    ) -> None:
+        """Makes the slots where the variables are.
+
+        Args:
+            variables: made under the strategy's scope.
+            strategy: TensorFlow's; the default one for one device if not given.
+            xla: whether `apply` can be compiled by XLA, for which every variable needs a table
+                of its size to sum in. Processes that share their variables cannot share that.
+        """
         self.variables = list(variables)
-        self.step = tf.Variable(0.0, trainable=False)
-        self.slots = [[_zeros_like(v) for _ in range(self.SLOTS)] for v in self.variables]
-        # Always zero between steps: where the repeated rows of a gradient are summed.
-        self._scratch = [_zeros_like(v) for v in self.variables] if self.SLOTS else []
+        self._strategy = strategy or tf.distribute.get_strategy()
+        with self._strategy.scope():
+            self.step = tf.Variable(0.0, trainable=False)
+        self.slots = [
+            [variable_like(self._strategy, variable) for _ in range(self.SLOTS)]
+            for variable in self.variables
+        ]
+        # Always zero between steps.
+        self._scratch = (
+            [variable_like(self._strategy, variable) for variable in self.variables]
+            if self.SLOTS and xla
+            else []
+        )
 
     def state(self) -> list[tf.Variable]:
         """All that a checkpoint must hold beside the variables."""
         return [self.step, *(slot for slots in self.slots for slot in slots)]
 
     def apply(self, gradients: Sequence[Gradient], learning_rate: tf.Tensor) -> None:
-        """Updates every variable in place; learning_rate is a float32 scalar."""
+        """Updates every variable in place, each of its copies by its device.
+
+        Args:
+            gradients: of the global batch, in the order of the variables; where there are
+                replicas, on each of them.
+            learning_rate: float32 scalar.
+        """
         self.step.assign_add(1.0)
-        for position, gradient in enumerate(gradients):
-            if isinstance(gradient, tf.IndexedSlices):
-                self._apply_rows(position, gradient.values, gradient.indices, learning_rate)
-            else:
-                self._apply_dense(position, gradient, learning_rate)
+        for position, (variable, gradient) in enumerate(
+            zip(self.variables, gradients, strict=True)
+        ):
+            self._strategy.extended.update(
+                variable,
+                partial(self._apply_one, position),
+                args=(gradient, learning_rate, self.step.read_value()),
+                group=False,
+            )
+
+    def _apply_one(
+        self,
+        position: int,
+        variable: tf.Variable,
+        gradient: Gradient,
+        learning_rate: tf.Tensor,
+        step: tf.Tensor,
+    ) -> None:
+        if isinstance(gradient, tf.IndexedSlices):
+            self._apply_rows(position, variable, gradient, learning_rate, step)
+        else:
+            self._apply_dense(position, variable, gradient, learning_rate, step)
 
     @abstractmethod
     def _update(
-        self, gradient: tf.Tensor, slots: list[tf.Tensor], learning_rate: tf.Tensor
+        self,
+        gradient: tf.Tensor,
+        slots: list[tf.Tensor],
+        learning_rate: tf.Tensor,
+        step: tf.Tensor,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """What is subtracted from the weights, and the new slots; all of the gradient's shape."""
 
-    def _apply_dense(self, position: int, gradient: tf.Tensor, learning_rate: tf.Tensor) -> None:
+    def _apply_dense(
+        self,
+        position: int,
+        variable: tf.Variable,
+        gradient: tf.Tensor,
+        learning_rate: tf.Tensor,
+        step: tf.Tensor,
+    ) -> None:
         slots = self.slots[position]
-        change, updated = self._update(gradient, [tf.identity(s) for s in slots], learning_rate)
+        values = [slot.read_value() for slot in slots]
+        change, updated = self._update(gradient, values, learning_rate, step)
         for slot, value in zip(slots, updated, strict=True):
             slot.assign(value)
-        self.variables[position].assign_sub(change)
+        variable.assign_sub(change)
 
     def _apply_rows(
-        self, position: int, values: tf.Tensor, rows: tf.Tensor, learning_rate: tf.Tensor
+        self,
+        position: int,
+        variable: tf.Variable,
+        gradient: tf.IndexedSlices,
+        learning_rate: tf.Tensor,
+        step: tf.Tensor,
     ) -> None:
-        scratch = self._scratch[position]
-        scratch.scatter_add(tf.IndexedSlices(values, rows))
-        gradient = tf.gather(scratch, rows)
-        scratch.scatter_update(tf.IndexedSlices(tf.zeros_like(values), rows))
-
+        values, rows = self._sum_repeated(position, gradient)
         slots = self.slots[position]
         gathered = [tf.gather(slot, rows) for slot in slots]
-        change, updated = self._update(gradient, gathered, learning_rate)
-        # Repeated rows carry the same values here, so it does not matter which is written last.
+        change, updated = self._update(values, gathered, learning_rate, step)
+        # Where rows still repeat they carry the same values: it does not matter which is last.
         for slot, value in zip(slots, updated, strict=True):
             slot.scatter_update(tf.IndexedSlices(value, rows))
-        variable = self.variables[position]
         variable.scatter_update(tf.IndexedSlices(tf.gather(variable, rows) - change, rows))
+
+    def _sum_repeated(
+        self, position: int, gradient: tf.IndexedSlices
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """For each row the sum of its values, and the rows."""
+        values, rows = gradient.values, gradient.indices
+        if not self._scratch:
+            rows, segments = tf.unique(rows)
+            return tf.math.unsorted_segment_sum(values, segments, tf.size(rows)), rows
+        scratch = self._scratch[position]
+        scratch.scatter_add(gradient)
+        summed = tf.gather(scratch, rows)
+        scratch.scatter_update(tf.IndexedSlices(tf.zeros_like(values), rows))
+        return summed, rows
 
 
 class SGD(Optimizer):
     """Plain stochastic gradient descent: w ← w − α g."""
 
     def _update(
-        self, gradient: tf.Tensor, slots: list[tf.Tensor], learning_rate: tf.Tensor
+        self,
+        gradient: tf.Tensor,
+        slots: list[tf.Tensor],
+        learning_rate: tf.Tensor,
+        step: tf.Tensor,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         return learning_rate * gradient, slots
 
     def _apply_rows(
-        self, position: int, values: tf.Tensor, rows: tf.Tensor, learning_rate: tf.Tensor
+        self,
+        position: int,
+        variable: tf.Variable,
+        gradient: tf.IndexedSlices,
+        learning_rate: tf.Tensor,
+        step: tf.Tensor,
     ) -> None:
         # The update is linear, so repeated rows need no sum of their own.
-        self.variables[position].scatter_sub(tf.IndexedSlices(learning_rate * values, rows))
+        variable.scatter_sub(tf.IndexedSlices(learning_rate * gradient.values, gradient.indices))
 
 
 class RMSprop(Optimizer):
@@ -109,7 +192,11 @@ class RMSprop(Optimizer):
     EPSILON = 1e-7
 
     def _update(
-        self, gradient: tf.Tensor, slots: list[tf.Tensor], learning_rate: tf.Tensor
+        self,
+        gradient: tf.Tensor,
+        slots: list[tf.Tensor],
+        learning_rate: tf.Tensor,
+        step: tf.Tensor,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         mean_square, momentum = slots
         mean_square = self.RHO * mean_square + (1.0 - self.RHO) * tf.square(gradient)
@@ -125,7 +212,11 @@ class Adagrad(Optimizer):
     EPSILON = 1e-7
 
     def _update(
-        self, gradient: tf.Tensor, slots: list[tf.Tensor], learning_rate: tf.Tensor
+        self,
+        gradient: tf.Tensor,
+        slots: list[tf.Tensor],
+        learning_rate: tf.Tensor,
+        step: tf.Tensor,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         total = slots[0] + tf.square(gradient)
         return learning_rate * gradient / (tf.sqrt(total) + self.EPSILON), [total]
@@ -143,13 +234,17 @@ class Adam(Optimizer):
     EPSILON = 1e-7
 
     def _update(
-        self, gradient: tf.Tensor, slots: list[tf.Tensor], learning_rate: tf.Tensor
+        self,
+        gradient: tf.Tensor,
+        slots: list[tf.Tensor],
+        learning_rate: tf.Tensor,
+        step: tf.Tensor,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         first, second = slots
         first = self.BETA_1 * first + (1.0 - self.BETA_1) * gradient
         second = self.BETA_2 * second + (1.0 - self.BETA_2) * tf.square(gradient)
-        corrected_first = first / (1.0 - self.BETA_1**self.step)
-        corrected_second = second / (1.0 - self.BETA_2**self.step)
+        corrected_first = first / (1.0 - self.BETA_1**step)
+        corrected_second = second / (1.0 - self.BETA_2**step)
         change = learning_rate * corrected_first / (tf.sqrt(corrected_second) + self.EPSILON)
         return change, [first, second]
 
@@ -160,7 +255,3 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     "adagrad": Adagrad,
     "adam": Adam,
 }
-
-
-def _zeros_like(variable: tf.Variable) -> tf.Variable:
-    return tf.Variable(tf.zeros_like(variable), trainable=False)

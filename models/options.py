@@ -48,5 +48,8 @@ class TrainingOptions(Options):
     clip_norm: float = Field(0.0, ge=0, description="largest global norm of a gradient; 0: any")
     patience: int = Field(10, ge=1, description="epochs without a better eval RMSE before stopping")
     refit: bool = Field(True, description="train again on train + eval for the epochs found best")
+    distribution: Literal["synchronous", "parameter_server"] = "synchronous"
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    memory_budget: int = Field(2048, ge=1, description="MiB of ratings of a split kept in memory")
     checkpoint_seconds: float = Field(60.0, ge=0, description="between two saves of all state")
     seed: int = Field(42, ge=0, lt=2**31)

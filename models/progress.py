@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
+import datetime
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+_BAR_WIDTH = 16
+# Between two lines of one epoch, where there is no terminal.
+_SECONDS_BETWEEN_LINES = 10.0
 
 
 @dataclass(frozen=True)
@@ -19,6 +31,8 @@ class Progress:
         loss: mean over the epoch so far.
         eval_rmse: of the last epoch that ended; None before, or where nothing is evaluated.
         ratings_per_second: over the epoch so far, without evaluation.
+        seconds_left: until the last epoch ends, at this epoch's pace; fewer if training stops
+            early.
     """
 
     epoch: int
@@ -27,23 +41,58 @@ class Progress:
     loss: float
     eval_rmse: float | None
     ratings_per_second: float
+    seconds_left: float
+
+    @property
+    def fraction(self) -> float:
+        """How much of all epochs is done, 0 to 1."""
+        return (self.epoch - 1 + self.fraction_of_epoch) / self.epochs
 
     def __str__(self) -> str:
-        """`epoch 3/50 40 %  loss 0.8123  eval RMSE 0.9312  1.4 M ratings/s`."""
+        """`epoch 3/50 40%  loss 0.8123  eval RMSE 0.9312  1.40 M ratings/s  0:00:12 left`."""
         evaluated = "" if self.eval_rmse is None else f"  eval RMSE {self.eval_rmse:.4f}"
+        left = datetime.timedelta(seconds=round(self.seconds_left))
         return (
             f"epoch {self.epoch}/{self.epochs} {self.fraction_of_epoch:.0%}"
-            f"  loss {self.loss:.4f}{evaluated}  {self.ratings_per_second / 1e6:.2f} M ratings/s"
+            f"  loss {self.loss:.4f}{evaluated}"
+            f"  {self.ratings_per_second / 1e6:.2f} M ratings/s  {left} left"
         )
+
+    def __rich__(self) -> RenderableType:
+        """The same behind a bar."""
+        line = Table.grid(padding=(0, 1))
+        line.add_row(ProgressBar(1.0, self.fraction, width=_BAR_WIDTH), str(self))
+        return line
 
 
 Report = Callable[[Progress], None]
 
-
-def report_to_log(progress: Progress) -> None:
-    """A plain line in the log."""
-    logging.info("%s", progress)
-
-
 # Whoever runs a training without calling it, as a pipeline does, says here where it shows.
-current_report: ContextVar[Report] = ContextVar("current_report", default=report_to_log)
+current_report: ContextVar[Report | None] = ContextVar("current_report", default=None)
+
+
+@contextmanager
+def reporting(report: Report | None) -> Iterator[Report]:
+    """The given report, else the current one, else a bar on a terminal or lines elsewhere."""
+    report = report or current_report.get()
+    console = Console(stderr=True)
+    if report is not None:
+        yield report
+    elif console.is_terminal:
+        with Live(console=console, transient=True) as live:
+            yield live.update
+    else:
+        yield _lines()
+
+
+def _lines() -> Report:
+    """A line on standard error when an epoch ends, and now and then before."""
+    last = time.monotonic()
+
+    def report(progress: Progress) -> None:
+        nonlocal last
+        if progress.fraction_of_epoch == 1 or time.monotonic() - last > _SECONDS_BETWEEN_LINES:
+            print(progress, file=sys.stderr, flush=True)
+            last = time.monotonic()
+
+    return report

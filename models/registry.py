@@ -35,7 +35,24 @@ MODELS: dict[str, type[tfrs.Model]] = {
 }
 
 
-def build_model(options: ModelOptions, statistics: RatingStatistics, seed: int) -> RatingModel:
-    """A fresh model; the same options, statistics and seed give the same weights."""
-    model: RatingModel = MODELS[options.name](statistics, options, seed)
+def build_model(
+    options: ModelOptions,
+    statistics: RatingStatistics,
+    seed: int,
+    precision: str = "float32",
+) -> RatingModel:
+    """A fresh model; the same options, statistics and seed give the same weights.
+
+    Args:
+        options: which model, and its size.
+        statistics: of the ratings that it will be trained on.
+        seed: of the initial weights.
+        precision: a Keras policy for what the model computes in; its weights are float32 always.
+    """
+    before = tf.keras.mixed_precision.global_policy()
+    tf.keras.mixed_precision.set_global_policy(precision)
+    try:
+        model: RatingModel = MODELS[options.name](statistics, options, seed)
+    finally:
+        tf.keras.mixed_precision.set_global_policy(before)
     return model

@@ -41,12 +41,10 @@ class SeenMovies:
 
 
 def seen_movies(ratings: Columns, users: int) -> SeenMovies:
-    """Groups ratings (`user_index`, `movie_index`, `[n]`) by user."""
-    order = np.argsort(ratings[features.USER_INDEX], kind="stable")
-    counts = np.bincount(ratings[features.USER_INDEX], minlength=users + 1)[:users]
-    row_splits = np.concatenate([[0], np.cumsum(counts), [counts.sum()]]).astype(np.int64)
-    known = order[: row_splits[-1]]
-    return SeenMovies(ratings[features.MOVIE_INDEX][known].astype(np.int32), row_splits)
+    """The table of ratings that are sorted by user (`user_index`, `movie_index`, `[n]`)."""
+    starts = np.searchsorted(ratings[features.USER_INDEX], np.arange(users + 1))
+    row_splits = np.append(starts, starts[-1])
+    return SeenMovies(ratings[features.MOVIE_INDEX][: starts[-1]].astype(np.int32), row_splits)
 
 
 class Recommender(tf.Module):

@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any, Protocol
 
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from models import features, history, loop, signatures
-from models.catalogue import read_catalogue
+from models import devices, features, history, loop, signatures
+from models.catalogue import Catalogue, read_catalogue
 from models.checkpoints import training_key
 from models.columns import (
     RATING_COLUMNS,
     Columns,
-    canonical_order,
-    concatenate,
-    read_columns,
+    ColumnStorage,
+    in_parts,
     row_count,
+    stream_columns,
 )
 from models.loop import EpochResult, TrainingLoop
 from models.options import ModelOptions, TrainingOptions
-from models.progress import current_report
 from models.rating_statistics import RatingStatistics
 from models.registry import RatingModel, build_model
 
-_TRAIN_COLUMNS = {
-    **RATING_COLUMNS,
-    features.RATING_MEAN: tf.io.FixedLenFeature([], tf.float32),
-}
+_MEBIBYTE = 1 << 20
+# Every row has it; the first is enough.
+_RATING_MEAN_COLUMN = {features.RATING_MEAN: tf.io.FixedLenFeature([], tf.float32)}
 
 
 class TrainerArguments(Protocol):
@@ -45,12 +45,38 @@ class TrainerArguments(Protocol):
 
 @dataclass(frozen=True)
 class _Trained:
-    """A model, how it came about, and the ratings that its weights were fitted on."""
+    """A model on this process's own device, how it came about, and what it was fitted on."""
 
     model: RatingModel
     epochs: list[EpochResult]
     refit: bool
     fitted_on: Columns
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """What every training of one call of `run_fn` has in common."""
+
+    model: ModelOptions
+    training: TrainingOptions
+    catalogue: Catalogue
+    statistics: RatingStatistics
+    checkpoints: str
+    strategy: tf.distribute.Strategy
+
+    def start(self, name: str) -> tuple[RatingModel, TrainingLoop]:
+        """A model with its initial weights, or where it was interrupted, and its loop."""
+        options = self.training
+        with self.strategy.scope():
+            model = build_model(self.model, self.statistics, options.seed, options.precision)
+        folder = os.path.join(self.checkpoints, name)
+        return model, TrainingLoop(model, options, folder, strategy=self.strategy)
+
+    def on_one_device(self, model: RatingModel) -> RatingModel:
+        """A copy of the model that needs none of the others' devices."""
+        copy = build_model(self.model, self.statistics, self.training.seed)
+        devices.copy_weights(model.trainable_variables, copy.trainable_variables)
+        return copy
 
 
 def run_fn(arguments: TrainerArguments) -> None:
@@ -60,49 +86,69 @@ def run_fn(arguments: TrainerArguments) -> None:
     `checkpoints`, the folder for the state of trainings that were interrupted, and
     `code_fingerprint`, which state of other code does not have.
 
+    Where TF_CONFIG names several workers, each calls this with the same arguments and folders
+    that all of them see. The chief writes; the others return when it has.
+
     Raises:
         ValueError: a split is empty.
+        ClusterError: TF_CONFIG is wrong, or another worker was lost; start all of them again.
         TrainingDivergedError: the loss was not finite.
         TrainingStoppedError: the process was told to terminate; run again, it goes on.
     """
+    options = TrainingOptions.model_validate(arguments.custom_config["training"])
+    task = devices.current_task()
+    if devices.serves_others(options, task):
+        devices.serve_others()
+    # Before anything else runs in TensorFlow: the workers connect here.
+    strategy = devices.choose_strategy(options, task)
     transform = tft.TFTransformOutput(arguments.transform_graph_path)
     catalogue = read_catalogue(transform)
-    train_ratings = canonical_order(read_columns(arguments.train_files, _TRAIN_COLUMNS))
-    eval_ratings = canonical_order(read_columns(arguments.eval_files, RATING_COLUMNS))
-    statistics = _statistics(train_ratings, len(catalogue.user_ids), len(catalogue.movie_ids))
-    train_ratings = _known({name: train_ratings[name] for name in RATING_COLUMNS}, statistics)
+    storage = ColumnStorage(options.memory_budget * _MEBIBYTE)
+    train, evaluation = (
+        stream_columns(files, RATING_COLUMNS)
+        for files in (arguments.train_files, arguments.eval_files)
+    )
+    train_ratings = storage.canonical_order(storage.collect(_known(train, catalogue)))
+    eval_ratings = storage.canonical_order(storage.collect(evaluation))
+    statistics = _statistics(arguments.train_files, train_ratings, catalogue)
 
-    folder = _checkpoint_folder(arguments.custom_config, train_ratings, eval_ratings)
-    trained = _train(arguments.custom_config, folder, statistics, train_ratings, eval_ratings)
-    _write_history(arguments.model_run_dir, trained, train_ratings)
-    seen = signatures.seen_movies(trained.fitted_on, statistics.users)
-    recommender = signatures.Recommender(trained.model, transform, catalogue, seen)
-    signatures.save(recommender, arguments.serving_model_dir)
-    if tf.io.gfile.exists(folder):
-        tf.io.gfile.rmtree(folder)
+    setting = _Setting(
+        model=ModelOptions.model_validate(arguments.custom_config["model"]),
+        training=options,
+        catalogue=catalogue,
+        statistics=statistics,
+        checkpoints=_checkpoint_folder(arguments.custom_config, train_ratings, eval_ratings),
+        strategy=strategy,
+    )
+    trained = _train(setting, storage, train_ratings, eval_ratings)
+    processes = devices.Processes(strategy)
+    if processes.is_chief:
+        _write_history(arguments.model_run_dir, trained, train_ratings)
+        seen = signatures.seen_movies(trained.fitted_on, statistics.users)
+        recommender = signatures.Recommender(trained.model, transform, catalogue, seen)
+        signatures.save(recommender, arguments.serving_model_dir)
+        if tf.io.gfile.exists(setting.checkpoints):
+            tf.io.gfile.rmtree(setting.checkpoints)
+    with processes.explain_losses():
+        processes.wait_for_all()
 
 
 def _train(
-    custom_config: dict[str, Any],
-    checkpoints: str,
-    statistics: RatingStatistics,
-    train_ratings: Columns,
-    eval_ratings: Columns,
+    setting: _Setting, storage: ColumnStorage, train_ratings: Columns, eval_ratings: Columns
 ) -> _Trained:
     """Finds the number of epochs on eval and, if asked to, trains again on both splits."""
-    model_options = ModelOptions.model_validate(custom_config["model"])
-    options = TrainingOptions.model_validate(custom_config["training"])
-    report = current_report.get()
-    model = build_model(model_options, statistics, options.seed)
-    training = TrainingLoop(model, options, f"{checkpoints}/train", report)
+    model, training = setting.start("train")
     epochs = training.train(train_ratings, eval_ratings)
-    if not options.refit:
-        return _Trained(model, epochs, False, train_ratings)
-    both = canonical_order(concatenate(train_ratings, _known(eval_ratings, statistics)))
-    model = build_model(model_options, statistics, options.seed)
-    refitting = TrainingLoop(model, options, f"{checkpoints}/refit", report)
-    refitting.train_for(both, loop.best_epoch(epochs))
-    return _Trained(model, epochs, True, both)
+    if not setting.training.refit:
+        return _Trained(setting.on_one_device(model), epochs, False, train_ratings)
+    both = storage.canonical_order(
+        storage.collect(
+            chain(in_parts(train_ratings), _known(in_parts(eval_ratings), setting.catalogue))
+        )
+    )
+    model, training = setting.start("refit")
+    training.train_for(both, loop.best_epoch(epochs))
+    return _Trained(setting.on_one_device(model), epochs, True, both)
 
 
 def _write_history(folder: str, trained: _Trained, train_ratings: Columns) -> None:
@@ -126,27 +172,36 @@ def _write_history(folder: str, trained: _Trained, train_ratings: Columns) -> No
     writer.close()
 
 
-def _statistics(ratings: Columns, users: int, movies: int) -> RatingStatistics:
+def _statistics(files: Sequence[str], ratings: Columns, catalogue: Catalogue) -> RatingStatistics:
     if not row_count(ratings):
-        raise ValueError("the train split has no ratings: there is nothing to train on")
+        raise ValueError(
+            "no rating to train on: the train split is empty, or transform.min_ratings_per_user "
+            "and min_ratings_per_movie leave nobody"
+        )
+    mean = next(
+        float(part[features.RATING_MEAN][0])
+        for part in stream_columns(files, _RATING_MEAN_COLUMN)
+        if row_count(part)
+    )
     return RatingStatistics(
-        users=users,
-        movies=movies,
-        rating_mean=float(ratings[features.RATING_MEAN][0]),
+        users=len(catalogue.user_ids),
+        movies=len(catalogue.movie_ids),
+        rating_mean=mean,
         rating_min=float(ratings[features.RATING].min()),
         rating_max=float(ratings[features.RATING].max()),
     )
 
 
-def _known(ratings: Columns, statistics: RatingStatistics) -> Columns:
+def _known(parts: Iterable[Columns], catalogue: Catalogue) -> Iterator[Columns]:
     """The ratings whose user and movie are in the vocabularies.
 
     The rest must not train the out-of-vocabulary rows, which stand for everybody unknown.
     """
-    known = (ratings[features.USER_INDEX] < statistics.users) & (
-        ratings[features.MOVIE_INDEX] < statistics.movies
-    )
-    return {name: values[known] for name, values in ratings.items()}
+    for part in parts:
+        known = (part[features.USER_INDEX] < len(catalogue.user_ids)) & (
+            part[features.MOVIE_INDEX] < len(catalogue.movie_ids)
+        )
+        yield {name: values[known] for name, values in part.items()}
 
 
 def _checkpoint_folder(custom_config: dict[str, Any], *data: Columns) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from components.errors import DataError
-from models.errors import TrainingDivergedError, TrainingStoppedError
+from models.errors import TrainingError
 from models.progress import current_report
 from pipeline import run_log, summary
 from pipeline.config import PipelineConfig, to_toml
@@ -141,7 +141,7 @@ def _rounded(seconds: dict[str, float]) -> dict[str, float]:
 
 
 def _explain(error: Exception, step: str | None, folder: Path) -> str:
-    if isinstance(error, DataError | TrainingDivergedError | TrainingStoppedError):
+    if isinstance(error, DataError | TrainingError):
         return f"{step}: {error}"
     if isinstance(error, OSError):
         return f"{step}: {error.strerror or error} ({error.filename or folder})"

@@ -9,8 +9,18 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import IO, Self
 
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
+from rich.console import Console, RenderableType
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
+
+from models.progress import Progress as TrainingProgress
+
+
+class _NoteColumn(ProgressColumn):
+    """How far a step has come, as it wants to be shown."""
+
+    def render(self, task: Task) -> RenderableType:
+        note: RenderableType = task.fields["note"]
+        return note
 
 
 class StepProgress:
@@ -33,7 +43,7 @@ class StepProgress:
             SpinnerColumn(finished_text="[green]✓[/]"),
             TextColumn("{task.description:<20}"),
             TextColumn("{task.fields[time]:>8}"),
-            TextColumn("[dim]{task.fields[note]}"),
+            _NoteColumn(),
             console=self._console,
             disable=not self._console.is_terminal,
         )
@@ -67,11 +77,11 @@ class StepProgress:
         self._show(task, name, "cached" if name in self.cached else f"{elapsed:.1f} s")
         self.current = None
 
-    def note(self, progress: object) -> None:
+    def note(self, progress: TrainingProgress) -> None:
         """Shows on a terminal, beside the current step, how far it has come; logs it anyway."""
         logging.info("%s", progress)
         if self._task is not None:
-            self._progress.update(self._task, note=str(progress))
+            self._progress.update(self._task, note=progress)
 
     def _show(self, task: TaskID, name: str, shown: str) -> None:
         self._progress.update(task, completed=1, time=shown, note="")

@@ -107,6 +107,35 @@ def test_a_diverging_loss_stops_with_where_and_what_to_try(rng: np.random.Genera
     assert "lower training.learning_rate" in message
 
 
+@pytest.mark.parametrize("at_step", [2, 6])
+def test_a_gradient_that_is_not_a_number_stops_before_a_weight_is_kept(
+    rng: np.random.Generator, at_step: int
+) -> None:
+    """Six steps an epoch. No loss sees what the gradient of the last one did."""
+
+    @tf.custom_gradient
+    def poisoned(loss: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, object]:
+        return loss, lambda upstream: (
+            tf.where(step == at_step, np.nan, 1.0) * upstream,
+            tf.zeros_like(step),
+        )
+
+    class Poisoned(tfrs.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = tf.Variable(0.5)
+            self.step = tf.Variable(0.0, trainable=False)
+
+        def compute_loss(self, inputs: dict, training: bool = False) -> tf.Tensor:
+            self.step.assign_add(1.0)
+            return poisoned(tf.reduce_mean(tf.square(self.w - inputs["rating"])), self.step)
+
+    with pytest.raises(TrainingDivergedError) as caught:
+        train_for(Poisoned(), ratings(rng, 96), options(epochs=1, learning_rate=0.01))
+    what = "a weight was not a number" if at_step == 6 else "the loss was nan"
+    assert str(caught.value).startswith(f"{what} at epoch 1, step {min(at_step + 1, 6)}, with")
+
+
 def test_any_tfrs_model_trains_through_compute_loss() -> None:
     class Slope(tfrs.Model):
         def __init__(self) -> None:
@@ -143,7 +172,7 @@ def test_a_gradient_is_clipped_to_its_global_norm(rng: np.random.Generator) -> N
     assert np.sqrt(change) == pytest.approx(0.1 * 0.01, rel=1e-3)
 
 
-def test_a_gradient_that_is_not_a_number_stops_the_training(rng: np.random.Generator) -> None:
+def test_a_rating_that_is_not_a_number_stops_the_training(rng: np.random.Generator) -> None:
     columns = ratings(rng)
     columns["rating"][17] = np.nan
     with pytest.raises(TrainingDivergedError, match=r"the loss was nan at epoch 1, step "):

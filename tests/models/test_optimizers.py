@@ -50,7 +50,7 @@ def test_rows_that_repeat_are_summed_and_others_keep_still(
 ) -> None:
     start, gradients = rng.normal(size=(5, 2)), rng.normal(size=(STEPS, len(ROWS), 2))
     variable = tf.Variable(start, dtype=tf.float32)
-    optimizer = OPTIMIZERS[name]([variable])
+    optimizer = OPTIMIZERS[name]([variable], xla=jit)
 
     @tf.function(jit_compile=jit)
     def apply(values: tf.Tensor) -> None:

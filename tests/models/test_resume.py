@@ -13,48 +13,44 @@ import pytest
 import tensorflow as tf
 
 from models.checkpoints import TrainingCheckpoints, training_key
-
-ROOT = Path(__file__).parents[2]
-# 150 ratings in batches of 16: four calls of two batches, one of one, one of the rest; five epochs.
-CALLS = 30
+from tests.models.training_process import CALLS, ROOT, STOPPED, start
 
 
 def train(
-    folder: Path, number: int = 0, after_calls: int = 0
-) -> tuple[subprocess.CompletedProcess[str], dict[str, np.ndarray]]:
+    folder: Path, *arguments: object
+) -> tuple[subprocess.Popen[str], str, dict[str, np.ndarray]]:
     weights = folder / "weights.npz"
-    command = [sys.executable, "-m", "tests.models.interrupted", str(folder / "state")]
-    result = subprocess.run(
-        [*command, str(weights), str(int(number)), str(after_calls)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-    )
-    return result, dict(np.load(weights)) if weights.exists() else {}
+    process = start(weights, "--checkpoints", folder / "state", *arguments)
+    output, _ = process.communicate()
+    return process, output, dict(np.load(weights)) if weights.exists() else {}
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
-    result, weights = train(tmp_path_factory.mktemp("undisturbed"))
-    assert result.returncode == 0, result.stderr
+    process, output, weights = train(tmp_path_factory.mktemp("undisturbed"))
+    assert process.returncode == 0, output
     assert weights["calls"] == CALLS
     return weights
 
 
-@pytest.mark.parametrize("after_calls", [1, 8, 29])
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 3)])
+@pytest.mark.parametrize(
+    "after_calls",
+    [8, pytest.param(1, marks=pytest.mark.slow), pytest.param(29, marks=pytest.mark.slow)],
+)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, STOPPED)])
 def test_an_interrupted_training_ends_with_the_weights_of_an_undisturbed_one(
     tmp_path: Path, undisturbed: dict[str, np.ndarray], number: int, code: int, after_calls: int
 ) -> None:
-    result, weights = train(tmp_path, number, after_calls)
-    assert result.returncode == code, result.stderr
+    process, output, weights = train(
+        tmp_path, "--signal", int(number), "--after-calls", after_calls
+    )
+    assert process.returncode == code, output
     assert weights == {}
     if number == signal.SIGTERM:
-        assert "all state is saved" in result.stdout
+        assert "all state is saved" in output
 
-    result, weights = train(tmp_path)
-    assert result.returncode == 0, result.stderr
+    process, output, weights = train(tmp_path)
+    assert process.returncode == 0, output
     # Killed, it lost the call after the last save; told to stop, it lost nothing.
     lost = 1 if number == signal.SIGKILL else 0
     assert weights.pop("calls") == CALLS - after_calls + lost

@@ -1,0 +1,125 @@
+"""One training on one device, on several, in several processes: the same weights every time.
+
+What is compared with is the training on one device, which test_loop holds against NumPy.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.models.training_process import CALLS, LOST, STOPPED, start, start_cluster
+
+Trained = dict[str, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    weights = tmp_path_factory.mktemp("alone") / "weights.npz"
+    output, _ = (process := start(weights)).communicate()
+    assert process.returncode == 0, output
+    return dict(np.load(weights))
+
+
+def finish(
+    processes: dict[tuple[str, int], subprocess.Popen[str]], *awaited: tuple[str, int]
+) -> dict[tuple[str, int], tuple[int, str]]:
+    """Exit code and output of the awaited processes, of all if none is named; ends the others."""
+    try:
+        outputs = {task: processes[task].communicate()[0] for task in awaited or processes}
+        return {task: (processes[task].returncode, output) for task, output in outputs.items()}
+    finally:
+        for process in processes.values():
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
+
+def assert_same(trained: Path, expected: Trained) -> None:
+    found = dict(np.load(trained))
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("replicas", [2, 4])
+def test_replicas_on_one_machine(tmp_path: Path, alone: Trained, replicas: int) -> None:
+    weights = tmp_path / "weights.npz"
+    output, _ = (process := start(weights, "--replicas", replicas)).communicate()
+    assert process.returncode == 0, output
+    assert_same(weights, alone)
+
+
+@pytest.mark.parametrize(
+    "processes",
+    [
+        {"worker": 2},
+        pytest.param({"worker": 3}, marks=pytest.mark.slow),
+        pytest.param({"chief": 1, "worker": 2}, marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
+def test_several_workers(tmp_path: Path, alone: Trained, processes: dict[str, int]) -> None:
+    weights = tmp_path / "weights.npz"
+    ended = finish(start_cluster(weights, processes))
+    assert {code for code, _ in ended.values()} == {0}, ended
+    assert_same(weights, alone)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after_calls", [1, 8, 29])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("signalled", ["worker 0", "worker 1"])
+def test_one_of_two_workers_is_interrupted_and_all_are_started_again(
+    tmp_path: Path, alone: Trained, signalled: str, number: int, after_calls: int
+) -> None:
+    weights, two = tmp_path / "weights.npz", {"worker": 2}
+    state = ("--checkpoints", tmp_path / "state")
+    told = ("--signal", int(number), "--after-calls", after_calls, "--signalled", signalled)
+    ended = finish(start_cluster(weights, two, *state, *told))
+    code, _ = ended.pop(("worker", int(signalled[-1])))
+    ((others_code, others_output),) = ended.values()
+    if number == signal.SIGKILL:
+        assert code == -number
+        assert others_code == LOST, others_output
+        assert "another worker was lost; start all workers again" in others_output
+    else:
+        assert (code, others_code) == (STOPPED, STOPPED), others_output
+        assert "all state is saved" in others_output
+    assert not weights.exists()
+
+    ended = finish(start_cluster(weights, two, *state))
+    assert {code for code, _ in ended.values()} == {0}, ended
+    # It went on: the calls before the signal were not made again, but for one not yet saved.
+    calls = int(np.load(weights)["calls"])
+    assert CALLS - after_calls <= calls <= CALLS - after_calls + 1
+    assert_same(weights, {**alone, "calls": np.array(calls)})
+
+
+def train_on_parameter_servers(weights: Path, workers: int, servers: int) -> None:
+    """Workers and servers do not end by themselves."""
+    processes = {"chief": 1, "worker": workers, "ps": servers}
+    cluster = start_cluster(weights, processes, "--distribution", "parameter_server")
+    code, output = finish(cluster, ("chief", 0))["chief", 0]
+    assert code == 0, output
+
+
+@pytest.mark.slow
+def test_parameter_servers_with_tables_in_parts(tmp_path: Path, alone: Trained) -> None:
+    """With one worker nothing overtakes anything, so that the result is exact."""
+    weights = tmp_path / "weights.npz"
+    train_on_parameter_servers(weights, workers=1, servers=2)
+    assert_same(weights, alone)
+
+
+@pytest.mark.slow
+def test_workers_that_overtake_each_other_still_learn(tmp_path: Path, alone: Trained) -> None:
+    weights = tmp_path / "weights.npz"
+    train_on_parameter_servers(weights, workers=2, servers=1)
+    found = np.load(weights)
+    assert found["loss"][-1] < found["loss"][0]
+    np.testing.assert_allclose(found["loss"][-1], alone["loss"][-1], rtol=0.05)

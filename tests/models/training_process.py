@@ -1,0 +1,152 @@
+"""A training in a process of its own, alone or as one of several.
+
+    python -m tests.models.training_process OUT.npz [--checkpoints DIR] [--replicas N] ...
+
+With TF_CONFIG in the environment it is one of the workers that it names. Writes the weights, the
+losses and the eval RMSE of each epoch; the chief alone where there are several processes. It can
+be told to send itself a signal after a number of calls of the compiled function.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from models import devices, loop
+from models.errors import ClusterError, TrainingStoppedError
+from models.options import TrainingOptions
+from models.progress import Progress
+from tests.models.factories import biased_mf, ratings
+
+ROOT = Path(__file__).parents[2]
+TABLES = ("user_bias", "movie_bias", "user_embedding", "movie_embedding")
+
+# 146 ratings in batches of 16, two to a call: four calls of two, one of one, one of the two ratings
+# that are left, of which there are fewer than four replicas; five epochs.
+RATINGS, BATCH, RATINGS_PER_CALL, EPOCHS, CALLS = 146, 16, 32, 5, 30
+
+STOPPED, LOST = 3, 4
+
+
+def start(weights: Path, *arguments: object, tf_config: str = "{}") -> subprocess.Popen[str]:
+    """Starts a training with the arguments that the command takes."""
+    command = [sys.executable, "-m", "tests.models.training_process", str(weights)]
+    return subprocess.Popen(
+        [*command, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "TF_CONFIG": tf_config},
+    )
+
+
+def start_cluster(
+    weights: Path, processes: dict[str, int], *arguments: object
+) -> dict[tuple[str, int], subprocess.Popen[str]]:
+    """Starts a process for each task of a cluster on loopback."""
+    addresses = iter(_free_addresses(sum(processes.values())))
+    cluster = {kind: [next(addresses) for _ in range(count)] for kind, count in processes.items()}
+    return {
+        (kind, index): start(
+            weights,
+            *arguments,
+            tf_config=json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}}),
+        )
+        for kind, count in processes.items()
+        for index in range(count)
+    }
+
+
+def _free_addresses(count: int) -> list[str]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return [f"127.0.0.1:{port}" for port in ports]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("weights")
+    parser.add_argument("--checkpoints")
+    parser.add_argument("--replicas", type=int, default=1)
+    parser.add_argument("--distribution", default="synchronous")
+    parser.add_argument("--signal", type=int)
+    parser.add_argument("--after-calls", type=int)
+    parser.add_argument("--signalled", default="worker 0", help="the task that gets the signal")
+    arguments = parser.parse_args()
+
+    # Several calls an epoch, so that it can be interrupted within one.
+    loop._RATINGS_PER_CALL = RATINGS_PER_CALL
+    # Small tables too are to be spread over the parameter servers.
+    devices._SMALLEST_SHARD = 1
+    options = TrainingOptions(
+        epochs=EPOCHS,
+        batch_size=BATCH,
+        learning_rate=0.1,
+        optimizer="adam",
+        clip_norm=0.5,
+        patience=EPOCHS,
+        checkpoint_seconds=0,
+        distribution=arguments.distribution,
+    )
+    task = devices.current_task()
+    if devices.serves_others(options, task):
+        devices.serve_others()
+    if arguments.replicas == 1:
+        strategy = devices.choose_strategy(options, task)
+    else:
+        strategy = tf.distribute.MirroredStrategy(logical_cpus(arguments.replicas))
+
+    calls = 0
+
+    def report(progress: Progress) -> None:
+        nonlocal calls
+        calls += 1
+        if f"{task.kind} {task.index}" == arguments.signalled and calls == arguments.after_calls:
+            os.kill(os.getpid(), arguments.signal)
+
+    rng = np.random.default_rng(5)
+    initial, columns, evaluation = biased_mf(rng), ratings(rng, RATINGS), ratings(rng, 31)
+    with strategy.scope():
+        model = biased_mf(rng)
+        for name in TABLES:
+            getattr(model, name).assign(getattr(initial, name).numpy())
+    training = loop.TrainingLoop(model, options, arguments.checkpoints, report, strategy)
+    try:
+        history = training.train(columns, evaluation)
+    except TrainingStoppedError as stopped:
+        print(stopped)
+        sys.exit(STOPPED)
+    except ClusterError as lost:
+        print(lost)
+        sys.exit(LOST)
+    if task.is_chief:
+        np.savez(
+            arguments.weights,
+            calls=calls,
+            loss=np.array([result.loss for result in history]),
+            eval_rmse=np.array([result.eval_rmse for result in history]),
+            **{name: tf.convert_to_tensor(getattr(model, name)).numpy() for name in TABLES},
+        )
+
+
+def logical_cpus(count: int) -> list[str]:
+    """One CPU, taken for several devices."""
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    parts = [tf.config.LogicalDeviceConfiguration()] * count
+    tf.config.set_logical_device_configuration(cpu, parts)
+    return [device.name for device in tf.config.list_logical_devices("CPU")]
+
+
+if __name__ == "__main__":
+    main()
