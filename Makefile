@@ -1,7 +1,7 @@
 # Needs make and a Python 3; everything else comes from the package registry. No step needs root.
 #   make run ARGS="--set split.method=time"
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all lint format lock clean
+.PHONY: help run test test-all peers lint format lock clean
 
 PYTHON ?= python3
 ARGS ?=
@@ -26,6 +26,8 @@ test: $(DEV) ## the tests
 test-all: $(DEV) ## the tests, the slow ones among them
 	$(BIN)/pytest $(ARGS)
 
+peers: .peers/.installed $(RUNTIME) ## what benchmarks/training_speed.py compares with, apart
+
 lint: $(DEV) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -38,10 +40,11 @@ format: $(DEV) ## rewrites the code in the project's style
 lock: $(UV) ## pins the newest versions that pyproject.toml allows
 	$(COMPILE) --upgrade --group data --group build pyproject.toml -o requirements.lock
 	$(COMPILE) --upgrade --group dev -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) --upgrade --group peers -o requirements-peers.lock
 	echo uv | $(COMPILE) --upgrade --no-annotate - -o requirements-uv.lock
 
 clean: ## removes what was installed; keeps the workspace with its models
-	rm -rf $(VENV) .bootstrap dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .bootstrap .peers dist .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # uv has an environment of its own, so that the locked one holds what is locked and nothing else.
@@ -71,4 +74,11 @@ $(DEV): $(RUNTIME) requirements-dev.lock
 	@echo "installing requirements-dev.lock into $(VENV)"
 	@$(UV_PIP) install --quiet --python $(BIN)/python --require-hashes --compile-bytecode \
 		-r requirements-dev.lock
+	@touch $@
+
+# An environment of their own: they want releases of NumPy that TFX does not.
+.peers/.installed: requirements-peers.lock | $(UV)
+	@echo "installing requirements-peers.lock into .peers"
+	@$(UV) venv --quiet --clear --python 3.11 .peers
+	@$(UV_PIP) install --quiet --python .peers/bin/python --require-hashes -r requirements-peers.lock
 	@touch $@

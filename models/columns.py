@@ -24,6 +24,7 @@ RATING_COLUMNS: Mapping[str, tf.io.FixedLenFeature] = {
 
 _RECORDS_PER_PARSE = 16_384
 _FILES_AT_ONCE = 4
+_READ_BUFFER = 1 << 20
 # Rows that are handled at a time where all together may be too many.
 _ROWS_AT_ONCE = 1 << 20
 
@@ -46,19 +47,14 @@ def stream_columns(
         tf.errors.InvalidArgumentError: a record lacks a feature.
     """
     files = sorted(path for pattern in file_patterns for path in tf.io.gfile.glob(pattern))
+
+    def parsed(file: tf.Tensor) -> tf.data.Dataset:
+        records = tf.data.TFRecordDataset(file, "GZIP", _READ_BUFFER).batch(_RECORDS_PER_PARSE)
+        return records.map(lambda batch: tf.io.parse_example(batch, dict(spec)))
+
     batches = (
         tf.data.Dataset.from_tensor_slices(tf.constant(files, tf.string))
-        .interleave(
-            lambda file: tf.data.TFRecordDataset(file, compression_type="GZIP").batch(
-                _RECORDS_PER_PARSE
-            ),
-            cycle_length=_FILES_AT_ONCE,
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
-        .map(
-            lambda records: tf.io.parse_example(records, dict(spec)),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
+        .interleave(parsed, cycle_length=_FILES_AT_ONCE, num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(tf.data.AUTOTUNE)
     )
     yield {name: _empty(feature.dtype) for name, feature in spec.items()}

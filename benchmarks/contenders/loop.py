@@ -1,0 +1,74 @@
+"""This project's training loop."""
+
+from __future__ import annotations
+
+import os
+
+import models  # noqa: F401  (chooses Keras 2 before TensorFlow is imported)
+from benchmarks.contenders.measuring import EpochClock, Measured, arrays, rmse, settings
+from models.columns import RATING_COLUMNS, Columns, ColumnStorage, stream_columns
+from models.epoch_order import EpochOrder
+from models.loop import TrainingLoop
+from models.options import ModelOptions, TrainingOptions
+from models.progress import Progress
+from models.rating_statistics import RatingStatistics
+from models.registry import build_model
+
+_MEBIBYTE = 1 << 20
+
+
+def main() -> None:
+    """Settings: `model`, `training`, and `records`, a folder of TFRecords to read instead."""
+    chosen, measured, given = settings(), Measured(), arrays()
+    options = TrainingOptions.model_validate(chosen["training"])
+    if chosen["records"]:
+        given = {}
+        with measured.timed("read"):
+            ratings = _read(chosen["records"], options)
+    else:
+        ratings = {name: given[name] for name in RATING_COLUMNS}
+    rows = len(ratings["rating"])
+    statistics = RatingStatistics(
+        users=int(ratings["user_index"].max()) + 1,
+        movies=int(ratings["movie_index"].max()) + 1,
+        rating_mean=float(ratings["rating"].mean()),
+        rating_min=1,
+        rating_max=5,
+    )
+    model = build_model(ModelOptions.model_validate(chosen["model"]), statistics, options.seed)
+    clock = EpochClock()
+
+    def report(progress: Progress) -> None:
+        if progress.fraction_of_epoch == 1:
+            clock.epoch_ended()
+
+    TrainingLoop(model, options, report=report).train_for(ratings, options.epochs)
+    clock.write(measured)
+    measured.ratings = rows * options.epochs
+    _count_shuffling_apart(measured, rows, options)
+    if "test_rating" in given:
+        users, movies = (given[f"test_{name}_index"] for name in ("user", "movie"))
+        users = users.clip(max=statistics.users)
+        movies = movies.clip(max=statistics.movies)
+        predicted = model.predict_rating(users, movies).numpy()
+        measured.test_rmse = rmse(predicted, given["test_rating"])
+    measured.print()
+
+
+def _read(folder: str, options: TrainingOptions) -> Columns:
+    storage = ColumnStorage(options.memory_budget * _MEBIBYTE)
+    parts = stream_columns([os.path.join(folder, "*")], RATING_COLUMNS)
+    return storage.canonical_order(storage.collect(parts))
+
+
+def _count_shuffling_apart(measured: Measured, rows: int, options: TrainingOptions) -> None:
+    """The loop shuffles while it trains: what that takes is measured by itself and taken off."""
+    with measured.timed("shuffle"):
+        for epoch in range(1, options.epochs + 1):
+            EpochOrder(rows, options.seed, epoch).rows(0, rows)
+    for seconds in (measured.wall, measured.cpu):
+        seconds["train"] -= seconds["shuffle"]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""A `tf.GradientTape` loop that reads and parses its TFRecords in every epoch.
+
+What most notebooks do: parse, shuffle in a buffer, batch, a compiled step for each batch.
+"""
+
+from __future__ import annotations
+
+import os
+
+import tensorflow as tf
+
+import models  # noqa: F401  (chooses Keras 2 before TensorFlow is imported)
+from benchmarks.contenders.measuring import EpochClock, Measured, arrays, settings
+from models.columns import RATING_COLUMNS
+from models.options import ModelOptions
+from models.rating_statistics import RatingStatistics
+from models.registry import build_model
+
+_SHUFFLE_BUFFER = 100_000
+
+
+def main() -> None:
+    """Settings: `model`, `records`, `batch_size`, `epochs`, `ratings`, how many an epoch takes."""
+    chosen, measured, given = settings(), Measured(), arrays()
+    statistics = RatingStatistics(
+        users=int(given["user_index"].max()) + 1,
+        movies=int(given["movie_index"].max()) + 1,
+        rating_mean=float(given["rating"].mean()),
+        rating_min=1,
+        rating_max=5,
+    )
+    model = build_model(ModelOptions.model_validate(chosen["model"]), statistics, seed=1)
+    optimizer = tf.keras.optimizers.Adam(0.002)
+    files = tf.io.gfile.glob(os.path.join(chosen["records"], "*"))
+    batches = (
+        tf.data.TFRecordDataset(files, compression_type="GZIP")
+        .take(chosen["ratings"])
+        .map(lambda record: tf.io.parse_single_example(record, dict(RATING_COLUMNS)))
+        .shuffle(_SHUFFLE_BUFFER)
+        .batch(chosen["batch_size"], drop_remainder=True)
+        .prefetch(1)
+    )
+
+    @tf.function
+    def step(batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            loss = model.compute_loss(batch, training=True)
+        variables = model.trainable_variables
+        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        return loss
+
+    clock = EpochClock()
+    for _ in range(chosen["epochs"]):
+        for batch in batches:
+            step(batch)
+        clock.epoch_ended()
+    clock.write(measured)
+    measured.ratings = chosen["ratings"] * chosen["epochs"]
+    measured.print()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""The same factorisation as a TensorFlow Recommenders model, trained by Keras `fit`."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
+
+import models  # noqa: F401  (chooses Keras 2 before TensorFlow is imported)
+from benchmarks.contenders.measuring import EpochClock, Measured, arrays, settings
+
+_SHUFFLE_BUFFER = 100_000
+
+
+class Factorization(tfrs.Model):
+    """Embeddings, biases, and TFRS's ranking task, as its tutorials put them together."""
+
+    def __init__(self, users: int, movies: int, dimension: int) -> None:
+        """Makes the layers."""
+        super().__init__()
+        self.user_embedding = tf.keras.layers.Embedding(users, dimension)
+        self.movie_embedding = tf.keras.layers.Embedding(movies, dimension)
+        self.user_bias = tf.keras.layers.Embedding(users, 1)
+        self.movie_bias = tf.keras.layers.Embedding(movies, 1)
+        self.task = tfrs.tasks.Ranking(
+            loss=tf.keras.losses.MeanSquaredError(),
+            metrics=[tf.keras.metrics.RootMeanSquaredError()],
+        )
+
+    def call(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Predicted ratings `[B, 1]`."""
+        users, movies = inputs["user_index"], inputs["movie_index"]
+        dot = tf.reduce_sum(
+            self.user_embedding(users) * self.movie_embedding(movies), axis=1, keepdims=True
+        )
+        return dot + self.user_bias(users) + self.movie_bias(movies)
+
+    def compute_loss(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        """The task's loss."""
+        return self.task(labels=inputs["rating"][:, tf.newaxis], predictions=self(inputs))
+
+
+def main() -> None:
+    """Settings: `dimension`, `batch_size`, `epochs`, `ratings`, how many an epoch takes."""
+    chosen, measured, given = settings(), Measured(), arrays()
+    model = Factorization(
+        int(given["user_index"].max()) + 1,
+        int(given["movie_index"].max()) + 1,
+        chosen["dimension"],
+    )
+    model.compile(optimizer=tf.keras.optimizers.Adagrad(0.1))
+    batches = (
+        tf.data.Dataset.from_tensor_slices(given)
+        .take(chosen["ratings"])
+        .shuffle(_SHUFFLE_BUFFER)
+        .batch(chosen["batch_size"])
+        .cache()
+    )
+    clock = EpochClock()
+    ended = tf.keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: clock.epoch_ended())
+    model.fit(batches, epochs=chosen["epochs"], verbose=0, callbacks=[ended])
+    clock.write(measured)
+    measured.ratings = chosen["ratings"] * chosen["epochs"]
+    measured.print()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""The ratings that measurements run on, as arrays and as files."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import tensorflow as tf
+from tfx_bsl.coders import example_coder
+
+from components.movielens_example_gen.readers import parquet_100k
+from models import features
+from pipeline.config import DataConfig
+from pipeline.datasets import locate
+
+Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
+
+_ROWS_PER_FILE = 1_000_000
+_EXPONENT = 0.8
+
+
+def movielens_100k() -> Arrays:
+    """The 100,000 ratings in the order of the original file, with indices from 0."""
+    ratings = parquet_100k.read(str(locate(DataConfig()))).ratings
+    index = {
+        name: np.unique(ratings[column].to_numpy(), return_inverse=True)[1].astype(np.int32)
+        for name, column in (
+            (features.USER_INDEX, features.USER_ID),
+            (features.MOVIE_INDEX, features.MOVIE_ID),
+        )
+    }
+    return {**index, features.RATING: ratings[features.RATING].to_numpy().astype(np.float32)}
+
+
+def official_fold(ratings: Arrays, fold: int) -> Arrays:
+    """Train ratings, and as `test_…` those of an official test fold, from 1."""
+    size = len(ratings[features.RATING]) // 5
+    rows = np.arange(len(ratings[features.RATING]))
+    test = (rows >= (fold - 1) * size) & (rows < fold * size)
+    return {
+        **{name: values[~test] for name, values in ratings.items()},
+        **{f"test_{name}": values[test] for name, values in ratings.items()},
+    }
+
+
+def synthetic(ratings: int, users: int, movies: int) -> Arrays:
+    """Ratings whose users and movies follow Zipf's law, p ∝ rank^-0.8, the most frequent first."""
+    rng = np.random.default_rng(0)
+    return {
+        features.USER_INDEX: _zipf(rng, users, ratings),
+        features.MOVIE_INDEX: _zipf(rng, movies, ratings),
+        features.RATING: rng.integers(1, 6, ratings).astype(np.float32),
+    }
+
+
+def write_records(ratings: Arrays, folder: str) -> None:
+    """Gzipped TFRecords of tf.Example, as Transform writes them."""
+    encoder = example_coder.RecordBatchToExamplesEncoder()
+    rows = len(ratings[features.RATING])
+    for start in range(0, rows, _ROWS_PER_FILE):
+        batch = pa.RecordBatch.from_pydict(
+            {
+                name: pa.array(_lists(values[start : start + _ROWS_PER_FILE]))
+                for name, values in ratings.items()
+            }
+        )
+        path = os.path.join(folder, f"{start // _ROWS_PER_FILE:05d}.gz")
+        with tf.io.TFRecordWriter(path, options="GZIP") as writer:
+            for record in encoder.encode(batch):
+                writer.write(record)
+
+
+def _zipf(rng: np.random.Generator, names: int, count: int) -> np.ndarray[Any, np.dtype[np.int32]]:
+    weights = np.arange(1, names + 1) ** -_EXPONENT
+    bounds = np.cumsum(weights / weights.sum())
+    return np.searchsorted(bounds[:-1], rng.random(count)).astype(np.int32)
+
+
+def _lists(values: np.ndarray[Any, Any]) -> pa.Array:
+    """A list of one value for each, int64 or float32."""
+    whole = values.astype(np.int64) if values.dtype.kind == "i" else values
+    return pa.ListArray.from_arrays(np.arange(len(whole) + 1, dtype=np.int32), pa.array(whole))

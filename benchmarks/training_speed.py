@@ -1,0 +1,217 @@
+"""Speed of this project's training loop beside others that train the same factorisation.
+
+    make peers
+    .venv/bin/python -m benchmarks.training_speed [--json]
+
+Each contender is a process on one core. Speed is measured on MovieLens-100K and on ten million
+synthetic ratings; what it costs to get accurate, on the five official folds of MovieLens-100K.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import rating_sets
+from benchmarks.contenders.measuring import Measured
+from components.movielens_example_gen.options import FOLDS
+
+_ROOT = Path(__file__).parents[1]
+_PEERS = _ROOT / ".peers" / "bin" / "python"
+
+_DIMENSION = 32
+_ONE_CORE = {
+    "OMP_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+
+# As large as in tutorials: small batches, such as the loop takes, would slow these down.
+_TFRECORD_BATCH = 4096
+_TFRS_BATCH = 8192
+# A fraction of ten million shows how fast they are.
+_TFRECORD_RATINGS = 500_000
+_TFRS_RATINGS = 2_000_000
+
+# Of some twenty settings each, the cheapest within 0.0005 of the lowest RMSE on a tenth of the
+# training ratings of folds 1, 3 and 5.
+_ACCURATE_LOOP = {
+    "model": {"dimension": 64, "init_stddev": 0.05, "l2_embedding": 0.08},
+    "training": {"epochs": 20, "learning_rate": 10.0, "batch_size": 512},
+}
+_ACCURATE_SVD = {"n_factors": 150, "n_epochs": 30, "lr_all": 0.015, "reg_all": 0.11}
+
+
+@dataclass(frozen=True)
+class _RatingSet:
+    """Ratings on disk, as an archive of arrays and as TFRecords."""
+
+    name: str
+    archive: Path
+    records: Path
+    ratings: int
+    epochs: int
+    batch_size: int
+
+
+def measure_speed(folder: Path, console: Console) -> dict[str, dict[str, Measured]]:
+    """For each set of ratings what each contender took."""
+    sets = [
+        _store(folder, "ML-100K", rating_sets.movielens_100k(), epochs=20, batch_size=512),
+        _store(
+            folder,
+            "synthetic 10M",
+            rating_sets.synthetic(10_000_000, 70_000, 10_000),
+            epochs=3,
+            batch_size=2048,
+        ),
+    ]
+    return {
+        one.name: {
+            name: _run(name, one.archive, settings, console)
+            for name, settings in _speed_settings(one).items()
+        }
+        for one in sets
+    }
+
+
+def measure_accuracy(folder: Path, console: Console) -> dict[str, list[Measured]]:
+    """For each contender what it took on each official fold, with its RMSE on the test ratings."""
+    ratings = rating_sets.movielens_100k()
+    results: dict[str, list[Measured]] = {"loop": [], "surprise_svd": []}
+    for fold in range(1, FOLDS + 1):
+        archive = folder / f"fold-{fold}.npz"
+        np.savez(archive, **rating_sets.official_fold(ratings, fold))
+        results["loop"].append(_run("loop", archive, {"records": "", **_ACCURATE_LOOP}, console))
+        results["surprise_svd"].append(
+            _run("surprise_svd", archive, {"svd": _ACCURATE_SVD}, console)
+        )
+    return results
+
+
+def _store(
+    folder: Path, name: str, ratings: rating_sets.Arrays, epochs: int, batch_size: int
+) -> _RatingSet:
+    archive, records = folder / f"{name}.npz", folder / name
+    records.mkdir()
+    np.savez(archive, **ratings)
+    rating_sets.write_records(ratings, str(records))
+    return _RatingSet(name, archive, records, len(ratings["rating"]), epochs, batch_size)
+
+
+def _speed_settings(one: _RatingSet) -> dict[str, dict[str, Any]]:
+    model = {"dimension": _DIMENSION}
+    training = {"epochs": one.epochs, "batch_size": one.batch_size, "learning_rate": 1.0}
+    return {
+        "loop": {"model": model, "training": training, "records": str(one.records)},
+        "tfrecord_loop": {
+            "model": model,
+            "records": str(one.records),
+            "batch_size": _TFRECORD_BATCH,
+            "epochs": 2,
+            "ratings": min(one.ratings, _TFRECORD_RATINGS),
+        },
+        "tfrs_fit": {
+            "dimension": _DIMENSION,
+            "batch_size": _TFRS_BATCH,
+            "epochs": 2,
+            "ratings": min(one.ratings, _TFRS_RATINGS),
+        },
+        "surprise_svd": {"svd": {"n_factors": _DIMENSION, "n_epochs": one.epochs}},
+        "cornac_mf": {"mf": {"k": _DIMENSION, "max_iter": one.epochs}},
+        "numba_sgd": {"dimension": _DIMENSION, "epochs": one.epochs},
+    }
+
+
+_OURS = ("loop", "tfrecord_loop", "tfrs_fit")
+
+
+def _run(name: str, archive: Path, settings: dict[str, Any], console: Console) -> Measured:
+    """Runs a contender on the first core that this process may use.
+
+    Raises:
+        subprocess.CalledProcessError: it failed, and has said why.
+    """
+    with console.status(f"{name} on {archive.stem}"):
+        python = sys.executable if name in _OURS else str(_PEERS)
+        core = min(os.sched_getaffinity(0))
+        result = subprocess.run(
+            [python, "-m", f"benchmarks.contenders.{name}", str(archive), json.dumps(settings)],
+            stdout=subprocess.PIPE,
+            check=True,
+            cwd=_ROOT,
+            env={**os.environ, **_ONE_CORE},
+            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+        )
+    return Measured(**json.loads(result.stdout.splitlines()[-1]))
+
+
+def _speed_table(name: str, results: dict[str, Measured]) -> Table:
+    table = Table(title=f"{name}, dimension {_DIMENSION}, one core")
+    for column in ("", "read s", "shuffle s", "compile s", "M ratings/s", "ours is", "peak MiB"):
+        table.add_column(column, justify="right" if column else "left")
+    ours = _rate(results["loop"])
+    for contender, measured in results.items():
+        parts = (measured.wall.get(part) for part in ("read", "shuffle", "compile"))
+        table.add_row(
+            contender,
+            *("" if seconds is None else f"{seconds:.1f}" for seconds in parts),
+            f"{_rate(measured) / 1e6:.2f}",
+            f"{ours / _rate(measured):.1f} x",
+            f"{measured.peak_mib:.0f}",
+        )
+    return table
+
+
+def _accuracy_table(results: dict[str, list[Measured]]) -> Table:
+    table = Table(title="five official folds of MovieLens-100K, one core")
+    for column in ("", "test RMSE", "CPU s a fold", "compile CPU s"):
+        table.add_column(column, justify="right" if column else "left")
+    for contender, folds in results.items():
+        training = [fold.cpu["train"] + fold.cpu.get("shuffle", 0.0) for fold in folds]
+        compiling = [fold.cpu.get("compile", 0.0) for fold in folds]
+        table.add_row(
+            contender,
+            f"{np.mean([fold.test_rmse for fold in folds]):.4f}",
+            f"{np.mean(training):.2f} ± {np.std(training):.2f}",
+            f"{np.mean(compiling):.2f}" if any(compiling) else "",
+        )
+    return table
+
+
+def _rate(measured: Measured) -> float:
+    """Ratings a second while training."""
+    return measured.ratings / measured.wall["train"]
+
+
+def main(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """Prints a table for each set of ratings and one of what accuracy costs."""
+    if not _PEERS.exists():
+        raise SystemExit(f"{_PEERS} is missing: `make peers` installs what is compared with")
+    progress = Console(stderr=True)
+    with tempfile.TemporaryDirectory() as folder:
+        speed = measure_speed(Path(folder), progress)
+        accuracy = measure_accuracy(Path(folder), progress)
+    if as_json:
+        print(json.dumps({"speed": speed, "accuracy": accuracy}, default=asdict))
+        return
+    console = Console()
+    for name, results in speed.items():
+        console.print(_speed_table(name, results))
+    console.print(_accuracy_table(accuracy))
+
+
+if __name__ == "__main__":
+    typer.run(main)
