@@ -18,6 +18,9 @@ _EXAMPLE = (
     '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
 )
 
+# Below this many bytes a table stays whole: every lookup would visit each server for little.
+_SMALLEST_SHARD = 1 << 20
+
 
 @dataclass(frozen=True)
 class Task:
@@ -119,10 +122,6 @@ def _parameter_server_strategy(task: Task) -> tf.distribute.Strategy:
             min_shard_bytes=_SMALLEST_SHARD, max_shards=task.processes["ps"]
         ),
     )
-
-
-# Below this many bytes a table stays whole: every lookup would visit each server for little.
-_SMALLEST_SHARD = 1 << 20
 
 
 def variable_like(strategy: tf.distribute.Strategy, variable: tf.Variable) -> tf.Variable:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-import models  # noqa: F401  (chooses Keras 2 before TensorFlow is imported)
 from benchmarks.contenders.measuring import EpochClock, Measured, arrays, rmse, settings
 from models.columns import RATING_COLUMNS, Columns, ColumnStorage, stream_columns
 from models.epoch_order import EpochOrder

@@ -9,7 +9,6 @@ import os
 
 import tensorflow as tf
 
-import models  # noqa: F401  (chooses Keras 2 before TensorFlow is imported)
 from benchmarks.contenders.measuring import EpochClock, Measured, arrays, settings
 from models.columns import RATING_COLUMNS
 from models.options import ModelOptions

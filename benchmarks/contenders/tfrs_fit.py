@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
-import models  # noqa: F401  (chooses Keras 2 before TensorFlow is imported)
-from benchmarks.contenders.measuring import EpochClock, Measured, arrays, settings
+from benchmarks.contenders.measuring import Arrays, EpochClock, Measured, arrays, settings
 
 _SHUFFLE_BUFFER = 100_000
 
@@ -39,14 +40,9 @@ class Factorization(tfrs.Model):
         return self.task(labels=inputs["rating"][:, tf.newaxis], predictions=self(inputs))
 
 
-def main() -> None:
-    """Settings: `dimension`, `batch_size`, `epochs`, `ratings`, how many an epoch takes."""
-    chosen, measured, given = settings(), Measured(), arrays()
-    model = Factorization(
-        int(given["user_index"].max()) + 1,
-        int(given["movie_index"].max()) + 1,
-        chosen["dimension"],
-    )
+def fit(model: tfrs.Model, given: Arrays, chosen: dict[str, Any]) -> Measured:
+    """Trains as the tutorials do: batches are made in the first epoch and cached."""
+    measured = Measured()
     model.compile(optimizer=tf.keras.optimizers.Adagrad(0.1))
     batches = (
         tf.data.Dataset.from_tensor_slices(given)
@@ -60,7 +56,15 @@ def main() -> None:
     model.fit(batches, epochs=chosen["epochs"], verbose=0, callbacks=[ended])
     clock.write(measured)
     measured.ratings = chosen["ratings"] * chosen["epochs"]
-    measured.print()
+    return measured
+
+
+def main() -> None:
+    """Settings: `dimension`, `batch_size`, `epochs`, `ratings`, how many an epoch takes."""
+    chosen, archive = settings(), arrays()
+    given = {name: archive[name] for name in ("user_index", "movie_index", "rating")}
+    users, movies = (int(given[name].max()) + 1 for name in ("user_index", "movie_index"))
+    fit(Factorization(users, movies, chosen["dimension"]), given, chosen).print()
 
 
 if __name__ == "__main__":

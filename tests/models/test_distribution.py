@@ -6,13 +6,20 @@ What is compared with is the training on one device, which test_loop holds again
 from __future__ import annotations
 
 import signal
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.models.training_process import CALLS, LOST, STOPPED, start, start_cluster
+from tests.models.training_process import (
+    CALLS,
+    LOST,
+    STOPPED,
+    command,
+    finish,
+    start,
+    start_cluster,
+)
 
 Trained = dict[str, np.ndarray]
 
@@ -20,23 +27,9 @@ Trained = dict[str, np.ndarray]
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     weights = tmp_path_factory.mktemp("alone") / "weights.npz"
-    output, _ = (process := start(weights)).communicate()
+    output, _ = (process := start(command(weights))).communicate()
     assert process.returncode == 0, output
     return dict(np.load(weights))
-
-
-def finish(
-    processes: dict[tuple[str, int], subprocess.Popen[str]], *awaited: tuple[str, int]
-) -> dict[tuple[str, int], tuple[int, str]]:
-    """Exit code and output of the awaited processes, of all if none is named; ends the others."""
-    try:
-        outputs = {task: processes[task].communicate()[0] for task in awaited or processes}
-        return {task: (processes[task].returncode, output) for task, output in outputs.items()}
-    finally:
-        for process in processes.values():
-            process.kill()
-            process.wait()
-            process.stdout.close()
 
 
 def assert_same(trained: Path, expected: Trained) -> None:
@@ -49,7 +42,7 @@ def assert_same(trained: Path, expected: Trained) -> None:
 @pytest.mark.parametrize("replicas", [2, 4])
 def test_replicas_on_one_machine(tmp_path: Path, alone: Trained, replicas: int) -> None:
     weights = tmp_path / "weights.npz"
-    output, _ = (process := start(weights, "--replicas", replicas)).communicate()
+    output, _ = (process := start(command(weights, "--replicas", replicas))).communicate()
     assert process.returncode == 0, output
     assert_same(weights, alone)
 
@@ -65,7 +58,7 @@ def test_replicas_on_one_machine(tmp_path: Path, alone: Trained, replicas: int) 
 )
 def test_several_workers(tmp_path: Path, alone: Trained, processes: dict[str, int]) -> None:
     weights = tmp_path / "weights.npz"
-    ended = finish(start_cluster(weights, processes))
+    ended = finish(start_cluster(processes, lambda _: command(weights)))
     assert {code for code, _ in ended.values()} == {0}, ended
     assert_same(weights, alone)
 
@@ -73,14 +66,14 @@ def test_several_workers(tmp_path: Path, alone: Trained, processes: dict[str, in
 @pytest.mark.slow
 @pytest.mark.parametrize("after_calls", [1, 8, 29])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-@pytest.mark.parametrize("signalled", ["worker 0", "worker 1"])
+@pytest.mark.parametrize("signalled", ["worker-0", "worker-1"])
 def test_one_of_two_workers_is_interrupted_and_all_are_started_again(
     tmp_path: Path, alone: Trained, signalled: str, number: int, after_calls: int
 ) -> None:
     weights, two = tmp_path / "weights.npz", {"worker": 2}
     state = ("--checkpoints", tmp_path / "state")
     told = ("--signal", int(number), "--after-calls", after_calls, "--signalled", signalled)
-    ended = finish(start_cluster(weights, two, *state, *told))
+    ended = finish(start_cluster(two, lambda _: command(weights, *state, *told)))
     code, _ = ended.pop(("worker", int(signalled[-1])))
     ((others_code, others_output),) = ended.values()
     if number == signal.SIGKILL:
@@ -92,7 +85,7 @@ def test_one_of_two_workers_is_interrupted_and_all_are_started_again(
         assert "all state is saved" in others_output
     assert not weights.exists()
 
-    ended = finish(start_cluster(weights, two, *state))
+    ended = finish(start_cluster(two, lambda _: command(weights, *state)))
     assert {code for code, _ in ended.values()} == {0}, ended
     # It went on: the calls before the signal were not made again, but for one not yet saved.
     calls = int(np.load(weights)["calls"])
@@ -100,10 +93,21 @@ def test_one_of_two_workers_is_interrupted_and_all_are_started_again(
     assert_same(weights, {**alone, "calls": np.array(calls)})
 
 
+@pytest.mark.slow
+def test_what_two_workers_left_one_can_finish(tmp_path: Path, alone: Trained) -> None:
+    weights, state = tmp_path / "weights.npz", ("--checkpoints", tmp_path / "state")
+    told = ("--signal", int(signal.SIGTERM), "--after-calls", 8)
+    finish(start_cluster({"worker": 2}, lambda _: command(weights, *state, *told)))
+    output, _ = (process := start(command(weights, *state))).communicate()
+    assert process.returncode == 0, output
+    assert_same(weights, {**alone, "calls": np.array(CALLS - 8)})
+
+
 def train_on_parameter_servers(weights: Path, workers: int, servers: int) -> None:
     """Workers and servers do not end by themselves."""
     processes = {"chief": 1, "worker": workers, "ps": servers}
-    cluster = start_cluster(weights, processes, "--distribution", "parameter_server")
+    arguments = command(weights, "--distribution", "parameter_server")
+    cluster = start_cluster(processes, lambda _: arguments)
     code, output = finish(cluster, ("chief", 0))["chief", 0]
     assert code == 0, output
 

@@ -13,14 +13,14 @@ import pytest
 import tensorflow as tf
 
 from models.checkpoints import TrainingCheckpoints, training_key
-from tests.models.training_process import CALLS, ROOT, STOPPED, start
+from tests.models.training_process import CALLS, ROOT, STOPPED, command, start
 
 
 def train(
     folder: Path, *arguments: object
 ) -> tuple[subprocess.Popen[str], str, dict[str, np.ndarray]]:
     weights = folder / "weights.npz"
-    process = start(weights, "--checkpoints", folder / "state", *arguments)
+    process = start(command(weights, "--checkpoints", folder / "state", *arguments))
     output, _ = process.communicate()
     return process, output, dict(np.load(weights)) if weights.exists() else {}
 

@@ -15,6 +15,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -36,11 +37,19 @@ RATINGS, BATCH, RATINGS_PER_CALL, EPOCHS, CALLS = 146, 16, 32, 5, 30
 STOPPED, LOST = 3, 4
 
 
-def start(weights: Path, *arguments: object, tf_config: str = "{}") -> subprocess.Popen[str]:
-    """Starts a training with the arguments that the command takes."""
-    command = [sys.executable, "-m", "tests.models.training_process", str(weights)]
+Task = tuple[str, int]
+
+
+def command(weights: Path, *arguments: object) -> list[str]:
+    """The command of a training."""
+    module = "tests.models.training_process"
+    return [sys.executable, "-m", module, str(weights), *map(str, arguments)]
+
+
+def start(command: list[str], tf_config: str = "{}") -> subprocess.Popen[str]:
+    """Starts a process."""
     return subprocess.Popen(
-        [*command, *map(str, arguments)],
+        command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -50,20 +59,33 @@ def start(weights: Path, *arguments: object, tf_config: str = "{}") -> subproces
 
 
 def start_cluster(
-    weights: Path, processes: dict[str, int], *arguments: object
-) -> dict[tuple[str, int], subprocess.Popen[str]]:
-    """Starts a process for each task of a cluster on loopback."""
+    processes: dict[str, int], command_of: Callable[[str], list[str]]
+) -> dict[Task, subprocess.Popen[str]]:
+    """Starts a process for each task of a cluster on loopback; a task is named as `worker-1`."""
     addresses = iter(_free_addresses(sum(processes.values())))
     cluster = {kind: [next(addresses) for _ in range(count)] for kind, count in processes.items()}
     return {
         (kind, index): start(
-            weights,
-            *arguments,
-            tf_config=json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}}),
+            command_of(f"{kind}-{index}"),
+            json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}}),
         )
         for kind, count in processes.items()
         for index in range(count)
     }
+
+
+def finish(
+    processes: dict[Task, subprocess.Popen[str]], *awaited: Task
+) -> dict[Task, tuple[int, str]]:
+    """Exit code and output of the awaited processes, of all if none is named; ends the others."""
+    try:
+        outputs = {task: processes[task].communicate()[0] for task in awaited or processes}
+        return {task: (processes[task].returncode, output) for task, output in outputs.items()}
+    finally:
+        for process in processes.values():
+            process.kill()
+            process.wait()
+            process.stdout.close()
 
 
 def _free_addresses(count: int) -> list[str]:
@@ -82,7 +104,7 @@ def main() -> None:
     parser.add_argument("--distribution", default="synchronous")
     parser.add_argument("--signal", type=int)
     parser.add_argument("--after-calls", type=int)
-    parser.add_argument("--signalled", default="worker 0", help="the task that gets the signal")
+    parser.add_argument("--signalled", default="worker-0", help="the task that gets the signal")
     arguments = parser.parse_args()
 
     # Several calls an epoch, so that it can be interrupted within one.
@@ -112,7 +134,7 @@ def main() -> None:
     def report(progress: Progress) -> None:
         nonlocal calls
         calls += 1
-        if f"{task.kind} {task.index}" == arguments.signalled and calls == arguments.after_calls:
+        if f"{task.kind}-{task.index}" == arguments.signalled and calls == arguments.after_calls:
             os.kill(os.getpid(), arguments.signal)
 
     rng = np.random.default_rng(5)
