@@ -6,6 +6,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from models import features
+from models.factors import row_dot, rows, with_unknown_row
 from models.options import ModelOptions
 from models.rating_statistics import RatingStatistics
 
@@ -35,7 +36,7 @@ class BiasedMatrixFactorization(tfrs.Model):
     def _initial_vectors(self, known: int, seed: list[int]) -> tf.Tensor:
         shape = [known, self._options.dimension]
         vectors = tf.random.stateless_normal(shape, seed, stddev=self._options.init_stddev)
-        return tf.pad(vectors, [[0, 1], [0, 0]])
+        return with_unknown_row(vectors)
 
     def compute_loss(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """Mean over the batch of squared error plus the penalty of the rows each rating uses.
@@ -46,18 +47,16 @@ class BiasedMatrixFactorization(tfrs.Model):
             training: unused; part of the `tfrs.Model` contract.
         """
         users, movies = inputs[features.USER_INDEX], inputs[features.MOVIE_INDEX]
-        user_bias = _rows(self.user_bias, users)
-        movie_bias = _rows(self.movie_bias, movies)
-        user_vectors = tf.cast(_rows(self.user_embedding, users), self.compute_dtype)
-        movie_vectors = tf.cast(_rows(self.movie_embedding, movies), self.compute_dtype)
+        user_bias = rows(self.user_bias, users)
+        movie_bias = rows(self.movie_bias, movies)
+        user_vectors = tf.cast(rows(self.user_embedding, users), self.compute_dtype)
+        movie_vectors = tf.cast(rows(self.movie_embedding, movies), self.compute_dtype)
 
-        dot = _row_dot(user_vectors, movie_vectors)
+        dot = row_dot(user_vectors, movie_vectors)
         predicted = self.rating_mean + tf.squeeze(user_bias + movie_bias + dot, axis=1)
         squared_error = tf.square(inputs[features.RATING] - predicted)
         bias_penalty = tf.square(user_bias) + tf.square(movie_bias)
-        vector_penalty = _row_dot(user_vectors, user_vectors) + _row_dot(
-            movie_vectors, movie_vectors
-        )
+        vector_penalty = row_dot(user_vectors, user_vectors) + row_dot(movie_vectors, movie_vectors)
         penalty = self._options.l2_bias * bias_penalty + self._options.l2_embedding * vector_penalty
         return tf.reduce_mean(squared_error + tf.squeeze(penalty, axis=1))
 
@@ -68,16 +67,20 @@ class BiasedMatrixFactorization(tfrs.Model):
             user_index: int `[B]`; the number of known users stands for an unknown one.
             movie_index: int `[B]`; the number of known movies stands for an unknown one.
         """
-        dot = _row_dot(
-            _rows(self.user_embedding, user_index),
-            _rows(self.movie_embedding, movie_index),
+        dot = row_dot(
+            rows(self.user_embedding, user_index),
+            rows(self.movie_embedding, movie_index),
         )
-        bias = _rows(self.user_bias, user_index) + _rows(self.movie_bias, movie_index)
+        bias = rows(self.user_bias, user_index) + rows(self.movie_bias, movie_index)
         return tf.clip_by_value(
             self.rating_mean + tf.squeeze(bias + dot, axis=1),
             self._statistics.rating_min,
             self._statistics.rating_max,
         )
+
+    def rating_of(self, score: tf.Tensor) -> tf.Tensor:
+        """The score itself."""
+        return score
 
     def user_vectors(self) -> tf.Tensor:
         """`[users + 1, dimension + 2]`: p_u, 1, μ + b_u."""
@@ -88,13 +91,3 @@ class BiasedMatrixFactorization(tfrs.Model):
         """`[movies + 1, dimension + 2]`: q_i, b_i, 1; the dot with a user's is the unclipped r̂."""
         ones = tf.ones_like(self.movie_bias)
         return tf.concat([self.movie_embedding, self.movie_bias, ones], axis=1)
-
-
-def _rows(table: tf.Variable, index: tf.Tensor) -> tf.Tensor:
-    """The rows of a table, which may lie in parts on several parameter servers."""
-    return tf.nn.embedding_lookup(table, index)
-
-
-def _row_dot(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-    """`[n, d]`, `[n, d]` -> float32 `[n, 1]`; summed in float32 whatever the products are in."""
-    return tf.reduce_sum(tf.cast(left * right, tf.float32), axis=1, keepdims=True)

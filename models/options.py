@@ -29,10 +29,13 @@ class TransformOptions(Options):
 class ModelOptions(Options):
     """Which model, and its size and regularisation."""
 
-    name: Literal["biased_mf"] = Field("biased_mf", description="a name in models.registry")
+    name: Literal["biased_mf", "sigmoid_mf", "sparse_mf", "collaborative_filtering"] = Field(
+        "biased_mf", description="a name in models.registry"
+    )
     dimension: int = Field(100, ge=1, le=4096, description="embedding dimension")
     l2_embedding: float = Field(0.08, ge=0, description="L2 weight of the vectors, per rating")
     l2_bias: float = Field(0.005, ge=0, description="L2 weight of the biases, per rating")
+    gravity: float = Field(0.0, ge=0, description="weight of the mean squared score, of sparse_mf")
     init_stddev: float = Field(0.02, gt=0, description="spread of the initial vectors")
 
 

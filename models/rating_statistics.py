@@ -3,14 +3,56 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from models import features
+from models.columns import Columns, in_parts, row_count
 
 
 @dataclass(frozen=True)
 class RatingStatistics:
-    """Sizes of the vocabularies, and the mean and range of the training ratings (in stars)."""
+    """Sizes of the vocabularies and statistics of the training ratings, in stars.
+
+    Attributes:
+        users: in the vocabulary.
+        movies: in the vocabulary.
+        ratings: how many there are.
+        rating_mean: of all ratings.
+        rating_min: the lowest one.
+        rating_max: the highest one.
+        movie_rating_mean: of each movie, `[movies]`; the mean of all for a movie without a rating.
+    """
 
     users: int
     movies: int
+    ratings: int
     rating_mean: float
     rating_min: float
     rating_max: float
+    movie_rating_mean: np.ndarray[Any, np.dtype[np.float64]]
+
+
+def measure(ratings: Columns, users: int, movies: int, rating_mean: float) -> RatingStatistics:
+    """The statistics of ratings (`movie_index`, `rating`) whose movies are in the vocabulary.
+
+    Args:
+        ratings: at least one.
+        users: in the vocabulary.
+        movies: in the vocabulary.
+        rating_mean: of the ratings, or of those that they are a part of.
+    """
+    counts, sums = np.zeros(movies), np.zeros(movies)
+    for part in in_parts(ratings):
+        counts += np.bincount(part[features.MOVIE_INDEX], minlength=movies)
+        sums += np.bincount(part[features.MOVIE_INDEX], part[features.RATING], minlength=movies)
+    return RatingStatistics(
+        users=users,
+        movies=movies,
+        ratings=row_count(ratings),
+        rating_mean=rating_mean,
+        rating_min=float(ratings[features.RATING].min()),
+        rating_max=float(ratings[features.RATING].max()),
+        movie_rating_mean=np.where(counts > 0, sums / np.maximum(counts, 1), rating_mean),
+    )

@@ -8,8 +8,11 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from models.biased_mf import BiasedMatrixFactorization
+from models.collaborative_filtering import CollaborativeFiltering
 from models.options import ModelOptions
 from models.rating_statistics import RatingStatistics
+from models.sigmoid_mf import SigmoidMatrixFactorization
+from models.sparse_mf import SparseMatrixFactorization
 
 
 class RatingModel(Protocol):
@@ -29,9 +32,15 @@ class RatingModel(Protocol):
     def movie_vectors(self) -> tf.Tensor:
         """`[movies + 1, d]`; the dot with a user's vector ranks the movies for them."""
 
+    def rating_of(self, score: tf.Tensor) -> tf.Tensor:
+        """The rating, not clipped, that such a dot stands for; of the same shape."""
+
 
 MODELS: dict[str, type[tfrs.Model]] = {
     "biased_mf": BiasedMatrixFactorization,
+    "sigmoid_mf": SigmoidMatrixFactorization,
+    "sparse_mf": SparseMatrixFactorization,
+    "collaborative_filtering": CollaborativeFiltering,
 }
 
 

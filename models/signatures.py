@@ -132,7 +132,7 @@ class Recommender(tf.Module):
         return {
             features.MOVIE_ID: tf.where(left, tf.gather(self.movie_ids, position), ""),
             features.MOVIE_TITLE: tf.where(left, tf.gather(self.movie_titles, position), ""),
-            SCORE: score,
+            SCORE: tf.where(left, self.model.rating_of(score), score),
         }
 
     def _without_seen(self, scores: tf.Tensor, user_index: tf.Tensor) -> tf.Tensor:

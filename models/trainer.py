@@ -24,7 +24,7 @@ from models.columns import (
 )
 from models.loop import EpochResult, TrainingLoop
 from models.options import ModelOptions, TrainingOptions
-from models.rating_statistics import RatingStatistics
+from models.rating_statistics import RatingStatistics, measure
 from models.registry import RatingModel, build_model
 
 _MEBIBYTE = 1 << 20
@@ -183,13 +183,7 @@ def _statistics(files: Sequence[str], ratings: Columns, catalogue: Catalogue) ->
         for part in stream_columns(files, _RATING_MEAN_COLUMN)
         if row_count(part)
     )
-    return RatingStatistics(
-        users=len(catalogue.user_ids),
-        movies=len(catalogue.movie_ids),
-        rating_mean=mean,
-        rating_min=float(ratings[features.RATING].min()),
-        rating_max=float(ratings[features.RATING].max()),
-    )
+    return measure(ratings, len(catalogue.user_ids), len(catalogue.movie_ids), mean)
 
 
 def _known(parts: Iterable[Columns], catalogue: Catalogue) -> Iterator[Columns]:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from components.movielens_example_gen.options import EditionName, SplitOptions
 from models import features
 from models.options import ModelOptions, TrainingOptions, TransformOptions
+from models.presets import with_preset
 from pipeline.errors import UserError
 
 
@@ -111,6 +112,8 @@ class PipelineConfig(Section):
 def load_config(path: Path | None = None, overrides: Iterable[str] = ()) -> PipelineConfig:
     """The configuration from a TOML file and `section.key=value` overrides.
 
+    What neither sets is the default for the model that they name.
+
     Args:
         path: a TOML file; None for the defaults. A relative `data.path` in it is relative to it.
         overrides: applied in order; a value is read as TOML, or as text where it is not TOML.
@@ -122,7 +125,7 @@ def load_config(path: Path | None = None, overrides: Iterable[str] = ()) -> Pipe
     for override in overrides:
         _apply(values, override)
     try:
-        return PipelineConfig.model_validate(values)
+        return PipelineConfig.model_validate(with_preset(values))
     except ValidationError as error:
         raise UserError(_explain(error)) from error
 

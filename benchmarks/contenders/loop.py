@@ -10,7 +10,7 @@ from models.epoch_order import EpochOrder
 from models.loop import TrainingLoop
 from models.options import ModelOptions, TrainingOptions
 from models.progress import Progress
-from models.rating_statistics import RatingStatistics
+from models.rating_statistics import measure
 from models.registry import build_model
 
 _MEBIBYTE = 1 << 20
@@ -27,12 +27,11 @@ def main() -> None:
     else:
         ratings = {name: given[name] for name in RATING_COLUMNS}
     rows = len(ratings["rating"])
-    statistics = RatingStatistics(
+    statistics = measure(
+        ratings,
         users=int(ratings["user_index"].max()) + 1,
         movies=int(ratings["movie_index"].max()) + 1,
         rating_mean=float(ratings["rating"].mean()),
-        rating_min=1,
-        rating_max=5,
     )
     model = build_model(ModelOptions.model_validate(chosen["model"]), statistics, options.seed)
     clock = EpochClock()

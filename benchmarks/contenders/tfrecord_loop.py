@@ -12,7 +12,7 @@ import tensorflow as tf
 from benchmarks.contenders.measuring import EpochClock, Measured, arrays, settings
 from models.columns import RATING_COLUMNS
 from models.options import ModelOptions
-from models.rating_statistics import RatingStatistics
+from models.rating_statistics import measure
 from models.registry import build_model
 
 _SHUFFLE_BUFFER = 100_000
@@ -21,12 +21,11 @@ _SHUFFLE_BUFFER = 100_000
 def main() -> None:
     """Settings: `model`, `records`, `batch_size`, `epochs`, `ratings`, how many an epoch takes."""
     chosen, measured, given = settings(), Measured(), arrays()
-    statistics = RatingStatistics(
+    statistics = measure(
+        given,
         users=int(given["user_index"].max()) + 1,
         movies=int(given["movie_index"].max()) + 1,
         rating_mean=float(given["rating"].mean()),
-        rating_min=1,
-        rating_max=5,
     )
     model = build_model(ModelOptions.model_validate(chosen["model"]), statistics, seed=1)
     optimizer = tf.keras.optimizers.Adam(0.002)

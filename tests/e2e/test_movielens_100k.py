@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from models.registry import MODELS
 from tests.e2e.conftest import SMALL
 from tests.e2e.test_commands import MOVIEREC
 
@@ -36,6 +38,31 @@ def test_the_default_run(tmp_path: Path) -> None:
     again = run(tmp_path)
     assert len(again["cached"]) == 9
     assert again["rmse"] == summary["rmse"]
+
+
+@pytest.fixture(scope="module")
+def shared_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The steps before the Trainer run once for all models."""
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.mark.parametrize("name", sorted(set(MODELS) - {"biased_mf"}))
+def test_every_model_passes_the_gate_and_answers(shared_workspace: Path, name: str) -> None:
+    # A name of their own keeps the models from being compared with each other.
+    summary = run(shared_workspace, f"model.name={name}", f"data.name={name}")
+    assert summary["gate"]["blessed"]
+    assert summary["rmse"]["holdout"] < summary["baselines"]["bias_only"]
+    signatures = tf.saved_model.load(summary["pushed_model"]).signatures
+    users, movies = tf.constant(["196", "nobody"]), tf.constant(["242", "none"])
+    rated = signatures["predict"](user_id=users, movie_id=movies)["rating"].numpy()
+    assert ((rated >= 1) & (rated <= 5)).all()
+    best = signatures["recommend"](user_id=users, k=tf.constant(5))
+    scores = best["score"].numpy()
+    assert (np.diff(scores, axis=1) <= 0).all()
+    predicted = signatures["predict"](
+        user_id=tf.repeat(users, 5), movie_id=tf.reshape(best["movie_id"], [-1])
+    )
+    np.testing.assert_allclose(predicted["rating"], np.clip(scores, 1, 5).ravel(), rtol=1e-5)
 
 
 @pytest.mark.timeout(1800)

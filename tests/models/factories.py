@@ -13,7 +13,15 @@ USERS, MOVIES = 6, 5
 
 
 def statistics() -> RatingStatistics:
-    return RatingStatistics(USERS, MOVIES, rating_mean=3.4, rating_min=1.0, rating_max=5.0)
+    return RatingStatistics(
+        USERS,
+        MOVIES,
+        ratings=40,
+        rating_mean=3.4,
+        rating_min=1.0,
+        rating_max=5.0,
+        movie_rating_mean=np.array([3.0, 3.5, 2.5, 4.0, 3.25]),
+    )
 
 
 def biased_mf(rng: np.random.Generator, dimension: int = 3) -> BiasedMatrixFactorization:
