@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from models import features
-from models.factors import row_dot, rows, with_unknown_row
+from models.factors import normal_vectors, row_dot, rows
 from models.options import ModelOptions
 from models.rating_statistics import RatingStatistics
 
@@ -27,16 +27,18 @@ class BiasedMatrixFactorization(tfrs.Model):
         super().__init__()
         self._options = options
         self._statistics = statistics
-        self.rating_mean = tf.Variable(statistics.rating_mean, trainable=False, dtype=tf.float32)
+        self.offset = tf.Variable(self._offset(), trainable=False, dtype=tf.float32)
         self.user_bias = tf.Variable(tf.zeros([statistics.users + 1, 1]))
         self.movie_bias = tf.Variable(tf.zeros([statistics.movies + 1, 1]))
         self.user_embedding = tf.Variable(self._initial_vectors(statistics.users, [seed, 0]))
         self.movie_embedding = tf.Variable(self._initial_vectors(statistics.movies, [seed, 1]))
 
+    def _offset(self) -> float:
+        """The score of an unknown user and movie."""
+        return self._statistics.rating_mean
+
     def _initial_vectors(self, known: int, seed: list[int]) -> tf.Tensor:
-        shape = [known, self._options.dimension]
-        vectors = tf.random.stateless_normal(shape, seed, stddev=self._options.init_stddev)
-        return with_unknown_row(vectors)
+        return normal_vectors(known, self._options.dimension, self._options.init_stddev, seed)
 
     def compute_loss(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """Mean over the batch of squared error plus the penalty of the rows each rating uses.
@@ -52,8 +54,8 @@ class BiasedMatrixFactorization(tfrs.Model):
         user_vectors = tf.cast(rows(self.user_embedding, users), self.compute_dtype)
         movie_vectors = tf.cast(rows(self.movie_embedding, movies), self.compute_dtype)
 
-        dot = row_dot(user_vectors, movie_vectors)
-        predicted = self.rating_mean + tf.squeeze(user_bias + movie_bias + dot, axis=1)
+        score = self.offset + user_bias + movie_bias + row_dot(user_vectors, movie_vectors)
+        predicted = self.rating_of(tf.squeeze(score, axis=1))
         squared_error = tf.square(inputs[features.RATING] - predicted)
         bias_penalty = tf.square(user_bias) + tf.square(movie_bias)
         vector_penalty = row_dot(user_vectors, user_vectors) + row_dot(movie_vectors, movie_vectors)
@@ -68,12 +70,11 @@ class BiasedMatrixFactorization(tfrs.Model):
             movie_index: int `[B]`; the number of known movies stands for an unknown one.
         """
         dot = row_dot(
-            rows(self.user_embedding, user_index),
-            rows(self.movie_embedding, movie_index),
+            rows(self.user_embedding, user_index), rows(self.movie_embedding, movie_index)
         )
         bias = rows(self.user_bias, user_index) + rows(self.movie_bias, movie_index)
         return tf.clip_by_value(
-            self.rating_mean + tf.squeeze(bias + dot, axis=1),
+            self.rating_of(tf.squeeze(self.offset + bias + dot, axis=1)),
             self._statistics.rating_min,
             self._statistics.rating_max,
         )
@@ -85,9 +86,9 @@ class BiasedMatrixFactorization(tfrs.Model):
     def user_vectors(self) -> tf.Tensor:
         """`[users + 1, dimension + 2]`: p_u, 1, μ + b_u."""
         ones = tf.ones_like(self.user_bias)
-        return tf.concat([self.user_embedding, ones, self.rating_mean + self.user_bias], axis=1)
+        return tf.concat([self.user_embedding, ones, self.offset + self.user_bias], axis=1)
 
     def movie_vectors(self) -> tf.Tensor:
-        """`[movies + 1, dimension + 2]`: q_i, b_i, 1; the dot with a user's is the unclipped r̂."""
+        """`[movies + 1, dimension + 2]`: q_i, b_i, 1; the dot with a user's is the score."""
         ones = tf.ones_like(self.movie_bias)
         return tf.concat([self.movie_embedding, self.movie_bias, ones], axis=1)

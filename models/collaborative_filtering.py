@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from models import features
-from models.factors import row_dot, rows, with_unknown_row
+from models.factors import normal_vectors, row_dot, rows
 from models.options import ModelOptions
 from models.rating_statistics import RatingStatistics
 
@@ -25,14 +25,12 @@ class CollaborativeFiltering(tfrs.Model):
         super().__init__()
         self._statistics = statistics
         self._l2 = options.l2_embedding
-        shapes = [statistics.movies, options.dimension], [statistics.users, options.dimension]
-        x, w = (
-            with_unknown_row(
-                tf.random.stateless_normal(shape, [seed, place], stddev=options.init_stddev)
+        self.x, self.w = (
+            tf.Variable(
+                normal_vectors(known, options.dimension, options.init_stddev, [seed, place])
             )
-            for place, shape in enumerate(shapes)
+            for place, known in enumerate((statistics.movies, statistics.users))
         )
-        self.x, self.w = tf.Variable(x), tf.Variable(w)
         self.b = tf.Variable(tf.zeros([statistics.users + 1, 1]))
         means = tf.constant([*statistics.movie_rating_mean, statistics.rating_mean], tf.float32)
         self.movie_mean = tf.Variable(means[:, tf.newaxis], trainable=False)

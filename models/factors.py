@@ -10,6 +10,11 @@ def with_unknown_row(known: tf.Tensor) -> tf.Tensor:
     return tf.pad(known, [[0, 1], [0, 0]])
 
 
+def normal_vectors(known: int, dimension: int, stddev: float, seed: list[int]) -> tf.Tensor:
+    """`[known + 1, dimension]`: normally distributed around zero, and the unknown row."""
+    return with_unknown_row(tf.random.stateless_normal([known, dimension], seed, stddev=stddev))
+
+
 def rows(table: tf.Variable, index: tf.Tensor) -> tf.Tensor:
     """The rows of a table, which may lie in parts on several parameter servers."""
     return tf.nn.embedding_lookup(table, index)

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from models import features
-from models.factors import row_dot, rows, with_unknown_row
+from models.factors import normal_vectors, row_dot, rows, with_unknown_row
 from models.options import ModelOptions
 from models.rating_statistics import RatingStatistics
 
@@ -29,13 +29,12 @@ class SparseMatrixFactorization(tfrs.Model):
         self._options = options
         self._statistics = statistics
         self.rating_mean = tf.Variable(statistics.rating_mean, trainable=False, dtype=tf.float32)
-        self.user_embedding = tf.Variable(self._initial_vectors(statistics.users, [seed, 0]))
-        self.movie_embedding = tf.Variable(self._initial_vectors(statistics.movies, [seed, 1]))
-
-    def _initial_vectors(self, known: int, seed: list[int]) -> tf.Tensor:
-        shape = [known, self._options.dimension]
-        vectors = tf.random.stateless_normal(shape, seed, stddev=self._options.init_stddev)
-        return with_unknown_row(vectors)
+        self.user_embedding, self.movie_embedding = (
+            tf.Variable(
+                normal_vectors(known, options.dimension, options.init_stddev, [seed, place])
+            )
+            for place, known in enumerate((statistics.users, statistics.movies))
+        )
 
     def compute_loss(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """Mean squared error over the batch, and the two terms over the tables.

@@ -31,13 +31,13 @@ class Exported:
         u = self.users.index(user) if user in self.users else len(self.users)
         known = len(self.movies)
         dots = w["movie_embedding"][:known] @ w["user_embedding"][u]
-        return w["rating_mean"] + w["user_bias"][u, 0] + w["movie_bias"][:known, 0] + dots
+        return w["offset"] + w["user_bias"][u, 0] + w["movie_bias"][:known, 0] + dots
 
     def score(self, user: str, movie: str) -> float:
         if movie in self.movies:
             return float(self.scores(user)[self.movies.index(movie)])
         u = self.users.index(user) if user in self.users else len(self.users)
-        return float(self.weights["rating_mean"] + self.weights["user_bias"][u, 0])
+        return float(self.weights["offset"] + self.weights["user_bias"][u, 0])
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def model(story: Story) -> tf.types.experimental.ConcreteFunction:
 def exported(story: Story) -> Exported:
     folder = Path(str(story.runs["trained anew"].pushed_model))
     reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
-    names = ("rating_mean", "user_bias", "movie_bias", "user_embedding", "movie_embedding")
+    names = ("offset", "user_bias", "movie_bias", "user_embedding", "movie_embedding")
     weights = {
         name: np.asarray(reader.get_tensor(f"model/{name}{SUFFIX}"), np.float64) for name in names
     }

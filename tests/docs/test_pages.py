@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.config import known_keys, load_config
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def test_every_key_is_documented_with_its_default() -> None:
