@@ -40,6 +40,10 @@ class BiasedMatrixFactorization(tfrs.Model):
     def _initial_vectors(self, known: int, seed: list[int]) -> tf.Tensor:
         return normal_vectors(known, self._options.dimension, self._options.init_stddev, seed)
 
+    def _user_rows(self, users: tf.Tensor) -> tf.Tensor:
+        """The vectors of users, float32 `[B, dimension]`."""
+        return rows(self.user_embedding, users)
+
     def compute_loss(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """Mean over the batch of squared error plus the penalty of the rows each rating uses.
 
@@ -51,7 +55,7 @@ class BiasedMatrixFactorization(tfrs.Model):
         users, movies = inputs[features.USER_INDEX], inputs[features.MOVIE_INDEX]
         user_bias = rows(self.user_bias, users)
         movie_bias = rows(self.movie_bias, movies)
-        user_vectors = tf.cast(rows(self.user_embedding, users), self.compute_dtype)
+        user_vectors = tf.cast(self._user_rows(users), self.compute_dtype)
         movie_vectors = tf.cast(rows(self.movie_embedding, movies), self.compute_dtype)
 
         score = self.offset + user_bias + movie_bias + row_dot(user_vectors, movie_vectors)
@@ -69,9 +73,7 @@ class BiasedMatrixFactorization(tfrs.Model):
             user_index: int `[B]`; the number of known users stands for an unknown one.
             movie_index: int `[B]`; the number of known movies stands for an unknown one.
         """
-        dot = row_dot(
-            rows(self.user_embedding, user_index), rows(self.movie_embedding, movie_index)
-        )
+        dot = row_dot(self._user_rows(user_index), rows(self.movie_embedding, movie_index))
         bias = rows(self.user_bias, user_index) + rows(self.movie_bias, movie_index)
         return tf.clip_by_value(
             self.rating_of(tf.squeeze(self.offset + bias + dot, axis=1)),
@@ -85,8 +87,9 @@ class BiasedMatrixFactorization(tfrs.Model):
 
     def user_vectors(self) -> tf.Tensor:
         """`[users + 1, dimension + 2]`: p_u, 1, μ + b_u."""
+        vectors = self._user_rows(tf.range(self._statistics.users + 1))
         ones = tf.ones_like(self.user_bias)
-        return tf.concat([self.user_embedding, ones, self.offset + self.user_bias], axis=1)
+        return tf.concat([vectors, ones, self.offset + self.user_bias], axis=1)
 
     def movie_vectors(self) -> tf.Tensor:
         """`[movies + 1, dimension + 2]`: q_i, b_i, 1; the dot with a user's is the score."""

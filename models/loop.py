@@ -97,7 +97,8 @@ class TrainingLoop:
         """Prepares the optimizer and the compiled step.
 
         Args:
-            model: trained in place; any `tfrs.Model` whose `compute_loss` returns a scalar.
+            model: trained in place; any `tfrs.Model` whose `compute_loss` returns a scalar. With
+                an attribute `compiles_with_xla` that is false, XLA is not asked to compile it.
             options: optimizer, schedule, when to stop, how often to save.
             checkpoint_folder: where state is saved; None to save none.
             report: told of the progress after each call of the compiled function; a bar on a
@@ -112,10 +113,9 @@ class TrainingLoop:
         self._processes = Processes(strategy)
         self._variables = list(model.trainable_variables)
         self._best = [variable_like(strategy, variable) for variable in self._variables]
-        optimizer = OPTIMIZERS[options.optimizer](
-            self._variables, strategy, xla=can_use_xla(strategy)
-        )
-        self._steps = make_steps(strategy, model, optimizer, options.clip_norm)
+        xla = can_use_xla(strategy) and getattr(model, "compiles_with_xla", True)
+        optimizer = OPTIMIZERS[options.optimizer](self._variables, strategy, xla)
+        self._steps = make_steps(strategy, model, optimizer, options.clip_norm, xla)
         self._are_finite = tf.function(partial(_all_finite, self._variables))
         state = [*self._variables, *optimizer.state(), *self._best]
         self._checkpoints = (

@@ -26,12 +26,13 @@ class TransformOptions(Options):
     )
 
 
+ModelName = Literal["biased_mf", "sigmoid_mf", "sparse_mf", "svdpp", "collaborative_filtering"]
+
+
 class ModelOptions(Options):
     """Which model, and its size and regularisation."""
 
-    name: Literal["biased_mf", "sigmoid_mf", "sparse_mf", "collaborative_filtering"] = Field(
-        "biased_mf", description="a name in models.registry"
-    )
+    name: ModelName = Field("biased_mf", description="a name in models.registry")
     dimension: int = Field(100, ge=1, le=4096, description="embedding dimension")
     l2_embedding: float = Field(0.08, ge=0, description="L2 weight of the vectors, per rating")
     l2_bias: float = Field(0.005, ge=0, description="L2 weight of the biases, per rating")

@@ -26,6 +26,10 @@ PRESETS: Mapping[str, Preset] = {
         "model": {"dimension": 5, "init_stddev": 0.3, "l2_embedding": 0.07},
         "training": {"epochs": 60},
     },
+    "svdpp": {
+        "model": {"dimension": 64, "l2_embedding": 0.09, "l2_bias": 0.01},
+        "training": {"learning_rate": 6.0, "epochs": 30, "patience": 5},
+    },
     "collaborative_filtering": {
         "model": {"dimension": 10, "init_stddev": 1.0, "l2_embedding": 10.0},
         "training": {

@@ -9,6 +9,7 @@ import numpy as np
 
 from models import features
 from models.columns import Columns, in_parts, row_count
+from models.seen_movies import SeenMovies, seen_movies
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class RatingStatistics:
         rating_min: the lowest one.
         rating_max: the highest one.
         movie_rating_mean: of each movie, `[movies]`; the mean of all for a movie without a rating.
+        seen: which movies each user rated.
     """
 
     users: int
@@ -32,13 +34,14 @@ class RatingStatistics:
     rating_min: float
     rating_max: float
     movie_rating_mean: np.ndarray[Any, np.dtype[np.float64]]
+    seen: SeenMovies
 
 
 def measure(ratings: Columns, users: int, movies: int, rating_mean: float) -> RatingStatistics:
-    """The statistics of ratings (`movie_index`, `rating`) whose movies are in the vocabulary.
+    """The statistics of ratings whose users and movies are in the vocabulary.
 
     Args:
-        ratings: at least one.
+        ratings: `user_index`, `movie_index` and `rating`; at least one.
         users: in the vocabulary.
         movies: in the vocabulary.
         rating_mean: of the ratings, or of those that they are a part of.
@@ -55,4 +58,5 @@ def measure(ratings: Columns, users: int, movies: int, rating_mean: float) -> Ra
         rating_min=float(ratings[features.RATING].min()),
         rating_max=float(ratings[features.RATING].max()),
         movie_rating_mean=np.where(counts > 0, sums / np.maximum(counts, 1), rating_mean),
+        seen=seen_movies(ratings, users),
     )

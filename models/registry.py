@@ -13,6 +13,7 @@ from models.options import ModelOptions
 from models.rating_statistics import RatingStatistics
 from models.sigmoid_mf import SigmoidMatrixFactorization
 from models.sparse_mf import SparseMatrixFactorization
+from models.svdpp import SVDPlusPlus
 
 
 class RatingModel(Protocol):
@@ -40,6 +41,7 @@ MODELS: dict[str, type[tfrs.Model]] = {
     "biased_mf": BiasedMatrixFactorization,
     "sigmoid_mf": SigmoidMatrixFactorization,
     "sparse_mf": SparseMatrixFactorization,
+    "svdpp": SVDPlusPlus,
     "collaborative_filtering": CollaborativeFiltering,
 }
 

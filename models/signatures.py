@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
 from models import features
 from models.catalogue import Catalogue
-from models.columns import Columns
 from models.registry import RatingModel
+from models.seen_movies import SeenMovies
 from models.signature_names import (
     PREDICT,
     RECOMMEND,
@@ -25,26 +22,6 @@ _RAW_IDS = {
     features.USER_ID: tf.io.FixedLenFeature([], tf.string),
     features.MOVIE_ID: tf.io.FixedLenFeature([], tf.string),
 }
-
-
-@dataclass(frozen=True)
-class SeenMovies:
-    """The movies that each user rated in training, as a ragged table.
-
-    Attributes:
-        movie_index: int32 `[ratings]`, user by user.
-        row_splits: int64 `[users + 2]`; the last row is the unknown user's and is empty.
-    """
-
-    movie_index: np.ndarray[Any, np.dtype[np.int32]]
-    row_splits: np.ndarray[Any, np.dtype[np.int64]]
-
-
-def seen_movies(ratings: Columns, users: int) -> SeenMovies:
-    """The table of ratings that are sorted by user (`user_index`, `movie_index`, `[n]`)."""
-    starts = np.searchsorted(ratings[features.USER_INDEX], np.arange(users + 1))
-    row_splits = np.append(starts, starts[-1])
-    return SeenMovies(ratings[features.MOVIE_INDEX][: starts[-1]].astype(np.int32), row_splits)
 
 
 class Recommender(tf.Module):

@@ -50,6 +50,7 @@ def make_steps(
     model: TrainableModel,
     optimizer: Optimizer,
     clip_norm: float,
+    xla: bool,
 ) -> Steps:
     """The steps for a strategy, under whose scope model and optimizer were made.
 
@@ -58,9 +59,12 @@ def make_steps(
         model: trained in place.
         optimizer: of the model's trainable variables.
         clip_norm: the largest global norm of a gradient; 0 clips nothing.
+        xla: whether XLA compiles the steps; where `can_use_xla` says that it can.
     """
-    kind = _AsynchronousSteps if is_asynchronous(strategy) else _SynchronousSteps
-    return kind(strategy, _Step(strategy, model, optimizer, clip_norm))
+    step = _Step(strategy, model, optimizer, clip_norm)
+    if is_asynchronous(strategy):
+        return _AsynchronousSteps(strategy, step)
+    return _SynchronousSteps(strategy, step, xla)
 
 
 class _Step:
@@ -128,10 +132,10 @@ class _Step:
 class _SynchronousSteps:
     """Every replica takes its part of every batch; all hold the same weights after each step."""
 
-    def __init__(self, strategy: tf.distribute.Strategy, step: _Step) -> None:
+    def __init__(self, strategy: tf.distribute.Strategy, step: _Step, xla: bool) -> None:
         self._strategy = strategy
         self._replicas = strategy.num_replicas_in_sync
-        self._steps = tf.function(step.steps, jit_compile=self._replicas == 1)
+        self._steps = tf.function(step.steps, jit_compile=xla)
 
     def run(self, ratings: Columns, batches: Batches, rates: Rates) -> Losses:
         size = batches.shape[1]

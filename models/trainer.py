@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from typing import Any, Protocol
 
@@ -26,6 +26,7 @@ from models.loop import EpochResult, TrainingLoop
 from models.options import ModelOptions, TrainingOptions
 from models.rating_statistics import RatingStatistics, measure
 from models.registry import RatingModel, build_model
+from models.seen_movies import seen_movies
 
 _MEBIBYTE = 1 << 20
 # Every row has it; the first is enough.
@@ -64,17 +65,17 @@ class _Setting:
     checkpoints: str
     strategy: tf.distribute.Strategy
 
-    def start(self, name: str) -> tuple[RatingModel, TrainingLoop]:
+    def start(self, name: str, statistics: RatingStatistics) -> tuple[RatingModel, TrainingLoop]:
         """A model with its initial weights, or where it was interrupted, and its loop."""
         options = self.training
         with self.strategy.scope():
-            model = build_model(self.model, self.statistics, options.seed, options.precision)
+            model = build_model(self.model, statistics, options.seed, options.precision)
         folder = os.path.join(self.checkpoints, name)
         return model, TrainingLoop(model, options, folder, strategy=self.strategy)
 
-    def on_one_device(self, model: RatingModel) -> RatingModel:
+    def on_one_device(self, model: RatingModel, statistics: RatingStatistics) -> RatingModel:
         """A copy of the model that needs none of the others' devices."""
-        copy = build_model(self.model, self.statistics, self.training.seed)
+        copy = build_model(self.model, statistics, self.training.seed)
         devices.copy_weights(model.trainable_variables, copy.trainable_variables)
         return copy
 
@@ -124,7 +125,7 @@ def run_fn(arguments: TrainerArguments) -> None:
     processes = devices.Processes(strategy)
     if processes.is_chief:
         _write_history(arguments.model_run_dir, trained, train_ratings)
-        seen = signatures.seen_movies(trained.fitted_on, statistics.users)
+        seen = seen_movies(trained.fitted_on, statistics.users)
         recommender = signatures.Recommender(trained.model, transform, catalogue, seen)
         signatures.save(recommender, arguments.serving_model_dir)
         if tf.io.gfile.exists(setting.checkpoints):
@@ -137,18 +138,20 @@ def _train(
     setting: _Setting, storage: ColumnStorage, train_ratings: Columns, eval_ratings: Columns
 ) -> _Trained:
     """Finds the number of epochs on eval and, if asked to, trains again on both splits."""
-    model, training = setting.start("train")
+    statistics = setting.statistics
+    model, training = setting.start("train", statistics)
     epochs = training.train(train_ratings, eval_ratings)
     if not setting.training.refit:
-        return _Trained(setting.on_one_device(model), epochs, False, train_ratings)
+        return _Trained(setting.on_one_device(model, statistics), epochs, False, train_ratings)
     both = storage.canonical_order(
         storage.collect(
             chain(in_parts(train_ratings), _known(in_parts(eval_ratings), setting.catalogue))
         )
     )
-    model, training = setting.start("refit")
+    statistics = replace(statistics, seen=seen_movies(both, statistics.users))
+    model, training = setting.start("refit", statistics)
     training.train_for(both, loop.best_epoch(epochs))
-    return _Trained(setting.on_one_device(model), epochs, True, both)
+    return _Trained(setting.on_one_device(model, statistics), epochs, True, both)
 
 
 def _write_history(folder: str, trained: _Trained, train_ratings: Columns) -> None:

@@ -8,6 +8,7 @@ from models.biased_mf import BiasedMatrixFactorization
 from models.columns import Columns
 from models.options import ModelOptions
 from models.rating_statistics import RatingStatistics
+from models.seen_movies import SeenMovies
 
 USERS, MOVIES = 6, 5
 
@@ -21,6 +22,10 @@ def statistics() -> RatingStatistics:
         rating_min=1.0,
         rating_max=5.0,
         movie_rating_mean=np.array([3.0, 3.5, 2.5, 4.0, 3.25]),
+        seen=SeenMovies(
+            np.array([0, 2, 1, 0, 1, 2, 3, 4, 4, 1, 3], np.int32),
+            np.array([0, 2, 3, 8, 8, 9, 11, 11]),
+        ),
     )
 
 

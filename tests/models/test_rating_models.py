@@ -39,10 +39,26 @@ def collaborative_filtering_score(w: Weights, u: int, i: int) -> float:
     return w["w"][u] @ w["x"][i] + w["b"][u, 0] + mean
 
 
+def user_vector(w: Weights, u: int) -> np.ndarray:
+    if "implicit_embedding" not in w:
+        return w["user_embedding"][u]
+    seen = statistics().seen
+    rated = seen.movie_index[seen.row_splits[u] : seen.row_splits[u + 1]]
+    if not len(rated):
+        return w["user_embedding"][u]
+    return w["user_embedding"][u] + w["implicit_embedding"][rated].sum(axis=0) / len(rated) ** 0.5
+
+
+def svdpp_score(w: Weights, u: int, i: int) -> float:
+    dot = user_vector(w, u) @ w["movie_embedding"][i]
+    return 3.4 + w["user_bias"][u, 0] + w["movie_bias"][i, 0] + dot
+
+
 SCORES: dict[str, Callable[[Weights, int, int], float]] = {
     "biased_mf": biased_mf_score,
     "sigmoid_mf": sigmoid_mf_score,
     "sparse_mf": sparse_mf_score,
+    "svdpp": svdpp_score,
     "collaborative_filtering": collaborative_filtering_score,
 }
 
@@ -54,14 +70,14 @@ def rating(name: str, w: Weights, u: int, i: int) -> float:
 
 def by_rating_penalty(w: Weights, u: int, i: int) -> float:
     biases = w["user_bias"][u, 0] ** 2 + w["movie_bias"][i, 0] ** 2
-    vectors = np.sum(w["user_embedding"][u] ** 2) + np.sum(w["movie_embedding"][i] ** 2)
+    vectors = np.sum(user_vector(w, u) ** 2) + np.sum(w["movie_embedding"][i] ** 2)
     return L2_BIAS * biases + L2 * vectors
 
 
 def loss(name: str, w: Weights, batch: dict[str, np.ndarray]) -> float:
     rows = list(zip(batch["user_index"], batch["movie_index"], batch["rating"], strict=True))
     mean_squared_error = np.mean([(rating(name, w, u, i) - r) ** 2 for u, i, r in rows])
-    if name in ("biased_mf", "sigmoid_mf"):
+    if name in ("biased_mf", "sigmoid_mf", "svdpp"):
         return mean_squared_error + np.mean([by_rating_penalty(w, u, i) for u, i, _ in rows])
     if name == "sparse_mf":
         p, q = w["user_embedding"], w["movie_embedding"]
@@ -81,7 +97,8 @@ def build(name: str, rng: np.random.Generator) -> tuple[RatingModel, Weights]:
         values = rng.normal(0, 0.5, variable.shape).astype(np.float32)
         values[-1] = 0
         variable.assign(values)
-    names = ("user_bias", "movie_bias", "user_embedding", "movie_embedding", "x", "w", "b")
+    biased = ("user_bias", "movie_bias", "user_embedding", "movie_embedding", "implicit_embedding")
+    names = (*biased, "x", "w", "b")
     return model, {
         table: getattr(model, table).numpy().astype(np.float64)
         for table in names
