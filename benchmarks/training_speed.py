@@ -10,9 +10,6 @@ synthetic ratings; what it costs to get accurate, on the five official folds of 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,19 +22,10 @@ from rich.table import Table
 
 from benchmarks import rating_sets
 from benchmarks.contenders.measuring import Measured
+from benchmarks.contenders.running import require_peers, run
 from components.movielens_example_gen.options import FOLDS
 
-_ROOT = Path(__file__).parents[1]
-_PEERS = _ROOT / ".peers" / "bin" / "python"
-
 _DIMENSION = 32
-_ONE_CORE = {
-    "OMP_NUM_THREADS": "1",
-    "TF_NUM_INTRAOP_THREADS": "1",
-    "TF_NUM_INTEROP_THREADS": "1",
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-}
-
 # As large as in tutorials: small batches, such as the loop takes, would slow these down.
 _TFRECORD_BATCH = 4096
 _TFRS_BATCH = 8192
@@ -80,7 +68,7 @@ def measure_speed(folder: Path, console: Console) -> dict[str, dict[str, Measure
     ]
     return {
         one.name: {
-            name: _run(name, one.archive, settings, console)
+            name: run(name, one.archive, settings, console)
             for name, settings in _speed_settings(one).items()
         }
         for one in sets
@@ -94,9 +82,9 @@ def measure_accuracy(folder: Path, console: Console) -> dict[str, list[Measured]
     for fold in range(1, FOLDS + 1):
         archive = folder / f"fold-{fold}.npz"
         np.savez(archive, **rating_sets.official_fold(ratings, fold))
-        results["loop"].append(_run("loop", archive, {"records": "", **_ACCURATE_LOOP}, console))
+        results["loop"].append(run("loop", archive, {"records": "", **_ACCURATE_LOOP}, console))
         results["surprise_svd"].append(
-            _run("surprise_svd", archive, {"svd": _ACCURATE_SVD}, console)
+            run("surprise_svd", archive, {"svd": _ACCURATE_SVD}, console)
         )
     return results
 
@@ -135,29 +123,6 @@ def _speed_settings(one: _RatingSet) -> dict[str, dict[str, Any]]:
         "cornac_mf": {"mf": {"k": _DIMENSION, "max_iter": one.epochs}},
         "numba_sgd": {"dimension": _DIMENSION, "epochs": one.epochs},
     }
-
-
-_OURS = ("loop", "tfrecord_loop", "tfrs_fit", "tfrs_tutorial")
-
-
-def _run(name: str, archive: Path, settings: dict[str, Any], console: Console) -> Measured:
-    """Runs a contender on the first core that this process may use.
-
-    Raises:
-        subprocess.CalledProcessError: it failed, and has said why.
-    """
-    with console.status(f"{name} on {archive.stem}"):
-        python = sys.executable if name in _OURS else str(_PEERS)
-        core = min(os.sched_getaffinity(0))
-        result = subprocess.run(
-            [python, "-m", f"benchmarks.contenders.{name}", str(archive), json.dumps(settings)],
-            stdout=subprocess.PIPE,
-            check=True,
-            cwd=_ROOT,
-            env={**os.environ, **_ONE_CORE},
-            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
-        )
-    return Measured(**json.loads(result.stdout.splitlines()[-1]))
 
 
 def _speed_table(name: str, results: dict[str, Measured]) -> Table:
@@ -200,8 +165,7 @@ def _rate(measured: Measured) -> float:
 
 def main(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """Prints a table for each set of ratings and one of what accuracy costs."""
-    if not _PEERS.exists():
-        raise SystemExit(f"{_PEERS} is missing: `make peers` installs what is compared with")
+    require_peers()
     progress = Console(stderr=True)
     with tempfile.TemporaryDirectory() as folder:
         speed = measure_speed(Path(folder), progress)

@@ -25,7 +25,7 @@ class SeenMovies:
 
 
 def seen_movies(ratings: Columns, users: int) -> SeenMovies:
-    """The table of ratings (`user_index`, `movie_index`, `[n]`); cheap if they are sorted by user."""
+    """The table of ratings (`user_index`, `movie_index`, `[n]`), sorted by user or not."""
     user, movie = ratings[features.USER_INDEX], ratings[features.MOVIE_INDEX]
     if (user[1:] < user[:-1]).any():
         order = np.argsort(user, kind="stable")

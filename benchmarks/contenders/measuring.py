@@ -26,6 +26,7 @@ class Measured:
         cpu: seconds of processor time by part.
         peak_mib: largest memory of the process.
         test_rmse: on the test ratings, where there are any.
+        test_mae: likewise.
     """
 
     ratings: int = 0
@@ -33,6 +34,7 @@ class Measured:
     cpu: dict[str, float] = field(default_factory=dict)
     peak_mib: float = 0.0
     test_rmse: float | None = None
+    test_mae: float | None = None
 
     @contextmanager
     def timed(self, part: str) -> Iterator[None]:
@@ -88,5 +90,15 @@ def arrays() -> Arrays:
 
 def rmse(predicted: np.ndarray[Any, Any], ratings: np.ndarray[Any, Any]) -> float:
     """Of predictions that are first clipped to the range of MovieLens-100K."""
-    errors = np.clip(predicted.astype(np.float64), 1, 5) - ratings
-    return float(np.sqrt(np.mean(np.square(errors))))
+    return float(np.sqrt(np.mean(np.square(_errors(predicted, ratings)))))
+
+
+def mae(predicted: np.ndarray[Any, Any], ratings: np.ndarray[Any, Any]) -> float:
+    """Of predictions that are first clipped to the range of MovieLens-100K."""
+    return float(np.mean(np.abs(_errors(predicted, ratings))))
+
+
+def _errors(
+    predicted: np.ndarray[Any, Any], ratings: np.ndarray[Any, Any]
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.clip(predicted.astype(np.float64), 1, 5) - ratings

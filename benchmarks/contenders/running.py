@@ -1,0 +1,62 @@
+"""Running a contender as a process on one core."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks.contenders.measuring import Measured
+
+_ROOT = Path(__file__).parents[2]
+_PEERS = _ROOT / ".peers" / "bin" / "python"
+_IN_PEERS = ("surprise_svd", "cornac_mf", "numba_sgd")
+
+_ONE_CORE = {
+    "OMP_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+
+
+def require_peers() -> None:
+    """Ends the program with what to do if the peers are not installed."""
+    if not _PEERS.exists():
+        raise SystemExit(f"{_PEERS} is missing: `make peers` installs what is compared with")
+
+
+def run(name: str, archive: Path, settings: dict[str, Any], console: Console) -> Measured:
+    """Runs a contender on the first core that this process may use.
+
+    Args:
+        name: a module in `benchmarks.contenders`.
+        archive: of the arrays that it trains on.
+        settings: what its `main` says.
+        console: shows which one runs.
+
+    Raises:
+        subprocess.CalledProcessError: it failed, and has said why.
+    """
+    with console.status(f"{name} on {archive.stem}"):
+        core = min(os.sched_getaffinity(0))
+        result = subprocess.run(
+            [
+                str(_PEERS) if name in _IN_PEERS else sys.executable,
+                "-m",
+                f"benchmarks.contenders.{name}",
+                str(archive),
+                json.dumps(settings),
+            ],
+            stdout=subprocess.PIPE,
+            check=True,
+            cwd=_ROOT,
+            env={**os.environ, **_ONE_CORE},
+            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+        )
+    return Measured(**json.loads(result.stdout.splitlines()[-1]))
