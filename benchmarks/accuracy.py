@@ -5,7 +5,7 @@
 
 Each model is trained on one core with its defaults, as the pipeline's Trainer does it: a tenth of
 the training ratings finds the number of epochs, then all are trained on. Peers are trained on all.
-Surprise SVD's settings are the best of twenty on a tenth of the training ratings of folds 1, 3 and 5,
+The settings of Surprise SVD are the best of twenty on a tenth of three folds' training ratings,
 those of the others the best of a few.
 """
 
