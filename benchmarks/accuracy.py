@@ -24,16 +24,13 @@ from rich.table import Table
 
 from benchmarks import rating_sets
 from benchmarks.contenders.measuring import Measured
-from benchmarks.contenders.running import require_peers, run
+from benchmarks.contenders.running import TUNED_SVD, require_peers, run
 from components.movielens_example_gen.options import FOLDS
 from models.presets import PRESETS
 
 # By the name shown: the contender and its settings.
 _PEERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "Surprise SVD": (
-        "surprise_svd",
-        {"svd": {"n_factors": 150, "n_epochs": 35, "lr_all": 0.012, "reg_all": 0.1}},
-    ),
+    "Surprise SVD": ("surprise_svd", {"svd": TUNED_SVD}),
     "Surprise SVD++": (
         "surprise_svd",
         {

@@ -10,6 +10,7 @@ import pyarrow as pa
 import tensorflow as tf
 from tfx_bsl.coders import example_coder
 
+from components.movielens_example_gen.options import FOLDS
 from components.movielens_example_gen.readers import parquet_100k
 from models import features
 from pipeline.config import DataConfig
@@ -36,7 +37,7 @@ def movielens_100k() -> Arrays:
 
 def official_fold(ratings: Arrays, fold: int) -> Arrays:
     """Train ratings, and as `test_…` those of an official test fold, from 1."""
-    size = len(ratings[features.RATING]) // 5
+    size = len(ratings[features.RATING]) // FOLDS
     rows = np.arange(len(ratings[features.RATING]))
     test = (rows >= (fold - 1) * size) & (rows < fold * size)
     return {

@@ -9,13 +9,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import tensorflow as tf
 
 from models.devices import variable_like
 
 Gradient: TypeAlias = Any  # tf.Tensor or tf.IndexedSlices
+Change: TypeAlias = tuple[tf.Tensor, list[tf.Tensor]]
+
+
+class Moment(NamedTuple):
+    """When a gradient is applied: the learning rate, and how many were applied with this one."""
+
+    learning_rate: tf.Tensor
+    step: tf.Tensor
 
 
 class Optimizer(ABC):
@@ -76,66 +84,46 @@ class Optimizer(ABC):
             learning_rate: float32 scalar.
         """
         self.step.assign_add(1.0)
+        at = Moment(learning_rate, self.step.read_value())
         for position, (variable, gradient) in enumerate(
             zip(self.variables, gradients, strict=True)
         ):
             self._strategy.extended.update(
                 variable,
                 partial(self._apply_one, position),
-                args=(gradient, learning_rate, self.step.read_value()),
+                args=(gradient, at),
                 group=False,
             )
 
     def _apply_one(
-        self,
-        position: int,
-        variable: tf.Variable,
-        gradient: Gradient,
-        learning_rate: tf.Tensor,
-        step: tf.Tensor,
+        self, position: int, variable: tf.Variable, gradient: Gradient, at: Moment
     ) -> None:
         if isinstance(gradient, tf.IndexedSlices):
-            self._apply_rows(position, variable, gradient, learning_rate, step)
+            self._apply_rows(position, variable, gradient, at)
         else:
-            self._apply_dense(position, variable, gradient, learning_rate, step)
+            self._apply_dense(position, variable, gradient, at)
 
     @abstractmethod
-    def _update(
-        self,
-        gradient: tf.Tensor,
-        slots: list[tf.Tensor],
-        learning_rate: tf.Tensor,
-        step: tf.Tensor,
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def _update(self, gradient: tf.Tensor, slots: list[tf.Tensor], at: Moment) -> Change:
         """What is subtracted from the weights, and the new slots; all of the gradient's shape."""
 
     def _apply_dense(
-        self,
-        position: int,
-        variable: tf.Variable,
-        gradient: tf.Tensor,
-        learning_rate: tf.Tensor,
-        step: tf.Tensor,
+        self, position: int, variable: tf.Variable, gradient: tf.Tensor, at: Moment
     ) -> None:
         slots = self.slots[position]
         values = [slot.read_value() for slot in slots]
-        change, updated = self._update(gradient, values, learning_rate, step)
+        change, updated = self._update(gradient, values, at)
         for slot, value in zip(slots, updated, strict=True):
             slot.assign(value)
         variable.assign_sub(change)
 
     def _apply_rows(
-        self,
-        position: int,
-        variable: tf.Variable,
-        gradient: tf.IndexedSlices,
-        learning_rate: tf.Tensor,
-        step: tf.Tensor,
+        self, position: int, variable: tf.Variable, gradient: tf.IndexedSlices, at: Moment
     ) -> None:
         values, rows = self._sum_repeated(position, gradient)
         slots = self.slots[position]
         gathered = [tf.gather(slot, rows) for slot in slots]
-        change, updated = self._update(values, gathered, learning_rate, step)
+        change, updated = self._update(values, gathered, at)
         # Where rows still repeat they carry the same values: it does not matter which is last.
         for slot, value in zip(slots, updated, strict=True):
             slot.scatter_update(tf.IndexedSlices(value, rows))
@@ -159,25 +147,14 @@ class Optimizer(ABC):
 class SGD(Optimizer):
     """Plain stochastic gradient descent: w ← w − α g."""
 
-    def _update(
-        self,
-        gradient: tf.Tensor,
-        slots: list[tf.Tensor],
-        learning_rate: tf.Tensor,
-        step: tf.Tensor,
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        return learning_rate * gradient, slots
+    def _update(self, gradient: tf.Tensor, slots: list[tf.Tensor], at: Moment) -> Change:
+        return at.learning_rate * gradient, slots
 
     def _apply_rows(
-        self,
-        position: int,
-        variable: tf.Variable,
-        gradient: tf.IndexedSlices,
-        learning_rate: tf.Tensor,
-        step: tf.Tensor,
+        self, position: int, variable: tf.Variable, gradient: tf.IndexedSlices, at: Moment
     ) -> None:
         # The update is linear, so repeated rows need no sum of their own.
-        variable.scatter_sub(tf.IndexedSlices(learning_rate * gradient.values, gradient.indices))
+        variable.scatter_sub(tf.IndexedSlices(at.learning_rate * gradient.values, gradient.indices))
 
 
 class RMSprop(Optimizer):
@@ -191,17 +168,11 @@ class RMSprop(Optimizer):
     MOMENTUM = 0.9
     EPSILON = 1e-7
 
-    def _update(
-        self,
-        gradient: tf.Tensor,
-        slots: list[tf.Tensor],
-        learning_rate: tf.Tensor,
-        step: tf.Tensor,
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def _update(self, gradient: tf.Tensor, slots: list[tf.Tensor], at: Moment) -> Change:
         mean_square, momentum = slots
         mean_square = self.RHO * mean_square + (1.0 - self.RHO) * tf.square(gradient)
         scaled = gradient / tf.sqrt(mean_square + self.EPSILON)
-        momentum = self.MOMENTUM * momentum + learning_rate * scaled
+        momentum = self.MOMENTUM * momentum + at.learning_rate * scaled
         return momentum, [mean_square, momentum]
 
 
@@ -211,15 +182,9 @@ class Adagrad(Optimizer):
     SLOTS = 1
     EPSILON = 1e-7
 
-    def _update(
-        self,
-        gradient: tf.Tensor,
-        slots: list[tf.Tensor],
-        learning_rate: tf.Tensor,
-        step: tf.Tensor,
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def _update(self, gradient: tf.Tensor, slots: list[tf.Tensor], at: Moment) -> Change:
         total = slots[0] + tf.square(gradient)
-        return learning_rate * gradient / (tf.sqrt(total) + self.EPSILON), [total]
+        return at.learning_rate * gradient / (tf.sqrt(total) + self.EPSILON), [total]
 
 
 class Adam(Optimizer):
@@ -233,19 +198,13 @@ class Adam(Optimizer):
     BETA_2 = 0.999
     EPSILON = 1e-7
 
-    def _update(
-        self,
-        gradient: tf.Tensor,
-        slots: list[tf.Tensor],
-        learning_rate: tf.Tensor,
-        step: tf.Tensor,
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def _update(self, gradient: tf.Tensor, slots: list[tf.Tensor], at: Moment) -> Change:
         first, second = slots
         first = self.BETA_1 * first + (1.0 - self.BETA_1) * gradient
         second = self.BETA_2 * second + (1.0 - self.BETA_2) * tf.square(gradient)
-        corrected_first = first / (1.0 - self.BETA_1**step)
-        corrected_second = second / (1.0 - self.BETA_2**step)
-        change = learning_rate * corrected_first / (tf.sqrt(corrected_second) + self.EPSILON)
+        corrected_first = first / (1.0 - self.BETA_1**at.step)
+        corrected_second = second / (1.0 - self.BETA_2**at.step)
+        change = at.learning_rate * corrected_first / (tf.sqrt(corrected_second) + self.EPSILON)
         return change, [first, second]
 
 

@@ -57,3 +57,8 @@ class TrainingOptions(Options):
     memory_budget: int = Field(2048, ge=1, description="MiB of ratings of a split kept in memory")
     checkpoint_seconds: float = Field(60.0, ge=0, description="between two saves of all state")
     seed: int = Field(42, ge=0, lt=2**31)
+
+    @property
+    def memory_budget_bytes(self) -> int:
+        """`memory_budget` as what `models.columns.ColumnStorage` takes."""
+        return self.memory_budget << 20

@@ -28,7 +28,6 @@ from models.rating_statistics import RatingStatistics, measure
 from models.registry import RatingModel, build_model
 from models.seen_movies import seen_movies
 
-_MEBIBYTE = 1 << 20
 # Every row has it; the first is enough.
 _RATING_MEAN_COLUMN = {features.RATING_MEAN: tf.io.FixedLenFeature([], tf.float32)}
 
@@ -104,7 +103,7 @@ def run_fn(arguments: TrainerArguments) -> None:
     strategy = devices.choose_strategy(options, task)
     transform = tft.TFTransformOutput(arguments.transform_graph_path)
     catalogue = read_catalogue(transform)
-    storage = ColumnStorage(options.memory_budget * _MEBIBYTE)
+    storage = ColumnStorage(options.memory_budget_bytes)
     train, evaluation = (
         stream_columns(files, RATING_COLUMNS)
         for files in (arguments.train_files, arguments.eval_files)

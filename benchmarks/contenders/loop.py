@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 
-from benchmarks.contenders.measuring import EpochClock, Measured, arrays, rmse, settings
+from benchmarks.contenders.measuring import EpochClock, Measured, arrays, settings
+from benchmarks.contenders.own_models import statistics_of, test
 from models.columns import RATING_COLUMNS, Columns, ColumnStorage, stream_columns
 from models.epoch_order import EpochOrder
 from models.loop import TrainingLoop
 from models.options import ModelOptions, TrainingOptions
 from models.progress import Progress
-from models.rating_statistics import measure
 from models.registry import build_model
-
-_MEBIBYTE = 1 << 20
 
 
 def main() -> None:
@@ -27,12 +25,7 @@ def main() -> None:
     else:
         ratings = {name: given[name] for name in RATING_COLUMNS}
     rows = len(ratings["rating"])
-    statistics = measure(
-        ratings,
-        users=int(ratings["user_index"].max()) + 1,
-        movies=int(ratings["movie_index"].max()) + 1,
-        rating_mean=float(ratings["rating"].mean()),
-    )
+    statistics = statistics_of(ratings)
     model = build_model(ModelOptions.model_validate(chosen["model"]), statistics, options.seed)
     clock = EpochClock()
 
@@ -45,16 +38,12 @@ def main() -> None:
     measured.ratings = rows * options.epochs
     _count_shuffling_apart(measured, rows, options)
     if "test_rating" in given:
-        users, movies = (given[f"test_{name}_index"] for name in ("user", "movie"))
-        users = users.clip(max=statistics.users)
-        movies = movies.clip(max=statistics.movies)
-        predicted = model.predict_rating(users, movies).numpy()
-        measured.test_rmse = rmse(predicted, given["test_rating"])
+        test(model, statistics, given, measured)
     measured.print()
 
 
 def _read(folder: str, options: TrainingOptions) -> Columns:
-    storage = ColumnStorage(options.memory_budget * _MEBIBYTE)
+    storage = ColumnStorage(options.memory_budget_bytes)
     parts = stream_columns([os.path.join(folder, "*")], RATING_COLUMNS)
     return storage.canonical_order(storage.collect(parts))
 

@@ -24,6 +24,10 @@ _ONE_CORE = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 
+# Of some twenty settings of Surprise's SVD, the one with the lowest RMSE on a tenth of the training
+# ratings of folds 1, 3 and 5; of equals the cheapest.
+TUNED_SVD = {"n_factors": 150, "n_epochs": 35, "lr_all": 0.012, "reg_all": 0.1}
+
 
 def require_peers() -> None:
     """Ends the program with what to do if the peers are not installed."""

@@ -10,9 +10,9 @@ import os
 import tensorflow as tf
 
 from benchmarks.contenders.measuring import EpochClock, Measured, arrays, settings
+from benchmarks.contenders.own_models import statistics_of
 from models.columns import RATING_COLUMNS
 from models.options import ModelOptions
-from models.rating_statistics import measure
 from models.registry import build_model
 
 _SHUFFLE_BUFFER = 100_000
@@ -21,12 +21,7 @@ _SHUFFLE_BUFFER = 100_000
 def main() -> None:
     """Settings: `model`, `records`, `batch_size`, `epochs`, `ratings`, how many an epoch takes."""
     chosen, measured, given = settings(), Measured(), arrays()
-    statistics = measure(
-        given,
-        users=int(given["user_index"].max()) + 1,
-        movies=int(given["movie_index"].max()) + 1,
-        rating_mean=float(given["rating"].mean()),
-    )
+    statistics = statistics_of(given)
     model = build_model(ModelOptions.model_validate(chosen["model"]), statistics, seed=1)
     optimizer = tf.keras.optimizers.Adam(0.002)
     files = tf.io.gfile.glob(os.path.join(chosen["records"], "*"))
