@@ -125,7 +125,8 @@ class _Step:
         return list(self._strategy.run(self._clip, args=(list(summed),)))
 
     def _clip(self, gradients: list[Gradient]) -> list[Gradient]:
-        clipped, _ = tf.clip_by_global_norm(gradients, self._clip_norm)
+        norm = tf.sqrt(tf.add_n([_squared_norm(gradient) for gradient in gradients]))
+        clipped, _ = tf.clip_by_global_norm(gradients, self._clip_norm, use_norm=norm)
         return list(clipped)
 
 
@@ -185,6 +186,21 @@ class _AsynchronousSteps:
         ]
         self._coordinator.join()
         return np.concatenate([result.fetch() for result in results])
+
+
+def _squared_norm(gradient: Gradient) -> tf.Tensor:
+    """Of the gradient as a whole: what a row has got in several places is summed first."""
+    if not isinstance(gradient, tf.IndexedSlices):
+        return tf.reduce_sum(tf.square(gradient))
+    order = tf.argsort(gradient.indices)
+    indices = tf.gather(gradient.indices, order)
+    is_next = tf.cast(indices[1:] != indices[:-1], tf.int32)
+    summed = tf.math.unsorted_segment_sum(
+        tf.gather(gradient.values, order),
+        tf.concat([[0], tf.cumsum(is_next)], axis=0),
+        num_segments=tf.size(indices),
+    )
+    return tf.reduce_sum(tf.square(summed))
 
 
 def _gather(ratings: Columns, rows: Batches) -> dict[str, tf.Tensor]:
