@@ -59,7 +59,7 @@ class BiasedMatrixFactorization(tfrs.Model):
         movie_vectors = tf.cast(rows(self.movie_embedding, movies), self.compute_dtype)
 
         score = self.offset + user_bias + movie_bias + row_dot(user_vectors, movie_vectors)
-        predicted = self.rating_of(tf.squeeze(score, axis=1))
+        predicted = self.score_of(tf.squeeze(score, axis=1))
         squared_error = tf.square(inputs[features.RATING] - predicted)
         bias_penalty = tf.square(user_bias) + tf.square(movie_bias)
         vector_penalty = row_dot(user_vectors, user_vectors) + row_dot(movie_vectors, movie_vectors)
@@ -76,14 +76,14 @@ class BiasedMatrixFactorization(tfrs.Model):
         dot = row_dot(self._user_rows(user_index), rows(self.movie_embedding, movie_index))
         bias = rows(self.user_bias, user_index) + rows(self.movie_bias, movie_index)
         return tf.clip_by_value(
-            self.rating_of(tf.squeeze(self.offset + bias + dot, axis=1)),
+            self.score_of(tf.squeeze(self.offset + bias + dot, axis=1)),
             self._statistics.rating_min,
             self._statistics.rating_max,
         )
 
-    def rating_of(self, score: tf.Tensor) -> tf.Tensor:
-        """The score itself."""
-        return score
+    def score_of(self, dot: tf.Tensor) -> tf.Tensor:
+        """The dot itself, a rating that is not clipped."""
+        return dot
 
     def user_vectors(self) -> tf.Tensor:
         """`[users + 1, dimension + 2]`: p_u, 1, μ + b_u."""

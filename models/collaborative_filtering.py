@@ -73,9 +73,9 @@ class CollaborativeFiltering(tfrs.Model):
             self._statistics.rating_max,
         )
 
-    def rating_of(self, score: tf.Tensor) -> tf.Tensor:
-        """The score itself."""
-        return score
+    def score_of(self, dot: tf.Tensor) -> tf.Tensor:
+        """The dot itself, a rating that is not clipped."""
+        return dot
 
     def user_vectors(self) -> tf.Tensor:
         """`[users + 1, dimension + 2]`: w_j, 1, b_j."""

@@ -15,19 +15,27 @@ class TrainingHistory(BaseModel):
     """The epochs of one training.
 
     Attributes:
-        epochs: for each epoch `epoch`, `loss`, `eval_rmse`, `learning_rate`, `seconds`.
-        best_epoch: the epoch (from 1) whose weights had the lowest eval RMSE.
+        criterion: the key of what early stopping went by, `rmse` or `ndcg_at_10`.
+        epochs: for each epoch `epoch`, `loss`, `eval_figure` (the criterion), `learning_rate`,
+            `seconds`.
+        best_epoch: the epoch (from 1) whose weights had the best eval figure.
+        eval_figure: the best one, of weights that were not trained on eval.
+        eval_rmse: of the same weights, in stars; None for a model that predicts no ratings.
         train_rmse: of the exported weights, on the ratings of train that they were trained on.
-        eval_rmse: the lowest eval RMSE, of weights that were not trained on eval.
+        eval_top_k_accuracy: by k, how often a liked movie of eval is among the first k of the
+            whole catalogue, of weights that were not trained on eval; of retrieval models.
         refit: whether the exported weights were then trained on train and eval together.
     """
 
     model_config = ConfigDict(frozen=True)
 
+    criterion: str
     epochs: list[dict[str, Any]]
     best_epoch: int
-    train_rmse: float
-    eval_rmse: float
+    eval_figure: float
+    eval_rmse: float | None
+    train_rmse: float | None
+    eval_top_k_accuracy: dict[str, float]
     refit: bool
 
 

@@ -7,37 +7,39 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import tensorflow as tf
 
-from models import features
 from models.checkpoints import TrainingCheckpoints
 from models.columns import Columns, row_count
+from models.contracts import RankingModel
+from models.criteria import Criterion, RootMeanSquaredError
 from models.devices import Processes, can_use_xla, variable_like
 from models.epoch_order import EpochOrder
 from models.errors import TrainingDivergedError, TrainingStoppedError
 from models.optimizers import OPTIMIZERS
 from models.options import TrainingOptions
 from models.progress import Progress, Report, reporting
-from models.registry import RatingModel
 from models.schedules import learning_rates
 from models.steps import make_steps
 from models.termination import TerminationFlag
 
-_PREDICTION_BATCH = 65_536
 # Ratings that one call of the compiled function trains on; between calls state can be saved.
 _RATINGS_PER_CALL = 1_048_576
 
 
+RMSE: Final = RootMeanSquaredError()
+
+
 @dataclass(frozen=True)
 class EpochResult:
-    """One epoch: mean training loss, RMSE on the eval split (None when there is none), seconds."""
+    """One epoch: mean training loss, the criterion on the eval split (None without), seconds."""
 
     epoch: int
     loss: float
-    eval_rmse: float | None
+    eval_figure: float | None
     learning_rate: float
     seconds: float
 
@@ -60,23 +62,29 @@ class _Position:
         return cls(**notes, history=history)
 
 
-def best_epoch(history: Sequence[EpochResult]) -> int:
-    """The epoch (from 1) with the lowest eval RMSE, the first of equals.
+def best_epoch(history: Sequence[EpochResult], criterion: Criterion[Any] = RMSE) -> int:
+    """The epoch (from 1) with the best figure of the eval split, the first of equals.
 
     Raises:
-        ValueError: no epoch has an eval RMSE.
+        ValueError: no epoch was evaluated.
     """
-    evaluated = [result for result in history if result.eval_rmse is not None]
-    return min(evaluated, key=lambda result: (result.eval_rmse, result.epoch)).epoch
+    sign = -1 if criterion.higher_is_better else 1
+    evaluated = [
+        (sign * result.eval_figure, result.epoch)
+        for result in history
+        if result.eval_figure is not None
+    ]
+    return min(evaluated)[1]
 
 
-def best_eval_rmse(history: Sequence[EpochResult]) -> float:
-    """The lowest eval RMSE of all epochs.
+def best_eval_figure(history: Sequence[EpochResult], criterion: Criterion[Any] = RMSE) -> float:
+    """The best figure of the eval split over all epochs.
 
     Raises:
-        ValueError: no epoch has an eval RMSE.
+        ValueError: no epoch was evaluated.
     """
-    return min(result.eval_rmse for result in history if result.eval_rmse is not None)
+    figures = [result.eval_figure for result in history if result.eval_figure is not None]
+    return max(figures) if criterion.higher_is_better else min(figures)
 
 
 class TrainingLoop:
@@ -88,11 +96,12 @@ class TrainingLoop:
 
     def __init__(
         self,
-        model: RatingModel,
+        model: RankingModel,
         options: TrainingOptions,
         checkpoint_folder: str | None = None,
         report: Report | None = None,
         strategy: tf.distribute.Strategy | None = None,
+        criterion: Criterion[Any] = RMSE,
     ) -> None:
         """Prepares the optimizer and the compiled step.
 
@@ -105,9 +114,11 @@ class TrainingLoop:
                 terminal, else lines, if not given.
             strategy: under whose scope the model was made; one device if not given. With several
                 processes each makes this same loop; the chief alone saves.
+            criterion: what `train` stops by.
         """
         strategy = strategy or tf.distribute.get_strategy()
         self._model = model
+        self._criterion = criterion
         self._options = options
         self._report = report
         self._processes = Processes(strategy)
@@ -124,7 +135,7 @@ class TrainingLoop:
         self._saved_at = time.monotonic()
 
     def train(self, ratings: Columns, eval_ratings: Columns) -> list[EpochResult]:
-        """Trains until the eval RMSE stops improving; leaves the best weights in the model.
+        """Trains until the criterion stops improving; leaves the best weights in the model.
 
         Args:
             ratings: what `compute_loss` reads, one array of length n a feature.
@@ -140,7 +151,7 @@ class TrainingLoop:
         """
         if not row_count(eval_ratings):
             raise ValueError("the eval split has no ratings: early stopping needs some")
-        evaluate = partial(self._evaluate, _compile_prediction(self._model), eval_ratings)
+        evaluate = self._criterion.evaluator(self._model, eval_ratings, self._processes)
         history = self._run(ratings, self._options.epochs, evaluate)
         _copy(self._best, self._variables)
         return history
@@ -170,9 +181,9 @@ class TrainingLoop:
             while not position.ended:
                 self._run_epoch(position, ratings, evaluate, terminated, report)
                 result = position.history[-1]
-                if evaluate is not None and best_epoch(position.history) == result.epoch:
+                if evaluate is not None and self._best_epoch(position) == result.epoch:
                     _copy(self._variables, self._best)
-                position.ended = result.epoch >= epochs or self._is_stale(position.history)
+                position.ended = result.epoch >= epochs or self._is_stale(position)
                 self._save_or_stop(position, terminated)
         return position.history
 
@@ -200,14 +211,14 @@ class TrainingLoop:
             position.loss_sum += float(losses.sum(dtype=np.float64))
             position.step = last
             position.seconds += time.perf_counter() - started
-            report(_progress(position, steps, min(last * size, rows)))
+            report(_progress(position, self._criterion.name, steps, min(last * size, rows)))
             if last < steps:
                 self._save_or_stop(position, terminated)
         position.history.append(
             EpochResult(
                 epoch=position.epoch,
                 loss=position.loss_sum / steps,
-                eval_rmse=None if evaluate is None else evaluate(),
+                eval_figure=None if evaluate is None else evaluate(),
                 learning_rate=float(rates[-1]),
                 seconds=position.seconds,
             )
@@ -215,16 +226,14 @@ class TrainingLoop:
         position.epoch += 1
         position.step, position.loss_sum, position.seconds = 0, 0.0, 0.0
 
-    def _evaluate(self, predict: Callable[..., tf.Tensor], ratings: Columns) -> float:
-        """The RMSE, of which each process computes its part, so that all stop at the same epoch."""
-        rows = row_count(ratings)
-        own = {name: values[self._processes.part_of(rows)] for name, values in ratings.items()}
-        return math.sqrt(self._processes.sum(_squared_error(predict, own)) / rows)
+    def _best_epoch(self, position: _Position) -> int:
+        return best_epoch(position.history, self._criterion)
 
-    def _is_stale(self, history: list[EpochResult]) -> bool:
-        if history[-1].eval_rmse is None:
+    def _is_stale(self, position: _Position) -> bool:
+        last = position.history[-1]
+        if last.eval_figure is None:
             return False
-        return history[-1].epoch - best_epoch(history) >= self._options.patience
+        return last.epoch - self._best_epoch(position) >= self._options.patience
 
     def _save_or_stop(self, position: _Position, terminated: TerminationFlag) -> None:
         """Saves if it is time to; stops if one of the processes was told to terminate."""
@@ -266,42 +275,19 @@ class TrainingLoop:
         )
 
 
-def _progress(position: _Position, steps: int, ratings_done: int) -> Progress:
-    evaluated = [result.eval_rmse for result in position.history]
+def _progress(position: _Position, criterion: str, steps: int, ratings_done: int) -> Progress:
+    evaluated = [result.eval_figure for result in position.history]
     done = position.step / steps
     return Progress(
         epoch=position.epoch,
         epochs=position.epochs,
         fraction_of_epoch=done,
         loss=position.loss_sum / position.step,
-        eval_rmse=evaluated[-1] if evaluated else None,
+        criterion=criterion,
+        eval_figure=evaluated[-1] if evaluated else None,
         ratings_per_second=ratings_done / position.seconds,
         seconds_left=position.seconds / done * (position.epochs - position.epoch + 1 - done),
     )
-
-
-def rmse(model: RatingModel, ratings: Columns) -> float:
-    """Root mean squared error of the predicted ratings, in stars; NaN without ratings."""
-    rows = row_count(ratings)
-    return (
-        math.sqrt(_squared_error(_compile_prediction(model), ratings) / rows) if rows else math.nan
-    )
-
-
-def _compile_prediction(model: RatingModel) -> Callable[..., tf.Tensor]:
-    return tf.function(model.predict_rating, reduce_retracing=True)
-
-
-def _squared_error(predict: Callable[..., tf.Tensor], ratings: Columns) -> float:
-    """The sum over the ratings."""
-    total = 0.0
-    for start in range(0, row_count(ratings), _PREDICTION_BATCH):
-        end = start + _PREDICTION_BATCH
-        batch = {name: values[start:end] for name, values in ratings.items()}
-        predicted = predict(batch[features.USER_INDEX], batch[features.MOVIE_INDEX]).numpy()
-        errors = predicted.astype(np.float64) - batch[features.RATING]
-        total += float(np.sum(np.square(errors)))
-    return total
 
 
 def _end_of_call(first: int, rows: int, batch_size: int) -> int:

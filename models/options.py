@@ -26,7 +26,18 @@ class TransformOptions(Options):
     )
 
 
-ModelName = Literal["biased_mf", "sigmoid_mf", "sparse_mf", "svdpp", "collaborative_filtering"]
+ModelName = Literal[
+    "biased_mf",
+    "sigmoid_mf",
+    "sparse_mf",
+    "svdpp",
+    "collaborative_filtering",
+    "two_tower",
+    "multitask",
+]
+# Models that learn what is liked rather than, or besides, how it is rated.
+_RETRIEVAL_MODELS = ("two_tower", "multitask")
+_WITHOUT_RATINGS = ("two_tower",)
 
 
 class ModelOptions(Options):
@@ -38,6 +49,23 @@ class ModelOptions(Options):
     l2_bias: float = Field(0.005, ge=0, description="L2 weight of the biases, per rating")
     gravity: float = Field(0.0, ge=0, description="weight of the mean squared score, of sparse_mf")
     init_stddev: float = Field(0.02, gt=0, description="spread of the initial vectors")
+    liked_rating: float = Field(
+        4.0, description="lowest rating of what is liked, which retrieval models are to find"
+    )
+    rating_weight: float = Field(1.0, ge=0, description="weight of the rating's loss, of multitask")
+    retrieval_weight: float = Field(
+        1.0, ge=0, description="weight of the retrieval's loss, of multitask"
+    )
+
+    @property
+    def predicts_ratings(self) -> bool:
+        """Whether the model is judged by the error of its ratings."""
+        return self.name not in _WITHOUT_RATINGS
+
+    @property
+    def retrieves(self) -> bool:
+        """Whether the model is judged by where it ranks what is liked."""
+        return self.name in _RETRIEVAL_MODELS
 
 
 class TrainingOptions(Options):
@@ -50,7 +78,7 @@ class TrainingOptions(Options):
     schedule: Literal["constant", "cosine"] = "cosine"
     warmup_epochs: float = Field(0.0, ge=0, description="epochs in which the rate rises from zero")
     clip_norm: float = Field(0.0, ge=0, description="largest global norm of a gradient; 0: any")
-    patience: int = Field(10, ge=1, description="epochs without a better eval RMSE before stopping")
+    patience: int = Field(10, ge=1, description="epochs without a better eval figure to stop after")
     refit: bool = Field(True, description="train again on train + eval for the epochs found best")
     distribution: Literal["synchronous", "parameter_server"] = "synchronous"
     precision: Literal["float32", "mixed_bfloat16"] = "float32"

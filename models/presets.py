@@ -30,6 +30,32 @@ PRESETS: Mapping[str, Preset] = {
         "model": {"dimension": 64, "l2_embedding": 0.09, "l2_bias": 0.01},
         "training": {"learning_rate": 6.0, "epochs": 30, "patience": 5},
     },
+    "two_tower": {
+        "model": {"dimension": 128, "init_stddev": 0.1, "l2_embedding": 0.045},
+        "training": {
+            "optimizer": "adam",
+            "learning_rate": 0.01,
+            "batch_size": 1024,
+            "epochs": 15,
+            "patience": 5,
+        },
+    },
+    "multitask": {
+        "model": {
+            "dimension": 128,
+            "init_stddev": 0.1,
+            "l2_embedding": 0.07,
+            "l2_bias": 0.01,
+            "rating_weight": 0.3,
+        },
+        "training": {
+            "optimizer": "adam",
+            "learning_rate": 0.005,
+            "batch_size": 1024,
+            "epochs": 15,
+            "patience": 5,
+        },
+    },
     "collaborative_filtering": {
         "model": {"dimension": 10, "init_stddev": 1.0, "l2_embedding": 10.0},
         "training": {

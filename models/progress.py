@@ -29,7 +29,8 @@ class Progress:
         epochs: at most.
         fraction_of_epoch: 0 to 1.
         loss: mean over the epoch so far.
-        eval_rmse: of the last epoch that ended; None before, or where nothing is evaluated.
+        criterion: what is measured on the eval split, `RMSE` for instance.
+        eval_figure: it, of the last epoch that ended; None before, or where nothing is evaluated.
         ratings_per_second: over the epoch so far, without evaluation.
         seconds_left: until the last epoch ends, at this epoch's pace; fewer if training stops
             early.
@@ -39,7 +40,8 @@ class Progress:
     epochs: int
     fraction_of_epoch: float
     loss: float
-    eval_rmse: float | None
+    criterion: str
+    eval_figure: float | None
     ratings_per_second: float
     seconds_left: float
 
@@ -50,7 +52,9 @@ class Progress:
 
     def __str__(self) -> str:
         """`epoch 3/50 40%  loss 0.8123  eval RMSE 0.9312  1.40 M ratings/s  0:00:12 left`."""
-        evaluated = "" if self.eval_rmse is None else f"  eval RMSE {self.eval_rmse:.4f}"
+        evaluated = (
+            "" if self.eval_figure is None else f"  eval {self.criterion} {self.eval_figure:.4f}"
+        )
         left = datetime.timedelta(seconds=round(self.seconds_left))
         return (
             f"epoch {self.epoch}/{self.epochs} {self.fraction_of_epoch:.0%}"

@@ -23,6 +23,7 @@ class RatingStatistics:
         rating_mean: of all ratings.
         rating_min: the lowest one.
         rating_max: the highest one.
+        movie_rating_count: of each movie, `[movies]`.
         movie_rating_mean: of each movie, `[movies]`; the mean of all for a movie without a rating.
         seen: which movies each user rated.
     """
@@ -33,6 +34,7 @@ class RatingStatistics:
     rating_mean: float
     rating_min: float
     rating_max: float
+    movie_rating_count: np.ndarray[Any, np.dtype[np.int64]]
     movie_rating_mean: np.ndarray[Any, np.dtype[np.float64]]
     seen: SeenMovies
 
@@ -46,9 +48,8 @@ def measure(ratings: Columns, users: int, movies: int, rating_mean: float) -> Ra
         movies: in the vocabulary.
         rating_mean: of the ratings, or of those that they are a part of.
     """
-    counts, sums = np.zeros(movies), np.zeros(movies)
+    counts, sums = movie_counts(ratings, movies), np.zeros(movies)
     for part in in_parts(ratings):
-        counts += np.bincount(part[features.MOVIE_INDEX], minlength=movies)
         sums += np.bincount(part[features.MOVIE_INDEX], part[features.RATING], minlength=movies)
     return RatingStatistics(
         users=users,
@@ -57,6 +58,15 @@ def measure(ratings: Columns, users: int, movies: int, rating_mean: float) -> Ra
         rating_mean=rating_mean,
         rating_min=float(ratings[features.RATING].min()),
         rating_max=float(ratings[features.RATING].max()),
+        movie_rating_count=counts,
         movie_rating_mean=np.where(counts > 0, sums / np.maximum(counts, 1), rating_mean),
         seen=seen_movies(ratings, users),
     )
+
+
+def movie_counts(ratings: Columns, movies: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """How often each movie is rated, `[movies]`; see `measure`."""
+    counts = np.zeros(movies, np.int64)
+    for part in in_parts(ratings):
+        counts += np.bincount(part[features.MOVIE_INDEX], minlength=movies)
+    return counts

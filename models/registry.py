@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from models.biased_mf import BiasedMatrixFactorization
 from models.collaborative_filtering import CollaborativeFiltering
+from models.contracts import RankingModel
+from models.criteria import (
+    Criterion,
+    NormalizedDiscountedCumulativeGain,
+    RootMeanSquaredError,
+)
+from models.multitask import MultitaskModel
 from models.options import ModelOptions
 from models.rating_statistics import RatingStatistics
 from models.sigmoid_mf import SigmoidMatrixFactorization
 from models.sparse_mf import SparseMatrixFactorization
 from models.svdpp import SVDPlusPlus
-
-
-class RatingModel(Protocol):
-    """The contract of a model that the RMSE gate judges; see `BiasedMatrixFactorization`."""
-
-    trainable_variables: list[tf.Variable]
-
-    def compute_loss(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """A scalar: all that the training loop needs."""
-
-    def predict_rating(self, user_index: tf.Tensor, movie_index: tf.Tensor) -> tf.Tensor:
-        """`[B]`, `[B]` -> `[B]`, within the range of ratings."""
-
-    def user_vectors(self) -> tf.Tensor:
-        """`[users + 1, d]`; the last row is the unknown user's."""
-
-    def movie_vectors(self) -> tf.Tensor:
-        """`[movies + 1, d]`; the dot with a user's vector ranks the movies for them."""
-
-    def rating_of(self, score: tf.Tensor) -> tf.Tensor:
-        """The rating, not clipped, that such a dot stands for; of the same shape."""
-
+from models.two_tower import TwoTower
 
 MODELS: dict[str, type[tfrs.Model]] = {
     "biased_mf": BiasedMatrixFactorization,
@@ -43,6 +29,8 @@ MODELS: dict[str, type[tfrs.Model]] = {
     "sparse_mf": SparseMatrixFactorization,
     "svdpp": SVDPlusPlus,
     "collaborative_filtering": CollaborativeFiltering,
+    "two_tower": TwoTower,
+    "multitask": MultitaskModel,
 }
 
 
@@ -51,7 +39,7 @@ def build_model(
     statistics: RatingStatistics,
     seed: int,
     precision: str = "float32",
-) -> RatingModel:
+) -> RankingModel:
     """A fresh model; the same options, statistics and seed give the same weights.
 
     Args:
@@ -63,7 +51,19 @@ def build_model(
     before = tf.keras.mixed_precision.global_policy()
     tf.keras.mixed_precision.set_global_policy(precision)
     try:
-        model: RatingModel = MODELS[options.name](statistics, options, seed)
+        model: RankingModel = MODELS[options.name](statistics, options, seed)
     finally:
         tf.keras.mixed_precision.set_global_policy(before)
     return model
+
+
+def criterion_for(options: ModelOptions, statistics: RatingStatistics) -> Criterion[Any]:
+    """What early stopping of a model goes by: what its gate judges first.
+
+    Args:
+        options: which model.
+        statistics: of the ratings that it is trained on.
+    """
+    if options.retrieves:
+        return NormalizedDiscountedCumulativeGain(statistics.seen, options.liked_rating)
+    return RootMeanSquaredError()

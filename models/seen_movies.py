@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from models import features
 from models.columns import Columns
@@ -22,6 +23,10 @@ class SeenMovies:
 
     movie_index: np.ndarray[Any, np.dtype[np.int32]]
     row_splits: np.ndarray[Any, np.dtype[np.int64]]
+
+    def as_ragged(self) -> tf.RaggedTensor:
+        """int32 `[users + 1, (movies)]`."""
+        return tf.RaggedTensor.from_row_splits(self.movie_index, self.row_splits)
 
 
 def seen_movies(ratings: Columns, users: int) -> SeenMovies:

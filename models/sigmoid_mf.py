@@ -21,10 +21,10 @@ class SigmoidMatrixFactorization(BiasedMatrixFactorization):
     training deep feedforward neural networks" (2010), equation 16.
     """
 
-    def rating_of(self, score: tf.Tensor) -> tf.Tensor:
-        """The rating that a score stands for, of the same shape."""
+    def score_of(self, dot: tf.Tensor) -> tf.Tensor:
+        """The rating that a dot stands for, of the same shape."""
         lowest, highest = self._statistics.rating_min, self._statistics.rating_max
-        return lowest + (highest - lowest) * tf.sigmoid(score)
+        return lowest + (highest - lowest) * tf.sigmoid(dot)
 
     def _offset(self) -> float:
         statistics = self._statistics

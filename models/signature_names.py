@@ -5,8 +5,14 @@ from typing import Final
 SERVING_DEFAULT: Final = "serving_default"
 PREDICT: Final = "predict"
 RECOMMEND: Final = "recommend"
-# For slicing an evaluation by transformed features; not meant for clients.
+# What an evaluation needs of an example beside the prediction; not meant for clients.
 TRANSFORM_FEATURES: Final = "transform_features"
 
-# Output of `recommend`: stars, not clipped to the range of ratings.
+# Output of `recommend`, and of models that predict no rating: stars, not clipped to the range of
+# ratings, or the log-odds of retrieval models.
 SCORE: Final = "score"
+
+# Outputs of `transform_features` of retrieval models: a movie's place, from 1, among all that the
+# user has not rated in training, in the model's order and in that of popularity.
+RANK: Final = "rank"
+POPULARITY_RANK: Final = "popularity_rank"

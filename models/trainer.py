@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from models import devices, features, history, loop, signatures
+from models import criteria, devices, features, history, loop, signatures
 from models.catalogue import Catalogue, read_catalogue
 from models.checkpoints import training_key
 from models.columns import (
@@ -22,11 +22,14 @@ from models.columns import (
     row_count,
     stream_columns,
 )
+from models.contracts import RankingModel, predicts_ratings
+from models.criteria import Criterion
 from models.loop import EpochResult, TrainingLoop
 from models.options import ModelOptions, TrainingOptions
-from models.rating_statistics import RatingStatistics, measure
-from models.registry import RatingModel, build_model
+from models.rating_statistics import RatingStatistics, measure, movie_counts
+from models.registry import build_model, criterion_for
 from models.seen_movies import seen_movies
+from models.top_k_accuracy import top_k_accuracy
 
 # Every row has it; the first is enough.
 _RATING_MEAN_COLUMN = {features.RATING_MEAN: tf.io.FixedLenFeature([], tf.float32)}
@@ -44,11 +47,21 @@ class TrainerArguments(Protocol):
 
 
 @dataclass(frozen=True)
+class _EvalFigures:
+    """Of the best weights, before they are trained on the eval split too."""
+
+    rmse: float | None
+    top_k_accuracy: dict[str, float]
+
+
+@dataclass(frozen=True)
 class _Trained:
     """A model on this process's own device, how it came about, and what it was fitted on."""
 
-    model: RatingModel
+    model: RankingModel
+    criterion: Criterion[Any]
     epochs: list[EpochResult]
+    eval_figures: _EvalFigures
     refit: bool
     fitted_on: Columns
 
@@ -64,15 +77,19 @@ class _Setting:
     checkpoints: str
     strategy: tf.distribute.Strategy
 
-    def start(self, name: str, statistics: RatingStatistics) -> tuple[RatingModel, TrainingLoop]:
+    def start(
+        self, name: str, statistics: RatingStatistics, criterion: Criterion[Any]
+    ) -> tuple[RankingModel, TrainingLoop]:
         """A model with its initial weights, or where it was interrupted, and its loop."""
         options = self.training
         with self.strategy.scope():
             model = build_model(self.model, statistics, options.seed, options.precision)
         folder = os.path.join(self.checkpoints, name)
-        return model, TrainingLoop(model, options, folder, strategy=self.strategy)
+        return model, TrainingLoop(
+            model, options, folder, strategy=self.strategy, criterion=criterion
+        )
 
-    def on_one_device(self, model: RatingModel, statistics: RatingStatistics) -> RatingModel:
+    def on_one_device(self, model: RankingModel, statistics: RatingStatistics) -> RankingModel:
         """A copy of the model that needs none of the others' devices."""
         copy = build_model(self.model, statistics, self.training.seed)
         devices.copy_weights(model.trainable_variables, copy.trainable_variables)
@@ -125,7 +142,9 @@ def run_fn(arguments: TrainerArguments) -> None:
     if processes.is_chief:
         _write_history(arguments.model_run_dir, trained, train_ratings)
         seen = seen_movies(trained.fitted_on, statistics.users)
-        recommender = signatures.Recommender(trained.model, transform, catalogue, seen)
+        recommender = signatures.Recommender(
+            trained.model, transform, catalogue, seen, setting.model.retrieves
+        )
         signatures.save(recommender, arguments.serving_model_dir)
         if tf.io.gfile.exists(setting.checkpoints):
             tf.io.gfile.rmtree(setting.checkpoints)
@@ -138,39 +157,80 @@ def _train(
 ) -> _Trained:
     """Finds the number of epochs on eval and, if asked to, trains again on both splits."""
     statistics = setting.statistics
-    model, training = setting.start("train", statistics)
+    criterion = criterion_for(setting.model, statistics)
+    model, training = setting.start("train", statistics, criterion)
     epochs = training.train(train_ratings, eval_ratings)
-    if not setting.training.refit:
-        return _Trained(setting.on_one_device(model, statistics), epochs, False, train_ratings)
-    both = storage.canonical_order(
-        storage.collect(
-            chain(in_parts(train_ratings), _known(in_parts(eval_ratings), setting.catalogue))
-        )
+    known_eval = storage.collect(_known(in_parts(eval_ratings), setting.catalogue))
+    model = setting.on_one_device(model, statistics)
+    trained = _Trained(
+        model=model,
+        criterion=criterion,
+        epochs=epochs,
+        eval_figures=_eval_figures(setting.model, model, eval_ratings, known_eval),
+        refit=False,
+        fitted_on=train_ratings,
     )
-    statistics = replace(statistics, seen=seen_movies(both, statistics.users))
-    model, training = setting.start("refit", statistics)
-    training.train_for(both, loop.best_epoch(epochs))
-    return _Trained(setting.on_one_device(model, statistics), epochs, True, both)
+    if not setting.training.refit:
+        return trained
+    both = storage.canonical_order(
+        storage.collect(chain(in_parts(train_ratings), in_parts(known_eval)))
+    )
+    statistics = replace(
+        statistics,
+        movie_rating_count=movie_counts(both, statistics.movies),
+        seen=seen_movies(both, statistics.users),
+    )
+    model, training = setting.start("refit", statistics, criterion)
+    training.train_for(both, loop.best_epoch(epochs, criterion))
+    return replace(
+        trained, model=setting.on_one_device(model, statistics), refit=True, fitted_on=both
+    )
+
+
+def _eval_figures(
+    options: ModelOptions, model: RankingModel, ratings: Columns, known: Columns
+) -> _EvalFigures:
+    """Of a model on one device.
+
+    Args:
+        options: which model it is.
+        model: not trained on the ratings.
+        ratings: all of the eval split.
+        known: those whose user and movie are in the vocabularies.
+    """
+    return _EvalFigures(
+        rmse=criteria.rmse(model, ratings) if predicts_ratings(model) else None,
+        top_k_accuracy=top_k_accuracy(model, criteria.liked_pairs(known, options.liked_rating))
+        if options.retrieves
+        else {},
+    )
 
 
 def _write_history(folder: str, trained: _Trained, train_ratings: Columns) -> None:
     """Writes `history.json`, and the same as scalars for TensorBoard."""
     os.makedirs(folder, exist_ok=True)
+    criterion = trained.criterion
     history.write(
         folder,
         history.TrainingHistory(
+            criterion=criterion.key,
             epochs=[asdict(epoch) for epoch in trained.epochs],
-            best_epoch=loop.best_epoch(trained.epochs),
-            train_rmse=loop.rmse(trained.model, train_ratings),
-            eval_rmse=loop.best_eval_rmse(trained.epochs),
+            best_epoch=loop.best_epoch(trained.epochs, criterion),
+            eval_figure=loop.best_eval_figure(trained.epochs, criterion),
+            eval_rmse=trained.eval_figures.rmse,
+            train_rmse=criteria.rmse(trained.model, train_ratings)
+            if predicts_ratings(trained.model)
+            else None,
+            eval_top_k_accuracy=trained.eval_figures.top_k_accuracy,
             refit=trained.refit,
         ),
     )
     writer = tf.summary.create_file_writer(folder)
     with writer.as_default():
-        for result in trained.epochs:
-            for name in ("loss", "eval_rmse", "learning_rate"):
-                tf.summary.scalar(name, getattr(result, name), step=result.epoch)
+        for epoch in trained.epochs:
+            tf.summary.scalar("loss", epoch.loss, step=epoch.epoch)
+            tf.summary.scalar(f"eval_{criterion.key}", epoch.eval_figure, step=epoch.epoch)
+            tf.summary.scalar("learning_rate", epoch.learning_rate, step=epoch.epoch)
     writer.close()
 
 

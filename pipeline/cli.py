@@ -125,22 +125,39 @@ def evaluate(
         raise UserError(f"--split {split}: allowed: {', '.join(features.SPLITS)}")
     folder = Workspace(workspace)
     pushed = _pushed_version(folder, model_name, version)
-    examples = Path(summary.of_pushed_model(folder, pushed).examples)
+    trained = summary.of_pushed_model(folder, pushed)
     with _quietly():
         from pipeline import ratings
         from serving.pushed_model import PushedModel
 
-        rated = ratings.read(examples, split)
-        figures = ratings.errors(PushedModel(pushed), rated) if len(rated["rating"]) else None
-    if figures is None:
-        raise UserError(f"{examples}: the ratings of {split} are gone; `movierec run` makes them")
+        rated = ratings.read(Path(trained.examples), split)
+        model = PushedModel(pushed)
+        figures: dict[str, Any] = {}
+        if len(rated["rating"]) and model.predicts_ratings:
+            figures |= asdict(ratings.errors(model, rated))
+        if len(rated["rating"]) and split == features.HOLDOUT and trained.ranking is not None:
+            figures |= asdict(ratings.ranking(model, rated, trained.ranking.liked_rating))
+    if not len(rated["rating"]):
+        raise UserError(
+            f"{trained.examples}: the ratings of {split} are gone; `movierec run` makes them"
+        )
+    if not figures:
+        raise UserError(
+            f"--split {split}: {trained.model} only ranks movies that a user has not rated, and "
+            f"has seen these ratings; allowed: {features.HOLDOUT}"
+        )
     if as_json:
-        described = {"pushed_model": str(pushed), "split": split, **asdict(figures)}
-        print(json.dumps(described, indent=2))
-    else:
+        print(json.dumps({"pushed_model": str(pushed), "split": split, **figures}, indent=2))
+        return
+    if "rmse" in figures:
         print(
-            f"{pushed}: RMSE {figures.rmse:.4f}, MAE {figures.mae:.4f} stars on the "
-            f"{figures.ratings:,} ratings of {split}"
+            f"{pushed}: RMSE {figures['rmse']:.4f}, MAE {figures['mae']:.4f} stars on the "
+            f"{figures['ratings']:,} ratings of {split}"
+        )
+    if "ndcg" in figures:
+        print(
+            f"{pushed}: NDCG@10 {figures['ndcg']:.4f}, Recall@10 {figures['recall']:.4f} over the "
+            f"{figures['users']:,} users who liked a movie of {split}"
         )
 
 

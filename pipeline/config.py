@@ -57,8 +57,14 @@ class GateConfig(Section):
     max_regression: float = Field(
         0.005, ge=0, description="how much higher than the last blessed model's RMSE may be"
     )
+    min_gain_over_popularity: float = Field(
+        0.02, description="how far above popularity's Recall@10 and NDCG@10 a retrieval model is"
+    )
+    max_ranking_regression: float = Field(
+        0.01, ge=0, description="how far below the last blessed model's those may be"
+    )
     slices: tuple[str, ...] = Field(
-        (), description="slices held to both thresholds too, as feature=value"
+        (), description="slices held to the thresholds too, as feature=value"
     )
 
     @field_validator("slices")

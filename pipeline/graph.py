@@ -144,10 +144,14 @@ def _trainer(config: PipelineConfig, transform: Transform, checkpoints: str) -> 
 
 
 def _comparison_group(config: PipelineConfig) -> str:
-    """Models of one dataset and one split: no other has kept its hands off the holdout."""
+    """Models of one dataset and one split, judged alike: no other has spared the holdout."""
     unused = {"holdout_fraction"} if config.split.fold else set()
     split = config.split.model_dump(mode="json", exclude=unused)
-    return json.dumps([config.data.name or config.data.dataset, split])
+    group = [config.data.name or config.data.dataset, split]
+    if config.model.retrieves:
+        # Judged by other figures, or by more of them, than a model that only predicts ratings.
+        group.append(config.model.name)
+    return json.dumps(group)
 
 
 def _gate_and_push(
@@ -170,7 +174,7 @@ def _gate_and_push(
         model=model,
         baseline_model=baseline.outputs[strategy.MODEL],
         example_splits=[features.HOLDOUT],
-        eval_config=evaluation_config(config.gate),
+        eval_config=evaluation_config(config.gate, config.model),
     ).with_id(EVALUATOR)
     pusher = AtomicPusher(
         model=model,
@@ -179,7 +183,7 @@ def _gate_and_push(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=serving)
         ),
     ).with_id(PUSHER)
-    _add_code_to_cache_key(evaluator, "evaluation", "tfx")
+    _add_code_to_cache_key(evaluator, "evaluation", "pipeline.ranking_metrics")
     _add_code_to_cache_key(pusher, "pushed_model", "components.atomic_pusher.executor")
     return [baseline, evaluator, pusher]
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from models import features
 from models.columns import Columns, read_columns
+from models.ranking import RankingFigures, ranking_figures
 from serving.pushed_model import PushedModel
 
 _RATED = {
@@ -43,3 +44,10 @@ def errors(model: PushedModel, ratings: Columns) -> Errors:
         rmse=float(np.sqrt(np.mean(np.square(difference)))),
         mae=float(np.mean(np.abs(difference))),
     )
+
+
+def ranking(model: PushedModel, ratings: Columns, liked_rating: float) -> RankingFigures:
+    """How high a pushed model ranks the movies that were liked, of ratings it has not seen."""
+    liked = ratings[features.RATING] >= liked_rating
+    users, movies = (ratings[name][liked] for name in (features.USER_ID, features.MOVIE_ID))
+    return ranking_figures(users, model.ranks(users, movies))

@@ -9,8 +9,10 @@ from components.rating_baselines import executor as rating_baselines
 from models import history
 from pipeline import graph, summary
 from pipeline.config import PipelineConfig
-from pipeline.gate_report import read_gate_report
+from pipeline.evaluation_config import CALIBRATION, MAE, RMSE
+from pipeline.gate_report import GateReport, read_gate_report
 from pipeline.metadata import Outputs
+from pipeline.ranking_metrics import NDCG, POPULARITY_NDCG, POPULARITY_RECALL, RECALL
 
 
 def collect(config: PipelineConfig, outputs: Outputs) -> dict[str, Any]:
@@ -38,9 +40,10 @@ def collect(config: PipelineConfig, outputs: Outputs) -> dict[str, Any]:
             rejected_by_reason=ingest.rejected_by_reason,
             **ingest.splits,
         ),
-        "rmse": summary.Rmse(train=training.train_rmse, eval=training.eval_rmse, holdout=gate.rmse),
-        "mae": summary.Mae(holdout=gate.mae),
-        "calibration": gate.calibration,
+        **_rating_figures(training, gate),
+        "ranking": _ranking(config.model.liked_rating, training, gate)
+        if config.model.retrieves
+        else None,
         "baselines": summary.Baselines.model_validate(
             rating_baselines.read(outputs[graph.BASELINES]["baselines"].uri)
         ),
@@ -49,10 +52,44 @@ def collect(config: PipelineConfig, outputs: Outputs) -> dict[str, Any]:
             blessed=blessing["blessed"].int_value == 1,
             threshold=config.gate.max_rmse,
             max_regression=config.gate.max_regression,
-            baseline_rmse=gate.baseline_rmse,
+            min_gain_over_popularity=config.gate.min_gain_over_popularity,
+            max_ranking_regression=config.gate.max_ranking_regression,
+            baseline_rmse=gate.baseline.get(RMSE),
+            baseline_ndcg_at_10=gate.baseline.get(NDCG),
             reason=gate.reason,
         ),
         "best_epoch": training.best_epoch,
         "examples": examples,
         "pushed_model": pushed["pushed_destination"].string_value or None,
     }
+
+
+def _rating_figures(training: history.TrainingHistory, gate: GateReport) -> dict[str, Any]:
+    """The fields about ratings; None of a model that predicts none."""
+    if RMSE not in gate.candidate:
+        return dict.fromkeys(("rmse", "mae", "calibration"))
+    return {
+        "rmse": summary.Rmse.model_validate(
+            {
+                "train": training.train_rmse,
+                "eval": training.eval_rmse,
+                "holdout": gate.candidate[RMSE],
+            }
+        ),
+        "mae": summary.Mae(holdout=gate.candidate[MAE]),
+        "calibration": gate.candidate[CALIBRATION],
+    }
+
+
+def _ranking(
+    liked_rating: float, training: history.TrainingHistory, gate: GateReport
+) -> summary.Ranking:
+    names = (NDCG, RECALL, POPULARITY_NDCG, POPULARITY_RECALL)
+    return summary.Ranking.model_validate(
+        {
+            "liked_rating": liked_rating,
+            **{name: gate.candidate[name] for name in names},
+            "eval_ndcg_at_10": training.eval_figure,
+            "eval_top_k_accuracy": training.eval_top_k_accuracy,
+        }
+    )

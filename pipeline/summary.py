@@ -48,6 +48,23 @@ class Mae(Record):
     holdout: float
 
 
+class Ranking(Record):
+    """Where the liked movies of the holdout rank among all that their users had not rated.
+
+    `liked_rating` is the lowest rating of those. `eval_ndcg_at_10` is that of the weights which
+    early stopping chose; `popularity_` is what the most popular movies get; `eval_top_k_accuracy`
+    is TFRS's, by k.
+    """
+
+    liked_rating: float
+    ndcg_at_10: float
+    recall_at_10: float
+    popularity_ndcg_at_10: float
+    popularity_recall_at_10: float
+    eval_ndcg_at_10: float
+    eval_top_k_accuracy: dict[str, float]
+
+
 class Baselines(Record):
     """Holdout RMSE of predictions that know no taste."""
 
@@ -59,13 +76,18 @@ class Gate(Record):
     """The verdict.
 
     `threshold` is the highest RMSE allowed, `max_regression` how much of a rise over
-    `baseline_rmse`, which is the last blessed model's on the same holdout.
+    `baseline_rmse`, which is the last blessed model's on the same holdout. Of retrieval models
+    `min_gain_over_popularity` is asked for, and `max_ranking_regression` is how far NDCG@10 and
+    Recall@10 may fall below the last blessed model's.
     """
 
     blessed: bool
     threshold: float
     max_regression: float
+    min_gain_over_popularity: float
+    max_ranking_regression: float
     baseline_rmse: float | None
+    baseline_ndcg_at_10: float | None
     reason: str
 
 
@@ -74,8 +96,12 @@ class Summary(Record):
 
     Attributes:
         model: the name in the registry.
+        rmse: None, as `mae` and `calibration` are, for a model that predicts no ratings.
         calibration: mean prediction over mean rating on the holdout; 1 is unbiased.
-        slices: holdout RMSE by slice, as `feature=value`.
+        ranking: of retrieval models.
+        baselines: of ratings.
+        slices: holdout RMSE by slice, as `feature=value`; NDCG@10 for a model that predicts no
+            ratings.
         examples: folder of the run's ratings, split.
         pushed_model: folder of the version that a model server serves now; None if not blessed.
         seconds: `total`, and wall time by step.
@@ -86,9 +112,10 @@ class Summary(Record):
     dataset: str
     model: str
     rows: Rows
-    rmse: Rmse
-    mae: Mae
-    calibration: float
+    rmse: Rmse | None
+    mae: Mae | None
+    calibration: float | None
+    ranking: Ranking | None
     baselines: Baselines
     slices: dict[str, float]
     gate: Gate

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from models import features
-from pipeline.summary import Summary
+from pipeline.summary import Ranking, Rmse, Summary
 from pipeline.taste import Taste
 
 # Columns of the terminal: from here on tables stand apart.
@@ -25,7 +25,12 @@ def show_summary(console: Console, summary: Summary) -> None:
     console.print()
     console.print(f"[bold]{summary.model}[/] on {summary.dataset}, run {summary.run_id}")
     gap = 3 if console.width >= _WIDE else 0
-    console.print(_side_by_side(gap, _rows(summary), _errors(summary), _seconds(summary)))
+    figures: list[RenderableType] = []
+    if summary.rmse is not None:
+        figures.append(_errors(summary, summary.rmse))
+    if summary.ranking is not None:
+        figures.append(_ranking(summary.ranking, summary.gate.baseline_ndcg_at_10))
+    console.print(_side_by_side(gap, _rows(summary), Group(*figures), _seconds(summary)))
     console.print(_verdict(summary))
     if summary.pushed_model:
         console.print(f"pushed to {summary.pushed_model}", soft_wrap=True)
@@ -53,7 +58,7 @@ def show_taste(console: Console, taste: Taste) -> None:
     console.print(table)
 
 
-def _side_by_side(gap: int, *tables: Table) -> RenderableType:
+def _side_by_side(gap: int, *tables: RenderableType) -> RenderableType:
     grid = Table.grid(padding=(0, gap))
     grid.add_row(*tables)
     return grid
@@ -78,17 +83,33 @@ def _rows(summary: Summary) -> Table:
     return table
 
 
-def _errors(summary: Summary) -> Table:
+def _errors(summary: Summary, rmse: Rmse) -> Table:
+    """RMSE of the splits and of what it has to beat."""
     table = _figures("RMSE", "stars")
     for split in features.SPLITS:
-        table.add_row(split, f"{getattr(summary.rmse, split):.4f}")
+        table.add_row(split, f"{getattr(rmse, split):.4f}")
     table.add_row("  biases only", f"{summary.baselines.bias_only:.4f}")
     table.add_row("  global mean", f"{summary.baselines.global_mean:.4f}")
     if summary.gate.baseline_rmse is not None:
         table.add_row("  last blessed", f"{summary.gate.baseline_rmse:.4f}")
+    if summary.mae is not None:
+        table.add_section()
+        table.add_row("holdout MAE", f"{summary.mae.holdout:.4f}")
+        table.add_row("calibration", f"{summary.calibration:.4f}")
+    return table
+
+
+def _ranking(ranking: Ranking, last_blessed: float | None) -> Table:
+    """NDCG@10 and Recall@10, and those of popularity."""
+    table = _figures("NDCG@10", "")
+    table.add_row("eval", f"{ranking.eval_ndcg_at_10:.4f}")
+    table.add_row("holdout", f"{ranking.ndcg_at_10:.4f}")
+    table.add_row("  popularity", f"{ranking.popularity_ndcg_at_10:.4f}")
+    if last_blessed is not None:
+        table.add_row("  last blessed", f"{last_blessed:.4f}")
     table.add_section()
-    table.add_row("holdout MAE", f"{summary.mae.holdout:.4f}")
-    table.add_row("calibration", f"{summary.calibration:.4f}")
+    table.add_row("Recall@10", f"{ranking.recall_at_10:.4f}")
+    table.add_row("  popularity", f"{ranking.popularity_recall_at_10:.4f}")
     return table
 
 
@@ -105,11 +126,14 @@ def _seconds(summary: Summary) -> Table:
 def _verdict(summary: Summary) -> Group:
     blessed = summary.gate.blessed
     verdict = Text("blessed" if blessed else "not blessed", style="green" if blessed else "red")
-    limits = (
-        f"gate.max_rmse {summary.gate.threshold:g}, "
-        f"gate.max_regression {summary.gate.max_regression:g}"
-    )
-    return Group(Text.assemble("gate: ", verdict, f" ({limits}): {summary.gate.reason}"))
+    limits = []
+    if summary.rmse is not None:
+        limits.append(f"gate.max_rmse {summary.gate.threshold:g}")
+        limits.append(f"gate.max_regression {summary.gate.max_regression:g}")
+    if summary.ranking is not None:
+        limits.append(f"gate.min_gain_over_popularity {summary.gate.min_gain_over_popularity:g}")
+        limits.append(f"gate.max_ranking_regression {summary.gate.max_ranking_regression:g}")
+    return Group(Text.assemble("gate: ", verdict, f" ({', '.join(limits)}): {summary.gate.reason}"))
 
 
 def _cacheable_steps(summary: Summary) -> set[str]:

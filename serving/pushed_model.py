@@ -13,11 +13,13 @@ from models import features, signature_names
 from serving.errors import UnreadableModelError
 
 _PREDICTION_BATCH = 65_536
+# Rows of scores of the whole catalogue at a time.
+_RANKING_BATCH = 512
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """A movie and its score (stars, not clipped to the range of ratings)."""
+    """A movie and its score (stars, not clipped to the range of ratings, or log-odds)."""
 
     movie_id: str
     title: str
@@ -40,9 +42,20 @@ class PushedModel:
             reason = str(error).partition("\n")[0]
             raise UnreadableModelError(f"{folder}: no readable SavedModel ({reason})") from error
         self._signatures = getattr(self._loaded, "signatures", {})
-        for name in (signature_names.PREDICT, signature_names.RECOMMEND):
+        for name in (signature_names.TRANSFORM_FEATURES, signature_names.RECOMMEND):
             if name not in self._signatures:
                 raise UnreadableModelError(f"{folder}: the SavedModel has no signature {name}")
+
+    @property
+    def predicts_ratings(self) -> bool:
+        """Whether `predict` can be called."""
+        return signature_names.PREDICT in self._signatures
+
+    @property
+    def retrieves(self) -> bool:
+        """Whether `ranks` can be called."""
+        evaluated = self._signatures[signature_names.TRANSFORM_FEATURES].structured_outputs
+        return signature_names.RANK in evaluated
 
     def predict(
         self,
@@ -59,6 +72,40 @@ class PushedModel:
         ]
         return np.concatenate(predicted) if predicted else np.empty(0, np.float32)
 
+    def ranks(
+        self,
+        user_ids: np.ndarray[Any, np.dtype[Any]],
+        movie_ids: np.ndarray[Any, np.dtype[Any]],
+    ) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Each movie's place, from 1, among those that its user did not rate in training.
+
+        Args:
+            user_ids: bytes, `[n]`.
+            movie_ids: bytes, `[n]`.
+
+        Returns:
+            int64 `[n]`.
+        """
+        evaluate = self._signatures[signature_names.TRANSFORM_FEATURES]
+        examples = [
+            tf.train.Example(
+                features=tf.train.Features(
+                    feature={
+                        features.USER_ID: _bytes(user_id),
+                        features.MOVIE_ID: _bytes(movie_id),
+                    }
+                )
+            ).SerializeToString()
+            for user_id, movie_id in zip(user_ids, movie_ids, strict=True)
+        ]
+        found = [
+            evaluate(examples=tf.constant(examples[start : start + _RANKING_BATCH], tf.string))[
+                signature_names.RANK
+            ].numpy()
+            for start in range(0, len(examples), _RANKING_BATCH)
+        ]
+        return np.concatenate(found) if found else np.empty(0, np.int64)
+
     def recommend(self, user_id: str, k: int) -> list[Recommendation]:
         """The k best movies that the user did not rate in training; fewer if no more are left."""
         found = self._signatures[signature_names.RECOMMEND](
@@ -73,3 +120,7 @@ class PushedModel:
             for movie_id, title, score in zip(*columns, strict=True)
             if movie_id
         ]
+
+
+def _bytes(value: bytes) -> tf.train.Feature:
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))

@@ -12,7 +12,8 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 import numpy as np
 
 from docs.tutorials import movielens
-from models.loop import TrainingLoop, rmse
+from models.criteria import rmse
+from models.loop import TrainingLoop
 from models.rating_statistics import measure
 from models.sigmoid_mf import SigmoidMatrixFactorization
 from pipeline.config import load_config

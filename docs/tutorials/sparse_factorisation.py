@@ -43,9 +43,9 @@ history = training.train(train, test)
 # %%
 print("epoch  train loss   test MSE")
 for result in history[:: len(history) // 10]:
-    print(f"{result.epoch:5} {result.loss:11.4f} {result.eval_rmse**2:10.4f}")
+    print(f"{result.epoch:5} {result.loss:11.4f} {result.eval_figure**2:10.4f}")
 best = best_epoch(history)
-print(f"lowest test MSE {history[best - 1].eval_rmse ** 2:.4f} in epoch {best}")
+print(f"lowest test MSE {history[best - 1].eval_figure ** 2:.4f} in epoch {best}")
 
 # %% [markdown]
 # Movies with similar vectors were liked by the same people. The dot product also rewards a long

@@ -87,10 +87,10 @@ def test_sparse_factorisation() -> None:
     known = np.isin(test["movie_index"], list(trained_on))
     assert known.mean() > 0.99
     mse = np.mean((np.clip(scores, 1, 5) - test["rating"]) ** 2)
-    assert min(result.eval_rmse for result in history) ** 2 == pytest.approx(mse, rel=1e-5)
+    assert min(result.eval_figure for result in history) ** 2 == pytest.approx(mse, rel=1e-5)
     # Both curves: training goes on to fall where the test error has turned.
     assert history[-1].loss < history[found["best"] - 1].loss
-    assert history[-1].eval_rmse > history[found["best"] - 1].eval_rmse
+    assert history[-1].eval_figure > history[found["best"] - 1].eval_figure
 
     aladdin = found["data"].titles.index("Aladdin (1992)")
     for measure, divisor in (

@@ -6,8 +6,10 @@ import numpy as np
 
 from models.biased_mf import BiasedMatrixFactorization
 from models.columns import Columns
+from models.contracts import RankingModel
 from models.options import ModelOptions
 from models.rating_statistics import RatingStatistics
+from models.registry import build_model
 from models.seen_movies import SeenMovies
 
 USERS, MOVIES = 6, 5
@@ -21,6 +23,7 @@ def statistics() -> RatingStatistics:
         rating_mean=3.4,
         rating_min=1.0,
         rating_max=5.0,
+        movie_rating_count=np.array([9, 11, 4, 10, 6]),
         movie_rating_mean=np.array([3.0, 3.5, 2.5, 4.0, 3.25]),
         seen=SeenMovies(
             np.array([0, 2, 1, 0, 1, 2, 3, 4, 4, 1, 3], np.int32),
@@ -33,6 +36,16 @@ def biased_mf(rng: np.random.Generator, dimension: int = 3) -> BiasedMatrixFacto
     """A model whose every known row differs from zero, as after training."""
     options = ModelOptions(dimension=dimension, l2_embedding=0.3, l2_bias=0.7)
     model = BiasedMatrixFactorization(statistics(), options, seed=1)
+    for variable in model.trainable_variables:
+        values = rng.normal(0, 0.5, variable.shape).astype(np.float32)
+        values[-1] = 0
+        variable.assign(values)
+    return model
+
+
+def trained_like(name: str, rng: np.random.Generator) -> RankingModel:
+    """A small model of any name whose every known row differs from zero, as after training."""
+    model = build_model(ModelOptions(name=name, dimension=3), statistics(), seed=1)
     for variable in model.trainable_variables:
         values = rng.normal(0, 0.5, variable.shape).astype(np.float32)
         values[-1] = 0

@@ -24,12 +24,15 @@ from tests.models.training_process import (
 Trained = dict[str, np.ndarray]
 
 
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    weights = tmp_path_factory.mktemp("alone") / "weights.npz"
-    output, _ = (process := start(command(weights))).communicate()
+def train(weights: Path, *arguments: object) -> Trained:
+    output, _ = (process := start(command(weights, *arguments))).communicate()
     assert process.returncode == 0, output
     return dict(np.load(weights))
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return train(tmp_path_factory.mktemp("alone") / "weights.npz")
 
 
 def assert_same(trained: Path, expected: Trained) -> None:
@@ -42,9 +45,21 @@ def assert_same(trained: Path, expected: Trained) -> None:
 @pytest.mark.parametrize("replicas", [2, 4])
 def test_replicas_on_one_machine(tmp_path: Path, alone: Trained, replicas: int) -> None:
     weights = tmp_path / "weights.npz"
-    output, _ = (process := start(command(weights, "--replicas", replicas))).communicate()
-    assert process.returncode == 0, output
+    train(weights, "--replicas", replicas)
     assert_same(weights, alone)
+
+
+def test_negatives_come_from_the_batches_of_all_replicas(tmp_path: Path) -> None:
+    """A loss that is no mean over rows: each is held against the whole batch."""
+    # A movie without negatives has no gradient but rounding, which Adam would make a whole step of.
+    model = ("--model", "two_tower", "--optimizer", "sgd")
+    alone = train(tmp_path / "alone.npz", *model)
+    train(tmp_path / "replicas.npz", *model, "--replicas", 2)
+    assert_same(tmp_path / "replicas.npz", alone)
+    workers = tmp_path / "workers.npz"
+    ended = finish(start_cluster({"worker": 2}, lambda _: command(workers, *model)))
+    assert {code for code, _ in ended.values()} == {0}, ended
+    assert_same(workers, alone)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ HALF = Progress(
     epochs=5,
     fraction_of_epoch=0.5,
     loss=0.81234,
-    eval_rmse=0.93125,
+    criterion="RMSE",
+    eval_figure=0.93125,
     ratings_per_second=1_400_000,
     seconds_left=75.2,
 )
@@ -50,7 +51,7 @@ def test_whoever_is_given_is_told_before_whoever_is_current() -> None:
 
 
 def test_without_a_terminal_an_epoch_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    ended = Progress(3, 5, 1.0, 0.8, None, 1e6, 60)
+    ended = Progress(3, 5, 1.0, 0.8, "RMSE", None, 1e6, 60)
     with reporting(None) as report:
         report(HALF)
         report(ended)
@@ -61,7 +62,7 @@ def test_on_a_terminal_there_is_a_bar() -> None:
     code = (
         "from models.progress import Progress, reporting\n"
         "with reporting(None) as report:\n"
-        "    report(Progress(3, 5, 0.5, 0.8, None, 1e6, 60))\n"
+        "    report(Progress(3, 5, 0.5, 0.8, 'RMSE', None, 1e6, 60))\n"
     )
     terminal, seen_by_the_process = pty.openpty()
     subprocess.run([sys.executable, "-c", code], stderr=seen_by_the_process, check=True)

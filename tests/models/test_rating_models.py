@@ -9,10 +9,12 @@ import pytest
 import tensorflow as tf
 
 from models.collaborative_filtering import cofi_cost, cofi_cost_by_rating
+from models.contracts import RatingModel
 from models.loop import TrainingLoop
 from models.options import ModelOptions, TrainingOptions
-from models.registry import MODELS, RatingModel, build_model
+from models.registry import MODELS, build_model
 from tests.models.factories import MOVIES, USERS, ratings, statistics
+from tests.models.test_retrieval_models import NAMES as RETRIEVAL_MODELS
 
 Weights = dict[str, np.ndarray]
 L2, L2_BIAS, GRAVITY = 0.3, 0.7, 0.2
@@ -107,7 +109,7 @@ def build(name: str, rng: np.random.Generator) -> tuple[RatingModel, Weights]:
 
 
 def test_every_model_is_tested() -> None:
-    assert set(SCORES) == set(MODELS)
+    assert {*SCORES, *RETRIEVAL_MODELS} == set(MODELS)
 
 
 @pytest.mark.parametrize("name", SCORES)
@@ -153,7 +155,7 @@ def test_predictions_are_the_definition_within_the_range_for_known_and_unknown(
 def test_the_dot_of_the_vectors_stands_for_the_rating(rng: np.random.Generator, name: str) -> None:
     model, w = build(name, rng)
     scores = model.user_vectors().numpy() @ model.movie_vectors().numpy().T
-    rated = model.rating_of(tf.constant(scores)).numpy()
+    rated = model.score_of(tf.constant(scores)).numpy()
     for u in range(USERS + 1):
         for i in range(MOVIES + 1):
             assert scores[u, i] == pytest.approx(SCORES[name](w, u, i), rel=1e-5, abs=1e-6)

@@ -3,7 +3,7 @@
     python -m tests.models.training_process OUT.npz [--checkpoints DIR] [--replicas N] ...
 
 With TF_CONFIG in the environment it is one of the workers that it names. Writes the weights, the
-losses and the eval RMSE of each epoch; the chief alone where there are several processes. It can
+losses and the eval figure of each epoch; the chief alone where there are several processes. It can
 be told to send itself a signal after a number of calls of the compiled function.
 """
 
@@ -23,12 +23,16 @@ import tensorflow as tf
 
 from models import devices, loop
 from models.errors import ClusterError, TrainingStoppedError
-from models.options import TrainingOptions
+from models.options import ModelOptions, TrainingOptions
 from models.progress import Progress
-from tests.models.factories import biased_mf, ratings
+from models.registry import criterion_for
+from tests.models.factories import ratings, statistics, trained_like
 
 ROOT = Path(__file__).parents[2]
-TABLES = ("user_bias", "movie_bias", "user_embedding", "movie_embedding")
+TABLES = {
+    "biased_mf": ("user_bias", "movie_bias", "user_embedding", "movie_embedding"),
+    "two_tower": ("user_embedding", "movie_embedding", "movie_bias"),
+}
 
 # 146 ratings in batches of 16, two to a call: four calls of two, one of one, one of the two ratings
 # that are left, of which there are fewer than four replicas; five epochs.
@@ -99,6 +103,8 @@ def _free_addresses(count: int) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("weights")
+    parser.add_argument("--model", default="biased_mf", choices=TABLES)
+    parser.add_argument("--optimizer", default="adam")
     parser.add_argument("--checkpoints")
     parser.add_argument("--replicas", type=int, default=1)
     parser.add_argument("--distribution", default="synchronous")
@@ -115,7 +121,7 @@ def main() -> None:
         epochs=EPOCHS,
         batch_size=BATCH,
         learning_rate=0.1,
-        optimizer="adam",
+        optimizer=arguments.optimizer,
         clip_norm=0.5,
         patience=EPOCHS,
         checkpoint_seconds=0,
@@ -138,12 +144,15 @@ def main() -> None:
             os.kill(os.getpid(), arguments.signal)
 
     rng = np.random.default_rng(5)
-    initial, columns, evaluation = biased_mf(rng), ratings(rng, RATINGS), ratings(rng, 31)
+    initial = trained_like(arguments.model, rng)
+    columns, evaluation = ratings(rng, RATINGS), ratings(rng, 31)
+    tables = TABLES[arguments.model]
     with strategy.scope():
-        model = biased_mf(rng)
-        for name in TABLES:
+        model = trained_like(arguments.model, rng)
+        for name in tables:
             getattr(model, name).assign(getattr(initial, name).numpy())
-    training = loop.TrainingLoop(model, options, arguments.checkpoints, report, strategy)
+    criterion = criterion_for(ModelOptions(name=arguments.model), statistics())
+    training = loop.TrainingLoop(model, options, arguments.checkpoints, report, strategy, criterion)
     try:
         history = training.train(columns, evaluation)
     except TrainingStoppedError as stopped:
@@ -157,8 +166,8 @@ def main() -> None:
             arguments.weights,
             calls=calls,
             loss=np.array([result.loss for result in history]),
-            eval_rmse=np.array([result.eval_rmse for result in history]),
-            **{name: tf.convert_to_tensor(getattr(model, name)).numpy() for name in TABLES},
+            eval_figure=np.array([result.eval_figure for result in history]),
+            **{name: tf.convert_to_tensor(getattr(model, name)).numpy() for name in tables},
         )
 
 

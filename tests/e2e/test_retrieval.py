@@ -1,0 +1,223 @@
+"""Models that are judged by where they rank what is liked: trained, gated, pushed and asked."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipeline.summary import Summary
+from tests.e2e.conftest import Story
+from tests.e2e.test_commands import MOVIEREC
+from tests.e2e.test_story import STEPS, split_ratings
+
+TWO_TOWER = (
+    "data.dataset=csv",
+    "model.name=two_tower",
+    "model.dimension=8",
+    "training.batch_size=512",
+    "training.learning_rate=0.02",
+    "gate.min_gain_over_popularity=0.01",
+)
+MULTITASK = (
+    "data.dataset=csv",
+    "model.name=multitask",
+    "model.dimension=8",
+    "training.batch_size=512",
+    "training.learning_rate=0.02",
+    "gate.min_gain_over_popularity=-0.05",
+    "gate.max_rmse=1.1",
+)
+HARDLY_TRAINED = (*TWO_TOWER, "training.epochs=1", "training.learning_rate=0.00001")
+LIKED = 4.0
+
+
+@pytest.fixture(scope="module")
+def story(cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    told = Story(tmp_path_factory.mktemp("retrieval"), cut)
+    told.tell("first", *TWO_TOWER)
+    told.tell("more asked", *TWO_TOWER, "gate.min_gain_over_popularity=0.9")
+    told.tell("worse model", *HARDLY_TRAINED, "gate.min_gain_over_popularity=-1")
+    told.tell("a slice asked", *TWO_TOWER, 'gate.slices=["user_activity=0"]')
+    told.tell("multitask", *MULTITASK)
+    return told
+
+
+def liked(summary: Summary, *splits: str) -> dict[str, set[str]]:
+    found = defaultdict(set)
+    for split in splits:
+        for user, movie, stars in split_ratings(summary, split):
+            if stars >= LIKED:
+                found[user].add(movie)
+    return found
+
+
+def figures(order: dict[str, list[str]], relevant: dict[str, set[str]]) -> tuple[float, float]:
+    """NDCG@10 and Recall@10 of the movies shown to each user, by definition."""
+    ndcg, recall = [], []
+    for user, movies in relevant.items():
+        gain = sum(
+            1 / math.log2(place + 2)
+            for place, movie in enumerate(order[user][:10])
+            if movie in movies
+        )
+        ndcg.append(gain / sum(1 / math.log2(place + 2) for place in range(min(10, len(movies)))))
+        recall.append(len(movies & set(order[user][:10])) / len(movies))
+    return float(np.mean(ndcg)), float(np.mean(recall))
+
+
+def pushed(summary: Summary) -> tf.types.experimental.ConcreteFunction:
+    return tf.saved_model.load(summary.pushed_model)
+
+
+def ids(summary: Summary, vocabulary: str) -> list[str]:
+    """In the order of the model's tables."""
+    lines = Path(summary.pushed_model, "assets", vocabulary).read_text().splitlines()
+    return [line.split(" ")[1] for line in lines]
+
+
+def example(user: str, movie: str) -> bytes:
+    features = {
+        name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode()]))
+        for name, value in (("user_id", user), ("movie_id", movie))
+    }
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+
+
+@pytest.mark.parametrize("name", ["first", "multitask"])
+def test_figures_are_those_of_what_the_pushed_model_recommends(story: Story, name: str) -> None:
+    summary = story.runs[name]
+    relevant = liked(summary, "holdout")
+    users = sorted(relevant)
+    model = pushed(summary)
+    shown = model.signatures["recommend"](user_id=tf.constant(users), k=tf.constant(10))
+    order = {
+        user: [movie.decode() for movie in movies]
+        for user, movies in zip(users, shown["movie_id"].numpy(), strict=True)
+    }
+    ndcg, recall = figures(order, relevant)
+    assert summary.ranking.ndcg_at_10 == pytest.approx(ndcg, abs=1e-6)
+    assert summary.ranking.recall_at_10 == pytest.approx(recall, abs=1e-6)
+    assert summary.ranking.liked_rating == LIKED
+
+
+def test_popularity_is_how_often_a_movie_was_rated(story: Story) -> None:
+    summary = story.runs["first"]
+    fitted_on = split_ratings(summary, "train") + split_ratings(summary, "eval")
+    movies = ids(summary, "movie_vocabulary")
+    counts = Counter(movie for _, movie, _ in fitted_on)
+    popular = sorted(movies, key=lambda movie: (-counts[movie], movies.index(movie)))
+    users = set(ids(summary, "user_vocabulary"))
+    rated = defaultdict(set)
+    for user, movie, _ in fitted_on:
+        if user in users:
+            rated[user].add(movie)
+    relevant = liked(summary, "holdout")
+    order = {user: [movie for movie in popular if movie not in rated[user]] for user in relevant}
+    ndcg, recall = figures(order, relevant)
+    assert summary.ranking.popularity_ndcg_at_10 == pytest.approx(ndcg, abs=1e-6)
+    assert summary.ranking.popularity_recall_at_10 == pytest.approx(recall, abs=1e-6)
+
+
+def test_a_model_that_ranks_better_than_popularity_is_pushed(story: Story) -> None:
+    summary = story.runs["first"]
+    assert summary.gate.blessed
+    assert summary.ranking.ndcg_at_10 > summary.ranking.popularity_ndcg_at_10 + 0.01
+    assert "no blessed model to compare with" in summary.gate.reason
+    assert summary.rmse is None
+    assert {"movie_genres=Drama", "user_activity=1-20"} <= set(summary.slices)
+
+
+def test_a_model_that_gains_too_little_is_not_pushed(story: Story) -> None:
+    summary = story.runs["more asked"]
+    assert set(summary.cached) == STEPS - {"Evaluator", "Pusher"}
+    assert not summary.gate.blessed
+    gain = summary.ranking.ndcg_at_10 - summary.ranking.popularity_ndcg_at_10
+    said = f"NDCG@10 less popularity's {gain:.4f} is below gate.min_gain_over_popularity 0.9"
+    assert said in summary.gate.reason
+    assert story.versions["more asked"] == story.versions["first"]
+
+
+def test_a_model_that_ranks_worse_than_the_last_blessed_one_is_not_pushed(story: Story) -> None:
+    summary, first = story.runs["worse model"], story.runs["first"]
+    assert not summary.gate.blessed
+    assert summary.gate.baseline_ndcg_at_10 == pytest.approx(first.ranking.ndcg_at_10, abs=1e-9)
+    change = summary.ranking.ndcg_at_10 - first.ranking.ndcg_at_10
+    assert change < -0.01
+    said = f"NDCG@10 is {change:+.6f} against the last blessed model's (gate.max_ranking_regression"
+    assert said in summary.gate.reason
+    assert story.versions["worse model"] == story.versions["first"]
+
+
+def test_a_slice_in_which_nothing_can_be_judged_fails(story: Story) -> None:
+    summary = story.runs["a slice asked"]
+    assert not summary.gate.blessed
+    assert "user_activity=0" in summary.gate.reason
+
+
+def test_both_tasks_are_judged(story: Story) -> None:
+    summary = story.runs["multitask"]
+    assert summary.gate.blessed
+    assert summary.rmse.holdout < summary.baselines.global_mean
+    assert "is within 1.1" in summary.gate.reason
+    assert "NDCG@10" in summary.gate.reason
+    # two_tower, blessed before, is judged by other figures.
+    assert summary.gate.baseline_ndcg_at_10 is None
+    rated = pushed(summary).signatures["predict"](
+        user_id=tf.constant(["nobody"]), movie_id=tf.constant(["50"])
+    )["rating"]
+    assert 1 <= rated.numpy()[0] <= 5
+
+
+def test_only_vectors_are_exported(story: Story) -> None:
+    summary = story.runs["first"]
+    model = pushed(summary)
+    assert set(model.signatures) == {"serving_default", "recommend", "transform_features"}
+    weights = tf.train.load_checkpoint(str(Path(summary.pushed_model, "variables", "variables")))
+    names = weights.get_variable_to_shape_map()
+    assert not [name for name in names if name.startswith("model/") or "embedding" in name]
+
+
+def test_scores_are_the_dots_of_the_exported_vectors(story: Story) -> None:
+    summary = story.runs["first"]
+    model = pushed(summary)
+    user, movie, _ = split_ratings(summary, "holdout")[0]
+    users, movies = (ids(summary, f"{kind}_vocabulary") for kind in ("user", "movie"))
+    index = users.index(user) if user in users else len(users)
+    dots = model.movie_vectors.numpy().astype(np.float64) @ model.user_vectors.numpy()[index]
+    found = model.signatures["serving_default"](
+        examples=tf.constant([example(user, movie), example("nobody", "no movie")])
+    )["score"].numpy()
+    assert found[0] == pytest.approx(dots[movies.index(movie)], rel=1e-5)
+    assert found[1] == -np.inf
+
+
+def test_an_unknown_user_gets_what_most_like(story: Story) -> None:
+    model = pushed(story.runs["first"])
+    found = model.signatures["recommend"](user_id=tf.constant(["nobody"]), k=tf.constant(100))
+    biases = model.movie_vectors.numpy()[:, -1]
+    np.testing.assert_allclose(found["score"].numpy()[0], np.sort(biases)[::-1], rtol=1e-6)
+
+
+def test_a_pushed_model_can_be_measured_again(story: Story) -> None:
+    summary = story.runs["multitask"]
+    command = [*MOVIEREC, "evaluate", "--json", "--workspace", str(story.workspace)]
+    measured = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert measured["ndcg"] == pytest.approx(summary.ranking.ndcg_at_10, abs=1e-6)
+    assert measured["recall"] == pytest.approx(summary.ranking.recall_at_10, abs=1e-6)
+    assert measured["rmse"] == pytest.approx(summary.rmse.holdout, abs=1e-6)
+
+    version = Path(story.runs["first"].pushed_model).name
+    refused = subprocess.run(
+        [*command, "--version", version, "--split", "train"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("movierec: --split train: two_tower only ranks")
