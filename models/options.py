@@ -6,9 +6,10 @@ Trainer steps receive. Nothing heavy is imported here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 
 class Options(BaseModel):
@@ -90,3 +91,74 @@ class TrainingOptions(Options):
     def memory_budget_bytes(self) -> int:
         """`memory_budget` as what `models.columns.ColumnStorage` takes."""
         return self.memory_budget << 20
+
+
+Range = tuple[float, float]
+
+
+class TuningOptions(Options):
+    """Which options are searched for, and how long."""
+
+    enabled: bool = Field(False, description="search before training; --tune sets it")
+    trials: int = Field(12, ge=1, le=1000, description="trainings that are compared")
+    ranges: dict[str, Range] = Field(
+        {}, description="lowest and highest value by key; if empty, see ranges_around"
+    )
+
+    @field_validator("ranges")
+    @classmethod
+    def _of_numbers(cls, ranges: dict[str, Range]) -> dict[str, Range]:
+        for key, (lowest, highest) in ranges.items():
+            if key not in _TUNABLE:
+                raise ValueError(f"{key} cannot be tuned; allowed: {', '.join(_TUNABLE)}")
+            if not lowest < highest:
+                raise ValueError(f"{key}: the lowest value comes first, then a higher one")
+            for bound in (lowest, highest):
+                _check_bound(key, bound)
+        return ranges
+
+    def ranges_around(self, model: ModelOptions, training: TrainingOptions) -> dict[str, Range]:
+        """The ranges; if there are none, half to double of rate and L2, where they are not 0."""
+        return self.ranges or {
+            key: (value / 2, value * 2)
+            for key, value in (
+                ("training.learning_rate", training.learning_rate),
+                ("model.l2_embedding", model.l2_embedding),
+            )
+            if value > 0
+        }
+
+
+_SECTIONS: Mapping[str, type[Options]] = {"model": ModelOptions, "training": TrainingOptions}
+# Options that are numbers. The seed and how a training is run are no matter of the model.
+_TUNABLE = {
+    f"{section}.{name}": field.annotation
+    for section, options in _SECTIONS.items()
+    for name, field in options.model_fields.items()
+    if field.annotation in (int, float)
+    and name not in ("seed", "memory_budget", "checkpoint_seconds", "liked_rating", "patience")
+}
+
+
+def with_values(
+    model: ModelOptions, training: TrainingOptions, values: Mapping[str, float]
+) -> tuple[ModelOptions, TrainingOptions]:
+    """The options with some replaced, by `section.key`."""
+    changed: dict[str, dict[str, float]] = {section: {} for section in _SECTIONS}
+    for key, value in values.items():
+        section, _, name = key.partition(".")
+        changed[section][name] = value
+    return (
+        ModelOptions.model_validate({**model.model_dump(), **changed["model"]}),
+        TrainingOptions.model_validate({**training.model_dump(), **changed["training"]}),
+    )
+
+
+def _check_bound(key: str, bound: float) -> None:
+    """Raises ValueError unless the option may have this value."""
+    section, _, name = key.partition(".")
+    value = int(bound) if _TUNABLE[key] is int and bound == int(bound) else bound
+    try:
+        _SECTIONS[section].model_validate({name: value})
+    except ValidationError as error:
+        raise ValueError(f"{key}: {bound:g} is not allowed: {error.errors()[0]['msg']}") from error

@@ -52,8 +52,14 @@ def preprocessing_fn(
         features.USER_ACTIVITY: _activity(user_count),
         features.GENRES_MULTI_HOT: _multi_hot(inputs[features.MOVIE_GENRES]),
         features.RATING: rating,
-        features.RATING_MEAN: tf.zeros_like(rating) + tft.mean(rating),
+        features.RATING_MEAN: tf.zeros_like(rating) + _mean(rating),
     }
+
+
+def _mean(rating: tf.Tensor) -> tf.Tensor:
+    """Over the train split, a scalar, the same however the ratings come in batches."""
+    # Stars and half stars add up without rounding in float64; in float32 the order would show.
+    return tf.cast(tft.mean(tf.cast(rating, tf.float64)), tf.float32)
 
 
 def _index_and_count(

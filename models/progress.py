@@ -34,6 +34,7 @@ class Progress:
         ratings_per_second: over the epoch so far, without evaluation.
         seconds_left: until the last epoch ends, at this epoch's pace; fewer if training stops
             early.
+        label: which training it is, where there are several.
     """
 
     epoch: int
@@ -44,6 +45,7 @@ class Progress:
     eval_figure: float | None
     ratings_per_second: float
     seconds_left: float
+    label: str = ""
 
     @property
     def fraction(self) -> float:
@@ -57,7 +59,7 @@ class Progress:
         )
         left = datetime.timedelta(seconds=round(self.seconds_left))
         return (
-            f"epoch {self.epoch}/{self.epochs} {self.fraction_of_epoch:.0%}"
+            f"{self.label}epoch {self.epoch}/{self.epochs} {self.fraction_of_epoch:.0%}"
             f"  loss {self.loss:.4f}{evaluated}"
             f"  {self.ratings_per_second / 1e6:.2f} M ratings/s  {left} left"
         )

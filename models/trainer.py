@@ -3,47 +3,40 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from typing import Any, Protocol
 
 import tensorflow as tf
-import tensorflow_transform as tft
 
-from models import criteria, devices, features, history, loop, signatures
-from models.catalogue import Catalogue, read_catalogue
+from models import criteria, devices, history, loop, signatures
 from models.checkpoints import training_key
 from models.columns import (
-    RATING_COLUMNS,
     Columns,
     ColumnStorage,
     in_parts,
-    row_count,
-    stream_columns,
 )
 from models.contracts import RankingModel, predicts_ratings
 from models.criteria import Criterion
 from models.loop import EpochResult, TrainingLoop
-from models.options import ModelOptions, TrainingOptions
-from models.rating_statistics import RatingStatistics, measure, movie_counts
+from models.options import ModelOptions, TrainingOptions, with_values
+from models.rating_statistics import RatingStatistics, movie_counts
 from models.registry import build_model, criterion_for
 from models.seen_movies import seen_movies
 from models.top_k_accuracy import top_k_accuracy
-
-# Every row has it; the first is enough.
-_RATING_MEAN_COLUMN = {features.RATING_MEAN: tf.io.FixedLenFeature([], tf.float32)}
+from models.training_data import StepArguments, TrainingData, known, read_training_data
 
 
-class TrainerArguments(Protocol):
-    """What `run_fn` uses of TFX's FnArgs."""
+class TrainerArguments(StepArguments, Protocol):
+    """What `run_fn` uses of TFX's FnArgs.
 
-    train_files: list[str]
-    eval_files: list[str]
-    transform_graph_path: str
+    Attributes:
+        hyperparameters: KerasTuner's, from the Tuner step; None without one.
+    """
+
     serving_model_dir: str
     model_run_dir: str
-    custom_config: dict[str, Any]
+    hyperparameters: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -72,8 +65,7 @@ class _Setting:
 
     model: ModelOptions
     training: TrainingOptions
-    catalogue: Catalogue
-    statistics: RatingStatistics
+    data: TrainingData
     checkpoints: str
     strategy: tf.distribute.Strategy
 
@@ -101,7 +93,8 @@ def run_fn(arguments: TrainerArguments) -> None:
 
     `custom_config` holds `model` and `training`, as JSON of the options of the same name,
     `checkpoints`, the folder for the state of trainings that were interrupted, and
-    `code_fingerprint`, which state of other code does not have.
+    `code_fingerprint`, which state of other code does not have. What the Tuner found best, if
+    there is one, goes before `model` and `training`.
 
     Where TF_CONFIG names several workers, each calls this with the same arguments and folders
     that all of them see. The chief writes; the others return when it has.
@@ -112,38 +105,36 @@ def run_fn(arguments: TrainerArguments) -> None:
         TrainingDivergedError: the loss was not finite.
         TrainingStoppedError: the process was told to terminate; run again, it goes on.
     """
-    options = TrainingOptions.model_validate(arguments.custom_config["training"])
+    model_options, options = _chosen_options(arguments)
     task = devices.current_task()
     if devices.serves_others(options, task):
         devices.serve_others()
     # Before anything else runs in TensorFlow: the workers connect here.
     strategy = devices.choose_strategy(options, task)
-    transform = tft.TFTransformOutput(arguments.transform_graph_path)
-    catalogue = read_catalogue(transform)
     storage = ColumnStorage(options.memory_budget_bytes)
-    train, evaluation = (
-        stream_columns(files, RATING_COLUMNS)
-        for files in (arguments.train_files, arguments.eval_files)
-    )
-    train_ratings = storage.canonical_order(storage.collect(_known(train, catalogue)))
-    eval_ratings = storage.canonical_order(storage.collect(evaluation))
-    statistics = _statistics(arguments.train_files, train_ratings, catalogue)
-
+    data = read_training_data(arguments, storage)
+    settings = {
+        "model": model_options.model_dump(mode="json"),
+        "training": options.model_dump(mode="json"),
+        "code_fingerprint": arguments.custom_config["code_fingerprint"],
+    }
     setting = _Setting(
-        model=ModelOptions.model_validate(arguments.custom_config["model"]),
+        model=model_options,
         training=options,
-        catalogue=catalogue,
-        statistics=statistics,
-        checkpoints=_checkpoint_folder(arguments.custom_config, train_ratings, eval_ratings),
+        data=data,
+        checkpoints=os.path.join(
+            arguments.custom_config["checkpoints"],
+            training_key(settings, data.train, data.evaluation),
+        ),
         strategy=strategy,
     )
-    trained = _train(setting, storage, train_ratings, eval_ratings)
+    trained = _train(setting, storage)
     processes = devices.Processes(strategy)
     if processes.is_chief:
-        _write_history(arguments.model_run_dir, trained, train_ratings)
-        seen = seen_movies(trained.fitted_on, statistics.users)
+        _write_history(arguments.model_run_dir, trained, data.train)
+        seen = seen_movies(trained.fitted_on, data.statistics.users)
         recommender = signatures.Recommender(
-            trained.model, transform, catalogue, seen, setting.model.retrieves
+            trained.model, data.transform, data.catalogue, seen, model_options.retrieves
         )
         signatures.save(recommender, arguments.serving_model_dir)
         if tf.io.gfile.exists(setting.checkpoints):
@@ -152,29 +143,35 @@ def run_fn(arguments: TrainerArguments) -> None:
         processes.wait_for_all()
 
 
-def _train(
-    setting: _Setting, storage: ColumnStorage, train_ratings: Columns, eval_ratings: Columns
-) -> _Trained:
+def _chosen_options(arguments: TrainerArguments) -> tuple[ModelOptions, TrainingOptions]:
+    """Those of the configuration, with what the Tuner found best in place of some."""
+    tuned = arguments.hyperparameters
+    return with_values(
+        ModelOptions.model_validate(arguments.custom_config["model"]),
+        TrainingOptions.model_validate(arguments.custom_config["training"]),
+        tuned["values"] if tuned else {},
+    )
+
+
+def _train(setting: _Setting, storage: ColumnStorage) -> _Trained:
     """Finds the number of epochs on eval and, if asked to, trains again on both splits."""
-    statistics = setting.statistics
+    data, statistics = setting.data, setting.data.statistics
     criterion = criterion_for(setting.model, statistics)
     model, training = setting.start("train", statistics, criterion)
-    epochs = training.train(train_ratings, eval_ratings)
-    known_eval = storage.collect(_known(in_parts(eval_ratings), setting.catalogue))
+    epochs = training.train(data.train, data.evaluation)
+    known_eval = storage.collect(known(in_parts(data.evaluation), data.catalogue))
     model = setting.on_one_device(model, statistics)
     trained = _Trained(
         model=model,
         criterion=criterion,
         epochs=epochs,
-        eval_figures=_eval_figures(setting.model, model, eval_ratings, known_eval),
+        eval_figures=_eval_figures(setting.model, model, data.evaluation, known_eval),
         refit=False,
-        fitted_on=train_ratings,
+        fitted_on=data.train,
     )
     if not setting.training.refit:
         return trained
-    both = storage.canonical_order(
-        storage.collect(chain(in_parts(train_ratings), in_parts(known_eval)))
-    )
+    both = storage.canonical_order(storage.collect(chain(in_parts(data.train), [known_eval])))
     statistics = replace(
         statistics,
         movie_rating_count=movie_counts(both, statistics.movies),
@@ -232,35 +229,3 @@ def _write_history(folder: str, trained: _Trained, train_ratings: Columns) -> No
             tf.summary.scalar(f"eval_{criterion.key}", epoch.eval_figure, step=epoch.epoch)
             tf.summary.scalar("learning_rate", epoch.learning_rate, step=epoch.epoch)
     writer.close()
-
-
-def _statistics(files: Sequence[str], ratings: Columns, catalogue: Catalogue) -> RatingStatistics:
-    if not row_count(ratings):
-        raise ValueError(
-            "no rating to train on: the train split is empty, or transform.min_ratings_per_user "
-            "and min_ratings_per_movie leave nobody"
-        )
-    mean = next(
-        float(part[features.RATING_MEAN][0])
-        for part in stream_columns(files, _RATING_MEAN_COLUMN)
-        if row_count(part)
-    )
-    return measure(ratings, len(catalogue.user_ids), len(catalogue.movie_ids), mean)
-
-
-def _known(parts: Iterable[Columns], catalogue: Catalogue) -> Iterator[Columns]:
-    """The ratings whose user and movie are in the vocabularies.
-
-    The rest must not train the out-of-vocabulary rows, which stand for everybody unknown.
-    """
-    for part in parts:
-        known = (part[features.USER_INDEX] < len(catalogue.user_ids)) & (
-            part[features.MOVIE_INDEX] < len(catalogue.movie_ids)
-        )
-        yield {name: values[known] for name, values in part.items()}
-
-
-def _checkpoint_folder(custom_config: dict[str, Any], *data: Columns) -> str:
-    """A folder that the same training finds again after it was interrupted."""
-    settings = {name: custom_config[name] for name in ("model", "training", "code_fingerprint")}
-    return os.path.join(custom_config["checkpoints"], training_key(settings, *data))

@@ -58,6 +58,7 @@ def run(
     overrides: Overrides = None,
     workspace: WorkspaceFolder = _WORKSPACE,
     user: Annotated[str | None, typer.Option(help="Whose recommendations to show.")] = None,
+    tune: Annotated[bool, typer.Option("--tune", help="Search for better options first.")] = False,
     as_json: AsJson = False,
     verbose: Annotated[bool, typer.Option(help="Show all logs.")] = False,
 ) -> None:
@@ -65,7 +66,8 @@ def run(
     from pipeline import local_runner
 
     folder = Workspace(workspace)
-    result = local_runner.run(_load(config, overrides), folder, verbose)
+    chosen = [*(overrides or ()), *(["tuning.enabled=true"] if tune else ())]
+    result = local_runner.run(_load(config, chosen), folder, verbose)
     if as_json:
         print(result.model_dump_json(indent=2))
     else:

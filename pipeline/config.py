@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from components.movielens_example_gen.options import EditionName, SplitOptions
 from models import features
-from models.options import ModelOptions, TrainingOptions, TransformOptions
+from models.options import ModelOptions, TrainingOptions, TransformOptions, TuningOptions
 from models.presets import with_preset
 from pipeline.errors import UserError
 
@@ -109,6 +109,7 @@ class PipelineConfig(Section):
     transform: TransformOptions = TransformOptions()
     model: ModelOptions = ModelOptions()
     training: TrainingOptions = TrainingOptions()
+    tuning: TuningOptions = TuningOptions()
     gate: GateConfig = GateConfig()
     serving: ServingConfig = ServingConfig()
     beam: BeamConfig = BeamConfig()

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tfx import types
 from tfx.components.evaluator.component import Evaluator
@@ -14,6 +14,7 @@ from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGe
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
+from tfx.components.tuner.component import Tuner
 from tfx.dsl.components.base import base_node
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration import pipeline as tfx_pipeline
@@ -39,6 +40,7 @@ SCHEMA_GEN: Final = "ImportSchemaGen"
 EXAMPLE_VALIDATOR: Final = "ExampleValidator"
 TRANSFORM: Final = "Transform"
 BASELINES: Final = "RatingBaselines"
+TUNER: Final = "Tuner"
 TRAINER: Final = "Trainer"
 BASELINE_MODEL: Final = "BaselineModel"
 EVALUATOR: Final = "Evaluator"
@@ -78,12 +80,14 @@ def create_pipeline(config: PipelineConfig, locations: Locations) -> tfx_pipelin
         examples=transform.outputs["transformed_examples"],
         code_fingerprint=fingerprint("components.rating_baselines.executor"),
     ).with_id(BASELINES)
-    trainer = _trainer(config, transform, locations.checkpoints)
+    tuner = _tuner(config, transform, locations.checkpoints) if config.tuning.enabled else None
+    trainer = _trainer(config, transform, tuner, locations.checkpoints)
+    training = [trainer] if tuner is None else [tuner, trainer]
     gate = _gate_and_push(config, examples, trainer.outputs["model"], locations.serving)
     return tfx_pipeline.Pipeline(
         pipeline_name=PIPELINE_NAME,
         pipeline_root=locations.artifacts,
-        components=[example_gen, *data_checks, transform, baselines, trainer, *gate],
+        components=[example_gen, *data_checks, transform, baselines, *training, *gate],
         beam_pipeline_args=[f"--runner={config.beam.runner}", *config.beam.arguments],
         enable_cache=config.runner.cache,
     )
@@ -123,24 +127,50 @@ def _transform(
     ).with_id(TRANSFORM)
 
 
-def _trainer(config: PipelineConfig, transform: Transform, checkpoints: str) -> Trainer:
+def _tuner(config: PipelineConfig, transform: Transform, checkpoints: str) -> Tuner:
+    return Tuner(
+        tuner_fn="models.tuner.tuner_fn",
+        custom_config={
+            **_custom_config(config, checkpoints, "models.tuner"),
+            "tuning": config.tuning.model_dump(mode="json"),
+        },
+        **_training_inputs(transform),
+    ).with_id(TUNER)
+
+
+def _trainer(
+    config: PipelineConfig, transform: Transform, tuner: Tuner | None, checkpoints: str
+) -> Trainer:
     trainer = Trainer(
         run_fn="models.trainer.run_fn",
-        examples=transform.outputs["transformed_examples"],
-        transform_graph=transform.outputs["transform_graph"],
-        train_args=trainer_pb2.TrainArgs(splits=[features.TRAIN]),
-        eval_args=trainer_pb2.EvalArgs(splits=[features.EVAL]),
-        custom_config={
-            "model": config.model.model_dump(mode="json"),
-            "training": config.training.model_dump(mode="json"),
-            "checkpoints": checkpoints,
-            "code_fingerprint": fingerprint("models.trainer"),
-        },
+        hyperparameters=tuner and tuner.outputs["best_hyperparameters"],
+        custom_config=_custom_config(config, checkpoints, "models.trainer"),
+        **_training_inputs(transform),
     ).with_id(TRAINER)
     trainer.outputs["model"].additional_custom_properties[strategy.COMPARISON_GROUP] = (
         _comparison_group(config)
     )
     return trainer
+
+
+def _training_inputs(transform: Transform) -> dict[str, Any]:
+    """What everything that trains reads."""
+    return {
+        "examples": transform.outputs["transformed_examples"],
+        "transform_graph": transform.outputs["transform_graph"],
+        "train_args": trainer_pb2.TrainArgs(splits=[features.TRAIN]),
+        "eval_args": trainer_pb2.EvalArgs(splits=[features.EVAL]),
+    }
+
+
+def _custom_config(config: PipelineConfig, checkpoints: str, module: str) -> dict[str, Any]:
+    """What everything that trains is told; the code is that of a module."""
+    return {
+        "model": config.model.model_dump(mode="json"),
+        "training": config.training.model_dump(mode="json"),
+        "checkpoints": checkpoints,
+        "code_fingerprint": fingerprint(module),
+    }
 
 
 def _comparison_group(config: PipelineConfig) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from components.movielens_example_gen import report as ingest_report
@@ -59,9 +61,22 @@ def collect(config: PipelineConfig, outputs: Outputs) -> dict[str, Any]:
             reason=gate.reason,
         ),
         "best_epoch": training.best_epoch,
+        "tuning": _tuning(outputs) if config.tuning.enabled else None,
         "examples": examples,
         "pushed_model": pushed["pushed_destination"].string_value or None,
     }
+
+
+def _tuning(outputs: Outputs) -> summary.Tuning:
+    """What TFX's Tuner wrote: the trials that came to an end, best first."""
+    results = Path(outputs[graph.TUNER]["tuner_results"].uri, "tuner_results.json")
+    trials = json.loads(results.read_text(encoding="utf-8"))
+    best = trials[0]
+    return summary.Tuning(
+        trials=len(trials),
+        eval_figure=best["score"],
+        best={key: value for key, value in best.items() if key not in ("score", "trial_id")},
+    )
 
 
 def _rating_figures(training: history.TrainingHistory, gate: GateReport) -> dict[str, Any]:

@@ -72,6 +72,17 @@ class Baselines(Record):
     bias_only: float
 
 
+class Tuning(Record):
+    """What the search found: the best values by key, their figure on eval, and of how many trials.
+
+    `trials` are those that came to an end.
+    """
+
+    trials: int
+    eval_figure: float
+    best: dict[str, float]
+
+
 class Gate(Record):
     """The verdict.
 
@@ -100,6 +111,7 @@ class Summary(Record):
         calibration: mean prediction over mean rating on the holdout; 1 is unbiased.
         ranking: of retrieval models.
         baselines: of ratings.
+        tuning: None without a search.
         slices: holdout RMSE by slice, as `feature=value`; NDCG@10 for a model that predicts no
             ratings.
         examples: folder of the run's ratings, split.
@@ -120,6 +132,7 @@ class Summary(Record):
     slices: dict[str, float]
     gate: Gate
     best_epoch: int
+    tuning: Tuning | None
     examples: str
     pushed_model: str | None
     seconds: dict[str, float]

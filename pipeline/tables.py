@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from models import features
-from pipeline.summary import Ranking, Rmse, Summary
+from pipeline.summary import Ranking, Rmse, Summary, Tuning
 from pipeline.taste import Taste
 
 # Columns of the terminal: from here on tables stand apart.
@@ -31,6 +31,8 @@ def show_summary(console: Console, summary: Summary) -> None:
     if summary.ranking is not None:
         figures.append(_ranking(summary.ranking, summary.gate.baseline_ndcg_at_10))
     console.print(_side_by_side(gap, _rows(summary), Group(*figures), _seconds(summary)))
+    if summary.tuning is not None:
+        console.print(_found(summary.tuning))
     console.print(_verdict(summary))
     if summary.pushed_model:
         console.print(f"pushed to {summary.pushed_model}", soft_wrap=True)
@@ -121,6 +123,11 @@ def _seconds(summary: Summary) -> Table:
     table.add_section()
     table.add_row("total", f"{summary.seconds['total']:.1f}")
     return table
+
+
+def _found(tuning: Tuning) -> str:
+    best = ", ".join(f"{key} {value:.4g}" for key, value in tuning.best.items())
+    return f"tuned: {best}, the best of {tuning.trials} trials ({tuning.eval_figure:.4f} on eval)"
 
 
 def _verdict(summary: Summary) -> Group:

@@ -21,7 +21,7 @@ def test_every_key_is_documented_with_its_default() -> None:
 def shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, list):
+    if isinstance(value, list | dict):
         return "none"
     return "" if value is None else str(value)
 

@@ -118,4 +118,5 @@ def story(cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story
     with (data / "ratings.csv").open("a") as file:
         file.write("new-user,50,4,880000000\n")
     told.tell("a new rating", *SMALL)
+    told.tell("tuned", *SMALL, "tuning.enabled=true", "tuning.trials=3")
     return told

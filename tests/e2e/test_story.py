@@ -98,6 +98,19 @@ def test_results_are_sliced_by_activity_and_genre(story: Story) -> None:
     assert {"movie_genres=Drama", "user_activity=1-20"} <= set(slices)
 
 
+def test_what_the_search_found_is_what_is_trained(story: Story) -> None:
+    before, summary = story.runs["a new rating"], story.runs["tuned"]
+    assert set(summary.cached) == STEPS - {"Trainer", "Evaluator", "Pusher"}
+    assert set(summary.seconds) >= {"Tuner"}
+    assert summary.tuning.trials == 3
+    assert set(summary.tuning.best) == {"training.learning_rate", "model.l2_embedding"}
+    # The Trainer's own figure, of weights before they were trained on eval too.
+    assert summary.rmse.eval == pytest.approx(summary.tuning.eval_figure, abs=1e-6)
+    # The first trial is what is configured.
+    assert summary.rmse.eval <= before.rmse.eval + 1e-6
+    assert before.tuning is None
+
+
 def test_a_second_run_does_nothing_and_reports_the_same(story: Story) -> None:
     first, again = story.runs["first"], story.runs["again"]
     assert set(again.cached) == STEPS

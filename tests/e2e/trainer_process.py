@@ -23,6 +23,7 @@ def main(workspace: Path, out: Path, custom_config: Path) -> None:
             transform_graph_path=str(graph),
             serving_model_dir=str(out / "model"),
             model_run_dir=str(out / "run"),
+            hyperparameters=None,
             custom_config=json.loads(custom_config.read_text()),
         )
     )
