@@ -10,6 +10,10 @@ import os
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
+import tempfile
+from pathlib import Path
+
+import matplotlib.pyplot as plt
 import numpy as np
 
 from docs.tutorials import movielens
@@ -45,6 +49,18 @@ print("epoch  train loss   test MSE")
 for result in history[:: len(history) // 10]:
     print(f"{result.epoch:5} {result.loss:11.4f} {result.eval_figure**2:10.4f}")
 best = best_epoch(history)
+
+figure, axes = plt.subplots()
+epochs = [result.epoch for result in history]
+axes.plot(epochs, [result.loss for result in history], label="training loss")
+axes.plot(epochs, [result.eval_figure**2 for result in history], label="test MSE")
+axes.axvline(best, linestyle=":", color="grey", label="lowest test MSE")
+axes.set(xlabel="epoch", ylabel="squared stars", title="sparse factorisation, dimension 30")
+axes.legend()
+picture = Path(tempfile.gettempdir(), "sparse_factorisation.png")
+figure.savefig(picture)
+print(f"the curves are drawn in {picture}")
+
 print(f"lowest test MSE {history[best - 1].eval_figure ** 2:.4f} in epoch {best}")
 
 # %% [markdown]

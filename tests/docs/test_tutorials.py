@@ -91,6 +91,10 @@ def test_sparse_factorisation() -> None:
     # Both curves: training goes on to fall where the test error has turned.
     assert history[-1].loss < history[found["best"] - 1].loss
     assert history[-1].eval_figure > history[found["best"] - 1].eval_figure
+    drawn = {line.get_label(): line.get_ydata() for line in found["axes"].get_lines()}
+    np.testing.assert_array_equal(drawn["training loss"], [result.loss for result in history])
+    np.testing.assert_allclose(drawn["test MSE"], [result.eval_figure**2 for result in history])
+    assert found["picture"].read_bytes().startswith(b"\x89PNG")
 
     aladdin = found["data"].titles.index("Aladdin (1992)")
     for measure, divisor in (

@@ -12,13 +12,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models.options import ModelOptions
 from models.registry import MODELS
 from tests.e2e.conftest import SMALL
 from tests.e2e.test_commands import MOVIEREC
+from tests.e2e.test_retrieval import example
 
 pytestmark = pytest.mark.slow
 
 MAX_RMSE = 0.915
+MIN_NDCG = 0.44
+# A known user and movie, and unknown ones.
+USERS, MOVIES = tf.constant(["196", "nobody"]), tf.constant(["242", "none"])
+EXAMPLES = tf.constant([example("196", "242"), example("nobody", "none")])
 
 
 def run(workspace: Path, *overrides: str) -> dict:
@@ -50,19 +56,35 @@ def shared_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_model_passes_the_gate_and_answers(shared_workspace: Path, name: str) -> None:
     # A name of their own keeps the models from being compared with each other.
     summary = run(shared_workspace, f"model.name={name}", f"data.name={name}")
+    options = ModelOptions(name=name)
     assert summary["gate"]["blessed"]
-    assert summary["rmse"]["holdout"] < summary["baselines"]["bias_only"]
-    signatures = tf.saved_model.load(summary["pushed_model"]).signatures
-    users, movies = tf.constant(["196", "nobody"]), tf.constant(["242", "none"])
-    rated = signatures["predict"](user_id=users, movie_id=movies)["rating"].numpy()
-    assert ((rated >= 1) & (rated <= 5)).all()
-    best = signatures["recommend"](user_id=users, k=tf.constant(5))
-    scores = best["score"].numpy()
-    assert (np.diff(scores, axis=1) <= 0).all()
-    predicted = signatures["predict"](
-        user_id=tf.repeat(users, 5), movie_id=tf.reshape(best["movie_id"], [-1])
-    )
-    np.testing.assert_allclose(predicted["rating"], np.clip(scores, 1, 5).ravel(), rtol=1e-5)
+    model = tf.saved_model.load(summary["pushed_model"])
+    best = model.signatures["recommend"](user_id=USERS, k=tf.constant(5))
+    assert (np.diff(best["score"].numpy(), axis=1) <= 0).all()
+    if options.predicts_ratings:
+        assert summary["rmse"]["holdout"] < summary["baselines"]["bias_only"]
+        rated = model.signatures["predict"](user_id=USERS, movie_id=MOVIES)["rating"].numpy()
+        assert ((rated >= 1) & (rated <= 5)).all()
+        by_example = model.signatures["serving_default"](examples=EXAMPLES)["rating"]
+        np.testing.assert_array_equal(by_example, rated)
+    else:
+        scores = model.signatures["serving_default"](examples=EXAMPLES)["score"].numpy()
+        assert np.isfinite(scores[0])
+        assert scores[1] == -np.inf
+    if options.retrieves:
+        ranking = summary["ranking"]
+        assert ranking["ndcg_at_10"] > 2 * ranking["popularity_ndcg_at_10"]
+        assert ranking["recall_at_10"] > 2 * ranking["popularity_recall_at_10"]
+    else:
+        predicted = model.signatures["predict"](
+            user_id=tf.repeat(USERS, 5), movie_id=tf.reshape(best["movie_id"], [-1])
+        )["rating"]
+        np.testing.assert_allclose(predicted, np.clip(best["score"], 1, 5).ravel(), rtol=1e-5)
+
+
+def test_two_tower_on_the_first_official_fold(shared_workspace: Path) -> None:
+    summary = run(shared_workspace, "model.name=two_tower", "split.method=fold:1")
+    assert summary["ranking"]["ndcg_at_10"] >= MIN_NDCG
 
 
 @pytest.mark.timeout(1800)
