@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
+Matrix = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass
@@ -27,6 +28,9 @@ class Measured:
         peak_mib: largest memory of the process.
         test_rmse: on the test ratings, where there are any.
         test_mae: likewise.
+        ndcg_at_10: of the movies liked in test, where movies are ranked.
+        recall_at_10: likewise.
+        recall_at_20: likewise.
     """
 
     ratings: int = 0
@@ -35,6 +39,9 @@ class Measured:
     peak_mib: float = 0.0
     test_rmse: float | None = None
     test_mae: float | None = None
+    ndcg_at_10: float | None = None
+    recall_at_10: float | None = None
+    recall_at_20: float | None = None
 
     @contextmanager
     def timed(self, part: str) -> Iterator[None]:
