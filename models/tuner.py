@@ -196,7 +196,7 @@ def _space(
             lowest,
             highest,
             # What spans several times its lowest value is a matter of proportion.
-            sampling="log" if lowest > 0 else "linear",
+            sampling="log" if min(lowest, default) > 0 else "linear",
             default=default,
         )
     return space
