@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from models.biased_mf import BiasedMatrixFactorization
@@ -51,6 +53,20 @@ def trained_like(name: str, rng: np.random.Generator) -> RankingModel:
         values[-1] = 0
         variable.assign(values)
     return model
+
+
+def finite_differences(function: Callable[[], float], table: np.ndarray) -> np.ndarray:
+    """The gradient of a function of a table's values, which are float64."""
+    step = 1e-5
+    gradient = np.zeros_like(table)
+    for position in np.ndindex(table.shape):
+        kept = table[position]
+        table[position] = kept + step
+        above = function()
+        table[position] = kept - step
+        gradient[position] = (above - function()) / (2 * step)
+        table[position] = kept
+    return gradient
 
 
 def ratings(rng: np.random.Generator, count: int = 40) -> Columns:

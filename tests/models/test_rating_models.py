@@ -13,7 +13,13 @@ from models.contracts import RatingModel
 from models.loop import TrainingLoop
 from models.options import ModelOptions, TrainingOptions
 from models.registry import MODELS, build_model
-from tests.models.factories import MOVIES, USERS, ratings, statistics
+from tests.models.factories import (
+    MOVIES,
+    USERS,
+    finite_differences,
+    ratings,
+    statistics,
+)
 from tests.models.test_retrieval_models import NAMES as RETRIEVAL_MODELS
 
 Weights = dict[str, np.ndarray]
@@ -127,16 +133,8 @@ def test_gradients_are_the_finite_differences_of_the_definition(
     tables = [getattr(model, table) for table in w]
     with tf.GradientTape() as tape:
         value = model.compute_loss({key: tf.constant(column) for key, column in batch.items()})
-    step = 1e-5
     for table, gradient in zip(w.values(), tape.gradient(value, tables), strict=True):
-        expected = np.zeros_like(table)
-        for position in np.ndindex(table.shape):
-            kept = table[position]
-            table[position] = kept + step
-            above = loss(name, w, batch)
-            table[position] = kept - step
-            expected[position] = (above - loss(name, w, batch)) / (2 * step)
-            table[position] = kept
+        expected = finite_differences(lambda: loss(name, w, batch), table)
         np.testing.assert_allclose(tf.convert_to_tensor(gradient).numpy(), expected, atol=3e-6)
 
 

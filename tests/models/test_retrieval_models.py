@@ -17,7 +17,13 @@ from models.loop import TrainingLoop, best_epoch, best_eval_figure
 from models.options import ModelOptions, TrainingOptions
 from models.registry import build_model, criterion_for
 from models.top_k_accuracy import top_k_accuracy
-from tests.models.factories import MOVIES, USERS, ratings, statistics
+from tests.models.factories import (
+    MOVIES,
+    USERS,
+    finite_differences,
+    ratings,
+    statistics,
+)
 
 Weights = dict[str, np.ndarray]
 L2, L2_BIAS, RATING, RETRIEVAL, LIKED = 0.3, 0.7, 0.4, 1.5, 4.0
@@ -113,16 +119,8 @@ def test_gradients_are_the_finite_differences_of_the_definition(
     with tf.GradientTape() as tape:
         value = model.compute_loss(tensors(batch))
     gradients = tape.gradient(value, [getattr(model, table) for table in w])
-    step = 1e-5
     for table, gradient in zip(w.values(), gradients, strict=True):
-        expected = np.zeros_like(table)
-        for position in np.ndindex(table.shape):
-            kept = table[position]
-            table[position] = kept + step
-            above = loss(name, w, batch)
-            table[position] = kept - step
-            expected[position] = (above - loss(name, w, batch)) / (2 * step)
-            table[position] = kept
+        expected = finite_differences(lambda: loss(name, w, batch), table)
         np.testing.assert_allclose(tf.convert_to_tensor(gradient).numpy(), expected, atol=3e-6)
 
 
