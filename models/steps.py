@@ -194,10 +194,11 @@ def _squared_norm(gradient: Gradient) -> tf.Tensor:
         return tf.reduce_sum(tf.square(gradient))
     order = tf.argsort(gradient.indices)
     indices = tf.gather(gradient.indices, order)
-    is_next = tf.cast(indices[1:] != indices[:-1], tf.int32)
+    # Of a part of a table that no rating of the batch is in, there are no rows at all.
+    is_next = indices != tf.concat([indices[:1], indices[:-1]], axis=0)
     summed = tf.math.unsorted_segment_sum(
         tf.gather(gradient.values, order),
-        tf.concat([[0], tf.cumsum(is_next)], axis=0),
+        tf.cumsum(tf.cast(is_next, tf.int32)),
         num_segments=tf.size(indices),
     )
     return tf.reduce_sum(tf.square(summed))

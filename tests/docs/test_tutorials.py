@@ -163,3 +163,33 @@ def test_sigmoid_factorisation() -> None:
         ]
         assert len(chosen) == count
         assert np.mean(chosen) == pytest.approx(average, rel=1e-5)
+
+
+def test_retrieval() -> None:
+    found = run("retrieval")
+    model, data, train, evaluation = (
+        found[name] for name in ("model", "data", "train", "evaluation")
+    )
+    tables = (model.user_embedding, model.movie_embedding, model.movie_bias)
+    p, q, b = (table.numpy()[:-1].astype(np.float64) for table in tables)
+    scores = p @ q.T + b[:, 0]
+    liked = evaluation["rating"] >= 4
+    users, movies = evaluation["user_index"][liked], evaluation["movie_index"][liked]
+    places = (scores[users] > scores[users, movies][:, np.newaxis]).sum(axis=1)
+    for k, share in found["accuracy"].items():
+        assert share == pytest.approx(np.mean(places < int(k)), abs=2e-4)
+
+    scores[train["user_index"], train["movie_index"]] = -np.inf
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :10]
+    discount = 1 / np.log2(np.arange(2, 12))
+    ndcg = []
+    for user in np.unique(users):
+        mine = movies[users == user]
+        ndcg.append(discount @ np.isin(order[user], mine) / discount[: len(mine)].sum())
+    assert found["ndcg"] == pytest.approx(np.mean(ndcg), abs=1e-4)
+    assert found["ndcg"] == max(result.eval_figure for result in found["history"])
+
+    titles = [title for title, _ in found["best"]]
+    assert titles == [data.titles[movie] for movie in order[found["USER"]]]
+    expected = scores[found["USER"], order[found["USER"]]]
+    np.testing.assert_allclose([score for _, score in found["best"]], expected, rtol=1e-4)

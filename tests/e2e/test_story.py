@@ -99,7 +99,7 @@ def test_results_are_sliced_by_activity_and_genre(story: Story) -> None:
 
 
 def test_what_the_search_found_is_what_is_trained(story: Story) -> None:
-    before, summary = story.runs["a new rating"], story.runs["tuned"]
+    before, summary = story.runs["first"], story.runs["tuned"]
     assert set(summary.cached) == STEPS - {"Trainer", "Evaluator", "Pusher"}
     assert set(summary.seconds) >= {"Tuner"}
     assert summary.tuning.trials == 3
