@@ -15,7 +15,7 @@ import typer
 from models import features
 from pipeline.errors import UserError
 from pipeline.workspace import Workspace
-from serving.errors import UnreadableModelError
+from serving.errors import ServingError
 from serving.versions import versions
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def main() -> NoReturn:
     """Runs a command; what a person can put right is one line and exit code 1."""
     try:
         code = app(standalone_mode=False)
-    except (UserError, UnreadableModelError) as error:
+    except (UserError, ServingError) as error:
         _say(str(error))
         code = EXIT_FAILED
     except OSError as error:

@@ -1,0 +1,78 @@
+"""Certificates and keys of a server and of a client, as PEM files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+
+from serving.errors import ServingError
+
+
+@dataclass(frozen=True)
+class ServerTls:
+    """What a server shows, and whom it lets in.
+
+    Attributes:
+        private_key: of the certificate.
+        certificate: the server's, with the chain up to the authority's.
+        client_authority: certificates of the authorities one of which must have signed a client's;
+            None lets in clients without a certificate.
+    """
+
+    private_key: Path
+    certificate: Path
+    client_authority: Path | None = None
+
+    def credentials(self) -> grpc.ServerCredentials:
+        """For a secure port.
+
+        Raises:
+            ServingError: a file cannot be read.
+        """
+        return grpc.ssl_server_credentials(
+            [(_read(self.private_key), _read(self.certificate))],
+            root_certificates=self.client_authority and _read(self.client_authority),
+            require_client_auth=self.client_authority is not None,
+        )
+
+
+@dataclass(frozen=True)
+class ClientTls:
+    """Whom a client trusts, and what it shows to a server that asks.
+
+    Attributes:
+        authority: certificates of the authorities one of which must have signed the server's; None
+            trusts those of the system.
+        private_key: of the client's certificate; None if it has none.
+        certificate: the client's; None if it has none.
+    """
+
+    authority: Path | None = None
+    private_key: Path | None = None
+    certificate: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses half of a pair."""
+        if (self.private_key is None) != (self.certificate is None):
+            raise ServingError("a client's private key and certificate are given both or neither")
+
+    def credentials(self) -> grpc.ChannelCredentials:
+        """For a secure channel.
+
+        Raises:
+            ServingError: a file cannot be read.
+        """
+        return grpc.ssl_channel_credentials(
+            root_certificates=self.authority and _read(self.authority),
+            private_key=self.private_key and _read(self.private_key),
+            certificate_chain=self.certificate and _read(self.certificate),
+        )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ServingError(f"{path}: {error.strerror}; a PEM file is needed") from error
