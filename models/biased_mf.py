@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from models import features
 from models.factors import normal_vectors, row_dot, rows
+from models.fold_in import SquaredErrorFoldIn
 from models.options import ModelOptions
 from models.rating_statistics import RatingStatistics
 
@@ -86,12 +88,23 @@ class BiasedMatrixFactorization(tfrs.Model):
         return dot
 
     def user_vectors(self) -> tf.Tensor:
-        """`[users + 1, dimension + 2]`: p_u, 1, μ + b_u."""
+        """`[users + 1, dimension + 2]`: p_u, μ + b_u, 1."""
         vectors = self._user_rows(tf.range(self._statistics.users + 1))
         ones = tf.ones_like(self.user_bias)
-        return tf.concat([vectors, ones, self.offset + self.user_bias], axis=1)
+        return tf.concat([vectors, self.offset + self.user_bias, ones], axis=1)
 
     def movie_vectors(self) -> tf.Tensor:
-        """`[movies + 1, dimension + 2]`: q_i, b_i, 1; the dot with a user's is the score."""
+        """`[movies + 1, dimension + 2]`: q_i, 1, b_i; the dot with a user's is the score."""
         ones = tf.ones_like(self.movie_bias)
-        return tf.concat([self.movie_embedding, self.movie_bias, ones], axis=1)
+        return tf.concat([self.movie_embedding, ones, self.movie_bias], axis=1)
+
+    def fold_in(self) -> SquaredErrorFoldIn:
+        """Of p_u and b_u, penalised as in training."""
+        options = self._options
+        return SquaredErrorFoldIn(
+            start=self.user_vectors()[-1].numpy(),
+            penalty=np.array(
+                [options.l2_embedding] * options.dimension + [options.l2_bias], np.float32
+            ),
+            per_rating=True,
+        )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from models import features
 from models.factors import normal_vectors, row_dot, rows
+from models.fold_in import SquaredErrorFoldIn
 from models.options import ModelOptions
 from models.rating_statistics import RatingStatistics
 
@@ -78,12 +80,20 @@ class CollaborativeFiltering(tfrs.Model):
         return dot
 
     def user_vectors(self) -> tf.Tensor:
-        """`[users + 1, dimension + 2]`: w_j, 1, b_j."""
-        return tf.concat([self.w, tf.ones_like(self.b), self.b], axis=1)
+        """`[users + 1, dimension + 2]`: w_j, b_j, 1."""
+        return tf.concat([self.w, self.b, tf.ones_like(self.b)], axis=1)
 
     def movie_vectors(self) -> tf.Tensor:
-        """`[movies + 1, dimension + 2]`: x_i, m_i, 1; the dot with a user's is the unclipped r̂."""
-        return tf.concat([self.x, self.movie_mean, tf.ones_like(self.movie_mean)], axis=1)
+        """`[movies + 1, dimension + 2]`: x_i, 1, m_i; the dot with a user's is the unclipped r̂."""
+        return tf.concat([self.x, tf.ones_like(self.movie_mean), self.movie_mean], axis=1)
+
+    def fold_in(self) -> SquaredErrorFoldIn:
+        """Of w_j, penalised as in the cost, and b_j, which is not."""
+        return SquaredErrorFoldIn(
+            start=self.user_vectors()[-1].numpy(),
+            penalty=np.array([self._l2] * self.x.shape[1] + [0], np.float32),
+            per_rating=False,
+        )
 
 
 def cofi_cost(

@@ -22,6 +22,12 @@ RATING_COLUMNS: Mapping[str, tf.io.FixedLenFeature] = {
     features.RATING: tf.io.FixedLenFeature([], tf.float32),
 }
 
+# Who has rated what, and when.
+RATED_COLUMNS: Mapping[str, tf.io.FixedLenFeature] = {
+    name: tf.io.FixedLenFeature([], tf.int64)
+    for name in (features.USER_INDEX, features.MOVIE_INDEX, features.RATED_AT)
+}
+
 _RECORDS_PER_PARSE = 16_384
 _FILES_AT_ONCE = 4
 _READ_BUFFER = 1 << 20

@@ -6,6 +6,8 @@ from typing import Protocol, TypeGuard
 
 import tensorflow as tf
 
+from models.fold_in import FoldIn
+
 
 class RankingModel(Protocol):
     """The contract of every model; see `BiasedMatrixFactorization` and `TwoTower`."""
@@ -19,7 +21,13 @@ class RankingModel(Protocol):
         """`[users + 1, d]`; the last row is the unknown user's."""
 
     def movie_vectors(self) -> tf.Tensor:
-        """`[movies + 1, d]`; the dot with a user's vector ranks the movies for them."""
+        """`[movies + 1, d]`; the dot with a user's vector ranks the movies for them.
+
+        The first `ModelOptions.dimension` entries are those by which movies are alike.
+        """
+
+    def fold_in(self) -> FoldIn:
+        """What finds the vector of somebody new; of the weights as they are now."""
 
     def score_of(self, dot: tf.Tensor) -> tf.Tensor:
         """What such a dot is shown as, of the same shape: a rating, not clipped, where it can."""

@@ -23,6 +23,8 @@ RATING_MEAN: Final = "rating_mean"
 USER_RATING_COUNT: Final = "user_rating_count"
 MOVIE_RATING_COUNT: Final = "movie_rating_count"
 USER_ACTIVITY: Final = "user_activity"
+# Minutes since 1970, which fit an int32.
+RATED_AT: Final = "rated_at"
 
 # Splits.
 TRAIN: Final = "train"

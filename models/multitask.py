@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 from models import features
 from models.factors import row_dot, rows
+from models.fold_in import SoftmaxFoldIn
 from models.options import ModelOptions
 from models.rating_statistics import RatingStatistics
 from models.two_tower import TwoTower
@@ -50,6 +52,15 @@ class MultitaskModel(TwoTower):
             + self._options.retrieval_weight * self._retrieval_loss(inputs)
             + self._options.l2_embedding * self._penalty(inputs)
             + self._options.l2_bias * tf.reduce_mean(bias_penalty)
+        )
+
+    def fold_in(self) -> SoftmaxFoldIn:
+        """Of p_u, from all movies that are rated; their stars say nothing of what is watched."""
+        return SoftmaxFoldIn(
+            self.movie_vectors()[:-1].numpy(),
+            l2=self._options.l2_embedding,
+            liked_rating=-np.inf,
+            weight=self._options.retrieval_weight,
         )
 
     def _retrieval_weight(self, rating: tf.Tensor) -> tf.Tensor:

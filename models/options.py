@@ -93,6 +93,14 @@ class TrainingOptions(Options):
         return self.memory_budget << 20
 
 
+class ExportOptions(Options):
+    """What goes into the exported model beside its weights."""
+
+    max_seen_per_user: int = Field(
+        2000, ge=1, description="movies of a user that recommend leaves out, the newest"
+    )
+
+
 Range = tuple[float, float]
 
 

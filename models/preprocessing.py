@@ -14,6 +14,8 @@ from models.options import TransformOptions
 _ACTIVITY_EDGES = (0, 20, 50, 100, 200)
 _ACTIVITY_NAMES = ("0", "1-20", "21-50", "51-100", "101-200", "201+")
 
+_SECONDS_PER_MINUTE = 60
+
 _LINE_NUMBER = tf.lookup.TextFileIndex.LINE_NUMBER
 
 
@@ -33,6 +35,7 @@ def preprocessing_fn(
             is not in the vocabulary.
         `user_activity` string `[B]`: the slice that `user_rating_count` falls into.
         `genres_multi_hot` float32 `[B, genres]`.
+        `rated_at` int64 `[B]`: minutes since 1970.
         `rating` float32 `[B]` and `rating_mean` float32 `[B]`, the mean over train repeated.
     """
     options = TransformOptions.model_validate(custom_config["transform"])
@@ -51,6 +54,7 @@ def preprocessing_fn(
         features.MOVIE_RATING_COUNT: movie_count,
         features.USER_ACTIVITY: _activity(user_count),
         features.GENRES_MULTI_HOT: _multi_hot(inputs[features.MOVIE_GENRES]),
+        features.RATED_AT: inputs[features.TIMESTAMP] // _SECONDS_PER_MINUTE,
         features.RATING: rating,
         features.RATING_MEAN: tf.zeros_like(rating) + _mean(rating),
     }

@@ -40,10 +40,19 @@ def without_seen(scores: tf.Tensor, seen: tf.RaggedTensor) -> tf.Tensor:
         scores: float32 `[B, movies]`.
         seen: the movies' indices, int32 `[B, (seen)]`.
     """
-    positions = tf.stack([tf.cast(seen.value_rowids(), tf.int32), seen.values], axis=1)
-    return tf.tensor_scatter_nd_update(
-        scores, positions, tf.fill([tf.shape(positions)[0]], -np.inf)
-    )
+    return without(scores, seen.value_rowids(), seen.values)
+
+
+def without(scores: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
+    """The scores with −inf at some places.
+
+    Args:
+        scores: float32 `[B, movies]`.
+        rows: int `[n]`.
+        columns: int32 `[n]`.
+    """
+    places = tf.stack([tf.cast(rows, tf.int32), columns], axis=1)
+    return tf.tensor_scatter_nd_update(scores, places, tf.fill([tf.shape(places)[0]], -np.inf))
 
 
 def rank_of(scores: tf.Tensor, movie_index: tf.Tensor) -> tf.Tensor:

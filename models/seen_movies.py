@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,42 @@ class SeenMovies:
     def as_ragged(self) -> tf.RaggedTensor:
         """int32 `[users + 1, (movies)]`."""
         return tf.RaggedTensor.from_row_splits(self.movie_index, self.row_splits)
+
+
+def newest(seen: SeenMovies, limit: int, rated: Iterable[Columns]) -> SeenMovies:
+    """At most `limit` movies of each user, those rated last.
+
+    Args:
+        seen: without a limit.
+        limit: at least 1.
+        rated: the same ratings with `rated_at`, in any order; read only if somebody has more.
+    """
+    counts = np.diff(seen.row_splits)
+    has_more = counts > limit
+    if not has_more.any():
+        return seen
+    theirs = [
+        {name: values[has_more[part[features.USER_INDEX]]] for name, values in part.items()}
+        for part in rated
+    ]
+    user, movie, time = (
+        np.concatenate([part[name] for part in theirs])
+        for name in (features.USER_INDEX, features.MOVIE_INDEX, features.RATED_AT)
+    )
+    order = np.lexsort((movie, -time, user))
+    user, movie = user[order], movie[order]
+    place = np.arange(len(user)) - np.searchsorted(user, user)
+    others = np.repeat(~has_more, counts)
+    users = len(counts) - 1
+    return seen_movies(
+        {
+            features.USER_INDEX: np.concatenate(
+                [np.repeat(np.arange(users + 1), counts)[others], user[place < limit]]
+            ),
+            features.MOVIE_INDEX: np.concatenate([seen.movie_index[others], movie[place < limit]]),
+        },
+        users,
+    )
 
 
 def seen_movies(ratings: Columns, users: int) -> SeenMovies:

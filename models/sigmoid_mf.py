@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import tensorflow as tf
 
 from models.biased_mf import BiasedMatrixFactorization
 from models.factors import with_unknown_row
+from models.fold_in import SquaredErrorFoldIn
 
 # Stars from the mean to an end of the range; none, where all ratings are one, has no logarithm.
 _LEAST_DISTANCE = 0.01
+# Of a fold-in; it has settled by then.
+_ITERATIONS = 6
 
 
 class SigmoidMatrixFactorization(BiasedMatrixFactorization):
@@ -25,6 +29,15 @@ class SigmoidMatrixFactorization(BiasedMatrixFactorization):
         """The rating that a dot stands for, of the same shape."""
         lowest, highest = self._statistics.rating_min, self._statistics.rating_max
         return lowest + (highest - lowest) * tf.sigmoid(dot)
+
+    def fold_in(self) -> SquaredErrorFoldIn:
+        """Of p_u and b_u, penalised as in training."""
+        return replace(super().fold_in(), link=self._rating_and_slope, iterations=_ITERATIONS)
+
+    def _rating_and_slope(self, dot: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        share = tf.sigmoid(dot)
+        span = self._statistics.rating_max - self._statistics.rating_min
+        return self.score_of(dot), span * share * (1 - share)
 
     def _offset(self) -> float:
         statistics = self._statistics

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, Final
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -9,17 +12,28 @@ import tensorflow_transform as tft
 from models import features
 from models.catalogue import Catalogue
 from models.contracts import RankingModel, predicts_ratings
+from models.options import ModelOptions
 from models.ranking import rank_of, without_seen
+from models.row_parts import in_row_parts
 from models.seen_movies import SeenMovies
 from models.signature_names import (
+    EXCLUDE,
     POPULARITY_RANK,
     PREDICT,
     RANK,
     RECOMMEND,
+    RECOMMEND_EXCLUDING,
+    RECOMMEND_FOR_RATINGS,
     SCORE,
     SERVING_DEFAULT,
+    SIMILAR,
     TRANSFORM_FEATURES,
 )
+from models.top_k import QUERIES_AT_ONCE, top_k
+
+# Of one request: rows times k, and ratings in a row.
+MAX_ANSWERS: Final = 1_000_000
+MAX_RATINGS: Final = 10_000
 
 _RAW_IDS = {
     features.USER_ID: tf.io.FixedLenFeature([], tf.string),
@@ -37,33 +51,43 @@ class Recommender(tf.Module):
     def __init__(
         self,
         model: RankingModel,
+        options: ModelOptions,
+        rating_range: tuple[float, float],
         transform: tft.TFTransformOutput,
         catalogue: Catalogue,
         seen: SeenMovies,
-        retrieves: bool,
+        popularity: np.ndarray[Any, np.dtype[np.int64]],
     ) -> None:
         """Builds the tables.
 
         Args:
             model: trained; its tables end with a row for the unknown id.
+            options: of the model.
+            rating_range: the lowest and the highest training rating.
             transform: the Transform output whose indices the model was trained on.
             catalogue: the same indices, by name.
             seen: what `recommend` leaves out.
-            retrieves: whether the model is judged by its ranking.
+            popularity: how often each movie was rated in training, `[movies]`.
         """
         super().__init__()
         # Assigning makes the SavedModel carry its assets and tables.
         self.transform_layer = transform.transform_features_layer()
         if predicts_ratings(model):
             self.model = model
-        self._retrieves = retrieves
+        self._retrieves = options.retrieves
+        self._dimension = options.dimension
+        self._rating_range = rating_range
         self._score_of = model.score_of
+        self._fold_in = model.fold_in()
         known_movies = len(catalogue.movie_ids)
         self.user_vectors = tf.Variable(model.user_vectors(), trainable=False)
         self.movie_vectors = tf.Variable(model.movie_vectors()[:known_movies], trainable=False)
         self.movie_ids = tf.Variable(tf.constant(catalogue.movie_ids), trainable=False)
         self.movie_titles = tf.Variable(tf.constant(catalogue.movie_titles), trainable=False)
-        popularity = np.bincount(seen.movie_index, minlength=known_movies)
+        norms = np.linalg.norm(self.movie_vectors[:, : options.dimension].numpy(), axis=1)
+        # A movie that points nowhere is like none.
+        inverse = np.where(norms > 0, 1 / np.where(norms > 0, norms, 1), 0)
+        self.movie_inverse_norms = tf.Variable(inverse.astype(np.float32), trainable=False)
         self.movie_popularity = tf.Variable(popularity.astype(np.float32), trainable=False)
         self.seen_movie_index = tf.Variable(seen.movie_index, trainable=False)
         self.seen_row_splits = tf.Variable(seen.row_splits, trainable=False)
@@ -72,9 +96,17 @@ class Recommender(tf.Module):
         """The concrete functions to save, by signature name."""
         strings = tf.TensorSpec([None], tf.string)
         examples = tf.TensorSpec([None], tf.string, name="examples")
+        lists = tf.TensorSpec([None, None], tf.string)
+        stars = tf.TensorSpec([None, None], tf.float32)
+        k = tf.TensorSpec([], tf.int32)
         found = {
             TRANSFORM_FEATURES: self.transform_examples.get_concrete_function(examples),
-            RECOMMEND: self.recommend.get_concrete_function(strings, tf.TensorSpec([], tf.int32)),
+            RECOMMEND: self.recommend.get_concrete_function(strings, k),
+            RECOMMEND_EXCLUDING: self.recommend_excluding.get_concrete_function(strings, k, lists),
+            RECOMMEND_FOR_RATINGS: self.recommend_for_ratings.get_concrete_function(
+                lists, stars, k
+            ),
+            SIMILAR: self.similar.get_concrete_function(strings, k),
         }
         if hasattr(self, "model"):
             found[SERVING_DEFAULT] = self.rate_examples.get_concrete_function(examples)
@@ -115,15 +147,18 @@ class Recommender(tf.Module):
         found = {features.USER_ACTIVITY: transformed[features.USER_ACTIVITY]}
         if self._retrieves:
             users, movies = transformed[features.USER_INDEX], transformed[features.MOVIE_INDEX]
-            popularity = tf.tile(self.movie_popularity[tf.newaxis], [tf.size(users), 1])
-            for name, scores in ((RANK, self._scores(users)), (POPULARITY_RANK, popularity)):
-                rank = rank_of(without_seen(scores, self._seen(users)), movies)
-                found[name] = tf.cast(rank, tf.int64)
+            found[RANK], found[POPULARITY_RANK] = in_row_parts(
+                lambda rows: self._ranks(users[rows], movies[rows]),
+                tf.size(users),
+                QUERIES_AT_ONCE,
+                [tf.TensorSpec([None], tf.int64)] * 2,
+            )
         return found
 
     @tf.function
     def predict(self, user_id: tf.Tensor, movie_id: tf.Tensor) -> dict[str, tf.Tensor]:
         """`rating` float32 `[B]` for user_id and movie_id string `[B]`, known or not."""
+        _check_rows(features.USER_ID, user_id, features.MOVIE_ID, movie_id)
         index = self.transform_layer({features.USER_ID: user_id, features.MOVIE_ID: movie_id})
         rating = self.model.predict_rating(index[features.USER_INDEX], index[features.MOVIE_INDEX])
         return {features.RATING: rating}
@@ -134,7 +169,8 @@ class Recommender(tf.Module):
 
         Args:
             user_id: string `[B]`; an unknown user gets the movies with the best bias.
-            k: int32 scalar; at most the catalogue's size is returned.
+            k: int32 scalar; at most the catalogue's size is returned, and B · k may be at most
+                `MAX_ANSWERS`.
 
         Returns:
             `movie_id`, `movie_title` string and `score` float32, each `[B, k]`. The score is the
@@ -142,29 +178,169 @@ class Recommender(tf.Module):
             retrieval model. Where a user has fewer than k movies left, the rest of the row is
             empty strings with score -inf.
         """
-        user_index = self.transform_layer({features.USER_ID: user_id})[features.USER_INDEX]
-        scores = without_seen(self._scores(user_index), self._seen(user_index))
-        score, position = tf.math.top_k(scores, tf.clip_by_value(k, 0, tf.shape(scores)[1]))
-        left = tf.math.is_finite(score)
+        user_index = self._user_index(user_id)
+        return self._ranked(
+            tf.gather(self.user_vectors, user_index), self._seen(user_index), k, self._score_of
+        )
+
+    @tf.function
+    def recommend_excluding(
+        self, user_id: tf.Tensor, k: tf.Tensor, exclude: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """`recommend`, without some more movies.
+
+        Args:
+            user_id: string `[B]`.
+            k: int32 scalar.
+            exclude: movie ids, string `[B, M]`; unknown ones, as the empty string, exclude nothing.
+
+        Returns:
+            As `recommend` does.
+        """
+        _check_rows(features.USER_ID, user_id, EXCLUDE, exclude)
+        user_index = self._user_index(user_id)
+        more = tf.RaggedTensor.from_tensor(self._movie_index(exclude))
+        excluded = tf.concat([self._seen(user_index), more], axis=1)
+        return self._ranked(tf.gather(self.user_vectors, user_index), excluded, k, self._score_of)
+
+    @tf.function
+    def recommend_for_ratings(
+        self, movie_id: tf.Tensor, rating: tf.Tensor, k: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """The k best movies for somebody new, from a few of their ratings.
+
+        Args:
+            movie_id: what each has rated, string `[B, N]` with N up to `MAX_RATINGS`; an unknown
+                one, as the empty string, does not count.
+            rating: finite float32 `[B, N]`, taken into the range of the training ratings.
+            k: int32 scalar.
+
+        Returns:
+            As `recommend` does, without what they rated. Who rated nothing is an unknown user.
+        """
+        _check_rows(features.MOVIE_ID, movie_id, features.RATING, rating)
+        tf.debugging.assert_less_equal(
+            tf.shape(movie_id)[1], MAX_RATINGS, "movie_id and rating: too many in a row"
+        )
+        rating = tf.clip_by_value(
+            tf.debugging.assert_all_finite(rating, "rating: expected finite numbers"),
+            *self._rating_range,
+        )
+        movie_index = self._movie_index(movie_id)
+        # What is kept of all rows at once is their vectors, not those of the movies they rated.
+        (vectors,) = in_row_parts(
+            lambda rows: [self._new_users_vectors(movie_index[rows], rating[rows])],
+            tf.shape(movie_id)[0],
+            MAX_RATINGS // tf.clip_by_value(tf.shape(movie_id)[1], 1, MAX_RATINGS),
+            [tf.TensorSpec([None, self.movie_vectors.shape[1]], tf.float32)],
+        )
+        return self._ranked(vectors, tf.RaggedTensor.from_tensor(movie_index), k, self._score_of)
+
+    @tf.function
+    def similar(self, movie_id: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The k movies whose vectors point most nearly where each movie's does, without itself.
+
+        Args:
+            movie_id: string `[B]`.
+            k: int32 scalar.
+
+        Returns:
+            `movie_id`, `movie_title` string and `score` float32, the cosine, each `[B, k]`. For an
+            unknown movie the row is empty strings with score -inf.
+        """
+        movie_index = self._movie_index(movie_id)
+        known = movie_index < tf.shape(self.movie_vectors)[0]
+        own = tf.where(known, movie_index, 0)
+        directions = (
+            tf.gather(self.movie_vectors, own)[:, : self._dimension]
+            * tf.gather(self.movie_inverse_norms, own)[:, tf.newaxis]
+        )
+        biases = self.movie_vectors.shape[1] - self._dimension
+        return self._ranked(
+            tf.pad(directions, [[0, 0], [0, biases]]),
+            tf.RaggedTensor.from_tensor(own[:, tf.newaxis]),
+            k,
+            lambda dot: tf.where(known[:, tf.newaxis], dot, -np.inf),
+            self.movie_inverse_norms,
+        )
+
+    def _ranked(
+        self,
+        queries: tf.Tensor,
+        excluded: tf.RaggedTensor,
+        k: tf.Tensor,
+        score_of: Callable[[tf.Tensor], tf.Tensor],
+        scale: tf.Tensor | None = None,
+    ) -> dict[str, tf.Tensor]:
+        """What the signatures that rank return.
+
+        Args:
+            queries: `[B, d]`; see `top_k` for this and the next two.
+            excluded: `[B, (excluded)]`.
+            k: at most the catalogue's size is returned.
+            score_of: of dot products `[B, k]`; where it gives −inf there is no answer.
+            scale: see `top_k`.
+        """
+        k = tf.clip_by_value(k, 0, tf.shape(self.movie_vectors)[0])
+        tf.debugging.assert_less_equal(
+            tf.cast(tf.shape(queries)[0], tf.int64) * tf.cast(k, tf.int64),
+            tf.constant(MAX_ANSWERS, tf.int64),
+            "too many rows times k for one request: ask in several",
+        )
+        dot, position = top_k(queries, self.movie_vectors, excluded, k, scale)
+        score = tf.where(tf.math.is_finite(dot), score_of(dot), -np.inf)
+        found = tf.math.is_finite(score)
         return {
-            features.MOVIE_ID: tf.where(left, tf.gather(self.movie_ids, position), ""),
-            features.MOVIE_TITLE: tf.where(left, tf.gather(self.movie_titles, position), ""),
-            SCORE: tf.where(left, self._score_of(score), score),
+            features.MOVIE_ID: tf.where(found, tf.gather(self.movie_ids, position), ""),
+            features.MOVIE_TITLE: tf.where(found, tf.gather(self.movie_titles, position), ""),
+            SCORE: score,
         }
 
-    def _scores(self, user_index: tf.Tensor) -> tf.Tensor:
-        """Of every movie of the catalogue for each user, `[B, movies]`."""
-        vectors = tf.gather(self.user_vectors, user_index)
-        return tf.matmul(vectors, self.movie_vectors, transpose_b=True)
+    def _new_users_vectors(self, movie_index: tf.Tensor, rating: tf.Tensor) -> tf.Tensor:
+        """`[B, d]` for int32 and float32 `[B, N]`."""
+        known = movie_index < tf.shape(self.movie_vectors)[0]
+        vectors = tf.gather(self.movie_vectors, tf.where(known, movie_index, 0))
+        return self._fold_in(vectors, rating, known)
+
+    def _user_index(self, user_id: tf.Tensor) -> tf.Tensor:
+        """int64 `[B]`."""
+        return self.transform_layer({features.USER_ID: user_id})[features.USER_INDEX]
+
+    def _movie_index(self, movie_id: tf.Tensor) -> tf.Tensor:
+        """int32, of the shape of the ids; the catalogue's size for an unknown one."""
+        flat = self.transform_layer({features.MOVIE_ID: tf.reshape(movie_id, [-1])})
+        return tf.reshape(tf.cast(flat[features.MOVIE_INDEX], tf.int32), tf.shape(movie_id))
+
+    def _ranks(self, users: tf.Tensor, movies: tf.Tensor) -> list[tf.Tensor]:
+        """In the model's order and in that of popularity, int64 `[B]` each."""
+        seen = self._seen(users)
+        dots = tf.matmul(tf.gather(self.user_vectors, users), self.movie_vectors, transpose_b=True)
+        popularity = tf.broadcast_to(self.movie_popularity, tf.shape(dots))
+        return [
+            tf.cast(rank_of(without_seen(scores, seen), movies), tf.int64)
+            for scores in (dots, popularity)
+        ]
 
     def _seen(self, user_index: tf.Tensor) -> tf.RaggedTensor:
         """What each user rated in training, int32 `[B, (movies)]`."""
         return tf.gather(
             tf.RaggedTensor.from_row_splits(
-                self.seen_movie_index.read_value(), self.seen_row_splits.read_value()
+                self.seen_movie_index.read_value(),
+                self.seen_row_splits.read_value(),
+                validate=False,
             ),
             user_index,
         )
+
+
+def _check_rows(left_name: str, left: tf.Tensor, right_name: str, right: tf.Tensor) -> None:
+    """Of what belongs together, in as many dimensions as both have."""
+    both = min(left.shape.rank, right.shape.rank)
+    tf.debugging.assert_equal(
+        tf.shape(left)[:both],
+        tf.shape(right)[:both],
+        f"{left_name} and {right_name}: expected as many rows, and as long ones where both are",
+    )
 
 
 def save(recommender: Recommender, folder: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from models import features
 from models.factors import normal_vectors, row_dot, rows, with_unknown_row
+from models.fold_in import SquaredErrorFoldIn
 from models.options import ModelOptions
 from models.rating_statistics import RatingStatistics
 
@@ -97,6 +99,20 @@ class SparseMatrixFactorization(tfrs.Model):
         """
         known = self._known(self._statistics.movies)
         return tf.concat([self.movie_embedding, tf.ones_like(known), known], axis=1)
+
+    def fold_in(self) -> SquaredErrorFoldIn:
+        """Of p_u, with a user's share of both terms over the tables."""
+        statistics, options = self._statistics, self._options
+        mean = statistics.rating_mean
+        # The loss is a mean over the ratings; of one user it is a sum.
+        per_user = statistics.ratings / statistics.users
+        products = tf.matmul(self.movie_embedding, self.movie_embedding, transpose_a=True).numpy()
+        return SquaredErrorFoldIn(
+            start=np.array([0] * options.dimension + [mean, -mean], np.float32),
+            penalty=np.full(options.dimension, options.l2_embedding * per_user, np.float32),
+            per_rating=False,
+            gram=options.gravity * per_user / statistics.movies * products,
+        )
 
     def _known(self, count: int) -> tf.Tensor:
         return with_unknown_row(tf.ones([count, 1]))

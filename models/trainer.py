@@ -12,17 +12,19 @@ import tensorflow as tf
 from models import criteria, devices, history, loop, signatures
 from models.checkpoints import training_key
 from models.columns import (
+    RATED_COLUMNS,
     Columns,
     ColumnStorage,
     in_parts,
+    stream_columns,
 )
 from models.contracts import RankingModel, predicts_ratings
 from models.criteria import Criterion
 from models.loop import EpochResult, TrainingLoop
-from models.options import ModelOptions, TrainingOptions, with_values
+from models.options import ExportOptions, ModelOptions, TrainingOptions, with_values
 from models.rating_statistics import RatingStatistics, movie_counts
 from models.registry import build_model, criterion_for
-from models.seen_movies import seen_movies
+from models.seen_movies import newest, seen_movies
 from models.top_k_accuracy import top_k_accuracy
 from models.training_data import StepArguments, TrainingData, known, read_training_data
 
@@ -91,7 +93,7 @@ class _Setting:
 def run_fn(arguments: TrainerArguments) -> None:
     """Trains the configured model and exports it with its signatures.
 
-    `custom_config` holds `model` and `training`, as JSON of the options of the same name,
+    `custom_config` holds `model`, `training` and `export`, as JSON of the options of that name,
     `checkpoints`, the folder for the state of trainings that were interrupted, and
     `code_fingerprint`, which state of other code does not have. What the Tuner found best, if
     there is one, goes before `model` and `training`.
@@ -132,15 +134,33 @@ def run_fn(arguments: TrainerArguments) -> None:
     processes = devices.Processes(strategy)
     if processes.is_chief:
         _write_history(arguments.model_run_dir, trained, data.train)
-        seen = seen_movies(trained.fitted_on, data.statistics.users)
-        recommender = signatures.Recommender(
-            trained.model, data.transform, data.catalogue, seen, model_options.retrieves
-        )
+        recommender = _recommender(arguments, model_options, data, trained)
         signatures.save(recommender, arguments.serving_model_dir)
         if tf.io.gfile.exists(setting.checkpoints):
             tf.io.gfile.rmtree(setting.checkpoints)
     with processes.explain_losses():
         processes.wait_for_all()
+
+
+def _recommender(
+    arguments: TrainerArguments, options: ModelOptions, data: TrainingData, trained: _Trained
+) -> signatures.Recommender:
+    export = ExportOptions.model_validate(arguments.custom_config["export"])
+    statistics = data.statistics
+    files = [*arguments.train_files, *(arguments.eval_files if trained.refit else ())]
+    return signatures.Recommender(
+        model=trained.model,
+        options=options,
+        rating_range=(statistics.rating_min, statistics.rating_max),
+        transform=data.transform,
+        catalogue=data.catalogue,
+        seen=newest(
+            seen_movies(trained.fitted_on, statistics.users),
+            export.max_seen_per_user,
+            known(stream_columns(files, RATED_COLUMNS), data.catalogue),
+        ),
+        popularity=movie_counts(trained.fitted_on, statistics.movies),
+    )
 
 
 def _chosen_options(arguments: TrainerArguments) -> tuple[ModelOptions, TrainingOptions]:

@@ -8,6 +8,7 @@ import tensorflow_recommenders as tfrs
 
 from models import features
 from models.factors import normal_vectors, row_dot, rows
+from models.fold_in import SoftmaxFoldIn
 from models.in_batch import in_batch_softmax_loss
 from models.options import ModelOptions
 from models.rating_statistics import RatingStatistics
@@ -82,6 +83,14 @@ class TwoTower(tfrs.Model):
     def movie_vectors(self) -> tf.Tensor:
         """`[movies + 1, dimension + 1]`: q_i, b_i; the dot with a user's is the score."""
         return tf.concat([self.movie_embedding, self.movie_bias], axis=1)
+
+    def fold_in(self) -> SoftmaxFoldIn:
+        """Of p_u, from the movies that are liked."""
+        return SoftmaxFoldIn(
+            self.movie_vectors()[:-1].numpy(),
+            l2=self._options.l2_embedding,
+            liked_rating=self._options.liked_rating,
+        )
 
 
 def _with_one(vectors: tf.Tensor) -> tf.Tensor:

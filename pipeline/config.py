@@ -13,7 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from components.movielens_example_gen.options import EditionName, SplitOptions
 from models import features
-from models.options import ModelOptions, TrainingOptions, TransformOptions, TuningOptions
+from models.options import (
+    ExportOptions,
+    ModelOptions,
+    TrainingOptions,
+    TransformOptions,
+    TuningOptions,
+)
 from models.presets import with_preset
 from pipeline.errors import UserError
 
@@ -110,6 +116,7 @@ class PipelineConfig(Section):
     model: ModelOptions = ModelOptions()
     training: TrainingOptions = TrainingOptions()
     tuning: TuningOptions = TuningOptions()
+    export: ExportOptions = ExportOptions()
     gate: GateConfig = GateConfig()
     serving: ServingConfig = ServingConfig()
     beam: BeamConfig = BeamConfig()

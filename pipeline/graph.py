@@ -144,7 +144,10 @@ def _trainer(
     trainer = Trainer(
         run_fn="models.trainer.run_fn",
         hyperparameters=tuner and tuner.outputs["best_hyperparameters"],
-        custom_config=_custom_config(config, checkpoints, "models.trainer"),
+        custom_config={
+            **_custom_config(config, checkpoints, "models.trainer"),
+            "export": config.export.model_dump(mode="json"),
+        },
         **_training_inputs(transform),
     ).with_id(TRAINER)
     trainer.outputs["model"].additional_custom_properties[strategy.COMPARISON_GROUP] = (

@@ -115,7 +115,7 @@ def story(cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story
     with edited_code("components.example_validator.executor"):
         told.tell("validator edited", *SMALL)
     told.tell("tuned", *SMALL, "tuning.enabled=true", "tuning.trials=3")
-    told.tell("split by time", *SMALL, "split.method=time")
+    told.tell("split by time", *SMALL, "split.method=time", "export.max_seen_per_user=9")
     with (data / "ratings.csv").open("a") as file:
         file.write("new-user,50,4,880000000\n")
     told.tell("a new rating", *SMALL)

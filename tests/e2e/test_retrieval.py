@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipeline.config import load_config
 from pipeline.summary import Summary
 from tests.e2e.conftest import Story
 from tests.e2e.test_commands import MOVIEREC
@@ -179,7 +180,8 @@ def test_both_tasks_are_judged(story: Story) -> None:
 def test_only_vectors_are_exported(story: Story) -> None:
     summary = story.runs["first"]
     model = pushed(summary)
-    assert set(model.signatures) == {"serving_default", "recommend", "transform_features"}
+    ranking = {"recommend", "recommend_excluding", "recommend_for_ratings", "similar"}
+    assert set(model.signatures) == {"serving_default", "transform_features", *ranking}
     weights = tf.train.load_checkpoint(str(Path(summary.pushed_model, "variables", "variables")))
     names = weights.get_variable_to_shape_map()
     assert not [name for name in names if name.startswith("model/") or "embedding" in name]
@@ -197,6 +199,32 @@ def test_scores_are_the_dots_of_the_exported_vectors(story: Story) -> None:
     )["score"].numpy()
     assert found[0] == pytest.approx(dots[movies.index(movie)], rel=1e-5)
     assert found[1] == -np.inf
+
+
+def test_somebody_new_gets_movies_near_those_they_like(story: Story) -> None:
+    """Their own scores, for the vector that one of Newton's steps gives in float64."""
+    summary = story.runs["first"]
+    model, options = pushed(summary), load_config(None, TWO_TOWER).model
+    movies = ids(summary, "movie_vocabulary")
+    vectors = model.movie_vectors.numpy().astype(np.float64)
+    q, b = vectors[:, :-1], vectors[:, -1]
+    popularity = np.exp(b) / np.exp(b).sum()
+    mean = popularity @ q
+    covariance = (q - mean).T @ np.diag(popularity) @ (q - mean)
+    rated, stars = [3, 8, 20], [5.0, LIKED, LIKED - 1]
+    hessian = 2 * covariance + 2 * 3 * options.l2_embedding * np.eye(options.dimension)
+    p = np.linalg.solve(hessian, (q[rated[:2]] - mean).sum(axis=0))
+    expected = q @ p + b
+    expected[rated] = -np.inf
+    found = model.signatures["recommend_for_ratings"](
+        movie_id=tf.constant([[movies[movie] for movie in rated]]),
+        rating=tf.constant([stars]),
+        k=tf.constant(10),
+    )
+    best = np.sort(expected)[::-1][:10]
+    np.testing.assert_allclose(found["score"].numpy()[0], best, rtol=1e-4)
+    shown = [movies.index(movie.decode()) for movie in found["movie_id"].numpy()[0]]
+    np.testing.assert_allclose(expected[shown], best, rtol=1e-4)
 
 
 def test_an_unknown_user_gets_what_most_like(story: Story) -> None:

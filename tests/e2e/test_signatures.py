@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.e2e.conftest import Story
+from pipeline.config import load_config
+from tests.e2e.conftest import SMALL, Story
 from tests.e2e.test_story import split_ratings
 
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -131,3 +133,134 @@ def test_the_unknown_get_finite_answers(model, exported: Exported) -> None:
         )["rating"].numpy()
         assert np.isfinite(predicted).all()
     assert np.isfinite(recommend(model, odd, 10)["score"]).all()
+
+
+def answers(found: dict[str, tf.Tensor]) -> list[list[tuple[str, float]]]:
+    """Movies and scores, row by row, without the padding."""
+    return [
+        [(movie.decode(), float(score)) for movie, score in zip(*row, strict=True) if movie]
+        for row in zip(found["movie_id"].numpy(), found["score"].numpy(), strict=True)
+    ]
+
+
+def assert_ranked(found: list[tuple[str, float]], expected: dict[str, float], k: int) -> None:
+    """The k highest of the expected scores, highest first."""
+    assert len({movie for movie, _ in found}) == len(found) == min(k, len(expected))
+    best = sorted(expected.values(), reverse=True)[:k]
+    np.testing.assert_allclose([score for _, score in found], best, atol=1e-5)
+    np.testing.assert_allclose([expected[movie] for movie, _ in found], best, atol=1e-5)
+
+
+def test_recommend_excluding_leaves_out_more(model, exported: Exported) -> None:
+    user, k = exported.users[2], 7
+    (first,) = answers(model.signatures["recommend"](user_id=tf.constant([user]), k=tf.constant(k)))
+    excluded = [first[0][0], first[3][0], "no movie", ""]
+    found = model.signatures["recommend_excluding"](
+        user_id=tf.constant([user, "nobody"]),
+        k=tf.constant(k),
+        exclude=tf.constant([excluded, [""] * 4]),
+    )
+    for name, row, left_out in zip((user, "nobody"), answers(found), (excluded, []), strict=True):
+        scores = zip(exported.movies, exported.scores(name), strict=True)
+        rated = exported.rated[name] | set(left_out)
+        assert_ranked(row, {movie: score for movie, score in scores if movie not in rated}, k)
+
+
+def test_similar_movies_have_the_highest_cosine(model, exported: Exported) -> None:
+    asked = [exported.movies[4], "no movie", exported.movies[90]]
+    found = answers(model.signatures["similar"](movie_id=tf.constant(asked), k=tf.constant(6)))
+    assert found[1] == []
+    vectors = exported.weights["movie_embedding"][: len(exported.movies)]
+    vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    for movie, row in ((asked[0], found[0]), (asked[2], found[2])):
+        cosines = zip(exported.movies, vectors @ vectors[exported.movies.index(movie)], strict=True)
+        assert_ranked(row, {other: cosine for other, cosine in cosines if other != movie}, 6)
+
+
+def test_recommend_for_ratings_is_a_ridge_regression(model, exported: Exported) -> None:
+    """On the exported vectors of the rated movies, with the penalties of the training."""
+    options = load_config(None, SMALL).model
+    rows = [[("3", 5.0), ("0", 1.0), ("7", 4.0)], [("11", 2.0), ("", 0.0), ("no movie", 5.0)]]
+    rated = [
+        [(exported.movies[int(place)] if place.isdigit() else place, stars) for place, stars in row]
+        for row in rows
+    ]
+    found = model.signatures["recommend_for_ratings"](
+        movie_id=tf.constant([[movie for movie, _ in row] for row in rated]),
+        rating=tf.constant([[stars for _, stars in row] for row in rated], tf.float32),
+        k=tf.constant(12),
+    )
+    w, known = exported.weights, len(exported.movies)
+    q, b = w["movie_embedding"][:known], w["movie_bias"][:known, 0]
+    for row, answer in zip(rated, answers(found), strict=True):
+        pairs = [(exported.movies.index(m), s) for m, s in row if m in exported.movies]
+        index, stars = (np.array(values) for values in zip(*pairs, strict=True))
+        x = np.concatenate([q[index], np.ones((len(index), 1))], axis=1)
+        penalty = [options.l2_embedding] * options.dimension + [options.l2_bias]
+        gram = x.T @ x + len(index) * np.diag(penalty)
+        *p, bias = np.linalg.solve(gram, x.T @ (stars - w["offset"] - b[index]))
+        scores = w["offset"] + bias + b + q @ np.array(p)
+        mine = {movie for movie, _ in row}
+        left = {m: s for m, s in zip(exported.movies, scores, strict=True) if m not in mine}
+        assert_ranked(answer, left, 12)
+
+
+def test_who_rated_nothing_gets_what_an_unknown_user_gets(model) -> None:
+    k = tf.constant(5)
+    for width in (0, 2):
+        found = model.signatures["recommend_for_ratings"](
+            movie_id=tf.fill([1, width], ""), rating=tf.zeros([1, width]), k=k
+        )
+        unknown = model.signatures["recommend"](user_id=tf.constant(["nobody"]), k=k)
+        assert found["movie_id"].numpy().tolist() == unknown["movie_id"].numpy().tolist()
+
+
+@pytest.mark.parametrize(
+    ("signature", "inputs", "reason"),
+    [
+        ("recommend", {"user_id": ["a"] * 20_000, "k": 100}, "ask in several"),
+        ("predict", {"user_id": ["a"], "movie_id": ["b", "c"]}, "as many rows"),
+        ("recommend_excluding", {"user_id": ["a"], "k": 1, "exclude": [["b"]] * 2}, "as many rows"),
+        (
+            "recommend_for_ratings",
+            {"movie_id": [["a", "b"]], "rating": [[1.0]], "k": 1},
+            "as long ones",
+        ),
+        (
+            "recommend_for_ratings",
+            {"movie_id": [["a"]], "rating": [[float("nan")]], "k": 1},
+            "expected finite numbers",
+        ),
+        (
+            "recommend_for_ratings",
+            {"movie_id": [["a"] * 10_001], "rating": [[1.0] * 10_001], "k": 1},
+            "too many in a row",
+        ),
+    ],
+)
+def test_what_cannot_be_answered_is_refused(model, signature: str, inputs, reason: str) -> None:
+    tensors = {name: tf.constant(value) for name, value in inputs.items()}
+    with pytest.raises(tf.errors.InvalidArgumentError, match=reason):
+        model.signatures[signature](**tensors)
+
+
+def test_only_the_newest_that_a_user_rated_are_left_out(story: Story) -> None:
+    """`export.max_seen_per_user` of that run is 9."""
+    summary = story.runs["split by time"]
+    rated = defaultdict(list)
+    with (story.data / "ratings.csv").open() as file:
+        for row in csv.DictReader(file):
+            rated[row["userId"]].append((int(row["timestamp"]) // 60, row["movieId"]))
+    held_back = {(user, movie) for user, movie, _ in split_ratings(summary, "holdout")}
+    user = max(rated, key=lambda user: len(rated[user]))
+    mine = sorted((time, movie) for time, movie in rated[user] if (user, movie) not in held_back)
+    time_of = {movie: time for time, movie in mine}
+
+    model = tf.saved_model.load(summary.pushed_model)
+    found = recommend(model, [user], 1_000)
+    shown = {movie.decode() for movie in found["movie_id"][0] if movie}
+    left_out = set(time_of) - shown
+    assert len(mine) > len(left_out) == 9
+    assert min(time_of[movie] for movie in left_out) >= max(
+        time_of[movie] for movie in set(time_of) & shown
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -31,6 +32,16 @@ def statistics() -> RatingStatistics:
             np.array([0, 2, 1, 0, 1, 2, 3, 4, 4, 1, 3], np.int32),
             np.array([0, 2, 3, 8, 8, 9, 11, 11]),
         ),
+    )
+
+
+def statistics_of_one_user(rated: np.ndarray) -> RatingStatistics:
+    """As if the ratings of one user were all there are."""
+    return replace(
+        statistics(),
+        users=1,
+        ratings=len(rated),
+        seen=SeenMovies(rated, np.array([0, len(rated), len(rated)])),
     )
 
 

@@ -19,6 +19,7 @@ SPEC = {
     "user_id": tf.io.FixedLenFeature([], tf.string),
     "movie_id": tf.io.FixedLenFeature([], tf.string),
     "rating": tf.io.FixedLenFeature([], tf.float32),
+    "timestamp": tf.io.FixedLenFeature([], tf.int64),
     "movie_title": tf.io.VarLenFeature(tf.string),
     "movie_genres": tf.io.VarLenFeature(tf.string),
 }
@@ -29,6 +30,7 @@ def row(user: str, movie: str, rating: float, title: list[str], genres: list[str
         "user_id": user.encode(),
         "movie_id": movie.encode(),
         "rating": rating,
+        "timestamp": 119,
         "movie_title": [text.encode() for text in title],
         "movie_genres": [text.encode() for text in genres],
     }
@@ -103,6 +105,12 @@ def test_rating_mean_is_that_of_train(transform: tft.TFTransformOutput) -> None:
     found = transform.transform_features_layer()({"rating": tf.constant([1.0, 5.0])})
     mean = np.mean([4.0, 5.0, 1.5, 3.0, 2.0, 0.5])
     np.testing.assert_allclose(found["rating_mean"], [mean, mean], rtol=1e-6)
+
+
+def test_when_it_was_rated_is_in_whole_minutes(transform: tft.TFTransformOutput) -> None:
+    after_2038 = 2_200_000_000
+    found = apply(transform, timestamp=[0, 59, 60, after_2038])["rated_at"]
+    assert found.tolist() == [0, 0, 1, after_2038 // 60]
 
 
 def test_rare_users_and_movies_can_be_left_out() -> None:

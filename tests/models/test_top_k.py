@@ -1,0 +1,69 @@
+"""Blocked top-k against sorting all scores; whole numbers, so that ties are many and exact."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models import top_k as top_k_module
+from models.top_k import top_k
+
+DIMENSION = 6
+
+
+@pytest.fixture(params=[(8, 16), (1, 1), (1_024, 8_192)])
+def small_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    queries, movies = request.param
+    monkeypatch.setattr(top_k_module, "QUERIES_AT_ONCE", queries)
+    monkeypatch.setattr(top_k_module, "MOVIES_AT_ONCE", movies)
+
+
+def expected(
+    queries: np.ndarray, vectors: np.ndarray, excluded: list[list[int]], k: int, scale: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    scores = (queries.astype(np.float64) @ vectors.T) * scale
+    for row, movies in enumerate(excluded):
+        scores[row, [movie for movie in movies if 0 <= movie < len(vectors)]] = -np.inf
+    order = np.argsort(-scores, axis=1, kind="stable")[:, : max(0, k)]
+    return np.take_along_axis(scores, order, axis=1), order
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("users", [0, 1, 21])
+@pytest.mark.parametrize("movies", [1, 16, 50])
+def test_the_best_are_found_in_order(
+    rng: np.random.Generator, users: int, movies: int, scaled: bool
+) -> None:
+    queries = rng.integers(-3, 4, (users, DIMENSION)).astype(np.float32)
+    vectors = rng.integers(-3, 4, (movies, DIMENSION)).astype(np.float32)
+    scale = rng.integers(0, 3, movies).astype(np.float32) if scaled else None
+    excluded = [list(rng.integers(-1, movies + 3, rng.integers(0, movies + 1))) for _ in queries]
+    ragged = tf.RaggedTensor.from_row_lengths(
+        np.array([movie for row in excluded for movie in row], np.int32),
+        np.array([len(row) for row in excluded], np.int64),
+    )
+    compiled = tf.function(top_k)
+    for k in (-1, 0, 1, 10, 1_000):
+        found, index = compiled(
+            tf.constant(queries), tf.constant(vectors), ragged, tf.constant(k), scale
+        )
+        best, order = expected(
+            queries, vectors, excluded, k, np.ones(movies) if scale is None else scale
+        )
+        np.testing.assert_array_equal(found, best)
+        np.testing.assert_array_equal(index, order)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_equal_movies_keep_their_order_however_many_users_ask(rng: np.random.Generator) -> None:
+    vectors = rng.normal(size=(60, DIMENSION)).astype(np.float32)
+    vectors[::3] = vectors[0]
+    queries = rng.normal(size=(9, DIMENSION)).astype(np.float32)
+    compiled = tf.function(top_k)
+    for users in range(1, len(queries) + 1):
+        nothing = tf.RaggedTensor.from_row_lengths(tf.zeros([0], tf.int32), [0] * users)
+        _, index = compiled(tf.constant(queries[:users]), tf.constant(vectors), nothing, 60)
+        for row in index.numpy():
+            assert [movie for movie in row if movie % 3 == 0] == list(range(0, 60, 3))
