@@ -34,3 +34,11 @@ def csv_folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20_240)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the one long story stay in one process: telling it twice would cost minutes."""
+    for item in items:
+        if "story" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("story"))
