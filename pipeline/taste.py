@@ -8,7 +8,8 @@ import numpy as np
 
 from models import features
 from models.columns import Columns
-from serving.pushed_model import PushedModel, Recommendation
+from serving.answers import Recommendation
+from serving.pushed_model import PushedModel
 
 
 @dataclass(frozen=True)

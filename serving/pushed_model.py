@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from models import features, signature_names
+from serving.answers import Recommendation
 from serving.errors import UnreadableModelError
 
 _PREDICTION_BATCH = 65_536
 # Rows of scores of the whole catalogue at a time.
 _RANKING_BATCH = 512
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """A movie and its score (stars, not clipped to the range of ratings, or log-odds)."""
-
-    movie_id: str
-    title: str
-    score: float
 
 
 class PushedModel:

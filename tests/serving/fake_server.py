@@ -1,0 +1,174 @@
+"""A model server that answers by hand, with the official stubs, and fails when it is told to."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import (
+    get_model_status_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+# Best first for everybody.
+MOVIES = [
+    ("50", "Star Wars (1977)"),
+    ("29", "Batman Forever (1995)"),
+    ("181", "Return of the Jedi (1983)"),
+    ("231", "Batman Returns (1992)"),
+    ("268", "Chasing Amy (1997)"),
+    ("246", "Chasing Amy (1997)"),
+]
+SCORES = {movie_id: 5.0 - rank / 2 for rank, (movie_id, _) in enumerate(MOVIES)}
+State = get_model_status_pb2.ModelVersionStatus.State
+
+
+def tensors(**arrays: Any) -> predict_pb2.PredictResponse:
+    response = predict_pb2.PredictResponse()
+    for name, array in arrays.items():
+        response.outputs[name].CopyFrom(tf.make_tensor_proto(array))
+    return response
+
+
+def ranking(rows: list[list[str]], k: int) -> predict_pb2.PredictResponse:
+    """Rows of movie ids, filled up to k as the exported model does."""
+    padded = [[*row, *[""] * (k - len(row))] for row in rows]
+    titles = {"": "", **dict(MOVIES)}
+    return tensors(
+        movie_id=np.array(padded, object).reshape(len(rows), k),
+        movie_title=np.array([[titles[id_] for id_ in row] for row in padded], object).reshape(
+            len(rows), k
+        ),
+        score=np.array(
+            [[SCORES.get(id_, -np.inf) for id_ in row] for row in padded], np.float32
+        ).reshape(len(rows), k),
+    )
+
+
+@dataclass
+class FakeModel(
+    prediction_service_pb2_grpc.PredictionServiceServicer,
+    model_service_pb2_grpc.ModelServiceServicer,
+):
+    """Ratings are user id + movie id / 1000; a user has seen the movies of `seen`.
+
+    Attributes:
+        failures: codes with which the next calls are ended, one each.
+        answer: instead of the right answer.
+        hold: calls wait until it is set.
+        requests: that came, oldest first.
+        states: of versions.
+    """
+
+    seen: dict[str, set[str]] = field(default_factory=dict)
+    failures: list[tuple[grpc.StatusCode, str]] = field(default_factory=list)
+    answer: Callable[[predict_pb2.PredictRequest], Any] | None = None
+    hold: threading.Event | None = None
+    requests: list[Any] = field(default_factory=list)
+    metadata: list[dict[str, Any]] = field(default_factory=list)
+    states: dict[int, tuple[int, str]] = field(default_factory=dict)
+
+    def Predict(self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        self._meet(request, context)
+        if self.answer is not None:
+            return self.answer(request)
+        inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
+        response = getattr(self, f"_{request.model_spec.signature_name}")(**inputs)
+        for name in set(response.outputs) - set(request.output_filter or response.outputs):
+            del response.outputs[name]
+        return response
+
+    def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        self._meet(request, context)
+        response = get_model_status_pb2.GetModelStatusResponse()
+        for version, (state, error) in self.states.items():
+            entry = response.model_version_status.add(version=version, state=state)
+            entry.status.error_message = error
+        return response
+
+    def _meet(self, request: Any, context: grpc.ServicerContext) -> None:
+        self.requests.append(request)
+        self.metadata.append({key: value for key, value in context.invocation_metadata()})
+        if self.hold is not None:
+            self.hold.wait(30)
+        if self.failures:
+            context.abort(*self.failures.pop(0))
+
+    def _predict(self, user_id: Any, movie_id: Any) -> Any:
+        ratings = [
+            float(user) + float(movie) / 1000 for user, movie in zip(user_id, movie_id, strict=True)
+        ]
+        return tensors(rating=np.array(ratings, np.float32))
+
+    def _recommend(self, user_id: Any, k: Any) -> Any:
+        return self._best([self.seen.get(user.decode(), set()) for user in user_id], k)
+
+    def _recommend_excluding(self, user_id: Any, k: Any, exclude: Any) -> Any:
+        return self._best(
+            [
+                self.seen.get(user.decode(), set()) | {movie.decode() for movie in row}
+                for user, row in zip(user_id, exclude, strict=True)
+            ],
+            k,
+        )
+
+    def _recommend_for_ratings(self, movie_id: Any, rating: Any, k: Any) -> Any:
+        assert movie_id.shape == rating.shape
+        return self._best([{movie.decode() for movie in row} for row in movie_id], k)
+
+    def _similar(self, movie_id: Any, k: Any) -> Any:
+        rows = [
+            [id_ for id_ in SCORES if id_ != movie.decode()] if movie.decode() in SCORES else []
+            for movie in movie_id
+        ]
+        return self._ranking(rows, k)
+
+    def _best(self, excluded: list[set[str]], k: Any) -> Any:
+        return self._ranking([[id_ for id_ in SCORES if id_ not in row] for row in excluded], k)
+
+    def _ranking(self, rows: list[list[str]], k: Any) -> Any:
+        assert k.shape == ()
+        assert k.dtype == np.int32
+        bounded = min(int(k), len(MOVIES))
+        return ranking([row[:bounded] for row in rows], bounded)
+
+
+@contextmanager
+def served(
+    model: FakeModel,
+    port: int = 0,
+    credentials: grpc.ServerCredentials | None = None,
+) -> Iterator[int]:
+    """The port of a server on loopback."""
+    with ThreadPoolExecutor(8) as threads:
+        server = grpc.server(
+            threads,
+            options=[
+                ("grpc.so_reuseport", 0),
+                ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+            ],
+        )
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(model, server)
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(model, server)
+        address = f"127.0.0.1:{port}"
+        bound = (
+            server.add_secure_port(address, credentials)
+            if credentials
+            else server.add_insecure_port(address)
+        )
+        server.start()
+        try:
+            yield bound
+        finally:
+            if model.hold is not None:
+                model.hold.set()
+            server.stop(None).wait()
