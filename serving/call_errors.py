@@ -97,10 +97,10 @@ def one_line(text: str) -> str:
 def _unavailable(text: str) -> str:
     """The reason in few words, and what to do."""
     # gRPC puts what went wrong in the end behind all that it tried.
-    reason = text.rpartition("last error: ")[2]
-    if "andshake" in reason or "SSL" in reason:
+    reason = text.rpartition("last error: ")[2].removeprefix("UNKNOWN: ")
+    if "SSL" in reason or "Ssl" in reason:
         return f"no trusted connection ({reason}); check the certificates, and that it speaks TLS"
     return (
-        f"no model server answers ({reason}); start one with `movierec serve`, or give the "
-        "address of one that runs"
+        f"the model server is unavailable ({reason}); start one with `movierec serve`, or give "
+        "the address of one that runs"
     )

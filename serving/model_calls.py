@@ -204,8 +204,10 @@ def _string_columns(outputs: Any, names: Sequence[str], rows: int) -> list[list[
 
 
 def _read_ranking(outputs: Any, rows: int) -> list[list[Recommendation]]:
+    if not rows:
+        return []
     movies = _string_columns(outputs, (features.MOVIE_ID, features.MOVIE_TITLE), rows)
-    shape = (rows, len(movies[0]) if movies else 0)
+    shape = (rows, len(movies[0]))
     scores = wire_tensors.read_floats(outputs, signature_names.SCORE, shape).tolist()
     # Where there are fewer than k, the rest of the row has no ids.
     return [
