@@ -25,6 +25,10 @@ _REFUSALS: Final = frozenset(
 )
 
 
+# A server that speaks TLS, or misses a client's certificate, hangs up on whom it does not trust.
+_SIGNS_OF_TLS: Final = ("SSL", "Tls", "security handshaker", "Socket closed", "Connection reset")
+
+
 class CallError(ServingError):
     """A call that was made has no answer.
 
@@ -58,7 +62,7 @@ class WrongAnswerError(ServingError):
 
 
 class ClientClosedError(ServingError):
-    """A client was asked after it was closed."""
+    """A client was closed before the answer came, or before it was asked."""
 
     def __init__(self) -> None:
         super().__init__("the client is closed: make another")
@@ -98,8 +102,11 @@ def _unavailable(text: str) -> str:
     """The reason in few words, and what to do."""
     # gRPC puts what went wrong in the end behind all that it tried.
     reason = text.rpartition("last error: ")[2].removeprefix("UNKNOWN: ")
-    if "SSL" in reason or "Ssl" in reason:
-        return f"no trusted connection ({reason}); check the certificates, and that it speaks TLS"
+    if any(sign in reason for sign in _SIGNS_OF_TLS):
+        return (
+            f"no connection is made, or kept ({reason}); check whether the server speaks TLS, and "
+            "whether each trusts the other's certificate"
+        )
     return (
         f"the model server is unavailable ({reason}); start one with `movierec serve`, or give "
         "the address of one that runs"

@@ -12,14 +12,14 @@ import numpy as np
 
 from serving.answers import Movie, Recommendation, VersionStatus
 from serving.call_errors import CallError, ClientClosedError, call_error
-from serving.channel_options import (
+from serving.channels import (
     DEFAULT_TARGET,
     DEFAULT_TIMEOUT,
     MAX_ATTEMPTS,
     MAX_MESSAGE_BYTES,
-    channel_options,
+    open_channel,
 )
-from serving.model_calls import PREDICT_METHOD, STATUS_METHOD, Answer, Call, ModelCalls
+from serving.model_calls import METHODS, Answer, Call, ModelCalls
 from serving.tls import ClientTls
 from serving.waiting import POLL_SECONDS, Wait
 
@@ -65,15 +65,8 @@ class RecommenderClient:
         self._address = target
         self._timeout = timeout
         self._closed = False
-        options = channel_options(target, timeout, attempts, max_message_bytes)
-        self._channel = (
-            grpc.insecure_channel(target, options)
-            if tls is None
-            else grpc.secure_channel(target, tls.credentials(), options)
-        )
-        self._methods = {
-            method: self._channel.unary_unary(method) for method in (PREDICT_METHOD, STATUS_METHOD)
-        }
+        self._channel = open_channel(grpc, target, tls, timeout, attempts, max_message_bytes)
+        self._methods = {method: self._channel.unary_unary(method) for method in METHODS}
 
     def predict(
         self, user_ids: Sequence[str], movie_ids: Sequence[str]
@@ -91,22 +84,18 @@ class RecommenderClient:
             k: how many; there are fewer where no more are left.
             exclude: ids of more movies to leave out; unknown ones exclude nothing.
         """
-        if exclude:
-            call = self._calls.recommend_excluding(user_id, k, list(exclude))
-        else:
-            call = self._calls.recommend([user_id], k)
-        return self._answer(call)[0]
+        return self._answer(self._calls.recommend(user_id, k, exclude))
 
     def recommend_batch(self, user_ids: Sequence[str], k: int = 10) -> list[list[Recommendation]]:
         """The k best movies for each of several users, in one request."""
-        return self._answer(self._calls.recommend(user_ids, k))
+        return self._answer(self._calls.recommend_batch(user_ids, k))
 
     def similar(self, movie_id: str, k: int = 10) -> list[Recommendation]:
         """The k movies that are most like one, without itself; none for an unknown one.
 
         The score is the cosine.
         """
-        return self._answer(self._calls.similar(movie_id, k))[0]
+        return self._answer(self._calls.similar(movie_id, k))
 
     def recommend_for_ratings(
         self, ratings: Mapping[str, float], k: int = 10
@@ -118,7 +107,7 @@ class RecommenderClient:
                 do not count.
             k: how many, none of them rated.
         """
-        return self._answer(self._calls.recommend_for_ratings(ratings, k))[0]
+        return self._answer(self._calls.recommend_for_ratings(ratings, k))
 
     def catalogue(self) -> list[Movie]:
         """All movies that the model knows, those first that are liked best.
@@ -171,10 +160,13 @@ class RecommenderClient:
 
     def _answer(self, call: Call[Answer], timeout: float | None = None) -> Answer:
         seconds = self._timeout if timeout is None else timeout
-        if self._closed:
-            raise ClientClosedError
         try:
             answer = self._methods[call.method](call.request, timeout=seconds)
         except grpc.RpcError as error:
+            if self._closed:
+                raise ClientClosedError from error
             raise call_error(error, self._address, call.name, seconds) from error
+        except ValueError as error:
+            # gRPC has no class of its own for a call on a closed channel.
+            raise ClientClosedError from error
         return call.read(answer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -18,6 +18,7 @@ from serving.errors import ServingError
 
 PREDICT_METHOD: Final = "/tensorflow.serving.PredictionService/Predict"
 STATUS_METHOD: Final = "/tensorflow.serving.ModelService/GetModelStatus"
+METHODS: Final = (PREDICT_METHOD, STATUS_METHOD)
 AVAILABLE: Final = "AVAILABLE"
 
 # An id that no user has: unknown users have seen nothing, and may be recommended everything.
@@ -100,24 +101,32 @@ class ModelCalls:
             lambda outputs: wire_tensors.read_floats(outputs, features.RATING, (count,)),
         )
 
-    def recommend(self, user_ids: Sequence[str], k: int) -> Call[list[list[Recommendation]]]:
-        """The best k for each user."""
-        users = wire_tensors.string_vector(features.USER_ID, user_ids)
-        return self._ranking(signature_names.RECOMMEND, {features.USER_ID: users}, k, len(user_ids))
+    def recommend(
+        self, user_id: str, k: int, exclude: Collection[str]
+    ) -> Call[list[Recommendation]]:
+        """The best k for one user, without what is excluded."""
+        inputs = {features.USER_ID: wire_tensors.string_vector(features.USER_ID, [user_id])}
+        if not exclude:
+            return self._ranking(signature_names.RECOMMEND, inputs, k)
+        name = signature_names.EXCLUDE
+        inputs[name] = wire_tensors.string_matrix(name, [list(exclude)])
+        return self._ranking(signature_names.RECOMMEND_EXCLUDING, inputs, k)
 
-    def recommend_excluding(
-        self, user_id: str, k: int, exclude: Sequence[str]
-    ) -> Call[list[list[Recommendation]]]:
-        """The best k for one user that are not excluded."""
+    def recommend_batch(self, user_ids: Sequence[str], k: int) -> Call[list[list[Recommendation]]]:
+        """The best k for each user."""
         inputs = {
-            features.USER_ID: wire_tensors.string_vector(features.USER_ID, [user_id]),
-            signature_names.EXCLUDE: wire_tensors.string_matrix(signature_names.EXCLUDE, [exclude]),
+            features.USER_ID: wire_tensors.string_vector(features.USER_ID, user_ids),
+            signature_names.K: _k(k),
         }
-        return self._ranking(signature_names.RECOMMEND_EXCLUDING, inputs, k, 1)
+        return self._predict(
+            signature_names.RECOMMEND,
+            inputs,
+            lambda outputs: _read_rankings(outputs, len(user_ids)),
+        )
 
     def recommend_for_ratings(
         self, ratings: Mapping[str, float], k: int
-    ) -> Call[list[list[Recommendation]]]:
+    ) -> Call[list[Recommendation]]:
         """The best k for somebody new."""
         for movie_id, stars in ratings.items():
             if not math.isfinite(stars):
@@ -126,12 +135,12 @@ class ModelCalls:
             features.MOVIE_ID: wire_tensors.string_matrix(features.MOVIE_ID, [list(ratings)]),
             features.RATING: wire_tensors.float_matrix([list(ratings.values())]),
         }
-        return self._ranking(signature_names.RECOMMEND_FOR_RATINGS, inputs, k, 1)
+        return self._ranking(signature_names.RECOMMEND_FOR_RATINGS, inputs, k)
 
-    def similar(self, movie_id: str, k: int) -> Call[list[list[Recommendation]]]:
+    def similar(self, movie_id: str, k: int) -> Call[list[Recommendation]]:
         """The k movies that are most like one."""
         inputs = {features.MOVIE_ID: wire_tensors.string_vector(features.MOVIE_ID, [movie_id])}
-        return self._ranking(signature_names.SIMILAR, inputs, k, 1)
+        return self._ranking(signature_names.SIMILAR, inputs, k)
 
     def catalogue(self) -> Call[list[Movie]]:
         """All movies that the model knows."""
@@ -163,12 +172,14 @@ class ModelCalls:
         )
 
     def _ranking(
-        self, signature: str, inputs: Mapping[str, Any], k: int, rows: int
-    ) -> Call[list[list[Recommendation]]]:
-        if not 1 <= k <= _ALL:
-            raise ServingError(f"k: given {k}, expected 1 to {_ALL}")
-        inputs = {**inputs, signature_names.K: wire_tensors.int_scalar(k)}
-        return self._predict(signature, inputs, lambda outputs: _read_ranking(outputs, rows))
+        self, signature: str, inputs: Mapping[str, Any], k: int
+    ) -> Call[list[Recommendation]]:
+        """Of one row."""
+        return self._predict(
+            signature,
+            {**inputs, signature_names.K: _k(k)},
+            lambda outputs: _read_rankings(outputs, 1)[0],
+        )
 
     def _predict(
         self,
@@ -194,6 +205,12 @@ class ModelCalls:
         )
 
 
+def _k(k: int) -> Any:
+    if not 1 <= k <= _ALL:
+        raise ServingError(f"k: given {k}, expected 1 to {_ALL}")
+    return wire_tensors.int_scalar(k)
+
+
 def _string_columns(outputs: Any, names: Sequence[str], rows: int) -> list[list[tuple[str, ...]]]:
     """Outputs of one shape `[rows, k]`: by row, what they have in each place."""
     columns = [wire_tensors.read_string_rows(outputs, name, rows) for name in names]
@@ -203,7 +220,7 @@ def _string_columns(outputs: Any, names: Sequence[str], rows: int) -> list[list[
         raise WrongAnswerError(f"{' and '.join(names)}: expected one shape") from error
 
 
-def _read_ranking(outputs: Any, rows: int) -> list[list[Recommendation]]:
+def _read_rankings(outputs: Any, rows: int) -> list[list[Recommendation]]:
     if not rows:
         return []
     movies = _string_columns(outputs, (features.MOVIE_ID, features.MOVIE_TITLE), rows)

@@ -97,7 +97,7 @@ class FakeModel(
 
     def _meet(self, request: Any, context: grpc.ServicerContext) -> None:
         self.requests.append(request)
-        self.metadata.append({key: value for key, value in context.invocation_metadata()})
+        self.metadata.append(dict(context.invocation_metadata()))
         if self.hold is not None:
             self.hold.wait(30)
         if self.failures:

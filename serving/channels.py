@@ -1,11 +1,13 @@
-"""How a client's channel connects, tries again, and bounds what it sends and takes."""
+"""How clients connect, try again, and bound what they send and take."""
 
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, Final
 
 from serving.errors import ServingError
+from serving.tls import ClientTls
 
 DEFAULT_TARGET: Final = "127.0.0.1:8500"
 DEFAULT_TIMEOUT: Final = 5.0
@@ -24,28 +26,42 @@ _MAX_INT32: Final = 2**31 - 1
 _RETRY_OVERHEAD: Final = 64 * 1024
 
 
-def channel_options(
-    target: str, timeout: float, attempts: int, max_message_bytes: int
-) -> list[tuple[str, Any]]:
-    """Options of a gRPC channel, sync or not.
+def open_channel(
+    library: Any,
+    target: str,
+    tls: ClientTls | None,
+    timeout: float,
+    attempts: int,
+    max_message_bytes: int,
+) -> Any:
+    """A channel, which connects when it is first used.
 
     Args:
+        library: `grpc` or `grpc.aio`, whose channel it is.
         target: `HOST:PORT`, or another of gRPC's names with a colon.
+        tls: None connects in the clear.
         timeout: seconds of a call.
         attempts: 1 to `MAX_ATTEMPTS`, all within a call's deadline.
         max_message_bytes: of a request or an answer.
 
     Raises:
-        ServingError: one of these is out of bounds.
+        ServingError: one of these is out of bounds, or a TLS file cannot be read.
     """
     if ":" not in target:
         raise ServingError(f"target {target!r}: expected HOST:PORT, such as {DEFAULT_TARGET}")
-    if not timeout > 0:
+    if not 0 < timeout < math.inf:
         raise ServingError(f"timeout: given {timeout:g}, expected seconds above 0")
     if not 1 <= attempts <= MAX_ATTEMPTS:
         raise ServingError(f"attempts: given {attempts}, expected 1 to {MAX_ATTEMPTS}")
     if not 1 <= max_message_bytes <= _MAX_INT32 - _RETRY_OVERHEAD:
         raise ServingError(f"max_message_bytes: given {max_message_bytes}, expected 1 to 2 GiB")
+    options = _options(attempts, max_message_bytes)
+    if tls is None:
+        return library.insecure_channel(target, options)
+    return library.secure_channel(target, tls.credentials(), options)
+
+
+def _options(attempts: int, max_message_bytes: int) -> list[tuple[str, Any]]:
     return [
         ("grpc.max_send_message_length", max_message_bytes),
         ("grpc.max_receive_message_length", max_message_bytes),
