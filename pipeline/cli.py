@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from models import features
-from pipeline.errors import UserError
+from pipeline.errors import RunInterruptedError, UserError
+from pipeline.query_cli import query
 from pipeline.workspace import Workspace
+from serving.defaults import DEFAULT_MODEL
 from serving.errors import ServingError
 from serving.versions import versions
 
@@ -35,6 +37,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.add_typer(query)
+
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file.")]
 Overrides = Annotated[
     list[str] | None,
@@ -48,7 +52,6 @@ Version = Annotated[int | None, typer.Option(help="A pushed version; the newest 
 ModelName = Annotated[str, typer.Option("--model-name", help="As serving.model_name.")]
 
 _WORKSPACE = Path("workspace")
-_MODEL_NAME = "movierec"
 _SHOWN = 10
 
 
@@ -67,7 +70,12 @@ def run(
 
     folder = Workspace(workspace)
     chosen = [*(overrides or ()), *(["tuning.enabled=true"] if tune else ())]
-    result = local_runner.run(_load(config, chosen), folder, verbose)
+    try:
+        result = local_runner.run(_load(config, chosen), folder, verbose)
+    except KeyboardInterrupt as error:
+        raise RunInterruptedError(
+            "interrupted; finished steps are kept, and a new run goes on from them"
+        ) from error
     if as_json:
         print(result.model_dump_json(indent=2))
     else:
@@ -117,7 +125,7 @@ def evaluate(
     workspace: WorkspaceFolder = _WORKSPACE,
     version: Version = None,
     split: Annotated[str, typer.Option(help="train, eval or holdout.")] = features.HOLDOUT,
-    model_name: ModelName = _MODEL_NAME,
+    model_name: ModelName = DEFAULT_MODEL,
     as_json: AsJson = False,
 ) -> None:
     """Measure a pushed model on a split of the run that pushed it."""
@@ -169,7 +177,7 @@ def recommend(
     k: Annotated[int, typer.Option("-k", min=1, help="How many.")] = 10,
     workspace: WorkspaceFolder = _WORKSPACE,
     version: Version = None,
-    model_name: ModelName = _MODEL_NAME,
+    model_name: ModelName = DEFAULT_MODEL,
     as_json: AsJson = False,
 ) -> None:
     """Recommend movies with a pushed model."""
@@ -189,6 +197,11 @@ def main() -> NoReturn:
     """Runs a command; what a person can put right is one line and exit code 1."""
     try:
         code = app(standalone_mode=False)
+        if code == EXIT_INTERRUPTED:
+            _say("interrupted")
+    except RunInterruptedError as error:
+        _say(str(error))
+        code = EXIT_INTERRUPTED
     except (UserError, ServingError) as error:
         _say(str(error))
         code = EXIT_FAILED
@@ -199,8 +212,6 @@ def main() -> NoReturn:
         # Only the exceptions of a wrong call have it; it names the option.
         _say(getattr(error, "format_message", error.__str__)())
         code = EXIT_FAILED
-    if code == EXIT_INTERRUPTED:
-        _say("interrupted; finished steps are kept, and a new run goes on from them")
     sys.exit(code)
 
 

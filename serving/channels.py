@@ -6,14 +6,9 @@ import json
 import math
 from typing import Any, Final
 
+from serving.defaults import DEFAULT_TARGET, MAX_ATTEMPTS
 from serving.errors import ServingError
 from serving.tls import ClientTls
-
-DEFAULT_TARGET: Final = "127.0.0.1:8500"
-DEFAULT_TIMEOUT: Final = 5.0
-# More than gRPC itself allows.
-MAX_ATTEMPTS: Final = 5
-MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 
 # Milliseconds. With the waits between five attempts, doubling from the first, a server that is not
 # there is told after some 1.5 s.

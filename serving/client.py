@@ -12,12 +12,13 @@ import numpy as np
 
 from serving.answers import Movie, Recommendation, VersionStatus
 from serving.call_errors import CallError, ClientClosedError, call_error
-from serving.channels import (
+from serving.channels import open_channel
+from serving.defaults import (
+    DEFAULT_MODEL,
     DEFAULT_TARGET,
     DEFAULT_TIMEOUT,
     MAX_ATTEMPTS,
     MAX_MESSAGE_BYTES,
-    open_channel,
 )
 from serving.model_calls import METHODS, Answer, Call, ModelCalls
 from serving.tls import ClientTls
@@ -36,7 +37,7 @@ class RecommenderClient:
     def __init__(
         self,
         target: str = DEFAULT_TARGET,
-        model: str = "movierec",
+        model: str = DEFAULT_MODEL,
         *,
         version: int | None = None,
         label: str | None = None,

@@ -14,6 +14,7 @@ from models import features, signature_names
 from serving import wire_messages, wire_tensors
 from serving.answers import Movie, Recommendation, VersionStatus
 from serving.call_errors import WrongAnswerError
+from serving.defaults import DEFAULT_MODEL
 from serving.errors import ServingError
 
 PREDICT_METHOD: Final = "/tensorflow.serving.PredictionService/Predict"
@@ -73,7 +74,7 @@ class ModelCalls:
             ServingError: no name, a negative version, or both a version and a label.
         """
         if not model:
-            raise ServingError("the model's name is empty; `movierec serve` uses movierec")
+            raise ServingError(f"the model's name is empty; expected one such as {DEFAULT_MODEL}")
         if version is not None and label is not None:
             raise ServingError("a version and a label: give one of them")
         if version is not None and not 0 <= version < 2**63:
