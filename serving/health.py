@@ -1,0 +1,66 @@
+"""grpc.health.v1 for the server and each of its services."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from typing import TypeAlias
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+_Response: TypeAlias = health_pb2.HealthCheckResponse
+
+
+class Health(health_pb2_grpc.HealthServicer):
+    """One answer for all services: whether requests are answered. Lives in an event loop."""
+
+    def __init__(self, services: Collection[str]) -> None:
+        """Not serving yet.
+
+        Args:
+            services: full names; the empty name is the server's.
+        """
+        self._services = frozenset(services) | {""}
+        self._serving = False
+        self._ended = False
+        self._changed = asyncio.Condition()
+
+    async def set_serving(self, serving: bool) -> None:
+        """Tells those who ask, and those who watch."""
+        async with self._changed:
+            self._serving = serving
+            self._changed.notify_all()
+
+    async def end(self) -> None:
+        """Lets go of those who watch."""
+        async with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    async def Check(  # noqa: N802 - the name of the method
+        self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext
+    ) -> _Response:
+        """NOT_FOUND for a service that is not here."""
+        if request.service not in self._services:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "the server has no such service")
+        return _Response(status=self._status(request.service))
+
+    async def Watch(  # noqa: N802 - the name of the method
+        self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[_Response]:
+        """The status now, and again whenever it changes."""
+        sent = None
+        while not self._ended:
+            status = self._status(request.service)
+            if status == sent:
+                async with self._changed:
+                    await self._changed.wait()
+            else:
+                yield _Response(status=status)
+                sent = status
+
+    def _status(self, service: str) -> int:
+        if service not in self._services:
+            return _Response.SERVICE_UNKNOWN
+        return _Response.SERVING if self._serving else _Response.NOT_SERVING

@@ -1,0 +1,99 @@
+"""One version of a model in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import grpc
+from google.protobuf import any_pb2
+from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
+
+from models.signature_names import SERVING_DEFAULT
+from serving.errors import UnreadableModelError
+from serving.request_error import RequestError, quoted
+from serving.saved_model import load_saved_model
+from serving.signature import Signature
+
+
+class LoadedVersion:
+    """The signatures of a version, and their description.
+
+    Attributes:
+        number: of the version.
+        signature_defs: a SignatureDefMap.
+    """
+
+    def __init__(self, number: int, folder: Path, max_bytes: int) -> None:
+        """Loads the SavedModel in the version's folder.
+
+        Args:
+            number: of the version.
+            folder: of the version.
+            max_bytes: of memory for values that a request does not hold itself.
+
+        Raises:
+            UnreadableModelError: it is damaged, or cannot be asked over gRPC.
+        """
+        self.number = number
+        # The signatures live only as long as what was loaded.
+        self._loaded = load_saved_model(folder)
+        self._signatures = {
+            name: Signature(name, function, max_bytes)
+            for name, function in getattr(self._loaded, "signatures", {}).items()
+        }
+        if not self._signatures:
+            raise UnreadableModelError(f"{folder}: the SavedModel has no signatures")
+        self.signature_defs = _signature_defs(folder)
+
+    def signature(self, name: str) -> Signature:
+        """The signature of a name; the default one of the empty name.
+
+        Raises:
+            RequestError: FAILED_PRECONDITION, as TensorFlow Serving has it; there is none.
+        """
+        found = self._signatures.get(name or SERVING_DEFAULT)
+        if found is None:
+            raise RequestError(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                f"Serving signature key {quoted(name or SERVING_DEFAULT)} not found.",
+            )
+        return found
+
+    def predict(
+        self, request: predict_pb2.PredictRequest, timeout_seconds: float | None
+    ) -> predict_pb2.PredictResponse:
+        """Calls the signature that the request names.
+
+        Args:
+            request: whatever version its model_spec names.
+            timeout_seconds: left to the request; None is any time.
+
+        Returns:
+            The outputs; model_spec names the version and the signature.
+
+        Raises:
+            RequestError: the request is at fault, or the model refuses its values.
+        """
+        signature = self.signature(request.model_spec.signature_name)
+        signature.check_outputs(request.output_filter)
+        outputs = signature.call(signature.decode(request.inputs))
+        response = predict_pb2.PredictResponse()
+        response.model_spec.version.value = self.number
+        response.model_spec.signature_name = signature.name
+        signature.encode(outputs, request.output_filter, response.outputs)
+        return response
+
+    def close(self) -> None:
+        """Lets go of the model."""
+        self._signatures = {}
+        self._loaded = None
+
+
+def _signature_defs(folder: Path) -> any_pb2.Any:
+    saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    packed = any_pb2.Any()
+    packed.Pack(
+        get_model_metadata_pb2.SignatureDefMap(signature_def=saved.meta_graphs[0].signature_def)
+    )
+    return packed

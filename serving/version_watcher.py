@@ -1,0 +1,147 @@
+"""Loads the versions of the model as they come into its folder, and lets go of the others."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Final
+
+from serving.errors import UnreadableModelError
+from serving.loaded_version import LoadedVersion
+from serving.served_versions import ServedVersions
+from serving.version_states import VersionStates
+from serving.versions import versions
+
+_LOGGER: Final = logging.getLogger(__name__)
+
+# Of a version, in requests.
+_MAX_NUMBER: Final = 2**63 - 1
+# Seconds that a version being loaded may hold up the end.
+_STOP_SECONDS: Final = 5.0
+
+# What a folder holds: path, size and time of each file.
+_Contents = tuple[tuple[str, int, int], ...]
+
+
+class VersionWatcher:
+    """Keeps the newest version that loads, and those that have a label, in `served`."""
+
+    def __init__(
+        self,
+        base_path: Path,
+        labelled: Collection[int],
+        load: Callable[[int, Path], LoadedVersion],
+        served: ServedVersions,
+        states: VersionStates,
+        on_change: Callable[[], None],
+    ) -> None:
+        """Does not look yet.
+
+        Args:
+            base_path: the folder of the versions.
+            labelled: numbers of versions that are loaded beside the newest.
+            load: of a version's number and folder; raises UnreadableModelError.
+            served: is kept up to date.
+            states: is kept up to date.
+            on_change: is called after `served` has changed.
+        """
+        self._base_path = base_path
+        self._labelled = frozenset(labelled)
+        self._load = load
+        self._served = served
+        self._states = states
+        self._on_change = on_change
+        # A version that did not load is tried again when its files change.
+        self._failed: dict[int, _Contents] = {}
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def poll(self) -> None:
+        """Looks once: loads what is new and wanted, before it lets go of what is not."""
+        try:
+            available = self._available()
+        except OSError as error:
+            # What is served stays: the volume may come back.
+            _LOGGER.warning("%s: cannot be read (%s)", self._base_path, error.strerror)
+            return
+        before = self._served.numbers()
+        self._failed = {
+            number: contents for number, contents in self._failed.items() if number in available
+        }
+        wanted = self._wanted(available)
+        for number in sorted(self._served.numbers() - wanted):
+            self._states.unloading(number)
+            self._served.retire(number)
+        for number in self._served.unload_idle():
+            if number not in self._served.numbers():
+                self._states.ended(number)
+                _LOGGER.info("version %d is unloaded", number)
+        if self._served.numbers() != before:
+            self._on_change()
+
+    def start(self, poll_seconds: float) -> None:
+        """Looks again and again, in a thread."""
+        self._thread = threading.Thread(
+            target=self._watch, args=(poll_seconds,), name="version-watcher", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Looks no more; waits a little for a version being loaded."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join(_STOP_SECONDS)
+
+    def _watch(self, poll_seconds: float) -> None:
+        while not self._stopped.wait(poll_seconds):
+            self.poll()
+
+    def _available(self) -> dict[int, Path]:
+        if not self._base_path.is_dir():
+            raise FileNotFoundError(0, "there is no such folder")
+        found = {int(folder.name): folder for folder in versions(self._base_path)}
+        return {number: folder for number, folder in found.items() if number <= _MAX_NUMBER}
+
+    def _wanted(self, available: dict[int, Path]) -> set[int]:
+        """Those to be served now; they are loaded when this returns."""
+        wanted = {
+            number
+            for number in sorted(self._labelled & available.keys())
+            if self._is_served(number, available[number])
+        }
+        for number in sorted(available, reverse=True):
+            if self._is_served(number, available[number]):
+                return wanted | {number}
+        return wanted
+
+    def _is_served(self, number: int, folder: Path) -> bool:
+        """Whether it is served, after loading it if that has not failed before."""
+        if number in self._served.numbers():
+            return True
+        try:
+            # Before it is loaded: what changes meanwhile is a reason to try again.
+            contents = _contents(folder)
+        except OSError:
+            # It is being written or deleted.
+            return False
+        if self._failed.get(number) == contents:
+            return False
+        self._states.loading(number)
+        try:
+            version = self._load(number, folder)
+        except UnreadableModelError as error:
+            self._failed[number] = contents
+            self._states.ended(number, str(error))
+            _LOGGER.warning("version %d is not served: %s", number, error)
+            return False
+        self._served.publish(version)
+        self._states.available(number)
+        _LOGGER.info("version %d is served", number)
+        return True
+
+
+def _contents(folder: Path) -> _Contents:
+    stats = [(str(path), path.stat()) for path in sorted(folder.rglob("*"))]
+    return tuple((path, stat.st_size, stat.st_mtime_ns) for path, stat in stats)
