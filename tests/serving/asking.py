@@ -1,0 +1,104 @@
+"""A running server, and the official stubs on a channel to it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pytest
+from serving.server import ModelServer
+from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
+
+from serving.server_options import LOOPBACK, ServerOptions
+
+# Generous: nothing that is asserted depends on it.
+SECONDS = 60
+VERSION = 3
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A channel to a server and the official stubs on it."""
+
+    channel: grpc.Channel
+    predictions: prediction_service_pb2_grpc.PredictionServiceStub
+    models: model_service_pb2_grpc.ModelServiceStub
+
+
+@contextmanager
+def asking(port: int, credentials: grpc.ChannelCredentials | None = None) -> Iterator[Asked]:
+    target = f"{LOOPBACK}:{port}"
+    # Channels to one target share a connection otherwise, and with it what another test did to it.
+    options = [
+        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.max_send_message_length", -1),
+    ]
+    with (
+        grpc.secure_channel(target, credentials, options)
+        if credentials
+        else grpc.insecure_channel(target, options)
+    ) as channel:
+        yield Asked(
+            channel,
+            prediction_service_pb2_grpc.PredictionServiceStub(channel),
+            model_service_pb2_grpc.ModelServiceStub(channel),
+        )
+
+
+@contextmanager
+def running(options: ServerOptions) -> Iterator[ModelServer]:
+    server = ModelServer(options)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def refused(call: Callable[[], object]) -> tuple[grpc.StatusCode, str]:
+    """The status code and the text of a call that is to fail."""
+    with pytest.raises(grpc.RpcError) as failure:
+        call()
+    return failure.value.code(), failure.value.details()
+
+
+@dataclass(frozen=True)
+class ServerProcess:
+    """A server in a process of its own."""
+
+    process: subprocess.Popen[str]
+    port: int
+
+    def memory(self) -> int:
+        """Resident bytes."""
+        pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    def processor_seconds(self) -> float:
+        """That all of its threads have used."""
+        # After the name of the program, which may hold anything up to the last bracket.
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def server_process(base_path: Path) -> Iterator[ServerProcess]:
+    """Killed at the end if it still runs."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.serving.server_process", str(base_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        yield ServerProcess(process, int(process.stdout.readline()))
+    finally:
+        process.kill()
+        process.wait()

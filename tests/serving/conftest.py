@@ -1,0 +1,51 @@
+"""One running server for the tests that do not change it, and the ways to ask it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from serving.server import ModelServer
+
+from serving.server_options import ServerOptions
+from tests.serving import tiny_models
+from tests.serving.asking import VERSION, Asked, asking, running
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SavedModel to copy; its bias is 0."""
+    folder = tmp_path_factory.mktemp("tiny_model") / "model"
+    tiny_models.save(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def biased_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another, whose bias is 100."""
+    folder = tmp_path_factory.mktemp("biased_model") / "model"
+    tiny_models.save(folder, bias=100)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
+    """For everybody: leave it as it was."""
+    base_path = tmp_path_factory.mktemp("served")
+    tiny_models.push(tiny_model, base_path, VERSION)
+    with running(
+        ServerOptions(
+            tiny_models.MODEL,
+            base_path,
+            port=0,
+            version_labels={"stable": VERSION, "gone": VERSION + 1},
+        )
+    ) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def asked(server: ModelServer) -> Iterator[Asked]:
+    with asking(server.port) as asked:
+        yield asked

@@ -1,0 +1,85 @@
+"""States, configuration and health, through the official stubs."""
+
+from __future__ import annotations
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2
+
+from tests.serving.asking import SECONDS, VERSION, Asked, refused
+from tests.serving.tiny_models import MODEL
+
+AVAILABLE = get_model_status_pb2.ModelVersionStatus.AVAILABLE
+
+
+def status_request(
+    name: str = MODEL, version: int | None = None, label: str | None = None
+) -> get_model_status_pb2.GetModelStatusRequest:
+    request = get_model_status_pb2.GetModelStatusRequest()
+    request.model_spec.name = name
+    if version is not None:
+        request.model_spec.version.value = version
+    if label is not None:
+        request.model_spec.version_label = label
+    return request
+
+
+@pytest.mark.parametrize(
+    "request_", [status_request(), status_request(version=VERSION), status_request(label="stable")]
+)
+def test_a_version_is_available(
+    asked: Asked, request_: get_model_status_pb2.GetModelStatusRequest
+) -> None:
+    (found,) = asked.models.GetModelStatus(request_, timeout=SECONDS).model_version_status
+    assert (found.version, found.state) == (VERSION, AVAILABLE)
+    assert (found.status.error_code, found.status.error_message) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "expected"),
+    [
+        (status_request("other"), grpc.StatusCode.NOT_FOUND, "other"),
+        (status_request(""), grpc.StatusCode.INVALID_ARGUMENT, "name"),
+        (status_request(version=99), grpc.StatusCode.NOT_FOUND, "99"),
+        (status_request(version=-1), grpc.StatusCode.NOT_FOUND, "-1"),
+        (status_request(label="best"), grpc.StatusCode.INVALID_ARGUMENT, "best"),
+        (get_model_status_pb2.GetModelStatusRequest(), grpc.StatusCode.INVALID_ARGUMENT, "model_"),
+    ],
+)
+def test_what_there_is_not(
+    asked: Asked,
+    request_: get_model_status_pb2.GetModelStatusRequest,
+    code: grpc.StatusCode,
+    expected: str,
+) -> None:
+    found, text = refused(lambda: asked.models.GetModelStatus(request_, timeout=SECONDS))
+    assert found == code
+    assert expected in text
+
+
+def test_the_configuration_is_not_changed_from_outside(asked: Asked) -> None:
+    code, text = refused(
+        lambda: asked.models.HandleReloadConfigRequest(
+            model_management_pb2.ReloadConfigRequest(), timeout=SECONDS
+        )
+    )
+    assert code == grpc.StatusCode.UNIMPLEMENTED
+    assert text
+
+
+def test_health(asked: Asked) -> None:
+    health = health_pb2_grpc.HealthStub(asked.channel)
+    answer = health.Check(health_pb2.HealthCheckRequest(), timeout=SECONDS)
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    code, _ = refused(
+        lambda: health.Check(health_pb2.HealthCheckRequest(service="none"), timeout=SECONDS)
+    )
+    assert code == grpc.StatusCode.NOT_FOUND
+
+
+def test_health_of_each_service(asked: Asked) -> None:
+    health = health_pb2_grpc.HealthStub(asked.channel)
+    for service in ("tensorflow.serving.PredictionService", "tensorflow.serving.ModelService"):
+        answer = health.Check(health_pb2.HealthCheckRequest(service=service), timeout=SECONDS)
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
