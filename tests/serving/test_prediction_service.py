@@ -102,34 +102,26 @@ def test_other_types(asked: Asked) -> None:
     np.testing.assert_array_equal(found["halves"], numbers / 2, strict=True)
 
 
-def test_values_and_bytes_of_a_tensor_are_the_same(asked: Asked) -> None:
-    """A TensorProto holds its numbers one by one, or as they are in memory."""
-    x = np.array([0.5, 1e30, 3], np.float32)
-    request = predict_request(POSITIVE, {"x": x})
-    request.inputs["x"].CopyFrom(
-        tf.make_tensor_proto(x)
-        if not request.inputs["x"].tensor_content
-        else _value_by_value(x.tolist())
-    )
-    for asked_with in (request, predict_request(POSITIVE, {"x": x})):
-        np.testing.assert_array_equal(answers(asked, asked_with)["x"], x, strict=True)
-
-
-def _value_by_value(values: list[float]) -> tf.core.framework.tensor_pb2.TensorProto:
-    proto = tf.make_tensor_proto(np.zeros(len(values), np.float32))
-    proto.ClearField("tensor_content")
-    proto.ClearField("float_val")
-    proto.float_val.extend(values)
-    return proto
-
-
-def test_one_value_stands_for_all_that_follow(asked: Asked) -> None:
-    """As TensorFlow reads a TensorProto: what is missing at the end is the last value."""
-    request = predict_request(POSITIVE, {"x": np.array([2.0, 3, 3, 3], np.float32)})
-    request.inputs["x"].ClearField("tensor_content")
-    request.inputs["x"].ClearField("float_val")
-    request.inputs["x"].float_val.extend([2, 3])
-    assert answers(asked, request)["x"].tolist() == [2, 3, 3, 3]
+@pytest.mark.parametrize(
+    ("content", "values", "expected"),
+    [
+        (b"", [0.5, 1e30, 3.0, 3.0], [0.5, 1e30, 3, 3]),
+        # What is missing at the end is the last value.
+        (b"", [0.5, 3.0], [0.5, 3, 3, 3]),
+        (np.array([0.5, 1e30, 3, 3], np.float32).tobytes(), [], [0.5, 1e30, 3, 3]),
+    ],
+)
+def test_a_tensor_holds_its_numbers_one_by_one_or_as_they_are_in_memory(
+    asked: Asked, content: bytes, values: list[float], expected: list[float]
+) -> None:
+    request = predict_request(POSITIVE, {})
+    tensor = request.inputs["x"]
+    tensor.dtype = tf.float32.as_datatype_enum
+    tensor.tensor_shape.dim.add(size=4)
+    tensor.tensor_content = content
+    tensor.float_val.extend(values)
+    found = answers(asked, request)["x"]
+    np.testing.assert_array_equal(found, np.array(expected, np.float32), strict=True)
 
 
 def test_only_the_outputs_asked_for(asked: Asked) -> None:

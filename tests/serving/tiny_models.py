@@ -39,13 +39,11 @@ def recommended(users: list[bytes], k: int) -> dict[str, Array]:
     k = min(max(k, 0), MOVIES)
     rows = [[(len(user) + place) % MOVIES for place in range(k)] for user in users]
     shape = (len(users), k)
+    ids = [b"%d" % movie for row in rows for movie in row]
+    titles = [_title(movie) for row in rows for movie in row]
     return {
-        features.MOVIE_ID: np.array([[b"%d" % m for m in row] for row in rows], object).reshape(
-            shape
-        ),
-        features.MOVIE_TITLE: np.array(
-            [["Täxi №%d" % m for m in row] for row in rows], object
-        ).reshape(shape),
+        features.MOVIE_ID: np.array(ids, object).reshape(shape),
+        features.MOVIE_TITLE: np.array(titles, object).reshape(shape),
         signature_names.SCORE: np.broadcast_to(-np.arange(k, dtype=np.float32), shape),
     }
 
@@ -56,7 +54,7 @@ class TinyModel(tf.Module):
     def __init__(self, bias: float) -> None:
         super().__init__()
         self.bias = tf.Variable(bias, trainable=False)
-        self.titles = tf.Variable([f"Täxi №{movie}" for movie in range(MOVIES)], trainable=False)
+        self.titles = tf.Variable([_title(movie) for movie in range(MOVIES)], trainable=False)
 
     def signatures(self) -> dict[str, Any]:
         strings = tf.TensorSpec([None], tf.string)
@@ -117,6 +115,10 @@ class TinyModel(tf.Module):
             "negated": tf.logical_not(flags),
             "halves": tf.cast(numbers, tf.float64) / 2,
         }
+
+
+def _title(movie: int) -> str:
+    return f"Täxi №{movie}"
 
 
 def save(folder: Path, bias: float = 0.0) -> None:
