@@ -47,9 +47,10 @@ def wait_until(true: Callable[[], bool]) -> None:
 
 def answer(asked: Asked) -> tuple[int, float]:
     """The version that answers, and its bias."""
-    found = asked.predictions.Predict(pairs([b"abc"], [b"de"]), timeout=SECONDS)
+    # One star, so that the difference is exact.
+    found = asked.predictions.Predict(pairs([b"a"], [b"d"]), timeout=SECONDS)
     (stars,) = tf.make_ndarray(found.outputs[features.RATING])
-    (without_bias,) = rating([b"abc"], [b"de"])
+    (without_bias,) = rating([b"a"], [b"d"])
     return found.model_spec.version.value, float(stars - without_bias)
 
 
