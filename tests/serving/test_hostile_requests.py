@@ -48,7 +48,7 @@ def predict(request: predict_pb2.PredictRequest, asked: Asked) -> Callable[[], o
     ("request_", "code", "expected"),
     [
         pytest.param(
-            predict_pb2.PredictRequest(), INVALID_ARGUMENT, ["model_spec"], id="nothing at all"
+            predict_pb2.PredictRequest(), INVALID_ARGUMENT, ["ModelSpec"], id="nothing at all"
         ),
         pytest.param(predict_request(PREDICT, {}), INVALID_ARGUMENT, [USER, MOVIE], id="no inputs"),
         pytest.param(
@@ -93,7 +93,7 @@ def predict(request: predict_pb2.PredictRequest, asked: Asked) -> Callable[[], o
         pytest.param(
             predict_request(PREDICT, {USER: IDS, MOVIE: IDS[np.newaxis]}),
             INVALID_ARGUMENT,
-            [MOVIE, "[1,2]"],
+            [MOVIE, "[1, 2]"],
             id="matrix for a vector",
         ),
         pytest.param(
@@ -108,7 +108,7 @@ def predict(request: predict_pb2.PredictRequest, asked: Asked) -> Callable[[], o
                 {"numbers": np.zeros((3, 5), np.int64), "flags": np.array([True])},
             ),
             INVALID_ARGUMENT,
-            ["numbers", "2", "[3,5]"],
+            ["numbers", "2", "[3, 5]"],
             id="another width",
         ),
         pytest.param(

@@ -44,7 +44,11 @@ def test_a_version_is_available(
         (status_request(version=99), grpc.StatusCode.NOT_FOUND, "99"),
         (status_request(version=-1), grpc.StatusCode.NOT_FOUND, "-1"),
         (status_request(label="best"), grpc.StatusCode.INVALID_ARGUMENT, "best"),
-        (get_model_status_pb2.GetModelStatusRequest(), grpc.StatusCode.INVALID_ARGUMENT, "model_"),
+        (
+            get_model_status_pb2.GetModelStatusRequest(),
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "ModelSpec",
+        ),
     ],
 )
 def test_what_there_is_not(

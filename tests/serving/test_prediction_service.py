@@ -8,6 +8,7 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -155,9 +156,7 @@ def test_the_signatures_are_those_in_the_saved_model(
     found = get_model_metadata_pb2.SignatureDefMap()
     assert answer.metadata["signature_def"].Unpack(found)
 
-    saved = tf.core.protobuf.saved_model_pb2.SavedModel.FromString(
-        (tiny_model / "saved_model.pb").read_bytes()
-    )
+    saved = saved_model_pb2.SavedModel.FromString((tiny_model / "saved_model.pb").read_bytes())
     expected = saved.meta_graphs[0].signature_def
     assert found.signature_def.keys() == expected.keys()
     for name, signature in expected.items():

@@ -47,7 +47,6 @@ def wait_until(true: Callable[[], bool]) -> None:
 
 def answer(asked: Asked) -> tuple[int, float]:
     """The version that answers, and its bias."""
-    # One star, so that the difference is exact.
     found = asked.predictions.Predict(pairs([b"a"], [b"d"]), timeout=SECONDS)
     (stars,) = tf.make_ndarray(found.outputs[features.RATING])
     (without_bias,) = rating([b"a"], [b"d"])

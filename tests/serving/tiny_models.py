@@ -27,11 +27,11 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def rating(users: list[bytes], movies: list[bytes], bias: float = 0.0) -> Array:
-    """What `predict` is to answer, float32 `[B]`."""
+    """What `predict` is to answer, float32 `[B]`, by eighths, which are exact."""
     lengths = [
         (3 * len(user) + 7 * len(movie)) % 41 for user, movie in zip(users, movies, strict=True)
     ]
-    return np.float32(bias) + np.array(lengths, np.float32) / np.float32(10)
+    return np.float32(bias) + np.array(lengths, np.float32) / np.float32(8)
 
 
 def recommended(users: list[bytes], k: int) -> dict[str, Array]:
@@ -77,7 +77,7 @@ class TinyModel(tf.Module):
             tf.shape(user_id), tf.shape(movie_id), "user_id and movie_id: expected as many rows"
         )
         lengths = (3 * tf.strings.length(user_id) + 7 * tf.strings.length(movie_id)) % 41
-        return {features.RATING: self.bias + tf.cast(lengths, tf.float32) / 10}
+        return {features.RATING: self.bias + tf.cast(lengths, tf.float32) / 8}
 
     @tf.function
     def rate_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
