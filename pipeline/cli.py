@@ -15,6 +15,7 @@ import typer
 from models import features
 from pipeline.errors import RunInterruptedError, UserError
 from pipeline.query_cli import query
+from pipeline import serve_cli
 from pipeline.workspace import Workspace
 from serving.defaults import DEFAULT_MODEL
 from serving.errors import ServingError
@@ -191,6 +192,9 @@ def recommend(
         return
     for rank, entry in enumerate(found, start=1):
         print(f"{rank:>3}  {entry.score:5.2f}  {entry.title or entry.movie_id}")
+
+
+app.command()(serve_cli.serve)
 
 
 def main() -> NoReturn:

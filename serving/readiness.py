@@ -1,0 +1,106 @@
+"""Whether a model server answers yet, and with which versions."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from typing import Final
+
+import grpc
+
+from serving import ports
+from serving.errors import ServingError
+from serving.server_options import ServerOptions
+from serving.versions import newest_version
+from serving.wire_messages import (
+    GetModelStatusRequest,
+    GetModelStatusResponse,
+    ModelVersionStatus,
+)
+
+_GET_MODEL_STATUS: Final = "/tensorflow.serving.ModelService/GetModelStatus"
+_ANSWER_SECONDS: Final = 2.0
+_PAUSE_SECONDS: Final = 0.1
+
+
+def wait_until_served(
+    options: ServerOptions, seconds: float, given_up: Callable[[], bool]
+) -> list[int]:
+    """Asks a server that starts until it answers.
+
+    Args:
+        options: of the server; the port is not 0.
+        seconds: to wait.
+        given_up: asked between the attempts.
+
+    Returns:
+        The versions that it serves, oldest first; none if `given_up` said so first.
+
+    Raises:
+        ServingError: the server says that a version does not load, or the time is over.
+    """
+    deadline = time.monotonic() + seconds
+    while not given_up():
+        if found := served_versions(options):
+            return found
+        if time.monotonic() > deadline:
+            raise ServingError(
+                f"{ports.address(options.host, options.port)}: no answer from the model server "
+                f"within {seconds:g} s"
+            )
+        time.sleep(_PAUSE_SECONDS)
+    return []
+
+
+def served_versions(options: ServerOptions) -> list[int]:
+    """The versions that a server serves, oldest first; none while it does not answer.
+
+    A server that wants TLS can be asked only by those whom it trusts. Of such a one this sees that
+    it shakes hands, and takes it to serve the newest version, as it was told.
+
+    Raises:
+        ServingError: the server says that no version loads, and why.
+    """
+    host = ports.reachable(options.host)
+    if options.tls is None:
+        return _available(ports.address(host, options.port), options.model_name)
+    newest = newest_version(options.base_path)
+    return [int(newest.name)] if newest and _shakes_hands(host, options.port) else []
+
+
+def _available(target: str, model_name: str) -> list[int]:
+    # A proxy for the web does not know this machine's ports.
+    with grpc.insecure_channel(target, [("grpc.enable_http_proxy", 0)]) as channel:
+        ask = channel.unary_unary(
+            _GET_MODEL_STATUS,
+            request_serializer=GetModelStatusRequest.SerializeToString,
+            response_deserializer=GetModelStatusResponse.FromString,
+        )
+        request = GetModelStatusRequest()
+        request.model_spec.name = model_name
+        try:
+            states = ask(request, timeout=_ANSWER_SECONDS).model_version_status
+        except grpc.RpcError:
+            return []
+    available = sorted(s.version for s in states if s.state == ModelVersionStatus.AVAILABLE)
+    reasons = [s.status.error_message for s in states if s.status.error_message]
+    if reasons and not available:
+        raise ServingError(f"{model_name}: the model server cannot load it: {reasons[-1]}")
+    return available
+
+
+def _shakes_hands(host: str, port: int) -> bool:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    try:
+        with (
+            socket.create_connection((host, port), _ANSWER_SECONDS) as connection,
+            context.wrap_socket(connection),
+        ):
+            return True
+    except OSError:
+        return False

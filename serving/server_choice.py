@@ -1,0 +1,135 @@
+"""Which model server runs: TensorFlow Serving where it can do what is asked, else our own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from serving import ports
+from serving.errors import ServingError
+from serving.server_options import ServerOptions
+from serving.tensorflow_serving_command import BINARY
+from serving.wanted_server import WantedServer
+
+_DOCKER_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True)
+class Binary:
+    """TensorFlow Serving on this machine."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class Docker:
+    """TensorFlow Serving in a container."""
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Our own server, in this process."""
+
+
+Server = Binary | Docker | Embedded
+
+
+def choose(wanted: WantedServer, options: ServerOptions, binary: Path | None = None) -> Server:
+    """The server that runs.
+
+    `auto` takes the binary on PATH, else Docker, else our own; the first that is there and can do
+    what the options ask for.
+
+    Args:
+        wanted: by whoever starts it.
+        options: of the server.
+        binary: the file of TensorFlow Serving; with `auto`, it is what is wanted.
+
+    Raises:
+        ServingError: what is wanted is not there, or cannot do what the options ask for.
+    """
+    if binary is not None and wanted in (WantedServer.DOCKER, WantedServer.EMBEDDED):
+        raise ServingError(f"--binary {binary} goes with --server binary, not {wanted.value}")
+    if wanted is WantedServer.BINARY or binary is not None:
+        _refuse_if(binary_objection(options))
+        return Binary(executable(binary))
+    if wanted is WantedServer.DOCKER:
+        _refuse_if(_objection(options))
+        _refuse_if(_docker_silence())
+        return Docker()
+    if wanted is WantedServer.EMBEDDED or _objection(options):
+        return Embedded()
+    found = shutil.which(BINARY)
+    if found and not binary_objection(options):
+        return Binary(Path(found))
+    return Docker() if _docker_silence() is None else Embedded()
+
+
+def executable(binary: Path | None) -> Path:
+    """The file that runs TensorFlow Serving: the one given, else the one on PATH.
+
+    Raises:
+        ServingError: there is none, or it cannot be run.
+    """
+    found = shutil.which(binary or BINARY)
+    if found is None and binary is None:
+        raise ServingError(
+            f"{BINARY} is not on PATH: give --binary FILE, or take --server docker or embedded"
+        )
+    if found is None:
+        raise ServingError(f"--binary {binary}: no file that can be run")
+    return Path(found)
+
+
+def binary_objection(options: ServerOptions) -> str | None:
+    """Why the binary of TensorFlow Serving cannot do what is asked, or None."""
+    if not ports.is_every_interface(options.host):
+        return (
+            f"{BINARY} listens on every interface, not on {options.host} alone: give "
+            "--host 0.0.0.0 if that is meant, or take --server docker or embedded"
+        )
+    return _objection(options)
+
+
+def _objection(options: ServerOptions) -> str | None:
+    """Why TensorFlow Serving, in a container or not, cannot do what is asked, or None."""
+    if options.batching is not None:
+        return (
+            "TensorFlow Serving batches the calls of every signature, and refuses `recommend`, "
+            "whose k has no batch dimension: leave --batching out, or take --server embedded"
+        )
+    if options.tls is not None and options.metrics_port is not None:
+        return (
+            "TensorFlow Serving has its metrics on its REST port, which answers predictions in "
+            "the clear: leave --metrics-port or TLS out, or take --server embedded"
+        )
+    return None
+
+
+def _docker_silence() -> str | None:
+    """Why Docker cannot be used, or None if its daemon answers."""
+    advice = "; start Docker, or take --server embedded"
+    try:
+        answer = subprocess.run(
+            ["docker", "version", "--format", "{{.Server.Version}}"],
+            capture_output=True,
+            text=True,
+            timeout=_DOCKER_SECONDS,
+            check=False,
+        )
+    except OSError as error:
+        return f"docker cannot be run: {error.strerror}{advice}"
+    except subprocess.TimeoutExpired:
+        return f"Docker does not answer within {_DOCKER_SECONDS:g} s{advice}"
+    if answer.returncode:
+        said = answer.stderr.strip().splitlines() or [f"exit code {answer.returncode}"]
+        return f"Docker does not answer: {said[-1]}{advice}"
+    return None
+
+
+def _refuse_if(objection: str | None) -> None:
+    if objection is not None:
+        raise ServingError(objection)

@@ -1,0 +1,98 @@
+"""The configuration files of TensorFlow Serving, in the text format of its protos."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path, PurePath
+from typing import Final
+
+from google.protobuf import text_encoding, text_format
+from tensorflow_serving.config import model_server_config_pb2
+
+from serving.errors import ServingError
+from serving.server_options import ServerOptions
+from serving.tls import ServerTls
+
+METRICS_PATH: Final = "/metrics"
+
+_NAMES: Final = {
+    "model_config_file": "models.config",
+    "ssl_config_file": "ssl.config",
+    "monitoring_config_file": "monitoring.config",
+}
+
+
+def write(folder: Path, options: ServerOptions, base_path: PurePath) -> dict[str, str]:
+    """Writes what the options ask for.
+
+    The private key is among it: the folder must be nobody else's.
+
+    Args:
+        folder: an existing one.
+        options: of the server.
+        base_path: the folder of the model's versions as the server sees it.
+
+    Returns:
+        The names of the files written, by the flag of TensorFlow Serving that takes each.
+
+    Raises:
+        ServingError: a PEM file cannot be read.
+    """
+    texts = {"model_config_file": model_config(options, base_path)}
+    if options.tls is not None:
+        texts["ssl_config_file"] = ssl_config(options.tls)
+    if options.metrics_port is not None:
+        texts["monitoring_config_file"] = monitoring_config()
+    for flag, text in texts.items():
+        (folder / _NAMES[flag]).write_text(text, encoding="utf-8")
+    return {flag: _NAMES[flag] for flag in texts}
+
+
+def model_config(options: ServerOptions, base_path: PurePath) -> str:
+    """A `ModelServerConfig` of one model.
+
+    TensorFlow Serving loads the newest version alone if it is not told otherwise. With labels it
+    must load all: a list of versions would pin the newest one too.
+    """
+    config = model_server_config_pb2.ModelServerConfig()
+    model = config.model_config_list.config.add(
+        name=options.model_name, base_path=str(base_path), model_platform="tensorflow"
+    )
+    if options.version_labels:
+        model.model_version_policy.all.SetInParent()
+        model.version_labels.update(options.version_labels)
+    return str(text_format.MessageToString(config))
+
+
+def ssl_config(tls: ServerTls) -> str:
+    """An `SSLConfig`; it holds what is in the PEM files, the private key too.
+
+    Raises:
+        ServingError: a file cannot be read.
+    """
+    fields = {"server_key": _read(tls.private_key), "server_cert": _read(tls.certificate)}
+    if tls.client_authority is not None:
+        fields["custom_ca"] = _read(tls.client_authority)
+    verify = "true" if tls.client_authority is not None else "false"
+    return f"{_strings(fields)}client_verify: {verify}\n"
+
+
+def monitoring_config() -> str:
+    """A `MonitoringConfig`: Prometheus metrics on the REST port, at `METRICS_PATH`."""
+    return f"prometheus_config {{\n  enable: true\n  {_strings({'path': METRICS_PATH})}}}\n"
+
+
+def _strings(fields: Mapping[str, str]) -> str:
+    """Fields of messages that tensorflow-serving-api leaves out, as text format writes them."""
+    return "".join(
+        f'{name}: "{text_encoding.CEscape(value, as_utf8=True)}"\n'
+        for name, value in fields.items()
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        raise ServingError(f"{path}: {reason}; a PEM file is needed") from error
