@@ -21,6 +21,8 @@ from serving.tensorflow_serving_command import BINARY
 EMBEDDED: Final = "embedded"
 CANDIDATE_VERSION: Final = 1
 
+_COMMAND: Final = [sys.executable, "-m", "serving.candidate_process"]
+
 # What the process may need beyond the time in which it ends by itself.
 _MARGIN_SECONDS: Final = 5.0
 
@@ -67,8 +69,7 @@ def candidate_server(
         base_path.mkdir()
         (base_path / str(CANDIDATE_VERSION)).symlink_to(saved_model.resolve())
         command = [
-            *(sys.executable, "-m", "serving.candidate_process"),
-            *(str(base_path), model_name),
+            *(*_COMMAND, str(base_path), model_name),
             *(("--binary", str(binary)) if binary is not None else ()),
         ]
         with _log(Path(folder)) as log, _process(command, log) as process:

@@ -1,0 +1,133 @@
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.serving.fake_programs import FakePrograms
+from tests.serving.pushed_versions import available, push
+
+COMMAND = [sys.executable, "-m", "pipeline", "serve"]
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePrograms:
+    made = FakePrograms(tmp_path / "programs")
+    made.status(available(12))
+    monkeypatch.setenv("PATH", str(made.bin))
+    return made
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    push(tmp_path / "w" / "serving" / "movierec", 3, 12)
+    return tmp_path / "w"
+
+
+@contextmanager
+def serving(workspace: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Killed at the end, if it is still there."""
+    with subprocess.Popen(
+        [*COMMAND, "--workspace", str(workspace), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_one_line_then_a_signal_ends_it_with_exit_code_0(
+    programs: FakePrograms, workspace: Path, number: signal.Signals
+) -> None:
+    programs.add_docker()
+    with serving(workspace, "--port", "0") as process:
+        said = line(process)
+        assert said.startswith(
+            "tensorflow/serving:2.21.0 in Docker serves movierec, version 12, at 127.0.0.1:"
+        )
+        process.send_signal(number)
+        rest, errors = process.communicate(timeout=60)
+    assert (process.returncode, rest, errors) == (0, "", "")
+
+
+def test_every_option_reaches_the_server(programs: FakePrograms, workspace: Path) -> None:
+    binary = programs.add_binary().rename(workspace / "server")
+    push(workspace / "serving" / "films", 5)
+    programs.status(available(5))
+    arguments = ["--host", "0.0.0.0", "--port", "0", "--metrics-port", "0", "--label", "stable=5"]
+    with serving(
+        workspace, *arguments, "--model-name", "films", "--binary", str(binary)
+    ) as process:
+        said = line(process)
+    assert said.startswith("tensorflow_model_server serves films, version 5, at 0.0.0.0:")
+    assert said.endswith("/metrics\n")
+    (given,) = programs.calls("tensorflow_model_server")
+    assert "--allow_version_labels_for_unavailable_models=true" in given
+
+
+def test_a_server_that_ends_by_itself_is_one_line(programs: FakePrograms, workspace: Path) -> None:
+    programs.add_binary(log=["Failed to start server."], exit_code=255)
+    with serving(workspace, "--host", "0.0.0.0", "--port", "0") as process:
+        output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output) == (1, "")
+    assert errors == (
+        "movierec: tensorflow_model_server ended by itself (exit code 255): "
+        "Failed to start server.\n"
+    )
+
+
+def test_a_server_that_is_killed_later_is_told(programs: FakePrograms, workspace: Path) -> None:
+    programs.add_binary()
+    with serving(workspace, "--host", "0.0.0.0", "--port", "0") as process:
+        line(process)
+        os.kill(programs.processes("tensorflow_model_server")[0], signal.SIGKILL)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert errors == (
+        "movierec: tensorflow_model_server ended by itself (SIGKILL): it said nothing\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model-name", "films"], "no model has been pushed there; `movierec run` does that"),
+        (["--label", "stable"], "--label stable: NAME=VERSION is needed"),
+        (["--label", "stable=new"], "--label stable=new: NAME=VERSION is needed"),
+        (["--label", "stable=4"], "there are 3, 12"),
+        (["--tls-key", "key.pem"], "TLS needs --tls-key and --tls-certificate"),
+        (["--tls-client-authority", "ca.pem"], "TLS needs --tls-key and --tls-certificate"),
+        (["--server", "docker"], "docker cannot be run"),
+        (["--server", "docker", "--batching"], "leave --batching out"),
+        (["--server", "binary", "--host", "0.0.0.0"], "not on PATH"),
+        (["--server", "binary"], "every interface"),
+        (["--server", "fast"], "'fast' is not one of"),
+        (["--port", "65536"], "--port"),
+        (["--host", "no.such.host.invalid"], "host no.such.host.invalid"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_1(
+    programs: FakePrograms, workspace: Path, arguments: list[str], message: str
+) -> None:
+    result = subprocess.run(
+        [*COMMAND, "--workspace", str(workspace), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (1, "")
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1

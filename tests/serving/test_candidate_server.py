@@ -1,0 +1,202 @@
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+from serving import candidate_server as module
+from serving import readiness
+from serving.candidate_server import CandidateServer, candidate_server
+from serving.errors import ServingError
+from serving.server_options import ServerOptions
+from tests.serving.fake_programs import ROOT, FakePrograms
+from tests.serving.pushed_versions import available, push, refused
+
+SECONDS = 60.0
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary folders are made, by this process and those that it starts."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    return folder
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> FakePrograms:
+    made = FakePrograms(tmp_path / "programs")
+    made.status(available(1))
+    return made
+
+
+@pytest.fixture
+def candidate(tmp_path: Path) -> Path:
+    """A folder that is named as the Trainer names it, not by a number."""
+    return push(tmp_path, 7).joinpath("7").rename(tmp_path / "Format-Serving")
+
+
+@pytest.fixture(scope="module")
+def doubling(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SavedModel that a server can load."""
+
+    class Doubling(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")])
+        def predict(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"y": x * 2}
+
+    folder = tmp_path_factory.mktemp("doubling") / "Format-Serving"
+    made = Doubling()
+    tf.saved_model.save(made, str(folder), signatures={"predict": made.predict})
+    return folder
+
+
+def answers(address: str) -> bool:
+    host, port = address.split(":")
+    try:
+        socket.create_connection((host, int(port))).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+def served(server: CandidateServer) -> list[int]:
+    port = int(server.address.split(":")[1])
+    return readiness.served_versions(ServerOptions("films", Path("unused"), port=port))
+
+
+def test_the_binary_serves_the_candidate_as_version_1(
+    programs: FakePrograms, candidate: Path, temporary: Path
+) -> None:
+    binary = programs.add_binary()
+    with candidate_server(candidate, "films", startup_seconds=SECONDS, binary=binary) as server:
+        assert server.kind == "tensorflow_model_server"
+        assert served(server) == [1]
+        (config,) = programs.configs()
+        text = (Path(config) / "models.config").read_text()
+        (link,) = temporary.glob("*/films/1")
+        assert str(link.parent) in text
+        assert link.resolve() == candidate
+    assert not answers(server.address)
+    assert list(temporary.iterdir()) == []
+    assert (candidate / "saved_model.pb").exists()
+
+
+def test_what_the_body_raises_ends_it_too(
+    programs: FakePrograms, candidate: Path, temporary: Path
+) -> None:
+    binary = programs.add_binary()
+    with (
+        pytest.raises(KeyError),
+        candidate_server(candidate, "films", startup_seconds=SECONDS, binary=binary) as server,
+    ):
+        raise KeyError
+    assert not answers(server.address)
+    assert list(temporary.iterdir()) == []
+
+
+def test_the_reason_of_a_binary_that_ends(
+    programs: FakePrograms, candidate: Path, temporary: Path
+) -> None:
+    binary = programs.add_binary(log=["Failed to start server. Error: no such op"], exit_code=255)
+    with (
+        pytest.raises(ServingError) as error,
+        candidate_server(candidate, "films", startup_seconds=SECONDS, binary=binary),
+    ):
+        pass
+    assert str(error.value) == (
+        f"{candidate}: tensorflow_model_server ended by itself (exit code 255): "
+        "Failed to start server. Error: no such op"
+    )
+    assert list(temporary.iterdir()) == []
+
+
+def test_the_reason_of_a_binary_that_goes_on_without_the_model(
+    programs: FakePrograms, candidate: Path
+) -> None:
+    programs.status(refused(1, "no such op"))
+    binary = programs.add_binary()
+    with (
+        pytest.raises(ServingError, match="films: the model server cannot load it: no such op"),
+        candidate_server(candidate, "films", startup_seconds=SECONDS, binary=binary),
+    ):
+        pass
+
+
+def test_a_binary_that_never_answers(
+    programs: FakePrograms, candidate: Path, temporary: Path
+) -> None:
+    binary = programs.add_binary(deaf=True)
+    with (
+        pytest.raises(ServingError, match="not up after 3 s"),
+        candidate_server(candidate, "films", startup_seconds=3, binary=binary),
+    ):
+        pass
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_binary_that_is_not_there(candidate: Path, temporary: Path) -> None:
+    absent = temporary / "absent"
+    with (
+        pytest.raises(ServingError, match=f"--binary {absent}: no file that can be run"),
+        candidate_server(candidate, "films", startup_seconds=SECONDS, binary=absent),
+    ):
+        pass
+
+
+def test_it_does_not_outlive_a_parent_that_is_killed(
+    programs: FakePrograms, candidate: Path
+) -> None:
+    binary = programs.add_binary(stubborn=True)
+    command = [sys.executable, "-m", "tests.serving.candidate_parent", str(candidate), str(binary)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        address = parent.stdout.readline().strip()
+        assert answers(address)
+        parent.kill()
+    for _ in range(600):
+        if not answers(address):
+            return
+        time.sleep(0.1)
+    pytest.fail("the server still answers")
+
+
+def test_a_server_that_ends_the_process_itself(
+    candidate: Path, monkeypatch: pytest.MonkeyPatch, temporary: Path
+) -> None:
+    code = "import sys, os; print('noise', file=sys.stderr); os.abort()"
+    monkeypatch.setattr(module, "_COMMAND", [sys.executable, "-c", code])
+    with (
+        pytest.raises(ServingError) as error,
+        candidate_server(candidate, "films", startup_seconds=SECONDS),
+    ):
+        pass
+    assert str(error.value) == f"{candidate}: the model server ended (exit code -6): noise"
+    assert list(temporary.iterdir()) == []
+
+
+def test_the_embedded_server_without_a_binary(doubling: Path, temporary: Path) -> None:
+    with candidate_server(doubling, "films", startup_seconds=SECONDS) as server:
+        assert server.kind == "embedded"
+        assert served(server) == [1]
+    assert not answers(server.address)
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_damaged_candidate_is_refused_by_the_embedded_server(
+    candidate: Path, temporary: Path
+) -> None:
+    (candidate / "saved_model.pb").write_bytes(b"damaged")
+    with (
+        pytest.raises(ServingError, match=r"Format-Serving: .*[Pp]arse") as error,
+        candidate_server(candidate, "films", startup_seconds=SECONDS),
+    ):
+        pass
+    assert "\n" not in str(error.value)
+    assert list(temporary.iterdir()) == []

@@ -1,0 +1,107 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving import server_choice
+from serving.errors import ServingError
+from serving.server_choice import Binary, Docker, Embedded
+from serving.server_options import BatchingOptions, ServerOptions
+from serving.tls import ServerTls
+from serving.wanted_server import WantedServer
+from tests.serving.fake_programs import FakePrograms
+
+TLS = ServerTls(Path("key.pem"), Path("certificate.pem"))
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePrograms:
+    """Nothing else is on PATH."""
+    made = FakePrograms(tmp_path)
+    monkeypatch.setenv("PATH", str(made.bin))
+    return made
+
+
+def options(**given: Any) -> ServerOptions:
+    return ServerOptions("films", Path("unused"), **given)
+
+
+def test_the_embedded_server_where_there_is_nothing_else(programs: FakePrograms) -> None:
+    assert server_choice.choose(WantedServer.AUTO, options()) == Embedded()
+
+
+def test_the_binary_comes_first_if_every_interface_is_meant(programs: FakePrograms) -> None:
+    binary = programs.add_binary()
+    programs.add_docker()
+    for host in ("0.0.0.0", "::"):
+        assert server_choice.choose(WantedServer.AUTO, options(host=host)) == Binary(binary)
+    assert server_choice.choose(WantedServer.AUTO, options()) == Docker()
+
+
+def test_docker_that_does_not_answer_is_passed_over(programs: FakePrograms) -> None:
+    programs.add_docker(down="Cannot connect to the Docker daemon")
+    assert server_choice.choose(WantedServer.AUTO, options()) == Embedded()
+    with pytest.raises(ServingError, match="Cannot connect to the Docker daemon; start Docker"):
+        server_choice.choose(WantedServer.DOCKER, options())
+
+
+def test_docker_that_is_not_there(programs: FakePrograms) -> None:
+    with pytest.raises(ServingError, match="docker cannot be run: No such file or directory"):
+        server_choice.choose(WantedServer.DOCKER, options())
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"batching": BatchingOptions()}, "refuses `recommend`, whose k has no batch dimension"),
+        ({"tls": TLS, "metrics_port": 0}, "answers predictions in the clear"),
+    ],
+)
+def test_what_tensorflow_serving_cannot_do_is_embedded_or_refused(
+    programs: FakePrograms, given: dict[str, Any], reason: str
+) -> None:
+    programs.add_binary()
+    programs.add_docker()
+    asked = options(host="0.0.0.0", **given)
+    assert server_choice.choose(WantedServer.AUTO, asked) == Embedded()
+    for wanted in (WantedServer.BINARY, WantedServer.DOCKER):
+        with pytest.raises(ServingError, match=reason):
+            server_choice.choose(wanted, asked)
+
+
+def test_tls_or_metrics_alone_are_no_objection(programs: FakePrograms) -> None:
+    programs.add_docker()
+    assert server_choice.choose(WantedServer.AUTO, options(tls=TLS)) == Docker()
+    assert server_choice.choose(WantedServer.AUTO, options(metrics_port=0)) == Docker()
+
+
+@pytest.mark.parametrize("wanted", [WantedServer.AUTO, WantedServer.BINARY])
+def test_a_binary_that_is_given_is_taken_or_refused_but_not_passed_over(
+    programs: FakePrograms, wanted: WantedServer, tmp_path: Path
+) -> None:
+    binary = programs.add_binary().rename(tmp_path / "elsewhere")
+    everywhere = options(host="0.0.0.0")
+    assert server_choice.choose(wanted, everywhere, binary) == Binary(binary)
+    with pytest.raises(ServingError, match="every interface, not on 127.0.0.1 alone"):
+        server_choice.choose(wanted, options(), binary)
+    binary.chmod(0o644)
+    with pytest.raises(ServingError, match=f"--binary {binary}: no file that can be run"):
+        server_choice.choose(wanted, everywhere, binary)
+
+
+def test_a_binary_that_is_nowhere(programs: FakePrograms) -> None:
+    with pytest.raises(ServingError, match="tensorflow_model_server is not on PATH: give --binary"):
+        server_choice.choose(WantedServer.BINARY, options(host="0.0.0.0"))
+
+
+def test_a_binary_contradicts_the_other_servers(programs: FakePrograms) -> None:
+    for wanted in (WantedServer.DOCKER, WantedServer.EMBEDDED):
+        with pytest.raises(ServingError, match=f"not {wanted.value}"):
+            server_choice.choose(wanted, options(), Path("tensorflow_model_server"))
+
+
+def test_the_embedded_server_can_be_asked_for(programs: FakePrograms) -> None:
+    programs.add_binary()
+    programs.add_docker()
+    asked = options(host="0.0.0.0")
+    assert server_choice.choose(WantedServer.EMBEDDED, asked) == Embedded()
