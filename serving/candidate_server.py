@@ -69,7 +69,9 @@ def candidate_server(
         base_path.mkdir()
         (base_path / str(CANDIDATE_VERSION)).symlink_to(saved_model.resolve())
         command = [
-            *(*_COMMAND, str(base_path), model_name),
+            *_COMMAND,
+            str(base_path),
+            model_name,
             *(("--binary", str(binary)) if binary is not None else ()),
         ]
         with _log(Path(folder)) as log, _process(command, log) as process:

@@ -100,6 +100,7 @@ def launch(
 
 def _refuse_what_is_not_there(options: ServerOptions) -> None:
     """Names what is missing before a server is started, which would wait for it."""
+    ports.numeric(options.host)
     present = {int(folder.name) for folder in versions(options.base_path)}
     if not present:
         raise ServingError(
@@ -220,6 +221,9 @@ def _run_embedded(options: ServerOptions, announce: Callable[[Started], None], s
     def say(server: ModelServer) -> None:
         bound = replace(options, port=server.port, metrics_port=server.metrics_port)
         announce(_started("the embedded server", bound, readiness.served_versions(bound)))
+        if stop():
+            # The server has heeded signals only since it has been up.
+            signal.raise_signal(signal.SIGTERM)
 
     if not stop():
         serve(options, say)

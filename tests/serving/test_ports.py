@@ -44,7 +44,7 @@ def test_an_address_of_another_machine_is_refused() -> None:
 
 
 def test_an_unknown_name_is_refused() -> None:
-    with pytest.raises(ServingError, match="host no.such.host.invalid: "):
+    with pytest.raises(ServingError, match=r"host no\.such\.host\.invalid: "):
         ports.numeric("no.such.host.invalid")
 
 

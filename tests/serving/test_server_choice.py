@@ -82,7 +82,7 @@ def test_a_binary_that_is_given_is_taken_or_refused_but_not_passed_over(
     binary = programs.add_binary().rename(tmp_path / "elsewhere")
     everywhere = options(host="0.0.0.0")
     assert server_choice.choose(wanted, everywhere, binary) == Binary(binary)
-    with pytest.raises(ServingError, match="every interface, not on 127.0.0.1 alone"):
+    with pytest.raises(ServingError, match=r"every interface, not on 127\.0\.0\.1 alone"):
         server_choice.choose(wanted, options(), binary)
     binary.chmod(0o644)
     with pytest.raises(ServingError, match=f"--binary {binary}: no file that can be run"):
