@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from models import features
+from pipeline import serve_cli
 from pipeline.errors import RunInterruptedError, UserError
 from pipeline.query_cli import query
-from pipeline import serve_cli
 from pipeline.workspace import Workspace
 from serving.defaults import DEFAULT_MODEL
 from serving.errors import ServingError
