@@ -15,6 +15,7 @@ import typer
 from models import features
 from pipeline import serve_cli
 from pipeline.errors import RunInterruptedError, UserError
+from pipeline.manifests_cli import serving_manifests
 from pipeline.query_cli import query
 from pipeline.workspace import Workspace
 from serving.defaults import DEFAULT_MODEL
@@ -195,6 +196,7 @@ def recommend(
 
 
 app.command()(serve_cli.serve)
+app.command()(serving_manifests)
 
 
 def main() -> NoReturn:

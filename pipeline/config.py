@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from components.movielens_example_gen.options import EditionName, SplitOptions
 from models import features
@@ -22,14 +22,8 @@ from models.options import (
 )
 from models.presets import with_preset
 from pipeline.errors import UserError
-
-
-class Section(BaseModel):
-    """A frozen group of keys that refuses keys it does not know."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True
-    )
+from pipeline.kubernetes_config import KubernetesConfig
+from pipeline.section import Section
 
 
 class DataConfig(Section):
@@ -119,6 +113,7 @@ class PipelineConfig(Section):
     export: ExportOptions = ExportOptions()
     gate: GateConfig = GateConfig()
     serving: ServingConfig = ServingConfig()
+    kubernetes: KubernetesConfig = KubernetesConfig()
     beam: BeamConfig = BeamConfig()
     runner: RunnerConfig = RunnerConfig()
 

@@ -1,0 +1,1 @@
+"""Kubernetes manifests for serving a pushed model in a cluster."""

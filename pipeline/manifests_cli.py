@@ -1,0 +1,32 @@
+"""The command that renders a cluster's manifests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def serving_manifests(
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The folder for serving.yaml; printed if not given."),
+    ] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="A TOML file.")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="SECTION.KEY=VALUE", help="Overrides a key; may be repeated."
+        ),
+    ] = None,
+) -> None:
+    """Render what serves a model in a Kubernetes cluster."""
+    from kubeflow.serving import manifests
+    from pipeline.config import load_config
+
+    text = manifests.render(load_config(config, overrides or ()))
+    if output is None:
+        print(text, end="")
+    else:
+        print(manifests.write(text, output))
