@@ -137,7 +137,7 @@ class KubernetesConfig(Section):
         location = self.location
         if self.kind == "deployment" and location is not None and location.scheme == "s3":
             raise ValueError(
-                f"TensorFlow Serving cannot read model_location {location.uri} itself: take "
+                f"model_location {location.uri} cannot be read by TensorFlow Serving itself: take "
                 "kind kserve, which copies it, or a pvc:// or gs:// location"
             )
         return self
