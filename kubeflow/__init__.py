@@ -1,1 +1,1 @@
-"""Running the pipeline on Kubeflow Pipelines and Vertex AI."""
+"""Running the pipeline on Kubeflow Pipelines and Vertex AI, and serving its models in a cluster."""

@@ -65,8 +65,8 @@ class KubernetesConfig(Section):
     startup_seconds: int = Field(
         600, ge=10, description="that a server may take to load its first version"
     )
-    min_replicas: int = Field(2, ge=1, le=1000)
-    max_replicas: int = Field(6, ge=1, le=1000)
+    min_replicas: int = Field(2, ge=1, le=1000, description="servers at least")
+    max_replicas: int = Field(6, ge=1, le=1000, description="servers at most")
     target_cpu_percent: int = Field(
         70, ge=1, le=1000, description="of the CPU request, above which replicas are added"
     )

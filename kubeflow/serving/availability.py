@@ -44,6 +44,11 @@ def autoscaler(config: KubernetesConfig, identity: Identity) -> Manifest:
     )
 
 
+def roll_out() -> Manifest:
+    """A strategy by which a version that does not load takes no replica from one that serves."""
+    return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+
+
 def disruption_budget(identity: Identity) -> Manifest:
     """One replica at a time may be moved; one that is not ready is in nobody's way."""
     return identity.manifest(

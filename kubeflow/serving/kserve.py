@@ -4,39 +4,44 @@ from __future__ import annotations
 
 from typing import Final
 
-from kubeflow.serving import availability, network, pods, server_files
+from kubeflow.serving import availability, model_files, network, pods, server_files
 from kubeflow.serving.identity import Identity, Manifest
 from pipeline.kubernetes_config import KubernetesConfig
 from pipeline.model_location import ModelLocation
 
-# Fixed by KServe: the container that it serves from, the variable that names what is to be mounted
-# or copied for it, and where that lies then.
-CONTAINER: Final = "kserve-container"
-STORAGE_VARIABLE: Final = "STORAGE_URI"
-MODEL_FOLDER: Final = "/mnt/models"
+# The name by which KServe knows the container that serves.
+_CONTAINER: Final = "kserve-container"
 
 
 def manifests(
     config: KubernetesConfig, identity: Identity, location: ModelLocation
 ) -> list[Manifest]:
     """The InferenceService and what KServe does not make itself."""
-    files = server_files.config_map(identity, MODEL_FOLDER, config.model_version)
+    # A claim is mounted by the pod, so that new versions are found while it runs, whichever way
+    # KServe would take.
+    model = (
+        model_files.copied_by_kserve(location)
+        if location.in_bucket
+        else model_files.read_by_the_server(location)
+    )
+    files = server_files.config_map(identity, model.base_path, config.model_version)
     own_account = [] if config.service_account else [availability.service_account(identity)]
     return [
         *own_account,
         files,
         network.network_policy(config, identity, location),
         network.headless_service(identity),
-        _inference_service(config, identity, location, files["metadata"]["name"]),
+        _inference_service(config, identity, model, files["metadata"]["name"]),
         availability.disruption_budget(identity),
     ]
 
 
 def _inference_service(
-    config: KubernetesConfig, identity: Identity, location: ModelLocation, files: str
+    config: KubernetesConfig,
+    identity: Identity,
+    model: model_files.ModelFiles,
+    configuration: str,
 ) -> Manifest:
-    storage = {STORAGE_VARIABLE: location.uri}
-    container = pods.container(CONTAINER, config, identity.model_name, {}, storage)
     described = identity.manifest(
         "serving.kserve.io/v1beta1",
         "InferenceService",
@@ -46,7 +51,8 @@ def _inference_service(
                 "maxReplicas": config.max_replicas,
                 "scaleMetric": "cpu",
                 "scaleTarget": config.target_cpu_percent,
-                **pods.pod_spec(config, identity, container, files, []),
+                "deploymentStrategy": availability.roll_out(),
+                **pods.pod_spec(config, identity, model, configuration, _CONTAINER),
             }
         },
     )

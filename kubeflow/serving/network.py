@@ -13,9 +13,9 @@ HEADLESS_SUFFIX = "-headless"
 
 _HTTPS_PORT = 443
 _DNS_PORT = 53
-# Google's metadata server gives a pod the token of its service account. On GKE the request may be
-# judged by the address that it is sent to, or by the one that it is redirected to.
-_METADATA_SERVERS = (("169.254.169.254/32", 80), ("169.254.169.252/32", 988))
+# Google's metadata server gives a pod the tokens of its service account. Which of the two addresses
+# a policy sees depends on the cluster's network: what was asked for, or where it is redirected to.
+_METADATA_SERVERS = {"169.254.169.254/32": (80, 8080), "169.254.169.252/32": (987, 988)}
 
 
 def service(identity: Identity) -> Manifest:
@@ -76,8 +76,8 @@ def _egress(location: ModelLocation) -> list[Manifest]:
     ]
     if location.scheme == "gs":
         rules.extend(
-            {"to": [{"ipBlock": {"cidr": address}}], "ports": [_tcp(port)]}
-            for address, port in _METADATA_SERVERS
+            {"to": [{"ipBlock": {"cidr": address}}], "ports": [_tcp(port) for port in ports]}
+            for address, ports in _METADATA_SERVERS.items()
         )
     return rules
 

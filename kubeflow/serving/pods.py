@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Final
 
 from kubeflow.serving.identity import Identity, Manifest
+from kubeflow.serving.model_files import ModelFiles
 from kubeflow.serving.server_files import METRICS_PATH, MODELS_FILE, MONITORING_FILE
 from pipeline.kubernetes_config import KubernetesConfig, amount
 
@@ -47,18 +47,18 @@ def metrics_annotations() -> dict[str, str]:
 def pod_spec(
     config: KubernetesConfig,
     identity: Identity,
-    container: Manifest,
-    files: str,
-    volumes: list[Manifest],
+    model: ModelFiles,
+    configuration: str,
+    container_name: str,
 ) -> Manifest:
-    """The pod around a container.
+    """The spec of a pod with one container, the server.
 
     Args:
-        config: the user and the service account.
-        identity: how replicas are recognised, to be spread over nodes and zones.
-        container: of the server.
-        files: name of the ConfigMap of the server's files.
-        volumes: further ones.
+        config: image, resources, times, user and service account.
+        identity: the model's name, and how replicas are recognised, to be spread over nodes.
+        model: its files.
+        configuration: name of the ConfigMap of the server's own files.
+        container_name: of the one container.
     """
     return {
         "serviceAccountName": config.service_account or identity.name,
@@ -80,31 +80,16 @@ def pod_spec(
             }
             for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
         ],
-        "containers": [container],
+        "containers": [_container(container_name, config, identity.model_name, model)],
         "volumes": [
-            {"name": CONFIG_VOLUME, "configMap": {"name": files}},
+            {"name": CONFIG_VOLUME, "configMap": {"name": configuration}},
             {"name": SCRATCH_VOLUME, "emptyDir": {"sizeLimit": "64Mi"}},
-            *volumes,
+            *model.volumes,
         ],
     }
 
 
-def container(
-    name: str,
-    config: KubernetesConfig,
-    model_name: str,
-    mounts: Mapping[str, str],
-    environment: Mapping[str, str],
-) -> Manifest:
-    """The server.
-
-    Args:
-        name: of the container.
-        config: image, resources and times.
-        model_name: in requests.
-        mounts: folders by volume, read-only, besides those that every server has.
-        environment: values by name.
-    """
+def _container(name: str, config: KubernetesConfig, model_name: str, model: ModelFiles) -> Manifest:
     described: Manifest = {
         "name": name,
         "image": config.image,
@@ -136,12 +121,12 @@ def container(
             {"name": SCRATCH_VOLUME, "mountPath": "/tmp"},
             *(
                 {"name": volume, "mountPath": folder, "readOnly": True}
-                for volume, folder in mounts.items()
+                for volume, folder in model.mounts.items()
             ),
         ],
     }
-    if environment:
-        described["env"] = [{"name": key, "value": value} for key, value in environment.items()]
+    if model.environment:
+        described["env"] = [{"name": key, "value": text} for key, text in model.environment.items()]
     return described
 
 

@@ -12,6 +12,23 @@ PREDICTOR_FIELDS: dict[str, Any] = {
     "scaleTarget": {"type": "integer", "minimum": 1},
     # The two that the autoscaler of the mode without Knative knows.
     "scaleMetric": {"enum": ["cpu", "memory"]},
+    # A Deployment's; for the mode without Knative.
+    "deploymentStrategy": {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["type"],
+        "properties": {
+            "type": {"enum": ["RollingUpdate", "Recreate"]},
+            "rollingUpdate": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {
+                    "maxSurge": {"type": ["integer", "string"]},
+                    "maxUnavailable": {"type": ["integer", "string"]},
+                },
+            },
+        },
+    },
 }
 
 INFERENCE_SERVICE: dict[str, Any] = {

@@ -280,8 +280,9 @@ def test_the_server_is_told_of_files_that_are_there(
         assert file in documents["ConfigMap"]["data"]
 
 
-def test_the_claim_is_mounted_where_the_server_looks() -> None:
-    documents = by_name(f"model_location={VOLUME}")
+@pytest.mark.parametrize("kind", ["deployment", "kserve"])
+def test_the_claim_is_mounted_where_the_server_looks(kind: str) -> None:
+    documents = by_name(f"kind={kind}", f"model_location={VOLUME}")
     (volume,) = [v for v in pod_of(documents)["volumes"] if "persistentVolumeClaim" in v]
     assert volume["persistentVolumeClaim"] == {"claimName": "claim", "readOnly": True}
     (container,) = pod_of(documents)["containers"]
@@ -306,12 +307,16 @@ def test_a_bucket_is_read_by_the_server_itself() -> None:
     assert not [v for v in pod_of(documents)["volumes"] if "persistentVolumeClaim" in v]
 
 
-@pytest.mark.parametrize("location", [VOLUME, BUCKET, S3])
+@pytest.mark.parametrize("location", [BUCKET, S3])
 def test_kserve_brings_the_model_to_where_the_server_looks(location: str) -> None:
     documents = by_name("kind=kserve", f"model_location={location}")
     (container,) = pod_of(documents)["containers"]
     assert container["env"] == [{"name": "STORAGE_URI", "value": location}]
     assert served_model(documents).base_path == "/mnt/models"
+
+
+def test_kserve_scales_and_needs_no_knative() -> None:
+    documents = by_name("kind=kserve", f"model_location={VOLUME}")
     predictor = documents["InferenceService"]["spec"]["predictor"]
     assert (predictor["minReplicas"], predictor["maxReplicas"]) == (2, 6)
     assert (predictor["scaleMetric"], predictor["scaleTarget"]) == ("cpu", 70)
@@ -390,11 +395,13 @@ def test_the_autoscaler_alone_says_how_many() -> None:
     assert metric["resource"]["target"]["averageUtilization"] == 55
 
 
-def test_a_roll_out_or_a_drain_leaves_enough_servers() -> None:
-    documents = by_name(f"model_location={VOLUME}")
+def test_a_roll_out_or_a_drain_leaves_enough_servers(documents: Documents) -> None:
     assert documents["PodDisruptionBudget"]["spec"]["maxUnavailable"] == 1
-    rolling = documents["Deployment"]["spec"]["strategy"]["rollingUpdate"]
-    assert rolling == {"maxSurge": 1, "maxUnavailable": 0}
+    if "Deployment" in documents:
+        strategy = documents["Deployment"]["spec"]["strategy"]
+    else:
+        strategy = documents["InferenceService"]["spec"]["predictor"]["deploymentStrategy"]
+    assert strategy["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
 
 
 def ports_of(rule: Document) -> set[tuple[str, int]]:
