@@ -11,7 +11,9 @@ SIMILAR: Final = "similar"
 # What an evaluation needs of an example beside the prediction; not meant for clients.
 TRANSFORM_FEATURES: Final = "transform_features"
 
-# Inputs beside those named as features: how many movies, and movies not to be among them.
+# Inputs beside those named as features: serialized tf.Examples, how many movies, and movies not to
+# be among them.
+EXAMPLES: Final = "examples"
 K: Final = "k"
 EXCLUDE: Final = "exclude"
 

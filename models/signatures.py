@@ -17,6 +17,7 @@ from models.ranking import rank_of, without_seen
 from models.row_parts import in_row_parts
 from models.seen_movies import SeenMovies
 from models.signature_names import (
+    EXAMPLES,
     EXCLUDE,
     POPULARITY_RANK,
     PREDICT,
@@ -95,7 +96,7 @@ class Recommender(tf.Module):
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """The concrete functions to save, by signature name."""
         strings = tf.TensorSpec([None], tf.string)
-        examples = tf.TensorSpec([None], tf.string, name="examples")
+        examples = tf.TensorSpec([None], tf.string, name=EXAMPLES)
         lists = tf.TensorSpec([None, None], tf.string)
         stars = tf.TensorSpec([None, None], tf.float32)
         k = tf.TensorSpec([], tf.int32)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
-from models import criteria, devices, history, loop, signatures
+from models import criteria, devices, history, loop, signatures, warm_up
 from models.checkpoints import training_key
 from models.columns import (
     RATED_COLUMNS,
@@ -91,7 +91,7 @@ class _Setting:
 
 
 def run_fn(arguments: TrainerArguments) -> None:
-    """Trains the configured model and exports it with its signatures.
+    """Trains the configured model and exports it with its signatures and warm-up requests.
 
     `custom_config` holds `model`, `training` and `export`, as JSON of the options of that name,
     `checkpoints`, the folder for the state of trainings that were interrupted, and
@@ -136,6 +136,7 @@ def run_fn(arguments: TrainerArguments) -> None:
         _write_history(arguments.model_run_dir, trained, data.train)
         recommender = _recommender(arguments, model_options, data, trained)
         signatures.save(recommender, arguments.serving_model_dir)
+        warm_up.write(arguments.serving_model_dir, recommender.signatures(), data.catalogue)
         if tf.io.gfile.exists(setting.checkpoints):
             tf.io.gfile.rmtree(setting.checkpoints)
     with processes.explain_losses():

@@ -1,0 +1,119 @@
+"""Requests to every signature of an exported model, made from pairs of a user and a movie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2
+
+from models import features
+from models.signature_names import (
+    EXAMPLES,
+    EXCLUDE,
+    PREDICT,
+    RECOMMEND,
+    RECOMMEND_EXCLUDING,
+    RECOMMEND_FOR_RATINGS,
+    SERVING_DEFAULT,
+    SIMILAR,
+    TRANSFORM_FEATURES,
+    K,
+)
+
+Inputs = dict[str, np.ndarray[Any, np.dtype[Any]]]
+
+# What those that rank are asked for.
+MOVIES_ASKED_FOR: Final = 10
+# What somebody new is said to have rated.
+_STARS = (5.0, 3.0, 1.0)
+
+
+def inputs_for(signature: str, user_ids: Sequence[bytes], movie_ids: Sequence[bytes]) -> Inputs:
+    """What to send to a signature, with a row for each of B pairs.
+
+    Args:
+        signature: one that `can_ask` knows.
+        user_ids: B ids, known or not.
+        movie_ids: B ids, known or not.
+
+    Returns:
+        Each input of the signature: bytes in arrays of objects, float32, or int32 for `k`.
+    """
+    return _MAKERS[signature](_strings(user_ids), _strings(movie_ids))
+
+
+def can_ask(signature: str) -> bool:
+    """Whether there are inputs for a signature of this name."""
+    return signature in _MAKERS
+
+
+def predict_request(
+    model_name: str, signature: str, inputs: Mapping[str, np.ndarray[Any, np.dtype[Any]]]
+) -> predict_pb2.PredictRequest:
+    """The request that carries the inputs to a model server."""
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = model_name
+    request.model_spec.signature_name = signature
+    for name, values in inputs.items():
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(values))
+    return request
+
+
+def unknown_id(known: Collection[str]) -> str:
+    """An id that is none of these."""
+    candidate = "unknown"
+    while candidate in known:
+        candidate += "?"
+    return candidate
+
+
+_Strings = np.ndarray[Any, np.dtype[np.object_]]
+
+
+def _strings(ids: Sequence[bytes]) -> _Strings:
+    return np.array(ids, dtype=object)
+
+
+def _k() -> np.ndarray[Any, np.dtype[np.int32]]:
+    return np.array(MOVIES_ASKED_FOR, np.int32)
+
+
+def _examples(users: _Strings, movies: _Strings) -> Inputs:
+    return {EXAMPLES: _strings([_example(*pair) for pair in zip(users, movies, strict=True)])}
+
+
+def _example(user_id: bytes, movie_id: bytes) -> bytes:
+    example = tf.train.Example()
+    for name, value in ((features.USER_ID, user_id), (features.MOVIE_ID, movie_id)):
+        example.features.feature[name].bytes_list.value.append(value)
+    serialized: bytes = example.SerializeToString(deterministic=True)
+    return serialized
+
+
+def _rated(movies: _Strings) -> Inputs:
+    """Each row's movie and those of the rows after it; the last place is padding."""
+    rated = [np.roll(movies, -place) for place in range(len(_STARS))]
+    padding = np.full(len(movies), b"", dtype=object)
+    return {
+        features.MOVIE_ID: np.stack([*rated, padding], axis=1),
+        features.RATING: np.tile(np.array([*_STARS, 0.0], np.float32), (len(movies), 1)),
+        K: _k(),
+    }
+
+
+_MAKERS: dict[str, Callable[[_Strings, _Strings], Inputs]] = {
+    SERVING_DEFAULT: _examples,
+    TRANSFORM_FEATURES: _examples,
+    PREDICT: lambda users, movies: {features.USER_ID: users, features.MOVIE_ID: movies},
+    RECOMMEND: lambda users, _: {features.USER_ID: users, K: _k()},
+    RECOMMEND_EXCLUDING: lambda users, movies: {
+        features.USER_ID: users,
+        K: _k(),
+        EXCLUDE: movies[:, np.newaxis],
+    },
+    RECOMMEND_FOR_RATINGS: lambda _, movies: _rated(movies),
+    SIMILAR: lambda _, movies: {features.MOVIE_ID: movies, K: _k()},
+}
