@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
-from models import criteria, devices, history, loop, signatures, warm_up
+from models import criteria, devices, history, loop, reference_predictions, signatures, warm_up
+from models.catalogue import Catalogue
 from models.checkpoints import training_key
 from models.columns import (
     RATED_COLUMNS,
@@ -93,6 +94,8 @@ class _Setting:
 def run_fn(arguments: TrainerArguments) -> None:
     """Trains the configured model and exports it with its signatures and warm-up requests.
 
+    Beside the training's history it leaves what the model predicts for pairs of the holdout.
+
     `custom_config` holds `model`, `training` and `export`, as JSON of the options of that name,
     `checkpoints`, the folder for the state of trainings that were interrupted, and
     `code_fingerprint`, which state of other code does not have. What the Tuner found best, if
@@ -134,6 +137,7 @@ def run_fn(arguments: TrainerArguments) -> None:
     processes = devices.Processes(strategy)
     if processes.is_chief:
         _write_history(arguments.model_run_dir, trained, data.train)
+        _write_reference_predictions(arguments, trained.model, data.catalogue, storage)
         recommender = _recommender(arguments, model_options, data, trained)
         signatures.save(recommender, arguments.serving_model_dir)
         warm_up.write(arguments.serving_model_dir, recommender.signatures(), data.catalogue)
@@ -161,6 +165,18 @@ def _recommender(
             known(stream_columns(files, RATED_COLUMNS), data.catalogue),
         ),
         popularity=movie_counts(trained.fitted_on, statistics.movies),
+    )
+
+
+def _write_reference_predictions(
+    arguments: TrainerArguments, model: RankingModel, catalogue: Catalogue, storage: ColumnStorage
+) -> None:
+    """For pairs of the holdout, of which nothing but the ids is read, and after the training."""
+    files = reference_predictions.holdout_files(arguments.eval_files)
+    pairs = reference_predictions.read_pairs(files, storage)
+    reference_predictions.write(
+        arguments.model_run_dir,
+        reference_predictions.reference_predictions(model, pairs, catalogue),
     )
 
 
