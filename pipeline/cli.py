@@ -67,7 +67,7 @@ def run(
     as_json: AsJson = False,
     verbose: Annotated[bool, typer.Option(help="Show all logs.")] = False,
 ) -> None:
-    """Run the pipeline on this machine; exits 2 if the model is not blessed."""
+    """Run the pipeline on this machine; exits 2 if the model is not pushed."""
     from pipeline import local_runner
 
     folder = Workspace(workspace)
@@ -89,8 +89,8 @@ def run(
         tables.show_summary(console, result)
         if result.pushed_model:
             tables.show_taste(console, _taste(result, user))
-    if not result.gate.blessed:
-        _say(f"not pushed: {result.gate.reason}")
+    if result.refusal:
+        _say(f"not pushed: {result.refusal}")
         raise typer.Exit(EXIT_NOT_BLESSED)
 
 

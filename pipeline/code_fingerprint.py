@@ -11,12 +11,14 @@ _ROOT = Path(__file__).parents[1]
 _OUR_PACKAGES = ("pipeline", "components", "models", "serving", "kubeflow")
 _LIBRARIES = (
     "apache-beam",
+    "grpcio",
     "numpy",
     "pyarrow",
     "tensorflow",
     "tensorflow-data-validation",
     "tensorflow-model-analysis",
     "tensorflow-recommenders",
+    "tensorflow-serving-api",
     "tensorflow-transform",
     "tf-keras",
     "tfx",

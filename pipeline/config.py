@@ -83,9 +83,23 @@ SLICE_FEATURES = (features.MOVIE_GENRES, features.USER_ACTIVITY)
 
 
 class ServingConfig(Section):
-    """Where a blessed model goes, below the workspace's `serving/`."""
+    """Where a blessed model goes, below the workspace's `serving/`, and how it is tried before."""
 
     model_name: str = Field("movierec", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+    startup_seconds: float = Field(
+        120.0, gt=0, description="that a model server has to load a new model before it is pushed"
+    )
+    max_difference: float = Field(
+        1e-4, ge=0, description="between a served answer and what the Trainer predicted"
+    )
+    binary: Path | None = Field(
+        None, description="tensorflow_model_server to try a new model in; ours if not given"
+    )
+
+    @field_validator("binary")
+    @classmethod
+    def _absolute(cls, binary: Path | None) -> Path | None:
+        return None if binary is None else binary.expanduser().resolve()
 
 
 class BeamConfig(Section):

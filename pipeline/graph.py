@@ -27,6 +27,7 @@ from components.example_validator.component import StrictExampleValidator
 from components.movielens_example_gen.component import MovieLensExampleGen
 from components.movielens_example_gen.options import IngestOptions
 from components.rating_baselines.component import RatingBaselines
+from components.serving_validator.component import ServingValidator
 from models import features
 from pipeline.code_fingerprint import fingerprint
 from pipeline.config import PipelineConfig
@@ -44,6 +45,7 @@ TUNER: Final = "Tuner"
 TRAINER: Final = "Trainer"
 BASELINE_MODEL: Final = "BaselineModel"
 EVALUATOR: Final = "Evaluator"
+SERVING_VALIDATOR: Final = "ServingValidator"
 PUSHER: Final = "Pusher"
 
 _SCHEMA_FILE = Path(__file__).with_name("schema.pbtxt")
@@ -83,7 +85,8 @@ def create_pipeline(config: PipelineConfig, locations: Locations) -> tfx_pipelin
     tuner = _tuner(config, transform, locations.checkpoints) if config.tuning.enabled else None
     trainer = _trainer(config, transform, tuner, locations.checkpoints)
     training = [trainer] if tuner is None else [tuner, trainer]
-    gate = _gate_and_push(config, examples, trainer.outputs["model"], locations.serving)
+    serving_validator = _serving_validator(config, examples, trainer)
+    gate = _gate_and_push(config, examples, trainer.outputs["model"], serving_validator, locations)
     return tfx_pipeline.Pipeline(
         pipeline_name=PIPELINE_NAME,
         pipeline_root=locations.artifacts,
@@ -187,19 +190,37 @@ def _comparison_group(config: PipelineConfig) -> str:
     return json.dumps(group)
 
 
+def _serving_validator(
+    config: PipelineConfig, examples: types.BaseChannel, trainer: Trainer
+) -> ServingValidator:
+    binary = config.serving.binary
+    return ServingValidator(
+        model=trainer.outputs["model"],
+        model_run=trainer.outputs["model_run"],
+        examples=examples,
+        model_name=config.serving.model_name,
+        startup_seconds=config.serving.startup_seconds,
+        max_difference=config.serving.max_difference,
+        binary=None if binary is None else str(binary),
+        code_fingerprint=fingerprint("components.serving_validator.executor"),
+    ).with_id(SERVING_VALIDATOR)
+
+
 def _gate_and_push(
     config: PipelineConfig,
     examples: types.BaseChannel,
     model: types.BaseChannel,
-    serving: str,
+    serving_validator: ServingValidator,
+    locations: Locations,
 ) -> list[base_node.BaseNode]:
-    """The last blessed model, the evaluation against it, and the push of what is blessed."""
+    """The last blessed model, the evaluation against it, and the push of what both bless."""
     baseline = Resolver(
         strategy_class=strategy.LatestComparableBlessedModel,
         **{
             strategy.CANDIDATE: model,
             strategy.MODEL: types.Channel(type=standard_artifacts.Model),
             strategy.BLESSING: types.Channel(type=standard_artifacts.ModelBlessing),
+            strategy.INFRA_BLESSING: types.Channel(type=standard_artifacts.InfraBlessing),
         },
     ).with_id(BASELINE_MODEL)
     evaluator = Evaluator(
@@ -212,13 +233,14 @@ def _gate_and_push(
     pusher = AtomicPusher(
         model=model,
         model_blessing=evaluator.outputs["blessing"],
+        infra_blessing=serving_validator.outputs["blessing"],
         push_destination=pusher_pb2.PushDestination(
-            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=serving)
+            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=locations.serving)
         ),
     ).with_id(PUSHER)
     _add_code_to_cache_key(evaluator, "evaluation", "pipeline.ranking_metrics")
     _add_code_to_cache_key(pusher, "pushed_model", "components.atomic_pusher.executor")
-    return [baseline, evaluator, pusher]
+    return [baseline, evaluator, serving_validator, pusher]
 
 
 def _add_code_to_cache_key(component: base_node.BaseNode, output: str, module: str) -> None:

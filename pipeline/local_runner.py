@@ -20,6 +20,7 @@ from pipeline.datasets import locate
 from pipeline.errors import UserError
 from pipeline.step_progress import StepProgress
 from pipeline.workspace import Workspace
+from serving.errors import ServingError
 
 if TYPE_CHECKING:
     from pipeline.metadata import Outputs
@@ -141,7 +142,7 @@ def _rounded(seconds: dict[str, float]) -> dict[str, float]:
 
 
 def _explain(error: Exception, step: str | None, folder: Path) -> str:
-    if isinstance(error, DataError | TrainingError):
+    if isinstance(error, DataError | TrainingError | ServingError):
         return f"{step}: {error}"
     if isinstance(error, OSError):
         return f"{step}: {error.strerror or error} ({error.filename or folder})"

@@ -8,6 +8,7 @@ from typing import Any
 
 from components.movielens_example_gen import report as ingest_report
 from components.rating_baselines import executor as rating_baselines
+from components.serving_validator import report as serving_report
 from models import history
 from pipeline import graph, summary
 from pipeline.config import PipelineConfig
@@ -59,6 +60,9 @@ def collect(config: PipelineConfig, outputs: Outputs) -> dict[str, Any]:
             baseline_rmse=gate.baseline.get(RMSE),
             baseline_ndcg_at_10=gate.baseline.get(NDCG),
             reason=gate.reason,
+        ),
+        "serving": summary.Serving.model_validate(
+            serving_report.read(outputs[graph.SERVING_VALIDATOR]["blessing"].uri).model_dump()
         ),
         "best_epoch": training.best_epoch,
         "tuning": _tuning(outputs) if config.tuning.enabled else None,

@@ -102,6 +102,28 @@ class Gate(Record):
     reason: str
 
 
+class Latency(Record):
+    """Of requests with one row, one after the other, in milliseconds."""
+
+    median: float
+    p99: float
+
+
+class Serving(Record):
+    """What a model server did with the model before it could be pushed.
+
+    `server` is which one; None if none came up with it. `max_difference` is the largest between an
+    answer and what the Trainer predicted; None if it did not come to that. `latency` is by
+    signature.
+    """
+
+    blessed: bool
+    reason: str
+    server: str | None
+    max_difference: float | None
+    latency: dict[str, Latency]
+
+
 class Summary(Record):
     """A run that reached its end, whether the model was pushed or not.
 
@@ -115,7 +137,8 @@ class Summary(Record):
         slices: holdout RMSE by slice, as `feature=value`; NDCG@10 for a model that predicts no
             ratings.
         examples: folder of the run's ratings, split.
-        pushed_model: folder of the version that a model server serves now; None if not blessed.
+        pushed_model: folder of the version that a model server serves now; None if it was not
+            blessed, by the gate or by the model server.
         seconds: `total`, and wall time by step.
         cached: steps whose earlier result was used.
     """
@@ -131,12 +154,19 @@ class Summary(Record):
     baselines: Baselines
     slices: dict[str, float]
     gate: Gate
+    serving: Serving
     best_epoch: int
     tuning: Tuning | None
     examples: str
     pushed_model: str | None
     seconds: dict[str, float]
     cached: list[str]
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the model was not pushed, in one line."""
+        reasons = [verdict.reason for verdict in (self.gate, self.serving) if not verdict.blessed]
+        return "; ".join(reasons) or None
 
 
 def write(folder: Path, summary: Summary) -> None:

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from models import features
-from pipeline.summary import Ranking, Rmse, Summary, Tuning
+from models.signature_names import PREDICT, RECOMMEND
+from pipeline.summary import Ranking, Rmse, Serving, Summary, Tuning
 from pipeline.taste import Taste
 
 # Columns of the terminal: from here on tables stand apart.
@@ -34,6 +35,7 @@ def show_summary(console: Console, summary: Summary) -> None:
     if summary.tuning is not None:
         console.print(_found(summary.tuning))
     console.print(_verdict(summary))
+    console.print(_served(summary.serving))
     if summary.pushed_model:
         console.print(f"pushed to {summary.pushed_model}", soft_wrap=True)
     if set(summary.cached) >= _cacheable_steps(summary):
@@ -131,8 +133,7 @@ def _found(tuning: Tuning) -> str:
 
 
 def _verdict(summary: Summary) -> Group:
-    blessed = summary.gate.blessed
-    verdict = Text("blessed" if blessed else "not blessed", style="green" if blessed else "red")
+    verdict = _verdict_of(summary.gate.blessed)
     limits = []
     if summary.rmse is not None:
         limits.append(f"gate.max_rmse {summary.gate.threshold:g}")
@@ -141,6 +142,21 @@ def _verdict(summary: Summary) -> Group:
         limits.append(f"gate.min_gain_over_popularity {summary.gate.min_gain_over_popularity:g}")
         limits.append(f"gate.max_ranking_regression {summary.gate.max_ranking_regression:g}")
     return Group(Text.assemble("gate: ", verdict, f" ({', '.join(limits)}): {summary.gate.reason}"))
+
+
+def _served(serving: Serving) -> Text:
+    """The model server's verdict, and how long it takes for the signatures that are asked most."""
+    times = [
+        f"{name} {serving.latency[name].median:.1f} ms"
+        for name in (PREDICT, RECOMMEND)
+        if name in serving.latency
+    ]
+    asked = ", ".join([serving.server or "no server came up", *times])
+    return Text.assemble("serving: ", _verdict_of(serving.blessed), f" ({asked}): {serving.reason}")
+
+
+def _verdict_of(blessed: bool) -> Text:
+    return Text("blessed" if blessed else "not blessed", style="green" if blessed else "red")
 
 
 def _cacheable_steps(summary: Summary) -> set[str]:

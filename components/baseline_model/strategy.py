@@ -8,9 +8,12 @@ from tfx.components.evaluator import constants
 from tfx.dsl.components.common import resolver
 from tfx.dsl.io import fileio
 
+from components.serving_validator import blessing as infra_blessing
+
 CANDIDATE = "candidate"
 MODEL = "model"
 BLESSING = "model_blessing"
+INFRA_BLESSING = "infra_blessing"
 
 # Custom property of a Model: only models of the same group can be compared on one holdout.
 COMPARISON_GROUP = "comparison_group"
@@ -23,9 +26,11 @@ class LatestComparableBlessedModel(resolver.ResolverStrategy):
     every run evaluate and push again, and compares models of different splits, where the
     baseline may have been trained on the candidate's holdout. Here
     - a model counts only if its comparison group is the candidate's and it has not been deleted,
+    - it counts only if a model server answered with it, too: no other was ever pushed,
     - if the candidate itself was blessed last, its baseline is the one it was blessed against.
 
-    Inputs and outputs: `candidate` and `model` (Model), `model_blessing` (ModelBlessing).
+    Inputs: `candidate` and `model` (Model), `model_blessing` (ModelBlessing), `infra_blessing`
+    (InfraBlessing). Outputs: the first three.
     """
 
     def resolve_artifacts(
@@ -37,11 +42,13 @@ class LatestComparableBlessedModel(resolver.ResolverStrategy):
         if not candidates:
             return result
         candidate = candidates[0]
+        servable = infra_blessing.blessed_models(input_dict[INFRA_BLESSING])
         group = candidate.get_string_custom_property(COMPARISON_GROUP)
         models = {
             model.id: model
             for model in input_dict[MODEL]
             if model.get_string_custom_property(COMPARISON_GROUP) == group
+            and model.id in servable
             and fileio.exists(model.uri)
         }
         blessings = [

@@ -1,0 +1,1 @@
+"""Asks a model server with the new model inside, before the model is pushed."""

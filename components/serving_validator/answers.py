@@ -1,0 +1,172 @@
+"""What every answer of a model has to be like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from components.serving_validator.candidate import Outputs
+from components.serving_validator.errors import UnservableModelError
+from models import features
+from models.sample_requests import Inputs
+from models.signature_names import (
+    EXCLUDE,
+    POPULARITY_RANK,
+    PREDICT,
+    RANK,
+    RECOMMEND,
+    RECOMMEND_EXCLUDING,
+    RECOMMEND_FOR_RATINGS,
+    SCORE,
+    SERVING_DEFAULT,
+    SIMILAR,
+    TRANSFORM_FEATURES,
+    K,
+)
+
+_Array = np.ndarray[Any, np.dtype[Any]]
+
+_DTYPES: Final = {
+    features.RATING: np.dtype(np.float32),
+    SCORE: np.dtype(np.float32),
+    features.MOVIE_ID: np.dtype(np.object_),
+    features.MOVIE_TITLE: np.dtype(np.object_),
+    features.USER_ACTIVITY: np.dtype(np.object_),
+    RANK: np.dtype(np.int64),
+    POPULARITY_RANK: np.dtype(np.int64),
+}
+_RANKED: Final = (features.MOVIE_ID, features.MOVIE_TITLE, SCORE)
+# A cosine's bound, and what float32 leaves of it.
+_HIGHEST_COSINE: Final = 1.001
+
+
+def check(signature: str, inputs: Inputs, outputs: Outputs) -> None:
+    """Holds an answer against what `models.signatures` says of the signature.
+
+    Args:
+        signature: one of `models.signature_names`.
+        inputs: what was sent.
+        outputs: what came back.
+
+    Raises:
+        UnservableModelError: an output is missing or there is one too many, has another shape, or
+            holds what it must not: a number that is not finite, a movie that was to be left out.
+    """
+    try:
+        _CHECKS[signature](inputs, outputs)
+    except UnservableModelError as error:
+        raise UnservableModelError(f"{signature}: {error}") from error
+
+
+def _check_rating(inputs: Inputs, outputs: Outputs) -> None:
+    _check_outputs(outputs, [features.RATING], (_rows(inputs),))
+    _check_finite(features.RATING, outputs[features.RATING])
+
+
+def _check_rating_or_score(inputs: Inputs, outputs: Outputs) -> None:
+    if SCORE not in outputs:
+        _check_rating(inputs, outputs)
+        return
+    _check_outputs(outputs, [SCORE], (_rows(inputs),))
+    # −inf is a movie that the model does not know.
+    scores = outputs[SCORE]
+    _check_finite(SCORE, scores[~np.isneginf(scores)])
+
+
+def _check_evaluated(inputs: Inputs, outputs: Outputs) -> None:
+    ranks = [RANK, POPULARITY_RANK] if RANK in outputs else []
+    _check_outputs(outputs, [features.USER_ACTIVITY, *ranks], (_rows(inputs),))
+    for name in ranks:
+        if (outputs[name] < 1).any():
+            raise UnservableModelError(f"{name}: {outputs[name].min()}; the first place is 1")
+
+
+def _check_recommended(inputs: Inputs, outputs: Outputs) -> None:
+    left_out = inputs.get(EXCLUDE, np.empty((_rows(inputs), 0), object))
+    _check_ranked(inputs, outputs, left_out)
+
+
+def _check_for_ratings(inputs: Inputs, outputs: Outputs) -> None:
+    _check_ranked(inputs, outputs, inputs[features.MOVIE_ID])
+
+
+def _check_similar(inputs: Inputs, outputs: Outputs) -> None:
+    _check_ranked(inputs, outputs, inputs[features.MOVIE_ID][:, np.newaxis])
+    scores = outputs[SCORE]
+    found = scores[~np.isneginf(scores)]
+    if (np.abs(found) > _HIGHEST_COSINE).any():
+        raise UnservableModelError(f"{SCORE}: {np.abs(found).max():g} is no cosine")
+
+
+def _check_ranked(inputs: Inputs, outputs: Outputs, left_out: _Array) -> None:
+    """Movies best first, each once, none of those left out, and padding after them alone.
+
+    Args:
+        inputs: with `k`.
+        outputs: movies.
+        left_out: ids `[B, M]`; the empty one is no movie.
+    """
+    # Fewer than k columns where the catalogue has fewer movies.
+    width = min([int(inputs[K]), *outputs.get(SCORE, np.empty(0)).shape[1:]])
+    _check_outputs(outputs, _RANKED, (_rows(inputs), width))
+    padded = outputs[features.MOVIE_ID] == b""
+    scores = outputs[SCORE]
+    _check_finite(SCORE, scores[~padded])
+    if not np.isneginf(scores[padded]).all():
+        raise UnservableModelError(f"{SCORE}: a place without a movie has one that is not -inf")
+    if (scores[:, 1:] > scores[:, :-1]).any():
+        raise UnservableModelError(f"{SCORE}: the highest does not come first")
+    for movies, excluded in zip(outputs[features.MOVIE_ID], left_out, strict=True):
+        _check_movies([movie for movie in movies if movie], set(excluded))
+
+
+def _check_movies(movies: list[bytes], left_out: set[bytes]) -> None:
+    if len(set(movies)) < len(movies):
+        raise UnservableModelError(f"{features.MOVIE_ID}: a movie comes twice in one row")
+    for movie in movies:
+        if movie in left_out:
+            raise UnservableModelError(
+                f"{features.MOVIE_ID}: {movie.decode(errors='replace')} was to be left out and is there"
+            )
+
+
+def _check_outputs(outputs: Outputs, names: Sequence[str], shape: tuple[int, ...]) -> None:
+    """These and no others, of this shape."""
+    if set(outputs) != set(names):
+        raise UnservableModelError(
+            f"the outputs are {', '.join(sorted(outputs)) or 'none'}; expected "
+            f"{', '.join(sorted(names))}"
+        )
+    for name in names:
+        found = outputs[name]
+        if (found.dtype, found.shape) != (_DTYPES[name], shape):
+            raise UnservableModelError(
+                f"{name}: {found.dtype} of shape {list(found.shape)}; expected {_DTYPES[name]} of "
+                f"shape {list(shape)}"
+            )
+
+
+def _check_finite(name: str, values: _Array) -> None:
+    wrong = values[~np.isfinite(values)]
+    if wrong.size:
+        raise UnservableModelError(
+            f"{name}: {wrong.size} of {values.size} numbers are not finite; the first is {wrong[0]}"
+        )
+
+
+def _rows(inputs: Inputs) -> int:
+    """B: of each input but `k`."""
+    return len(next(values for name, values in inputs.items() if name != K))
+
+
+_CHECKS: dict[str, Callable[[Inputs, Outputs], None]] = {
+    SERVING_DEFAULT: _check_rating_or_score,
+    PREDICT: _check_rating,
+    TRANSFORM_FEATURES: _check_evaluated,
+    RECOMMEND: _check_recommended,
+    RECOMMEND_EXCLUDING: _check_recommended,
+    RECOMMEND_FOR_RATINGS: _check_for_ratings,
+    SIMILAR: _check_similar,
+}

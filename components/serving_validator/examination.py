@@ -1,0 +1,149 @@
+"""Asks a model everything, and writes down how it does."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from components.serving_validator import answers
+from components.serving_validator.candidate import Answer, Candidate
+from components.serving_validator.errors import UnservableModelError
+from components.serving_validator.holdout import HoldoutRow
+from components.serving_validator.report import Latency
+from models import features
+from models.reference_predictions import ReferencePredictions
+from models.sample_requests import Inputs, can_ask, inputs_for
+from models.signature_names import (
+    EXAMPLES,
+    EXCLUDE,
+    PREDICT,
+    RECOMMEND,
+    RECOMMEND_EXCLUDING,
+    RECOMMEND_FOR_RATINGS,
+    SERVING_DEFAULT,
+    SIMILAR,
+    TRANSFORM_FEATURES,
+)
+
+# Rows of the holdout that requests are made from: all in one, and of some each by itself.
+ROWS: Final = 100
+_TIMED_REQUESTS: Final = 50
+# Of what was recommended, so many are then excluded.
+_EXCLUDED: Final = 3
+
+_MILLISECONDS: Final = 1e3
+_RANKING = frozenset({RECOMMEND, RECOMMEND_EXCLUDING, RECOMMEND_FOR_RATINGS, SIMILAR})
+_ALWAYS = frozenset({SERVING_DEFAULT, TRANSFORM_FEATURES, *_RANKING})
+
+
+@dataclass
+class Findings:
+    """What has been found out so far; see `ServingReport`."""
+
+    max_difference: float | None = None
+    latency: dict[str, Latency] = field(default_factory=dict)
+
+
+def examine(
+    candidate: Candidate,
+    rows: Sequence[HoldoutRow],
+    reference: ReferencePredictions,
+    max_difference: float,
+    findings: Findings,
+) -> None:
+    """Sends requests to every signature and looks at the answers.
+
+    Args:
+        candidate: the model in a server.
+        rows: what to ask about.
+        reference: what the Trainer predicted for pairs of the holdout.
+        max_difference: between such a prediction and the answer.
+        findings: filled as far as it goes.
+
+    Raises:
+        UnservableModelError: the model must not be pushed.
+    """
+    if not rows or not len(reference.values):
+        raise UnservableModelError("the holdout has no rating that the model could be asked about")
+    signatures = candidate.signatures()
+    _check_signatures(signatures, reference)
+    for signature in signatures:
+        findings.latency[signature] = _ask_all(candidate, signature, rows)
+        logging.info("%s: %s ms", signature, findings.latency[signature])
+    _check_exclusion(candidate, rows)
+    predicting = [name for name in (SERVING_DEFAULT, PREDICT) if name in signatures]
+    for signature in predicting:
+        difference = _check_parity(candidate, signature, reference, max_difference)
+        findings.max_difference = max(findings.max_difference or 0.0, difference)
+
+
+def _check_signatures(signatures: Sequence[str], reference: ReferencePredictions) -> None:
+    needed = _ALWAYS | ({PREDICT} if reference.output == features.RATING else set())
+    for name in sorted(needed - set(signatures)):
+        raise UnservableModelError(f"{name}: the model has no such signature")
+    for name in signatures:
+        if not can_ask(name):
+            raise UnservableModelError(
+                f"{name}: there is no request for this signature in models/sample_requests.py"
+            )
+
+
+def _ask_all(candidate: Candidate, signature: str, rows: Sequence[HoldoutRow]) -> Latency:
+    """Asks about all rows at once, then about single ones, of which the time is taken."""
+    _answer(candidate, signature, _inputs(signature, rows))
+    seconds = [
+        _answer(candidate, signature, _inputs(signature, [rows[turn % len(rows)]])).seconds
+        for turn in range(_TIMED_REQUESTS)
+    ]
+    median, p99 = np.percentile(seconds, (50, 99)) * _MILLISECONDS
+    return Latency(median=round(float(median), 3), p99=round(float(p99), 3))
+
+
+def _answer(candidate: Candidate, signature: str, inputs: Inputs) -> Answer:
+    """An answer that is as it must be."""
+    answer = candidate.ask(signature, inputs)
+    answers.check(signature, inputs, answer.outputs)
+    return answer
+
+
+def _inputs(signature: str, rows: Sequence[HoldoutRow]) -> Inputs:
+    inputs = inputs_for(signature, [row.user_id for row in rows], [row.movie_id for row in rows])
+    if EXAMPLES in inputs:
+        # As they are, with all other features.
+        inputs[EXAMPLES] = np.array([row.example for row in rows], dtype=object)
+    return inputs
+
+
+def _check_exclusion(candidate: Candidate, rows: Sequence[HoldoutRow]) -> None:
+    """What is recommended is no more so when it is excluded."""
+    recommended = _answer(candidate, RECOMMEND, _inputs(RECOMMEND, rows)).outputs
+    inputs = _inputs(RECOMMEND_EXCLUDING, rows)
+    inputs[EXCLUDE] = recommended[features.MOVIE_ID][:, :_EXCLUDED]
+    _answer(candidate, RECOMMEND_EXCLUDING, inputs)
+
+
+def _check_parity(
+    candidate: Candidate, signature: str, reference: ReferencePredictions, max_difference: float
+) -> float:
+    """The largest difference between an answer and what the Trainer predicted."""
+    inputs = inputs_for(signature, reference.user_ids, reference.movie_ids)
+    outputs = _answer(candidate, signature, inputs).outputs
+    if reference.output not in outputs:
+        raise UnservableModelError(
+            f"{signature}: the outputs are {', '.join(outputs)}; expected {reference.output}"
+        )
+    answered = outputs[reference.output].astype(np.float64)
+    differences = np.abs(answered - reference.values)
+    worst = int(np.argmax(differences))
+    if not differences[worst] <= max_difference:
+        raise UnservableModelError(
+            f"{signature}: {reference.output} {answered[worst]:.6g} for user "
+            f"{reference.user_ids[worst].decode()} and movie {reference.movie_ids[worst].decode()},"
+            f" where the Trainer predicted {reference.values[worst]:.6g}; "
+            f"{differences[worst]:.2g} apart, at most {max_difference:g} is allowed"
+        )
+    return float(differences[worst])
