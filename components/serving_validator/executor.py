@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from serving.candidate_server import candidate_server
 from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils, standard_component_specs
@@ -21,6 +20,7 @@ from components.serving_validator import blessing, holdout, report
 from components.serving_validator.candidate import connected
 from components.serving_validator.examination import ROWS, Findings, examine
 from models import reference_predictions
+from serving.candidate_server import candidate_server
 from serving.errors import ServingError
 
 MODEL_NAME_KEY = "model_name"

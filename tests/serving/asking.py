@@ -12,9 +12,9 @@ from pathlib import Path
 
 import grpc
 import pytest
-from serving.server import ModelServer
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
+from serving.server import ModelServer
 from serving.server_options import LOOPBACK, ServerOptions
 
 # Generous: nothing that is asserted depends on it.

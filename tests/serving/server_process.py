@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 from serving.server import serve
-
 from serving.server_options import ServerOptions
 from tests.serving.tiny_models import MODEL
 

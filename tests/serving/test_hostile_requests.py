@@ -14,10 +14,10 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from serving.server import ModelServer
 from tensorflow_serving.apis import predict_pb2
 
 from models import features, signature_names
+from serving.server import ModelServer
 from serving.server_options import LOOPBACK, ServerOptions
 from tests.serving import tiny_models
 from tests.serving.asking import SECONDS, Asked, asking, refused, running

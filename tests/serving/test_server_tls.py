@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import trustme
-from serving.server import ModelServer
 
 from models import features
+from serving.server import ModelServer
 from serving.server_options import LOOPBACK, ServerOptions
 from serving.tls import ClientTls, ServerTls
 from tests.serving import tiny_models

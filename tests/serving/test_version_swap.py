@@ -15,10 +15,10 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from models.warm_up import WARM_UP_FILE
 from tensorflow_serving.apis import get_model_status_pb2
 
 from models import features, signature_names
+from models.warm_up import WARM_UP_FILE
 from serving.server_options import ServerOptions
 from tests.serving.asking import SECONDS, Asked, asking, refused, running, server_process
 from tests.serving.tiny_models import (

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import numpy as np
 import tensorflow as tf
-from models.warm_up import WARM_UP_FILE
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from models import features, signature_names
+from models.warm_up import WARM_UP_FILE
 
 MODEL: Final = "movierec"
 MOVIES: Final = 20
