@@ -1,0 +1,258 @@
+"""What a model server adds to a model: latency and throughput over gRPC beside the bare call.
+
+    make run
+    .venv/bin/python -m benchmarks.serving [--workspace DIR] [--seconds S] [--json]
+
+The floor is the model's signature called in this process. The servers are processes of their own:
+the embedded one, and TensorFlow Serving where `tensorflow_model_server` is on the PATH. All are
+asked in turns, so that what else the machine does falls on each alike.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import grpc
+import numpy as np
+import tensorflow as tf
+import typer
+from rich.console import Console
+from rich.table import Table
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+from models import features, signature_names
+from pipeline import ratings, summary
+from pipeline.workspace import Workspace
+from serving.candidate_server import EMBEDDED, TENSORFLOW_SERVING, candidate_server
+from serving.versions import newest_version
+
+_MODEL_NAME = "movierec"
+_CLIENTS = (1, 8)
+_ROUNDS = 5
+# Different requests, asked one after another.
+_REQUESTS = 64
+_STARTUP_SECONDS = 60.0
+_FLOOR = "bare call"
+
+Inputs = dict[str, Any]
+# Makes what one client calls again and again.
+NewClient = Callable[[], Callable[[Inputs], object]]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Requests to one signature."""
+
+    name: str
+    signature: str
+    requests: Sequence[Inputs]
+
+
+@dataclass
+class Latencies:
+    """Of every answer of some clients, and how long they asked."""
+
+    seconds: list[float] = field(default_factory=list)
+    elapsed: float = 0.0
+
+    def figures(self) -> Figures:
+        """What is shown."""
+        p50, p99 = np.percentile(self.seconds, [50, 99]) * 1e3
+        return Figures(float(p50), float(p99), len(self.seconds) / self.elapsed)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Percentiles of the latency in milliseconds, and answers a second."""
+
+    p50_ms: float
+    p99_ms: float
+    per_second: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One workload with a number of clients; figures by what was asked."""
+
+    workload: str
+    clients: int
+    figures: dict[str, Figures]
+
+
+def workloads(rated: ratings.Columns) -> list[Workload]:
+    """Requests made of real pairs of users and movies."""
+    users, movies = rated[features.USER_ID], rated[features.MOVIE_ID]
+
+    def pairs(count: int) -> list[Inputs]:
+        return [
+            {
+                features.USER_ID: np.take(users, range(start, start + count), mode="wrap"),
+                features.MOVIE_ID: np.take(movies, range(start, start + count), mode="wrap"),
+            }
+            for start in range(0, _REQUESTS * count, count)
+        ]
+
+    ten_best = [
+        {features.USER_ID: users[start : start + 1], signature_names.K: np.int32(10)}
+        for start in range(_REQUESTS)
+    ]
+    return [
+        Workload("predict, 1 pair", signature_names.PREDICT, pairs(1)),
+        Workload("predict, 100 pairs", signature_names.PREDICT, pairs(100)),
+        Workload("recommend, k = 10", signature_names.RECOMMEND, ten_best),
+    ]
+
+
+def bare_call(saved_model: Any, workload: Workload) -> NewClient:
+    """The floor: the signature's function, its answer read."""
+    function = saved_model.signatures[workload.signature]
+
+    def call(request: Inputs) -> object:
+        answer = function(**request)
+        return {name: value.numpy() for name, value in answer.items()}
+
+    return lambda: call
+
+
+def over_grpc(address: str, workload: Workload) -> NewClient:
+    """A client with a channel of its own."""
+
+    def new_client() -> Callable[[Inputs], object]:
+        # Channels of one process to one address share a connection unless told otherwise.
+        channel = grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
+        return prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
+
+    return new_client
+
+
+def ask(new_client: NewClient, requests: Sequence[Any], clients: int, seconds: float) -> Latencies:
+    """Lets clients ask, each in a thread of its own, without a pause for some seconds."""
+    found = Latencies()
+    barrier = threading.Barrier(clients + 1)
+
+    def run(offset: int) -> None:
+        call = new_client()
+        call(requests[0])
+        own: list[float] = []
+        barrier.wait()
+        end = time.perf_counter() + seconds
+        asked = offset
+        while (started := time.perf_counter()) < end:
+            call(requests[asked % len(requests)])
+            own.append(time.perf_counter() - started)
+            asked += 1
+        found.seconds.extend(own)
+
+    threads = [threading.Thread(target=run, args=(n * 7,)) for n in range(clients)]
+    for thread in threads:
+        thread.start()
+    barrier.wait()
+    started = time.perf_counter()
+    for thread in threads:
+        thread.join()
+    found.elapsed = time.perf_counter() - started
+    return found
+
+
+def measure(
+    saved_model: Any, addresses: dict[str, str], found: list[Workload], seconds: float
+) -> Iterator[Measured]:
+    """Each workload by one client and by several, each for some seconds of each server."""
+    for workload in found:
+        tensors = [
+            {name: tf.constant(value) for name, value in inputs.items()}
+            for inputs in workload.requests
+        ]
+        messages = [_message(workload.signature, inputs) for inputs in workload.requests]
+        asked: dict[str, tuple[NewClient, Sequence[Any]]] = {
+            _FLOOR: (bare_call(saved_model, workload), tensors)
+        }
+        for name, address in addresses.items():
+            asked[name] = (over_grpc(address, workload), messages)
+        for clients in _CLIENTS:
+            totals = {name: Latencies() for name in asked}
+            for _ in range(_ROUNDS):
+                for name, (new_client, requests) in asked.items():
+                    part = ask(new_client, requests, clients, seconds / _ROUNDS)
+                    totals[name].seconds += part.seconds
+                    totals[name].elapsed += part.elapsed
+            yield Measured(
+                workload.name, clients, {name: total.figures() for name, total in totals.items()}
+            )
+
+
+def _message(signature: str, inputs: Inputs) -> predict_pb2.PredictRequest:
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = _MODEL_NAME
+    request.model_spec.signature_name = signature
+    for name, value in inputs.items():
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+    return request
+
+
+def _table(measured: Sequence[Measured]) -> Table:
+    table = Table(title="ms at p50 and p99, requests a second")
+    table.add_column("")
+    table.add_column("clients", justify="right")
+    names = list(measured[0].figures)
+    for name in names:
+        for heading in (f"{name} p50", "p99", "/s"):
+            table.add_column(heading, justify="right")
+        if name != _FLOOR:
+            table.add_column("adds at p50", justify="right")
+    for row in measured:
+        cells = [row.workload, str(row.clients)]
+        for name in names:
+            figures = row.figures[name]
+            cells += [f"{figures.p50_ms:.2f}", f"{figures.p99_ms:.2f}", f"{figures.per_second:.0f}"]
+            if name != _FLOOR:
+                cells.append(f"{figures.p50_ms - row.figures[_FLOOR].p50_ms:+.2f}")
+        table.add_row(*cells)
+    return table
+
+
+def main(
+    workspace: Annotated[Path, typer.Option(help="Of a run that pushed a model.")] = Path(
+        "workspace"
+    ),
+    seconds: Annotated[float, typer.Option(min=0.1, help="For each figure.")] = 5.0,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Prints a line for each workload and number of clients."""
+    folder = Workspace(workspace)
+    pushed = newest_version(folder.serving(_MODEL_NAME).resolve())
+    if pushed is None:
+        raise SystemExit(f"{workspace}: no model has been pushed there; `movierec run` does that")
+    rated = ratings.read(Path(summary.of_pushed_model(folder, pushed).examples), features.HOLDOUT)
+    kinds = [EMBEDDED]
+    if shutil.which(TENSORFLOW_SERVING):
+        kinds.append(TENSORFLOW_SERVING)
+    console = Console(stderr=True)
+    measured = []
+    with ExitStack() as servers:
+        addresses = {
+            kind: servers.enter_context(
+                candidate_server(pushed, _MODEL_NAME, startup_seconds=_STARTUP_SECONDS, kind=kind)
+            ).address
+            for kind in kinds
+        }
+        saved_model = tf.saved_model.load(str(pushed))
+        for row in measure(saved_model, addresses, workloads(rated), seconds):
+            console.print(f"{row.workload}, {row.clients} clients: measured")
+            measured.append(row)
+    if as_json:
+        print(json.dumps([asdict(row) for row in measured], indent=2))
+        return
+    Console().print(_table(measured))
+
+
+if __name__ == "__main__":
+    typer.run(main)

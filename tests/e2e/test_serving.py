@@ -1,0 +1,211 @@
+"""A model server, the queries and the runs that push new versions, each a process of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from serving.answers import VersionStatus
+from serving.client import RecommenderClient
+from serving.errors import ServingError
+from serving.pushed_model import PushedModel
+from serving.versions import newest_version
+from tests.e2e.conftest import SMALL
+
+MOVIEREC = [sys.executable, "-m", "pipeline"]
+CLIENTS = 8
+
+
+@dataclass(frozen=True)
+class Served:
+    """A workspace whose pushed models are being served."""
+
+    workspace: Path
+    data: Path
+    address: str
+
+    @property
+    def newest(self) -> Path:
+        return newest_version(self.workspace / "serving" / "movierec")
+
+    def query(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*MOVIEREC, "query", *arguments, "--target", self.address],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def answer(self, *arguments: str) -> object:
+        result = self.query(*arguments, "--json")
+        assert result.returncode == 0, result.stderr
+        return json.loads(result.stdout)
+
+
+def movierec_run(workspace: Path, data: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    overrides = (f"data.path={data}", *SMALL, *more)
+    options = [part for override in overrides for part in ("--set", override)]
+    return subprocess.run(
+        [*MOVIEREC, "run", *options, "--workspace", str(workspace), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def served(cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    workspace = tmp_path_factory.mktemp("served")
+    ran = movierec_run(workspace, cut)
+    assert ran.returncode == 0, ran.stderr
+    command = [*MOVIEREC, "serve", "--workspace", str(workspace), "--server", "embedded"]
+    with subprocess.Popen(
+        [*command, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as server:
+        try:
+            line = server.stdout.readline()
+            address = re.search(r"127\.0\.0\.1:\d+", line)
+            assert address, line or server.stderr.read()
+            assert "embedded" in line
+            yield Served(workspace, cut, address[0])
+        finally:
+            server.terminate()
+            server.communicate(timeout=60)
+        assert server.returncode == 0
+
+
+def test_each_query_answers_as_the_model_does(served: Served) -> None:
+    model = PushedModel(served.newest)
+    best = served.answer("recommend", "--user", "13", "-k", "4")
+    expected = model.recommend("13", 4)
+    assert [entry["movie_id"] for entry in best] == [entry.movie_id for entry in expected]
+    assert [entry["title"] for entry in best] == [entry.title for entry in expected]
+    assert [entry["score"] for entry in best] == pytest.approx(
+        [entry.score for entry in expected], abs=1e-5
+    )
+    without = served.answer(
+        "recommend", "--user", "13", "-k", "3", "--exclude", best[0]["movie_id"]
+    )
+    assert [entry["movie_id"] for entry in without] == [entry.movie_id for entry in expected[1:]]
+
+
+def test_movies_are_found_by_title(served: Served) -> None:
+    movie = served.answer("recommend", "--user", "13", "-k", "1")[0]
+    by_title = served.answer("similar", "--movie", movie["title"], "-k", "3")
+    by_id = served.answer("similar", "--movie", movie["movie_id"], "-k", "3")
+    assert by_title == by_id
+    assert len(by_id) == 3
+    unknown = served.query("similar", "--movie", movie["title"][:-3])
+    assert unknown.returncode == 1
+    assert movie["title"] in unknown.stderr
+
+
+def test_somebody_new_gets_neither_what_they_rated(served: Served) -> None:
+    found = served.answer("new-user", "--rate", "50=5", "--rate", "181=4", "-k", "100")
+    assert not {"50", "181"} & {entry["movie_id"] for entry in found}
+    assert len(found) > 90
+
+
+def test_a_server_that_is_gone_is_one_line(served: Served) -> None:
+    result = subprocess.run(
+        [*MOVIEREC, "query", "recommend", "--user", "1", "--target", "127.0.0.1:1"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert "127.0.0.1:1" in result.stderr
+    assert "movierec serve" in result.stderr
+
+
+def wait_for_state(address: str, version: int, state: str) -> VersionStatus:
+    """Looks at what the server says of a version until it is so."""
+    end = time.monotonic() + 120
+    found: list[VersionStatus] = []
+    with RecommenderClient(address, timeout=30) as client:
+        while time.monotonic() < end:
+            found = client.model_status()
+            for each in found:
+                if (each.version, each.state) == (version, state):
+                    return each
+            time.sleep(0.1)
+    raise AssertionError(f"version {version} is not {state}: {found}")
+
+
+@dataclass
+class Load:
+    """Clients that ask without a pause until they are told to stop."""
+
+    address: str
+    failures: list[str] = field(default_factory=list)
+    answers: Counter[tuple[str, float]] = field(default_factory=Counter)
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> Load:
+        self._threads = [threading.Thread(target=self._ask) for _ in range(CLIENTS)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self) -> None:
+        # One attempt: nothing that fails is asked again.
+        with RecommenderClient(self.address, attempts=1, timeout=30) as client:
+            while not self._over.is_set():
+                try:
+                    rating = float(client.predict(["13"], ["50"])[0])
+                    best = client.recommend("13", 1)[0]
+                except ServingError as error:
+                    self.failures.append(str(error))
+                else:
+                    self.answers[best.movie_id, round(rating, 4)] += 1
+
+
+def test_a_new_version_is_swapped_in_without_a_failed_request(served: Served) -> None:
+    first = served.newest
+    with Load(served.address) as load:
+        ran = movierec_run(
+            served.workspace, served.data, "training.seed=77", "gate.max_regression=9"
+        )
+        assert ran.returncode == 0, ran.stderr
+        assert served.newest != first
+        wait_for_state(served.address, int(served.newest.name), "AVAILABLE")
+        # Until the version before is let go of, it may still answer what came before the swap.
+        wait_for_state(served.address, int(first.name), "END")
+    assert not load.failures
+    assert len(load.answers) == 2, "of the old version and of the new one"
+    assert sum(load.answers.values()) > 100
+
+
+def test_a_corrupt_version_is_refused_and_the_old_one_goes_on(served: Served) -> None:
+    good = served.newest
+    bad = good.with_name(str(int(good.name) + 1))
+    before = served.answer("recommend", "--user", "13", "-k", "5")
+    try:
+        shutil.copytree(good, bad.with_name(".incoming"))
+        graph = bad.with_name(".incoming") / "saved_model.pb"
+        graph.write_bytes(graph.read_bytes()[: graph.stat().st_size // 2])
+        bad.with_name(".incoming").rename(bad)
+        refused = wait_for_state(served.address, int(bad.name), "END")
+        assert refused.error
+        assert served.answer("recommend", "--user", "13", "-k", "5") == before
+        status = served.answer("status")
+        assert {str(entry["version"]): entry["state"] for entry in status}[good.name] == "AVAILABLE"
+    finally:
+        shutil.rmtree(bad)
