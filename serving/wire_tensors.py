@@ -85,9 +85,11 @@ def read_string_rows(outputs: Any, name: str, rows: int) -> list[list[str]]:
         WrongAnswerError: it is missing, of another dtype or shape, or not UTF-8.
     """
     tensor = _output(outputs, name, DT_STRING)
-    shape = _shape(tensor)
-    _check(f"shape of {name}", [rows, *shape[1:2]], shape)
-    k = math.prod(shape[1:])
+    match _shape(tensor):
+        case [given, k] if given == rows:
+            pass
+        case shape:
+            raise WrongAnswerError(f"shape of {name}: expected [{rows}, k], got {shape}")
     _check(f"values of {name}", rows * k, len(tensor.string_val))
     try:
         values = [value.decode() for value in tensor.string_val]

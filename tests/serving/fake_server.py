@@ -66,7 +66,8 @@ class FakeModel(
         answer: instead of the right answer.
         hold: calls wait until it is set.
         requests: that came, oldest first.
-        states: of versions.
+        peers: who sent them.
+        states: of versions, by call; the last stays.
     """
 
     seen: dict[str, set[str]] = field(default_factory=dict)
@@ -74,8 +75,8 @@ class FakeModel(
     answer: Callable[[predict_pb2.PredictRequest], Any] | None = None
     hold: threading.Event | None = None
     requests: list[Any] = field(default_factory=list)
-    metadata: list[dict[str, Any]] = field(default_factory=list)
-    states: dict[int, tuple[int, str]] = field(default_factory=dict)
+    peers: list[str] = field(default_factory=list)
+    states: list[dict[int, tuple[int, str]]] = field(default_factory=lambda: [{}])
 
     def Predict(self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext) -> Any:  # noqa: N802
         self._meet(request, context)
@@ -90,14 +91,15 @@ class FakeModel(
     def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
         self._meet(request, context)
         response = get_model_status_pb2.GetModelStatusResponse()
-        for version, (state, error) in self.states.items():
+        states = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        for version, (state, error) in states.items():
             entry = response.model_version_status.add(version=version, state=state)
             entry.status.error_message = error
         return response
 
     def _meet(self, request: Any, context: grpc.ServicerContext) -> None:
         self.requests.append(request)
-        self.metadata.append(dict(context.invocation_metadata()))
+        self.peers.append(context.peer())
         if self.hold is not None:
             self.hold.wait(30)
         if self.failures:
