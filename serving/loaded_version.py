@@ -11,7 +11,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
 
 from models.signature_names import SERVING_DEFAULT
 from serving.errors import UnreadableModelError
-from serving.request_error import RequestError, quoted
+from serving.request_error import RequestError, listed, quoted
 from serving.saved_model import load_saved_model
 from serving.signature import Signature
 
@@ -56,7 +56,8 @@ class LoadedVersion:
         if found is None:
             raise RequestError(
                 grpc.StatusCode.FAILED_PRECONDITION,
-                f"Serving signature key {quoted(name or SERVING_DEFAULT)} not found.",
+                f"Serving signature key {quoted(name or SERVING_DEFAULT)} not found. "
+                f"Expected one of {listed(self._signatures)}.",
             )
         return found
 

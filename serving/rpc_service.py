@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from serving.request_error import RequestError
+from serving.request_error import invalid
 
 # From the bytes of a request to those of its answer.
 Method = Callable[[bytes, grpc.aio.ServicerContext], Awaitable[bytes]]
@@ -37,14 +37,12 @@ def parse(message: type[_Request], raw: bytes) -> _Request:
     """The request, if it is one.
 
     Raises:
-        RequestError: INTERNAL, which is gRPC's own code for that.
+        RequestError: INVALID_ARGUMENT; they are no such message.
     """
     try:
         return message.FromString(raw)
     except DecodeError as error:
-        raise RequestError(
-            grpc.StatusCode.INTERNAL, f"the request is damaged: expected a {message.__name__}"
-        ) from error
+        raise invalid(f"the request is damaged: expected a {message.__name__}") from error
 
 
 def _unimplemented(name: str, offered: Mapping[str, Method]) -> Method:

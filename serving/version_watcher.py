@@ -105,7 +105,10 @@ class VersionWatcher:
         return {number: folder for number, folder in found.items() if number <= _MAX_NUMBER}
 
     def _wanted(self, available: dict[int, Path]) -> set[int]:
-        """Those to be served now; they are loaded when this returns."""
+        """Those to be served now; they are loaded when this returns.
+
+        If none is left that loads, what is served stays: an old answer is better than none.
+        """
         wanted = {
             number
             for number in sorted(self._labelled & available.keys())
@@ -114,7 +117,7 @@ class VersionWatcher:
         for number in sorted(available, reverse=True):
             if self._is_served(number, available[number]):
                 return wanted | {number}
-        return wanted
+        return wanted or self._served.numbers()
 
     def _is_served(self, number: int, folder: Path) -> bool:
         """Whether it is served, after loading it if that has not failed before."""
