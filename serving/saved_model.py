@@ -35,4 +35,6 @@ def load_saved_model(folder: Path) -> Any:
     try:
         return tf.saved_model.load(str(folder))
     except _DAMAGE as error:
-        raise UnreadableModelError(f"{folder}: no readable SavedModel ({reason(error)})") from error
+        raise UnreadableModelError(
+            f"{folder}: no readable SavedModel ({reason(str(error))})"
+        ) from error

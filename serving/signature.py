@@ -11,7 +11,7 @@ from tensorflow.core.framework import tensor_pb2
 from serving.errors import UnreadableModelError
 from serving.request_error import RequestError, invalid, listed, quoted
 from serving.tensor_codec import Array, decode, dtype_name, encode, shape_text, supported
-from serving.tensorflow_errors import request_error
+from serving.tensorflow_errors import reason, request_error
 
 
 class Signature:
@@ -79,6 +79,9 @@ class Signature:
             found = self._flat_call(*flat, *self._captured)
         except tf.errors.OpError as error:
             raise request_error(error) from error
+        except UnicodeDecodeError as error:
+            # The text of the graph's error quotes bytes of the request; its code is lost.
+            raise invalid(reason(error.object.decode(errors="replace"))) from error
         return {
             name: tensor.numpy() for name, tensor in zip(self._flat_outputs, found, strict=True)
         }

@@ -18,16 +18,16 @@ _NUMBERED: Final = re.compile(r"^\(\d+\)\s+(?:[A-Z_]+:\s*)?")
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 
-def reason(error: BaseException) -> str:
-    """One line, without the names of nodes and operations; the error's class if it says nothing."""
-    lines = [_PLACES.sub(" ", line).strip() for line in str(error).split("\n")]
+def reason(text: str) -> str:
+    """One line of an error's text, without the names of nodes and operations."""
+    lines = [_PLACES.sub(" ", line).strip() for line in text.split("\n")]
     if _AFTER in lines:
         lines = lines[lines.index(_AFTER) + 1 :]
     numbered = [line for line in lines if _NUMBERED.match(line)]
-    found = next(filter(None, numbered or lines), type(error).__name__)
+    found = next(filter(None, numbered or lines), "no reason is given")
     return _NUMBERED.sub("", found)
 
 
 def request_error(error: tf.errors.OpError) -> RequestError:
     """What the caller is told when the graph refuses or fails; the code is TensorFlow's own."""
-    return RequestError(_CODES.get(error.error_code, grpc.StatusCode.UNKNOWN), reason(error))
+    return RequestError(_CODES.get(error.error_code, grpc.StatusCode.UNKNOWN), reason(str(error)))

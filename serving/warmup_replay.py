@@ -58,7 +58,7 @@ def _logs(file: Path) -> Iterator[prediction_log_pb2.PredictionLog]:
         except StopIteration:
             return
         except tf.errors.OpError as error:
-            raise UnreadableModelError(f"{file}: record {number}: {reason(error)}") from error
+            raise UnreadableModelError(f"{file}: record {number}: {reason(str(error))}") from error
         except DecodeError as error:
             raise UnreadableModelError(
                 f"{file}: record {number}: expected a PredictionLog"
