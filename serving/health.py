@@ -54,11 +54,14 @@ class Health(health_pb2_grpc.HealthServicer):
         while not self._ended:
             status = self._status(request.service)
             if status == sent:
-                async with self._changed:
-                    await self._changed.wait()
+                await self._wait_for_change(request.service, status)
             else:
                 yield _Response(status=status)
                 sent = status
+
+    async def _wait_for_change(self, service: str, status: int) -> None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._ended or self._status(service) != status)
 
     def _status(self, service: str) -> int:
         if service not in self._services:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import grpc
@@ -9,11 +10,14 @@ from google.protobuf import any_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
 
-from models.signature_names import SERVING_DEFAULT
+from models.signature_names import PREDICT, SERVING_DEFAULT
+from serving.batching import Batcher, QueueFullError
 from serving.errors import UnreadableModelError
 from serving.request_error import RequestError, listed, quoted
 from serving.saved_model import load_saved_model
+from serving.server_options import BatchingOptions
 from serving.signature import Signature
+from serving.tensor_codec import Array
 
 
 class LoadedVersion:
@@ -24,13 +28,16 @@ class LoadedVersion:
         signature_defs: a SignatureDefMap.
     """
 
-    def __init__(self, number: int, folder: Path, max_bytes: int) -> None:
+    def __init__(
+        self, number: int, folder: Path, max_bytes: int, batching: BatchingOptions | None = None
+    ) -> None:
         """Loads the SavedModel in the version's folder.
 
         Args:
             number: of the version.
             folder: of the version.
             max_bytes: of memory for values that a request does not hold itself.
+            batching: of `predict`; None calls the model for each request.
 
         Raises:
             UnreadableModelError: it is damaged, or cannot be asked over gRPC.
@@ -44,6 +51,11 @@ class LoadedVersion:
         }
         if not self._signatures:
             raise UnreadableModelError(f"{folder}: the SavedModel has no signatures")
+        self._batchers = {
+            name: Batcher(signature.call, batching)
+            for name, signature in self._signatures.items()
+            if batching is not None and name == PREDICT
+        }
         self.signature_defs = _signature_defs(folder)
 
     def signature(self, name: str) -> Signature:
@@ -78,7 +90,12 @@ class LoadedVersion:
         """
         signature = self.signature(request.model_spec.signature_name)
         signature.check_outputs(request.output_filter)
-        outputs = signature.call(signature.decode(request.inputs))
+        inputs = signature.decode(request.inputs)
+        batcher = self._batchers.get(signature.name)
+        if batcher is None:
+            outputs: Mapping[str, Array] = signature.call(inputs)
+        else:
+            outputs = _batched(batcher, inputs, timeout_seconds)
         response = predict_pb2.PredictResponse()
         response.model_spec.version.value = self.number
         response.model_spec.signature_name = signature.name
@@ -86,9 +103,25 @@ class LoadedVersion:
         return response
 
     def close(self) -> None:
-        """Lets go of the model."""
+        """Lets go of the model; no request may be in hand."""
+        for batcher in self._batchers.values():
+            batcher.close()
+        self._batchers = {}
         self._signatures = {}
         self._loaded = None
+
+
+def _batched(
+    batcher: Batcher, inputs: Mapping[str, Array], timeout_seconds: float | None
+) -> Mapping[str, Array]:
+    try:
+        return batcher.submit(inputs, timeout_seconds)
+    except QueueFullError as error:
+        raise RequestError(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)) from error
+    except TimeoutError as error:
+        raise RequestError(
+            grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed while a batch was answered"
+        ) from error
 
 
 def _signature_defs(folder: Path) -> any_pb2.Any:

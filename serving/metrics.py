@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+import asyncio
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
+import grpc
 from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from serving.errors import ServingError
+from serving.request_error import RequestError
 
 # A label's value where a request named something unknown: values must stay few.
 UNKNOWN: Final = "unknown"
@@ -18,6 +24,18 @@ UNKNOWN: Final = "unknown"
 _SECONDS: Final = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 )  # fmt: skip
+
+
+@dataclass
+class Observation:
+    """What becomes known of a request while it is answered.
+
+    Attributes:
+        signature: of the model; empty for a method that has none, `UNKNOWN` for one that is not
+            the model's.
+    """
+
+    signature: str = ""
 
 
 class Metrics:
@@ -47,18 +65,23 @@ class Metrics:
         self.registry.register(_State(in_flight, loaded_versions))
         ProcessCollector(registry=self.registry)
 
-    def observe(self, method: str, signature: str, code: str, seconds: float) -> None:
-        """Counts one request.
-
-        Args:
-            method: of the service.
-            signature: of the model; empty if the method has none, `UNKNOWN` if the model has none
-                of that name.
-            code: the status code's name.
-            seconds: it took.
-        """
-        self._requests.labels(method, signature, code).inc()
-        self._seconds.labels(method, signature).observe(seconds)
+    @contextmanager
+    def observed(self, method: str) -> Iterator[Observation]:
+        """Counts and times what is done within as one request, also if it is refused there."""
+        observation = Observation()
+        started, code = time.monotonic(), grpc.StatusCode.UNKNOWN
+        try:
+            yield observation
+            code = grpc.StatusCode.OK
+        except RequestError as error:
+            code = error.code
+            raise
+        except asyncio.CancelledError:
+            code = grpc.StatusCode.CANCELLED
+            raise
+        finally:
+            self._requests.labels(method, observation.signature, code.name).inc()
+            self._seconds.labels(method, observation.signature).observe(time.monotonic() - started)
 
 
 class _State(Collector):

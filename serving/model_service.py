@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Final
 
 import grpc
@@ -28,20 +27,9 @@ class ModelService:
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Of the official service; HandleReloadConfigRequest answers UNIMPLEMENTED."""
-        return rpc_service(DESCRIPTOR, {"GetModelStatus": self._get_model_status})
+        return rpc_service(DESCRIPTOR, {"GetModelStatus": self._get_model_status}, self._metrics)
 
-    async def _get_model_status(self, raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        arrived, code = time.monotonic(), grpc.StatusCode.OK
-        try:
-            return self._status(raw)
-        except RequestError as error:
-            code = error.code
-            await context.abort(error.code, str(error))
-            raise
-        finally:
-            self._metrics.observe("GetModelStatus", "", code.name, time.monotonic() - arrived)
-
-    def _status(self, raw: bytes) -> bytes:
+    async def _get_model_status(self, raw: bytes, *_: object) -> bytes:
         message = parse(get_model_status_pb2.GetModelStatusRequest, raw)
         if not message.HasField("model_spec"):
             raise invalid("Missing ModelSpec")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import grpc
@@ -16,7 +16,7 @@ from tensorflow_serving.apis import (
 )
 
 from serving.admission import Admission
-from serving.metrics import UNKNOWN, Metrics
+from serving.metrics import UNKNOWN, Metrics, Observation
 from serving.model_specs import ModelSpecs
 from serving.request_error import RequestError, invalid, quoted
 from serving.rpc_service import Method, parse, rpc_service
@@ -27,20 +27,16 @@ _SIGNATURE_DEF: Final = "signature_def"
 
 
 @dataclass
-class _Request:
-    """What is known of a request beside its bytes.
+class _Caller:
+    """Who waits for an answer.
 
     Attributes:
         deadline: in seconds of `time.monotonic`, None if there is none.
-        abandoned: nobody waits for the answer any more.
-        signature: as the metrics name it.
-        arrived: in seconds of `time.monotonic`.
+        gone: nobody waits any more.
     """
 
     deadline: float | None
-    abandoned: bool = False
-    signature: str = UNKNOWN
-    arrived: float = field(default_factory=time.monotonic)
+    gone: bool = False
 
     def seconds_left(self) -> float | None:
         """None if there is no deadline.
@@ -48,7 +44,7 @@ class _Request:
         Raises:
             RequestError: DEADLINE_EXCEEDED or CANCELLED; there is no use in an answer.
         """
-        if self.abandoned:
+        if self.gone:
             raise RequestError(grpc.StatusCode.CANCELLED, "the caller has gone")
         if self.deadline is None:
             return None
@@ -84,47 +80,38 @@ class PredictionService:
             "Predict": self._predict,
             "GetModelMetadata": self._get_model_metadata,
         }
-        return rpc_service(DESCRIPTOR, methods)
+        return rpc_service(DESCRIPTOR, methods, self._metrics)
 
-    async def _predict(self, raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
+    async def _predict(
+        self, raw: bytes, context: grpc.aio.ServicerContext, observation: Observation
+    ) -> bytes:
+        observation.signature = UNKNOWN
         left = context.time_remaining()
-        request = _Request(None if left is None else time.monotonic() + left)
-        try:
-            self._admission.enter()
-        except RequestError as error:
-            self._observe("Predict", request, error.code)
-            await context.abort(error.code, str(error))
-        work = asyncio.get_running_loop().run_in_executor(self._executor, self._work, raw, request)
+        caller = _Caller(None if left is None else time.monotonic() + left)
+        self._admission.enter()
+        work = asyncio.get_running_loop().run_in_executor(
+            self._executor, self._work, raw, caller, observation
+        )
         try:
             # A request whose caller has gone keeps its place until a thread has thrown it away.
             return await asyncio.shield(work)
-        except RequestError as error:
-            await context.abort(error.code, str(error))
-            raise
         finally:
-            request.abandoned = True
+            caller.gone = True
 
-    def _work(self, raw: bytes, request: _Request) -> bytes:
-        code = grpc.StatusCode.UNKNOWN
+    def _work(self, raw: bytes, caller: _Caller, observation: Observation) -> bytes:
         try:
-            answer = self._answer(raw, request)
-            code = grpc.StatusCode.OK
-            return answer
-        except RequestError as error:
-            code = error.code
-            raise
+            return self._answer(raw, caller, observation)
         finally:
-            self._observe("Predict", request, code)
             self._admission.leave()
 
-    def _answer(self, raw: bytes, request: _Request) -> bytes:
-        request.seconds_left()
+    def _answer(self, raw: bytes, caller: _Caller, observation: Observation) -> bytes:
+        caller.seconds_left()
         message = parse(predict_pb2.PredictRequest, raw)
         if not message.HasField("model_spec"):
             raise invalid("Missing ModelSpec")
         with self._specs.lease(message.model_spec) as version:
-            request.signature = version.signature(message.model_spec.signature_name).name
-            response = version.predict(message, request.seconds_left())
+            observation.signature = version.signature(message.model_spec.signature_name).name
+            response = version.predict(message, caller.seconds_left())
         response.model_spec.name = self._specs.model_name
         answer = response.SerializeToString()
         if len(answer) > self._max_message_bytes:
@@ -135,19 +122,7 @@ class PredictionService:
             )
         return answer
 
-    async def _get_model_metadata(self, raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        request = _Request(None, signature="")
-        code = grpc.StatusCode.OK
-        try:
-            return self._metadata(raw)
-        except RequestError as error:
-            code = error.code
-            await context.abort(error.code, str(error))
-            raise
-        finally:
-            self._observe("GetModelMetadata", request, code)
-
-    def _metadata(self, raw: bytes) -> bytes:
+    async def _get_model_metadata(self, raw: bytes, *_: object) -> bytes:
         message = parse(get_model_metadata_pb2.GetModelMetadataRequest, raw)
         if not message.HasField("model_spec"):
             raise invalid("Missing ModelSpec")
@@ -165,8 +140,3 @@ class PredictionService:
             response.model_spec.version.value = version.number
             response.metadata[_SIGNATURE_DEF].CopyFrom(version.signature_defs)
         return response.SerializeToString()
-
-    def _observe(self, method: str, request: _Request, code: grpc.StatusCode) -> None:
-        self._metrics.observe(
-            method, request.signature, code.name, time.monotonic() - request.arrived
-        )

@@ -11,6 +11,7 @@ import tensorflow as tf
 from models import features, signature_names
 from serving.answers import Recommendation
 from serving.errors import UnreadableModelError
+from serving.saved_model import load_saved_model
 
 _PREDICTION_BATCH = 65_536
 # Rows of scores of the whole catalogue at a time.
@@ -26,12 +27,8 @@ class PushedModel:
         Raises:
             UnreadableModelError: it is damaged, or lacks a signature.
         """
-        try:
-            # The signatures live only as long as what was loaded.
-            self._loaded = tf.saved_model.load(str(folder))
-        except (OSError, ValueError, tf.errors.OpError) as error:
-            reason = str(error).partition("\n")[0]
-            raise UnreadableModelError(f"{folder}: no readable SavedModel ({reason})") from error
+        # The signatures live only as long as what was loaded.
+        self._loaded = load_saved_model(folder)
         self._signatures = getattr(self._loaded, "signatures", {})
         for name in (signature_names.TRANSFORM_FEATURES, signature_names.RECOMMEND):
             if name not in self._signatures:

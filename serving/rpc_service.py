@@ -8,25 +8,29 @@ from typing import Any, TypeVar
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from serving.request_error import invalid
+from serving.metrics import Metrics, Observation
+from serving.request_error import RequestError, invalid
 
-# From the bytes of a request to those of its answer.
-Method = Callable[[bytes, grpc.aio.ServicerContext], Awaitable[bytes]]
+# From the bytes of a request to those of its answer; raises RequestError.
+Method = Callable[[bytes, grpc.aio.ServicerContext, Observation], Awaitable[bytes]]
 _Request = TypeVar("_Request", bound=Message)
 
 
-def rpc_service(descriptor: Any, methods: Mapping[str, Method]) -> grpc.GenericRpcHandler:
+def rpc_service(
+    descriptor: Any, methods: Mapping[str, Method], metrics: Metrics
+) -> grpc.GenericRpcHandler:
     """Handlers of all methods of a service.
 
     Args:
         descriptor: of the service.
         methods: those that are offered; the others answer UNIMPLEMENTED.
+        metrics: where each request is counted.
     """
     return grpc.method_handlers_generic_handler(
         descriptor.full_name,
         {
             name: grpc.unary_unary_rpc_method_handler(
-                methods.get(name) or _unimplemented(name, methods)
+                _responding(name, methods.get(name) or _unimplemented(name, methods), metrics)
             )
             for name in descriptor.methods_by_name
         },
@@ -45,11 +49,24 @@ def parse(message: type[_Request], raw: bytes) -> _Request:
         raise invalid(f"the request is damaged: expected a {message.__name__}") from error
 
 
+def _responding(
+    name: str, method: Method, metrics: Metrics
+) -> Callable[[bytes, grpc.aio.ServicerContext], Awaitable[bytes]]:
+    async def respond(raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        try:
+            with metrics.observed(name) as observation:
+                return await method(raw, context, observation)
+        except RequestError as error:
+            await context.abort(error.code, str(error))
+            raise
+
+    return respond
+
+
 def _unimplemented(name: str, offered: Mapping[str, Method]) -> Method:
-    async def refuse(_: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        await context.abort(
+    async def refuse(*_: object) -> bytes:
+        raise RequestError(
             grpc.StatusCode.UNIMPLEMENTED, f"{name} is not offered: ask {', '.join(offered)}"
         )
-        raise AssertionError  # abort has raised
 
     return refuse

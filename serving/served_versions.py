@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,9 @@ class ServedVersions:
             self._retired = [served for served in self._retired if served.requests]
         for served in idle:
             served.version.close()
+        if idle:
+            # A loaded model holds on to itself.
+            gc.collect()
         return [served.version.number for served in idle]
 
     @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import queue
 import signal
@@ -56,7 +57,7 @@ class ModelServer:
             self._states,
             self._tell_health,
         )
-        self._executor = ThreadPoolExecutor(_WORKERS, thread_name_prefix="predict")
+        self._executor = ThreadPoolExecutor(_workers(options), thread_name_prefix="predict")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run_loop, name="grpc", daemon=True)
         self._health: Health | None = None
@@ -174,7 +175,9 @@ class ModelServer:
         await self._health.set_serving(True)
 
     def _load(self, number: int, folder: Path) -> LoadedVersion:
-        version = LoadedVersion(number, folder, self._options.max_message_bytes)
+        version = LoadedVersion(
+            number, folder, self._options.max_message_bytes, self._options.batching
+        )
         replay(version, folder)
         return version
 
@@ -210,6 +213,9 @@ def serve(options: ServerOptions, announce: Callable[[ModelServer], None]) -> No
     Raises:
         ServingError: as `ModelServer.start`.
     """
+    # What is there by now stays: the collector that frees unloaded versions need not look at it.
+    gc.collect()
+    gc.freeze()
     server = ModelServer(options)
     server.start()
     # A handler may put into this queue while the main thread waits at it.
@@ -225,6 +231,11 @@ def serve(options: ServerOptions, announce: Callable[[ModelServer], None]) -> No
         server.stop()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _workers(options: ServerOptions) -> int:
+    """Threads: those in a batch wait for each other, and each holds one."""
+    return _WORKERS if options.batching is None else options.max_concurrent_requests
 
 
 def _address(host: str, port: int) -> str:

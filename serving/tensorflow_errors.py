@@ -12,7 +12,9 @@ from serving.request_error import RequestError
 
 # Follows where in the Python code a node was made, which a loaded graph does not know.
 _AFTER: Final = "<stack traces unavailable>"
-_PLACES: Final = re.compile(r"\s*(\[\[\{\{node .*?\}\}\]\]|\[Op:[^\]]*\])\s*")
+_PLACES: Final = re.compile(
+    r"\s*(\[\[\{\{node .*?\}\}\]\]|\{\{function_node .*?\}\}|\[Op:[^\]]*\]( name:.*)?)\s*"
+)
 # One of several errors: its number, then its code.
 _NUMBERED: Final = re.compile(r"^\(\d+\)\s+(?:[A-Z_]+:\s*)?")
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
@@ -14,6 +15,9 @@ from serving.errors import UnreadableModelError
 from serving.loaded_version import LoadedVersion
 from serving.request_error import RequestError
 from serving.tensorflow_errors import reason
+
+# Of a record in a TFRecord, beside what it holds: a length and two checksums.
+_RECORD_BYTES: Final = 16
 
 
 def replay(version: LoadedVersion, folder: Path) -> int:
@@ -50,16 +54,21 @@ def replay(version: LoadedVersion, folder: Path) -> int:
 
 def _logs(file: Path) -> Iterator[prediction_log_pb2.PredictionLog]:
     records = tf.data.TFRecordDataset(str(file)).as_numpy_iterator()
-    number = 0
+    number = size = 0
     while True:
         number += 1
         try:
-            yield prediction_log_pb2.PredictionLog.FromString(next(records))
+            record = next(records)
+            size += len(record) + _RECORD_BYTES
+            yield prediction_log_pb2.PredictionLog.FromString(record)
         except StopIteration:
-            return
+            break
         except tf.errors.OpError as error:
             raise UnreadableModelError(f"{file}: record {number}: {reason(str(error))}") from error
         except DecodeError as error:
             raise UnreadableModelError(
                 f"{file}: record {number}: expected a PredictionLog"
             ) from error
+    # What is too short for a record is read as the end of the file.
+    if size != file.stat().st_size:
+        raise UnreadableModelError(f"{file}: record {number}: cut off")
