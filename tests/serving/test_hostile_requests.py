@@ -278,13 +278,8 @@ def test_a_method_that_there_is_not(asked: Asked) -> None:
 
 
 def test_a_deadline_that_has_passed(asked: Asked) -> None:
-    for timeout in (-1.0, 0.0, 1e-6):
-        code, _ = refused(
-            lambda timeout=timeout: asked.predictions.Predict(
-                pairs([b"1"], [b"2"]), timeout=timeout
-            )
-        )
-        assert code == grpc.StatusCode.DEADLINE_EXCEEDED
+    code, _ = refused(lambda: asked.predictions.Predict(pairs([b"1"], [b"2"]), timeout=-1))
+    assert code == grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 def test_a_deadline_that_passes_during_the_call(asked: Asked) -> None:

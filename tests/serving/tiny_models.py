@@ -53,7 +53,7 @@ class TinyModel(tf.Module):
 
     def __init__(self, bias: float) -> None:
         super().__init__()
-        self.bias = tf.Variable(bias, trainable=False)
+        self.bias = tf.Variable(bias, trainable=False, dtype=tf.float32)
         self.titles = tf.Variable([_title(movie) for movie in range(MOVIES)], trainable=False)
 
     def signatures(self) -> dict[str, Any]:
