@@ -114,9 +114,11 @@ def test_a_version_is_taken_when_it_is_complete(
             shutil.copytree(
                 biased_model, tmp_path / "2", ignore=shutil.ignore_patterns("saved_model.pb")
             )
-            polled = [len(found) for found in answers]
+            asked_before = [len(found) for found in answers]
             wait_until(
-                lambda: all(len(found) > n + 50 for found, n in zip(answers, polled, strict=True))
+                lambda: all(
+                    len(found) > n + 50 for found, n in zip(answers, asked_before, strict=True)
+                )
             )
             assert versions(asked).keys() == {1}
         shutil.copy(biased_model / "saved_model.pb", tmp_path / "2")
@@ -155,8 +157,13 @@ def _warmed_up_with_a_missing_input(version: Path) -> None:
 
 
 def _warmed_up_with_noise(version: Path) -> None:
-    path = write_warm_up(version)
-    path.write_bytes(b"no records")
+    # TensorFlow itself takes less than the head of a record for the end of the file.
+    write_warm_up(version).write_bytes(b"no records, but long enough for one")
+
+
+def _warmed_up_with_half_a_record(version: Path) -> None:
+    path = write_warm_up(version, pairs([b"1"], [b"2"]))
+    path.write_bytes(path.read_bytes()[:-10])
 
 
 @pytest.mark.parametrize(
@@ -169,6 +176,7 @@ def _warmed_up_with_noise(version: Path) -> None:
         (_warmed_up_with_no_signature, "nothing"),
         (_warmed_up_with_a_missing_input, features.MOVIE_ID),
         (_warmed_up_with_noise, Path(WARM_UP_FILE).name),
+        (_warmed_up_with_half_a_record, Path(WARM_UP_FILE).name),
     ],
 )
 def test_a_damaged_version_is_refused_and_the_one_before_goes_on(
@@ -186,9 +194,11 @@ def test_a_damaged_version_is_refused_and_the_one_before_goes_on(
         with asking_all_the_while(server.port) as answers:
             staged.rename(tmp_path / "2")
             wait_until(lambda: 2 in versions(asked) and versions(asked)[2].state == END)
-            polled = [len(found) for found in answers]
+            asked_before = [len(found) for found in answers]
             wait_until(
-                lambda: all(len(found) > n + 20 for found, n in zip(answers, polled, strict=True))
+                lambda: all(
+                    len(found) > n + 20 for found, n in zip(answers, asked_before, strict=True)
+                )
             )
         assert all(set(found) == {(1, BIAS)} for found in answers)
         found = versions(asked)
@@ -241,18 +251,36 @@ def test_when_the_newest_version_is_deleted_the_one_before_is_back(
         wait_until(lambda: all(found[-1] == (1, BIAS) for found in answers))
 
 
-def test_when_all_versions_are_deleted_the_loaded_one_goes_on(
+def test_when_all_versions_are_deleted_none_is_served_until_there_is_one(
     tiny_model: Path, biased_model: Path, tmp_path: Path
 ) -> None:
+    """As TensorFlow Serving does, unless it is told otherwise."""
     push(tiny_model, tmp_path, 1)
-    with running(options(tmp_path)) as server, asking_all_the_while(server.port) as answers:
+    with running(options(tmp_path)) as server, asking(server.port) as asked:
+        assert answer(asked) == (1, BIAS)
         shutil.rmtree(tmp_path / "1")
-        polled = [len(found) for found in answers]
-        wait_until(
-            lambda: all(len(found) > n + 100 for found, n in zip(answers, polled, strict=True))
-        )
-        assert all(set(found) == {(1, BIAS)} for found in answers)
+        wait_until(lambda: _code(asked) == grpc.StatusCode.NOT_FOUND)
         push(biased_model, tmp_path, 2)
+        wait_until(lambda: _code(asked) == grpc.StatusCode.OK)
+        assert answer(asked) == (2, OTHER_BIAS)
+
+
+def test_when_the_folder_itself_is_gone_the_loaded_version_goes_on(
+    tiny_model: Path, biased_model: Path, tmp_path: Path
+) -> None:
+    """A volume that is not there for a while is no reason to answer nobody."""
+    base_path = tmp_path / "served"
+    push(tiny_model, base_path, 1)
+    with running(options(base_path)) as server, asking_all_the_while(server.port) as answers:
+        base_path.rename(tmp_path / "away")
+        asked_before = [len(found) for found in answers]
+        wait_until(
+            lambda: all(
+                len(found) > n + 100 for found, n in zip(answers, asked_before, strict=True)
+            )
+        )
+        (tmp_path / "away").rename(base_path)
+        push(biased_model, base_path, 2)
         wait_until(lambda: all(found[-1] == (2, OTHER_BIAS) for found in answers))
 
 
@@ -288,11 +316,10 @@ def test_a_process_idles_for_nothing_and_told_to_stop_answers_what_is_in_flight(
         assert not in_flight.done()
         server.process.send_signal(signal.SIGTERM)
         with asking(server.port) as late:
-            wait_until(lambda: _unavailable(late))
+            wait_until(lambda: _code(late) == grpc.StatusCode.UNAVAILABLE)
         assert in_flight.result().outputs
         assert server.process.wait(SECONDS) == 0
 
 
-def _unavailable(asked: Asked) -> bool:
-    call = asked.predictions.Predict.future(pairs([b"1"], [b"2"]), timeout=SECONDS)
-    return call.code() == grpc.StatusCode.UNAVAILABLE
+def _code(asked: Asked) -> grpc.StatusCode:
+    return asked.predictions.Predict.future(pairs([b"1"], [b"2"]), timeout=SECONDS).code()
