@@ -78,6 +78,19 @@ def test_signatures_that_are_not_joined(batched: Asked) -> None:
         list(pool.map(client, range(8)))
 
 
+def test_a_full_batch_is_answered_at_once(tiny_model: Path, tmp_path: Path) -> None:
+    """However long a batch may wait: all of its requests are in the house together."""
+    tiny_models.push(tiny_model, tmp_path, 1)
+    batching = BatchingOptions(max_batch_size=MAX_PAIRS, timeout_micros=10**9)
+    options = ServerOptions(MODEL, tmp_path, port=0, batching=batching)
+    with running(options) as server, asking(server.port) as asked:
+        calls = [
+            asked.predictions.Predict.future(pairs([b"1"], [b"2"]), timeout=SECONDS)
+            for _ in range(MAX_PAIRS)
+        ]
+        assert {call.code() for call in calls} == {grpc.StatusCode.OK}
+
+
 def test_more_than_may_wait_are_refused(tiny_model: Path, tmp_path: Path) -> None:
     tiny_models.push(tiny_model, tmp_path, 1)
     # One that is filled for long, one that waits; what a full batch holds does not fit beside.
