@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
+from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -77,12 +80,26 @@ def serve(
         batching=BatchingOptions() if batching else None,
         version_labels=dict(_label(text) for text in labels or ()),
     )
-    launcher.launch(options, _say, server, binary)
+    log = _held_log()
+
+    def say(started: Started) -> None:
+        # Whoever waits for the line reads a pipe.
+        print(started, flush=True)
+        log.flush()
+        log.flushLevel = logging.NOTSET
+
+    launcher.launch(options, say, server, binary)
 
 
-def _say(started: Started) -> None:
-    # Whoever waits for the line reads a pipe.
-    print(started, flush=True)
+def _held_log() -> MemoryHandler:
+    """Keeps what the embedded server logs until it is up: if it does not come up, one line tells."""
+    screen = logging.StreamHandler()
+    screen.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    held = MemoryHandler(sys.maxsize, flushLevel=sys.maxsize, target=screen, flushOnClose=False)
+    logger = logging.getLogger("serving")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(held)
+    return held
 
 
 def _label(text: str) -> tuple[str, int]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from serving import ports, readiness, server_choice, tensorflow_serving_command
+from serving import native_noise, ports, readiness, server_choice, tensorflow_serving_command
 from serving.errors import ServingError
 from serving.server_choice import Binary, Docker, Embedded
 from serving.server_options import ServerOptions
@@ -215,18 +215,21 @@ def _remove_container(name: str) -> None:
 
 
 def _run_embedded(options: ServerOptions, announce: Callable[[Started], None], stop: _Stop) -> None:
-    # It loads TensorFlow.
-    from serving.server import ModelServer, serve  # noqa: PLC0415
+    with ExitStack() as start:
+        start.enter_context(native_noise.silenced())
+        # It loads TensorFlow.
+        from serving.server import ModelServer, serve  # noqa: PLC0415
 
-    def say(server: ModelServer) -> None:
-        bound = replace(options, port=server.port, metrics_port=server.metrics_port)
-        announce(_started("the embedded server", bound, readiness.served_versions(bound)))
-        if stop():
-            # The server has heeded signals only since it has been up.
-            signal.raise_signal(signal.SIGTERM)
+        def say(server: ModelServer) -> None:
+            start.close()
+            bound = replace(options, port=server.port, metrics_port=server.metrics_port)
+            announce(_started("the embedded server", bound, readiness.served_versions(bound)))
+            if stop():
+                # The server has heeded signals only since it has been up.
+                signal.raise_signal(signal.SIGTERM)
 
-    if not stop():
-        serve(options, say)
+        if not stop():
+            serve(options, say)
 
 
 def _started(server: str, options: ServerOptions, found: Sequence[int]) -> Started:

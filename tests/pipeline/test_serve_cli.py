@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.serving.doubling import save_doubling
 from tests.serving.fake_programs import FakePrograms
 from tests.serving.pushed_versions import available, push
 
@@ -99,6 +100,33 @@ def test_a_server_that_is_killed_later_is_told(programs: FakePrograms, workspace
     assert errors == (
         "movierec: tensorflow_model_server ended by itself (SIGKILL): it said nothing\n"
     )
+
+
+def test_the_embedded_server_serves_what_loads(programs: FakePrograms, workspace: Path) -> None:
+    folder = workspace / "serving" / "films"
+    save_doubling(folder / "3")
+    (damaged,) = push(folder, 12).glob("12/saved_model.pb")
+    damaged.write_bytes(b"damaged")
+    with serving(
+        workspace, "--model-name", "films", "--port", "0", "--metrics-port", "0", "--batching"
+    ) as process:
+        said = line(process)
+        process.terminate()
+        rest, errors = process.communicate(timeout=60)
+    assert said.startswith("the embedded server serves films, version 3, at 127.0.0.1:")
+    assert said.endswith("/metrics\n")
+    assert (process.returncode, rest) == (0, "")
+    assert "WARNING version 12 is not served: " in errors
+
+
+def test_an_embedded_server_that_does_not_come_up_is_one_line(
+    programs: FakePrograms, workspace: Path
+) -> None:
+    with serving(workspace, "--port", "0") as process:
+        output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output) == (1, "")
+    assert errors.startswith(f"movierec: {workspace}/serving/movierec: no version can be served")
+    assert len(errors.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

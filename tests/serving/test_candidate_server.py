@@ -6,13 +6,13 @@ import time
 from pathlib import Path
 
 import pytest
-import tensorflow as tf
 
 from serving import candidate_server as module
 from serving import readiness
 from serving.candidate_server import CandidateServer, candidate_server
 from serving.errors import ServingError
 from serving.server_options import ServerOptions
+from tests.serving.doubling import save_doubling
 from tests.serving.fake_programs import ROOT, FakePrograms
 from tests.serving.pushed_versions import available, push, refused
 
@@ -44,16 +44,8 @@ def candidate(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def doubling(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SavedModel that a server can load."""
-
-    class Doubling(tf.Module):
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")])
-        def predict(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {"y": x * 2}
-
     folder = tmp_path_factory.mktemp("doubling") / "Format-Serving"
-    made = Doubling()
-    tf.saved_model.save(made, str(folder), signatures={"predict": made.predict})
+    save_doubling(folder)
     return folder
 
 
