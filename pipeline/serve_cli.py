@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -80,26 +82,32 @@ def serve(
         batching=BatchingOptions() if batching else None,
         version_labels=dict(_label(text) for text in labels or ()),
     )
-    log = _held_log()
+    with _held_log() as log:
 
-    def say(started: Started) -> None:
-        # Whoever waits for the line reads a pipe.
-        print(started, flush=True)
-        log.flush()
-        log.flushLevel = logging.NOTSET
+        def say(started: Started) -> None:
+            # Whoever waits for the line reads a pipe.
+            print(started, flush=True)
+            log.flush()
+            log.flushLevel = logging.NOTSET
 
-    launcher.launch(options, say, server, binary)
+        launcher.launch(options, say, server, binary)
 
 
-def _held_log() -> MemoryHandler:
-    """Keeps what the embedded server logs until it is up: if it does not come up, one line tells."""
+@contextmanager
+def _held_log() -> Iterator[MemoryHandler]:
+    """Keeps what the embedded server logs until it is up; if it never is, one line tells why."""
     screen = logging.StreamHandler()
     screen.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    held = MemoryHandler(sys.maxsize, flushLevel=sys.maxsize, target=screen, flushOnClose=False)
+    held = MemoryHandler(sys.maxsize, flushLevel=sys.maxsize, target=screen)
     logger = logging.getLogger("serving")
     logger.setLevel(logging.INFO)
     logger.addHandler(held)
-    return held
+    try:
+        yield held
+    finally:
+        logger.removeHandler(held)
+        # The end of the process flushes every handler.
+        held.setTarget(None)
 
 
 def _label(text: str) -> tuple[str, int]:
