@@ -159,7 +159,7 @@ class Recommender(tf.Module):
     @tf.function
     def predict(self, user_id: tf.Tensor, movie_id: tf.Tensor) -> dict[str, tf.Tensor]:
         """`rating` float32 `[B]` for user_id and movie_id string `[B]`, known or not."""
-        _check_rows(features.USER_ID, user_id, features.MOVIE_ID, movie_id)
+        user_id, movie_id = _in_rows(features.USER_ID, user_id, features.MOVIE_ID, movie_id)
         index = self.transform_layer({features.USER_ID: user_id, features.MOVIE_ID: movie_id})
         rating = self.model.predict_rating(index[features.USER_INDEX], index[features.MOVIE_INDEX])
         return {features.RATING: rating}
@@ -198,7 +198,7 @@ class Recommender(tf.Module):
         Returns:
             As `recommend` does.
         """
-        _check_rows(features.USER_ID, user_id, EXCLUDE, exclude)
+        user_id, exclude = _in_rows(features.USER_ID, user_id, EXCLUDE, exclude)
         user_index = self._user_index(user_id)
         more = tf.RaggedTensor.from_tensor(self._movie_index(exclude))
         excluded = tf.concat([self._seen(user_index), more], axis=1)
@@ -219,14 +219,14 @@ class Recommender(tf.Module):
         Returns:
             As `recommend` does, without what they rated. Who rated nothing is an unknown user.
         """
-        _check_rows(features.MOVIE_ID, movie_id, features.RATING, rating)
-        tf.debugging.assert_less_equal(
-            tf.shape(movie_id)[1], MAX_RATINGS, "movie_id and rating: too many in a row"
+        movie_id, rating = _in_rows(features.MOVIE_ID, movie_id, features.RATING, rating)
+        width = tf.shape(movie_id)[1]
+        few = _expect(width <= MAX_RATINGS, f"at most {MAX_RATINGS} ratings in a row", width)
+        finite = _expect(
+            tf.reduce_all(tf.math.is_finite(rating)), f"{features.RATING} of finite numbers", rating
         )
-        rating = tf.clip_by_value(
-            tf.debugging.assert_all_finite(rating, "rating: expected finite numbers"),
-            *self._rating_range,
-        )
+        with tf.control_dependencies([few, finite]):
+            rating = tf.clip_by_value(rating, *self._rating_range)
         movie_index = self._movie_index(movie_id)
         # What is kept of all rows at once is their vectors, not those of the movies they rated.
         (vectors,) = in_row_parts(
@@ -283,11 +283,10 @@ class Recommender(tf.Module):
             scale: see `top_k`.
         """
         k = tf.clip_by_value(k, 0, tf.shape(self.movie_vectors)[0])
-        tf.debugging.assert_less_equal(
-            tf.cast(tf.shape(queries)[0], tf.int64) * tf.cast(k, tf.int64),
-            tf.constant(MAX_ANSWERS, tf.int64),
-            "too many rows times k for one request: ask in several",
-        )
+        answers = tf.cast(tf.shape(queries)[0], tf.int64) * tf.cast(k, tf.int64)
+        few = _expect(answers <= MAX_ANSWERS, f"at most {MAX_ANSWERS} rows times k", answers)
+        with tf.control_dependencies([few]):
+            queries = tf.identity(queries)
         dot, position = top_k(queries, self.movie_vectors, excluded, k, scale)
         score = tf.where(tf.math.is_finite(dot), score_of(dot), -np.inf)
         found = tf.math.is_finite(score)
@@ -334,14 +333,27 @@ class Recommender(tf.Module):
         )
 
 
-def _check_rows(left_name: str, left: tf.Tensor, right_name: str, right: tf.Tensor) -> None:
-    """Of what belongs together, in as many dimensions as both have."""
+def _in_rows(
+    left_name: str, left: tf.Tensor, right_name: str, right: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The two, if they have the same shape in as many dimensions as both have."""
     both = min(left.shape.rank, right.shape.rank)
-    tf.debugging.assert_equal(
-        tf.shape(left)[:both],
-        tf.shape(right)[:both],
-        f"{left_name} and {right_name}: expected as many rows, and as long ones where both are",
+    shapes = tf.shape(left)[:both], tf.shape(right)[:both]
+    alike = _expect(
+        tf.reduce_all(shapes[0] == shapes[1]),
+        f"{left_name} and {right_name} with as many rows, as long where both are",
+        *shapes,
     )
+    with tf.control_dependencies([alike]):
+        return tf.identity(left), tf.identity(right)
+
+
+def _expect(condition: tf.Tensor, expected: str, *given: tf.Tensor) -> tf.Operation:
+    """An operation that fails, as a request does, with what was expected and what was given.
+
+    What must not run before it has to depend on it: nothing else decides which fails first.
+    """
+    return tf.debugging.Assert(condition, [f"expected {expected}, given", *given])
 
 
 def save(recommender: Recommender, folder: str) -> None:

@@ -17,6 +17,8 @@ _PLACES: Final = re.compile(
 )
 # One of several errors: its number, then its code.
 _NUMBERED: Final = re.compile(r"^\(\d+\)\s+(?:[A-Z_]+:\s*)?")
+# What an assertion was told to say comes first, then what it was given, each in brackets.
+_ASSERTION: Final = re.compile(r"^assertion failed: \[([^\[\]]*)\]")
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -27,7 +29,7 @@ def reason(text: str) -> str:
         lines = lines[lines.index(_AFTER) + 1 :]
     numbered = [line for line in lines if _NUMBERED.match(line)]
     found = next(filter(None, numbered or lines), "no reason is given")
-    return _NUMBERED.sub("", found)
+    return _ASSERTION.sub(r"\1", _NUMBERED.sub("", found))
 
 
 def request_error(error: tf.errors.OpError) -> RequestError:

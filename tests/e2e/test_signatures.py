@@ -218,23 +218,23 @@ def test_who_rated_nothing_gets_what_an_unknown_user_gets(model) -> None:
 @pytest.mark.parametrize(
     ("signature", "inputs", "reason"),
     [
-        ("recommend", {"user_id": ["a"] * 20_000, "k": 100}, "ask in several"),
+        ("recommend", {"user_id": ["a"] * 20_000, "k": 100}, r"at most 1000000 rows times k, given\] \[2000000\]"),
         ("predict", {"user_id": ["a"], "movie_id": ["b", "c"]}, "as many rows"),
         ("recommend_excluding", {"user_id": ["a"], "k": 1, "exclude": [["b"]] * 2}, "as many rows"),
         (
             "recommend_for_ratings",
             {"movie_id": [["a", "b"]], "rating": [[1.0]], "k": 1},
-            "as long ones",
+            "as long where both are",
         ),
         (
             "recommend_for_ratings",
             {"movie_id": [["a"]], "rating": [[float("nan")]], "k": 1},
-            "expected finite numbers",
+            r"rating of finite numbers, given\] \[\[nan\]\]",
         ),
         (
             "recommend_for_ratings",
             {"movie_id": [["a"] * 10_001], "rating": [[1.0] * 10_001], "k": 1},
-            "too many in a row",
+            r"at most 10000 ratings in a row, given\] \[10001\]",
         ),
     ],
 )
