@@ -128,7 +128,7 @@ def _check_movies(movies: list[bytes], left_out: set[bytes]) -> None:
     for movie in movies:
         if movie in left_out:
             raise UnservableModelError(
-                f"{features.MOVIE_ID}: {movie.decode(errors='replace')} was to be left out and is there"
+                f"{features.MOVIE_ID}: {movie.decode(errors='replace')} was to be left out"
             )
 
 

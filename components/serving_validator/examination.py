@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -38,6 +38,8 @@ _EXCLUDED: Final = 3
 _MILLISECONDS: Final = 1e3
 _RANKING = frozenset({RECOMMEND, RECOMMEND_EXCLUDING, RECOMMEND_FOR_RATINGS, SIMILAR})
 _ALWAYS = frozenset({SERVING_DEFAULT, TRANSFORM_FEATURES, *_RANKING})
+
+_Differences = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass
@@ -77,8 +79,9 @@ def examine(
     _check_exclusion(candidate, rows)
     predicting = [name for name in (SERVING_DEFAULT, PREDICT) if name in signatures]
     for signature in predicting:
-        difference = _check_parity(candidate, signature, reference, max_difference)
-        findings.max_difference = max(findings.max_difference or 0.0, difference)
+        differences = _differences(candidate, signature, reference)
+        findings.max_difference = max(findings.max_difference or 0.0, float(differences.max()))
+        _check_parity(signature, reference, differences, max_difference)
 
 
 def _check_signatures(signatures: Sequence[str], reference: ReferencePredictions) -> None:
@@ -126,24 +129,28 @@ def _check_exclusion(candidate: Candidate, rows: Sequence[HoldoutRow]) -> None:
     _answer(candidate, RECOMMEND_EXCLUDING, inputs)
 
 
-def _check_parity(
-    candidate: Candidate, signature: str, reference: ReferencePredictions, max_difference: float
-) -> float:
-    """The largest difference between an answer and what the Trainer predicted."""
+def _differences(
+    candidate: Candidate, signature: str, reference: ReferencePredictions
+) -> _Differences:
+    """Between the answers and what the Trainer predicted."""
     inputs = inputs_for(signature, reference.user_ids, reference.movie_ids)
     outputs = _answer(candidate, signature, inputs).outputs
     if reference.output not in outputs:
         raise UnservableModelError(
             f"{signature}: the outputs are {', '.join(outputs)}; expected {reference.output}"
         )
-    answered = outputs[reference.output].astype(np.float64)
-    differences = np.abs(answered - reference.values)
+    return np.abs(outputs[reference.output].astype(np.float64) - reference.values)
+
+
+def _check_parity(
+    signature: str, reference: ReferencePredictions, differences: _Differences, allowed: float
+) -> None:
     worst = int(np.argmax(differences))
-    if not differences[worst] <= max_difference:
-        raise UnservableModelError(
-            f"{signature}: {reference.output} {answered[worst]:.6g} for user "
-            f"{reference.user_ids[worst].decode()} and movie {reference.movie_ids[worst].decode()},"
-            f" where the Trainer predicted {reference.values[worst]:.6g}; "
-            f"{differences[worst]:.2g} apart, at most {max_difference:g} is allowed"
-        )
-    return float(differences[worst])
+    if differences[worst] <= allowed:
+        return
+    user, movie = reference.user_ids[worst].decode(), reference.movie_ids[worst].decode()
+    raise UnservableModelError(
+        f"{signature}: the {reference.output} of user {user} and movie {movie} is "
+        f"{differences[worst]:.2g} from the Trainer's prediction {reference.values[worst]:.6g}; "
+        f"at most {allowed:g} is allowed"
+    )

@@ -65,7 +65,9 @@ def _judge(
     )
     model_name = exec_properties[MODEL_NAME_KEY]
     binary = _executable(exec_properties.get(BINARY_KEY))
-    findings, kind = Findings(), None
+    findings = Findings()
+    kind: str | None = None
+    reason: str | None = None
     try:
         with (
             _local_copy(model) as folder,
@@ -81,8 +83,6 @@ def _judge(
             examine(candidate, rows, reference, exec_properties[MAX_DIFFERENCE_KEY], findings)
     except ServingError as error:
         reason = str(error)
-    else:
-        reason = None
     return report.ServingReport(
         blessed=reason is None,
         reason=reason

@@ -1,0 +1,103 @@
+"""Tiny SavedModels with every signature, made to answer wrongly in one way or another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+MOVIES = np.array([b"m0", b"m1", b"m2", b"m3", b"m4"])
+SCORES = np.array([4.5, 4.0, 3.5, 3.0, 2.5], np.float32)
+
+Outputs = dict[str, tf.Tensor]
+Fault = Callable[[str, Outputs], Outputs]
+
+
+def expected_rating(user_id: bytes, movie_id: bytes) -> float:
+    """What the models predict, from the definition below."""
+    return 1 + len(user_id) / 4 + len(movie_id) / 8
+
+
+class AnsweringModel(tf.Module):
+    """Rates by the lengths of ids and ranks five movies alike for everybody.
+
+    A fault changes what a signature answers.
+    """
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__()
+        self._fault = fault
+        self.weight = tf.Variable([0.25, 0.125])
+
+    def signatures(self) -> dict[str, Callable[..., Outputs]]:
+        strings, lists = tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.string)
+        stars, k = tf.TensorSpec([None, None], tf.float32), tf.TensorSpec([], tf.int32)
+        examples = tf.TensorSpec([None], tf.string, name="examples")
+        return {
+            name: self._signature(name, function, *specs)
+            for name, function, specs in (
+                ("predict", self.predict, (strings, strings)),
+                ("serving_default", self.rate, (examples,)),
+                ("transform_features", self.transform, (examples,)),
+                ("recommend", self.recommend, (strings, k)),
+                ("recommend_excluding", self.recommend_excluding, (strings, k, lists)),
+                ("recommend_for_ratings", self.recommend_for_ratings, (lists, stars, k)),
+                ("similar", self.similar, (strings, k)),
+            )
+        }
+
+    def _signature(self, name: str, function: Callable[..., Outputs], *specs: tf.TensorSpec):
+        names = function.__code__.co_varnames[1 : 1 + len(specs)]
+        named = [
+            tf.TensorSpec(spec.shape, spec.dtype, name)
+            for name, spec in zip(names, specs, strict=True)
+        ]
+
+        @tf.function(input_signature=named, autograph=False)
+        def answer(*inputs: tf.Tensor) -> Outputs:
+            return self._fault(name, function(*inputs))
+
+        return answer.get_concrete_function()
+
+    def predict(self, user_id, movie_id) -> Outputs:
+        lengths = [tf.cast(tf.strings.length(ids), tf.float32) for ids in (user_id, movie_id)]
+        return {"rating": 1 + self.weight[0] * lengths[0] + self.weight[1] * lengths[1]}
+
+    def rate(self, examples) -> Outputs:
+        spec = {name: tf.io.FixedLenFeature([], tf.string) for name in ("user_id", "movie_id")}
+        ids = tf.io.parse_example(examples, spec)
+        return self.predict(ids["user_id"], ids["movie_id"])
+
+    def transform(self, examples) -> Outputs:
+        return {"user_activity": tf.fill(tf.shape(examples), "1-20")}
+
+    def recommend(self, user_id, k) -> Outputs:
+        return ranked(tf.fill([tf.size(user_id), 0], ""), k, SCORES)
+
+    def recommend_excluding(self, user_id, k, exclude) -> Outputs:
+        return ranked(exclude, k, SCORES)
+
+    def recommend_for_ratings(self, movie_id, rating, k) -> Outputs:
+        return ranked(movie_id, k, SCORES)
+
+    def similar(self, movie_id, k) -> Outputs:
+        return ranked(movie_id[:, tf.newaxis], k, SCORES / 5)
+
+
+def ranked(left_out: tf.Tensor, k: tf.Tensor, scores: np.ndarray) -> Outputs:
+    out = tf.reduce_any(left_out[:, :, tf.newaxis] == MOVIES, axis=1)
+    score, place = tf.math.top_k(tf.where(out, -np.inf, scores), tf.minimum(k, len(MOVIES)))
+    movie_id = tf.where(tf.math.is_finite(score), tf.gather(MOVIES, place), "")
+    return {"movie_id": movie_id, "movie_title": movie_id, "score": score}
+
+
+def save(folder: Path, fault: Fault = lambda name, outputs: outputs, without: str = "") -> Path:
+    """The folder of a SavedModel."""
+    model = AnsweringModel(fault)
+    signatures = {
+        name: function for name, function in model.signatures().items() if name != without
+    }
+    tf.saved_model.save(model, str(folder), signatures=signatures)
+    return folder
