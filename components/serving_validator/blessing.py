@@ -33,9 +33,9 @@ def is_blessed(artifact: types.Artifact) -> bool:
 
 
 def blessed_models(artifacts: Iterable[types.Artifact]) -> set[int]:
-    """The ids of the models whose last verdict, of many, is that they can be pushed."""
-    last = {
-        artifact.get_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY): artifact
-        for artifact in sorted(artifacts, key=lambda artifact: artifact.id)
+    """The ids of the models that could be pushed when they were judged."""
+    return {
+        artifact.get_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY)
+        for artifact in artifacts
+        if is_blessed(artifact)
     }
-    return {model for model, artifact in last.items() if is_blessed(artifact)}

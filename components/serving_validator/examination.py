@@ -27,6 +27,7 @@ from models.signature_names import (
     SERVING_DEFAULT,
     SIMILAR,
     TRANSFORM_FEATURES,
+    K,
 )
 
 # Rows of the holdout that requests are made from: all in one, and of some each by itself.
@@ -34,6 +35,11 @@ ROWS: Final = 100
 _TIMED_REQUESTS: Final = 50
 # Of what was recommended, so many are then excluded.
 _EXCLUDED: Final = 3
+
+# More than most catalogues have, and not too much for one answer.
+_WHOLE_CATALOGUE: Final = 10_000
+# Ids have no white space.
+_NOBODY: Final = b"nobody at all"
 
 _MILLISECONDS: Final = 1e3
 _RANKING = frozenset({RECOMMEND, RECOMMEND_EXCLUDING, RECOMMEND_FOR_RATINGS, SIMILAR})
@@ -77,6 +83,7 @@ def examine(
         findings.latency[signature] = _ask_all(candidate, signature, rows)
         logging.info("%s: %s ms", signature, findings.latency[signature])
     _check_exclusion(candidate, rows)
+    _check_whole_catalogue(candidate)
     predicting = [name for name in (SERVING_DEFAULT, PREDICT) if name in signatures]
     for signature in predicting:
         differences = _differences(candidate, signature, reference)
@@ -127,6 +134,18 @@ def _check_exclusion(candidate: Candidate, rows: Sequence[HoldoutRow]) -> None:
     inputs = _inputs(RECOMMEND_EXCLUDING, rows)
     inputs[EXCLUDE] = recommended[features.MOVIE_ID][:, :_EXCLUDED]
     _answer(candidate, RECOMMEND_EXCLUDING, inputs)
+
+
+def _check_whole_catalogue(candidate: Candidate) -> None:
+    """Somebody unknown has rated nothing, so no place is empty, as one with a score of NaN is."""
+    inputs = inputs_for(RECOMMEND, [_NOBODY], [_NOBODY])
+    inputs[K] = np.array(_WHOLE_CATALOGUE, np.int32)
+    (movies,) = _answer(candidate, RECOMMEND, inputs).outputs[features.MOVIE_ID]
+    offered = np.count_nonzero(movies != b"")
+    if not 0 < offered == len(movies):
+        raise UnservableModelError(
+            f"{RECOMMEND}: somebody unknown is offered {offered:,} of {len(movies):,} movies"
+        )
 
 
 def _differences(

@@ -65,6 +65,7 @@ def _judge(
     )
     model_name = exec_properties[MODEL_NAME_KEY]
     binary = _executable(exec_properties.get(BINARY_KEY))
+    allowed = exec_properties[MAX_DIFFERENCE_KEY]
     findings = Findings()
     kind: str | None = None
     reason: str | None = None
@@ -80,14 +81,15 @@ def _judge(
             connected(server.address, model_name) as candidate,
         ):
             kind = server.kind
-            examine(candidate, rows, reference, exec_properties[MAX_DIFFERENCE_KEY], findings)
+            examine(candidate, rows, reference, allowed, findings)
     except ServingError as error:
-        reason = str(error)
+        reason = " ".join(str(error).split())
     return report.ServingReport(
         blessed=reason is None,
         reason=reason
-        or f"{len(findings.latency)} signatures answer, {len(reference.values):,} predictions at "
-        f"most {findings.max_difference:.1g} off the Trainer's",
+        or f"{len(findings.latency)} signatures answer; {len(reference.values):,} predictions are "
+        f"within {allowed:g} of the Trainer's, the largest difference is "
+        f"{findings.max_difference:.1g}",
         server=kind,
         max_difference=findings.max_difference,
         latency=findings.latency,

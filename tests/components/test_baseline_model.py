@@ -26,12 +26,31 @@ def blessing(
     return artifact
 
 
+def infra_blessing(number: int, candidate: int, blessed: bool = True) -> types.Artifact:
+    artifact = standard_artifacts.InfraBlessing()
+    artifact.id = number
+    artifact.set_int_custom_property("current_model_id", candidate)
+    artifact.set_int_custom_property("blessed", int(blessed))
+    return artifact
+
+
 def resolve(
-    candidate: types.Artifact, models: list[types.Artifact], blessings: list[types.Artifact]
+    candidate: types.Artifact,
+    models: list[types.Artifact],
+    blessings: list[types.Artifact],
+    infra_blessings: list[types.Artifact] | None = None,
 ) -> list[int]:
+    """The baseline; unless told otherwise a model server has answered with every model."""
+    if infra_blessings is None:
+        infra_blessings = [infra_blessing(100 + number, number) for number in range(10)]
     found = strategy.LatestComparableBlessedModel().resolve_artifacts(
         None,
-        {"candidate": [candidate], "model": [*models, candidate], "model_blessing": blessings},
+        {
+            "candidate": [candidate],
+            "model": [*models, candidate],
+            "model_blessing": blessings,
+            "infra_blessing": infra_blessings,
+        },
     )
     for baseline, its_blessing in zip(found["model"], found["model_blessing"], strict=True):
         assert its_blessing.get_int_custom_property("current_model_id") == baseline.id
@@ -75,3 +94,16 @@ def test_models_of_another_split_do_not_count() -> None:
     blessings = [blessing(11, 1), blessing(12, 2)]
     assert resolve(model(3, "a"), models, blessings) == [1]
     assert resolve(model(3, "c"), models, blessings) == []
+
+
+def test_a_model_with_which_no_server_answered_is_no_baseline() -> None:
+    models, blessings = [model(1), model(2)], [blessing(11, 1), blessing(12, 2, 1)]
+    refused = [infra_blessing(21, 1), infra_blessing(22, 2, blessed=False)]
+    assert resolve(model(3), models, blessings, refused) == [1]
+    assert resolve(model(3), models, blessings, refused[:1]) == [1]
+    assert resolve(model(3), models, blessings, []) == []
+
+
+def test_a_model_that_could_be_served_once_stays_a_baseline() -> None:
+    later = [infra_blessing(21, 1), infra_blessing(22, 1, blessed=False)]
+    assert resolve(model(3), [model(1)], [blessing(11, 1)], later) == [1]

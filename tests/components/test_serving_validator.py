@@ -277,6 +277,22 @@ def assert_matches(pattern: str, text: str) -> None:
         raise ServingError(text)
 
 
+def test_a_movie_whose_score_is_nan_is_missed_where_nothing_is_left_out(step: Step) -> None:
+    """The signatures that rank show it as an empty place, which others may have."""
+
+    def fault(name: str, outputs: Outputs) -> Outputs:
+        if name != "recommend":
+            return outputs
+        fourth = outputs["score"] == 3.0
+        empty = {key: tf.where(fourth, "", outputs[key]) for key in ("movie_id", "movie_title")}
+        places = tf.argsort(tf.cast(fourth, tf.int32), stable=True)
+        score = tf.where(fourth, -np.inf, outputs["score"])
+        columns = {**empty, "score": score}
+        return {key: tf.gather(value, places, batch_dims=1) for key, value in columns.items()}
+
+    assert_matches("recommend: somebody unknown is offered 4 of 5 movies", refused(step, fault))
+
+
 def test_an_assertion_in_the_graph_is_the_reason(step: Step) -> None:
     def divides(rating: tf.Tensor) -> tf.Tensor:
         none = tf.size(rating) - tf.size(rating)

@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+from models import signatures
 from pipeline import graph, local_runner
 from pipeline.config import DataConfig, load_config
 from pipeline.datasets import locate
@@ -93,6 +95,21 @@ def edited_code(module: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def exporting_nan() -> Iterator[None]:
+    """Loses the vector of a movie between the training and the export; ratings stay right."""
+    save = signatures.save
+
+    def spoilt(recommender: signatures.Recommender, folder: str) -> None:
+        vectors = recommender.movie_vectors
+        vectors.assign(np.where(np.arange(len(vectors))[:, np.newaxis] == 7, np.nan, vectors))
+        save(recommender, folder)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(signatures, "save", spoilt)
+        yield
+
+
 @pytest.fixture(scope="session")
 def story(cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     data = tmp_path_factory.mktemp("story") / "ratings"
@@ -110,6 +127,8 @@ def story(cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story
     worst, bound = worst_slice(told.runs["first"])
     told.tell("failing slice", *SMALL, f"gate.max_rmse={bound}", f'gate.slices=["{worst}"]')
     told.tell("absent slice", *SMALL, 'gate.slices=["movie_genres=Opera"]')
+    with exporting_nan():
+        told.tell("exports NaN", *HARDLY_TRAINED, "training.epochs=2", "gate.max_regression=9")
     with edited_code("models.trainer"):
         told.tell("trainer edited", *SMALL)
     with edited_code("components.example_validator.executor"):

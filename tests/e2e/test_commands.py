@@ -31,12 +31,19 @@ def settings(story: Story, *more: str) -> list[str]:
 def test_run_prints_the_tables(story: Story) -> None:
     result = movierec(story, "run", *settings(story), "--user", "13")
     assert result.returncode == 0
-    for part in ("5,001", "biases only", "blessed", "user 13", "rated highest"):
+    for part in (
+        "5,001",
+        "biases only",
+        "gate: blessed",
+        "serving: blessed (embedded,",
+        "user 13",
+        "rated highest",
+    ):
         assert part in result.stdout
     assert "every step was cached" in result.stdout
     steps = [line.split() for line in result.stderr.splitlines()]
     assert ["Trainer", "cached"] in steps
-    assert len(steps) == 12, "a line for the start, each step and the report, and no noise"
+    assert len(steps) == 13, "a line for the start, each step and the report, and no noise"
 
 
 def test_run_json_is_the_summary_and_exits_2_if_not_blessed(story: Story) -> None:
@@ -49,6 +56,21 @@ def test_run_json_is_the_summary_and_exits_2_if_not_blessed(story: Story) -> Non
     for key in ("rows", "rmse", "mae", "baselines", "seconds", "cached", "run_id", "dataset"):
         assert key in summary
     assert result.stderr.splitlines()[-1].startswith("movierec: not pushed: RMSE ")
+    assert sorted((story.workspace / "serving" / "movierec").iterdir()) == served
+
+
+def test_run_exits_2_if_no_model_server_answers_with_the_model(story: Story) -> None:
+    served = sorted((story.workspace / "serving" / "movierec").iterdir())
+    result = movierec(story, "run", *settings(story, "serving.startup_seconds=0.001"), "--json")
+    assert result.returncode == 2
+    summary = json.loads(result.stdout)
+    assert summary["gate"]["blessed"] is True
+    assert summary["serving"]["blessed"] is False
+    assert summary["serving"]["server"] is None
+    assert summary["pushed_model"] is None
+    (said,) = [line for line in result.stderr.splitlines() if line.startswith("movierec: ")]
+    assert said == f"movierec: not pushed: {summary['serving']['reason']}"
+    assert "0.001 s" in said
     assert sorted((story.workspace / "serving" / "movierec").iterdir()) == served
 
 

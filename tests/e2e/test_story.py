@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
 
 from pipeline.config import load_config
 from pipeline.summary import Summary
@@ -23,8 +24,11 @@ STEPS = {
     "RatingBaselines",
     "Trainer",
     "Evaluator",
+    "ServingValidator",
     "Pusher",
 }
+# What runs when a model was trained.
+TRAINED = {"Trainer", "Evaluator", "ServingValidator", "Pusher"}
 
 
 def split_ratings(summary: Summary, split: str) -> list[tuple[str, str, float]]:
@@ -100,7 +104,7 @@ def test_results_are_sliced_by_activity_and_genre(story: Story) -> None:
 
 def test_what_the_search_found_is_what_is_trained(story: Story) -> None:
     before, summary = story.runs["first"], story.runs["tuned"]
-    assert set(summary.cached) == STEPS - {"Trainer", "Evaluator", "Pusher"}
+    assert set(summary.cached) == STEPS - TRAINED
     assert set(summary.seconds) >= {"Tuner"}
     assert summary.tuning.trials == 3
     assert set(summary.tuning.best) == {"training.learning_rate", "model.l2_embedding"}
@@ -134,7 +138,7 @@ def test_a_model_worse_than_the_gate_is_not_pushed(story: Story) -> None:
 
 def test_a_model_worse_than_the_last_blessed_one_is_not_pushed(story: Story) -> None:
     summary, first = story.runs["worse model"], story.runs["first"]
-    assert set(summary.cached) == STEPS - {"Trainer", "Evaluator", "Pusher"}
+    assert set(summary.cached) == STEPS - TRAINED
     assert first.rmse.holdout + 0.005 < summary.rmse.holdout < 1.1
     assert not summary.gate.blessed
     assert summary.gate.baseline_rmse == pytest.approx(first.rmse.holdout, abs=1e-9)
@@ -142,6 +146,55 @@ def test_a_model_worse_than_the_last_blessed_one_is_not_pushed(story: Story) -> 
     assert "gate.max_regression allows +0.005" in summary.gate.reason
     assert summary.pushed_model is None
     assert story.versions["worse model"] == story.versions["first"]
+
+
+def test_what_a_model_server_did_with_the_model_is_told(story: Story) -> None:
+    serving = story.runs["first"].serving
+    assert serving.blessed
+    assert serving.server == "embedded"
+    assert serving.max_difference <= 1e-4
+    model = tf.saved_model.load(story.runs["version deleted"].pushed_model)
+    assert set(serving.latency) == set(model.signatures)
+
+
+def test_a_model_that_answers_nan_is_not_pushed_though_its_ratings_are_right(story: Story) -> None:
+    summary = story.runs["exports NaN"]
+    assert summary.gate.blessed
+    assert not summary.serving.blessed
+    movies = len(vocabulary(story.runs["version deleted"], "movie_vocabulary"))
+    assert summary.serving.reason == (
+        f"recommend: somebody unknown is offered {movies - 1} of {movies} movies"
+    )
+    assert summary.refusal == summary.serving.reason
+    assert summary.pushed_model is None
+    assert story.versions["exports NaN"] == story.versions["absent slice"]
+
+
+def test_a_model_that_no_server_answers_with_is_no_baseline(story: Story) -> None:
+    refused, after = story.runs["exports NaN"], story.runs["trainer edited"]
+    assert after.gate.baseline_rmse == pytest.approx(story.runs["trained anew"].rmse.holdout)
+    assert after.gate.baseline_rmse != pytest.approx(refused.rmse.holdout, abs=1e-3)
+
+
+def vocabulary(summary: Summary, name: str) -> list[str]:
+    return Path(str(summary.pushed_model), "assets", name).read_text().splitlines()
+
+
+def test_the_warm_up_requests_can_be_replayed(story: Story) -> None:
+    """A model server that cannot does not load the model."""
+    folder = story.runs["version deleted"].pushed_model
+    model = tf.saved_model.load(folder)
+    asked = set()
+    requests = Path(str(folder), "assets.extra", "tf_serving_warmup_requests")
+    for record in tf.data.TFRecordDataset(str(requests)).as_numpy_iterator():
+        request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+        name = request.model_spec.signature_name
+        inputs = {key: tf.constant(tf.make_ndarray(value)) for key, value in request.inputs.items()}
+        for values in model.signatures[name](**inputs).values():
+            if values.dtype.is_floating:
+                assert not np.isnan(values).any()
+        asked.add(name)
+    assert asked == set(model.signatures)
 
 
 def test_the_tolerance_decides(story: Story) -> None:
@@ -192,8 +245,7 @@ def test_a_slice_without_ratings_fails_the_gate(story: Story) -> None:
 
 
 def test_edited_code_runs_the_steps_that_depend_on_it(story: Story) -> None:
-    trained = {"Trainer", "Evaluator", "Pusher"}
-    assert set(story.runs["trainer edited"].cached) == STEPS - trained
+    assert set(story.runs["trainer edited"].cached) == STEPS - TRAINED
     # Transform waits for the validator but takes nothing from it.
     validated = story.runs["validator edited"]
     assert "ExampleValidator" not in validated.cached
