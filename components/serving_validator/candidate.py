@@ -89,6 +89,5 @@ def _explained(what: str) -> Iterator[None]:
     try:
         yield
     except grpc.RpcError as error:
-        # Both are of the class of errors that a call raises, which has no name of its own.
         detail = " ".join(str(error.details()).split())[:_LONGEST_REASON]
         raise UnservableModelError(f"{what}: {error.code().name}: {detail}") from error
