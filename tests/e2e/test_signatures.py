@@ -218,7 +218,11 @@ def test_who_rated_nothing_gets_what_an_unknown_user_gets(model) -> None:
 @pytest.mark.parametrize(
     ("signature", "inputs", "reason"),
     [
-        ("recommend", {"user_id": ["a"] * 20_000, "k": 100}, r"at most 1000000 rows times k, given\] \[2000000\]"),
+        (
+            "recommend",
+            {"user_id": ["a"] * 20_000, "k": 100},
+            r"at most 1000000 rows times k, given\] \[2000000\]",
+        ),
         ("predict", {"user_id": ["a"], "movie_id": ["b", "c"]}, "as many rows"),
         ("recommend_excluding", {"user_id": ["a"], "k": 1, "exclude": [["b"]] * 2}, "as many rows"),
         (
