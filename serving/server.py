@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 import grpc
 from grpc_health.v1 import health_pb2_grpc
 
-from serving import model_service, prediction_service
+from serving import model_service, ports, prediction_service
 from serving.admission import Admission
 from serving.errors import ServingError
 from serving.health import Health
@@ -101,6 +101,11 @@ class ModelServer:
         return self._port
 
     @property
+    def versions(self) -> list[int]:
+        """That answer requests, oldest first."""
+        return sorted(self._served.numbers())
+
+    @property
     def metrics_port(self) -> int | None:
         """Really bound; None if there are none."""
         return None if self._page is None else self._page.port
@@ -154,7 +159,7 @@ class ModelServer:
             [prediction_service.DESCRIPTOR.full_name, model_service.DESCRIPTOR.full_name]
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        address = _address(self._options.host, self._options.port)
+        address = ports.address(self._options.host, self._options.port)
         credentials = self._options.tls and self._options.tls.credentials()
         try:
             if credentials is None:
@@ -236,7 +241,3 @@ def serve(options: ServerOptions, announce: Callable[[ModelServer], None]) -> No
 def _workers(options: ServerOptions) -> int:
     """Threads: those in a batch wait for each other, and each holds one."""
     return _WORKERS if options.batching is None else options.max_concurrent_requests
-
-
-def _address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
