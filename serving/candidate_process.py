@@ -2,6 +2,7 @@
 
     python -m serving.candidate_process BASE_PATH MODEL_NAME [--binary FILE]
 
+The embedded server listens to a port of the loopback address, TensorFlow Serving to a UNIX socket.
 Prints one line of JSON on standard output, `{"address": ...}` once it answers or `{"error": ...}`,
 and serves until its standard input is closed, as that of a killed parent is.
 """
@@ -18,9 +19,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import IO, Final
+from urllib.parse import quote
 
 from serving import ports, readiness, tensorflow_serving_command
 from serving.errors import ServingError
@@ -32,6 +33,11 @@ from serving.tensorflow_serving_command import BINARY
 GRACE_SECONDS: Final = 10.0
 
 _DRAIN_SECONDS: Final = 1.0
+_SOCKET: Final = "grpc"
+# In bytes, on macOS; 107 on Linux.
+_LONGEST_SOCKET: Final = 103
+_SHORT_FOLDER: Final = "/tmp"
+_PREFIX: Final = "movierec-"
 
 
 def main() -> int:
@@ -51,8 +57,8 @@ def main() -> int:
             _embedded(options)
             if given.binary is None
             else _tensorflow_serving(given.binary, options, orphaned)
-        ) as port:
-            print(json.dumps({"address": ports.address(options.host, port)}), file=report)
+        ) as address:
+            print(json.dumps({"address": address}), file=report)
             orphaned.wait()
     except ServingError as error:
         print(json.dumps({"error": str(error)}), file=report)
@@ -78,15 +84,15 @@ def _report_channel() -> IO[str]:
 
 
 @contextmanager
-def _embedded(options: ServerOptions) -> Iterator[int]:
-    """Yields the port."""
+def _embedded(options: ServerOptions) -> Iterator[str]:
+    """Yields the address."""
     # It loads TensorFlow, which the binary has no use for.
     from serving.server import ModelServer  # noqa: PLC0415
 
     server = ModelServer(options)
     server.start()
     try:
-        yield server.port
+        yield ports.address(options.host, server.port)
     finally:
         server.stop()
 
@@ -94,19 +100,42 @@ def _embedded(options: ServerOptions) -> Iterator[int]:
 @contextmanager
 def _tensorflow_serving(
     binary: Path, options: ServerOptions, orphaned: threading.Event
-) -> Iterator[int]:
-    """Yields the port, or whatever there is once nobody wants it any more."""
-    options = replace(options, port=ports.free_port(options.host))
-    with tempfile.TemporaryDirectory(prefix="movierec-candidate-") as folder:
-        command = tensorflow_serving_command.binary_command(binary, Path(folder), options)
+) -> Iterator[str]:
+    """Yields the address, also when nobody wants it any more before the server answers."""
+    with _socket_folder() as folder:
+        socket = folder / _SOCKET
+        target = f"unix:{socket}"
+        command = tensorflow_serving_command.socket_command(binary, folder, socket, options)
         with ServerProcess(command, _DRAIN_SECONDS) as process:
             # The parent knows how long to wait.
             readiness.wait_until_served(
-                options, math.inf, lambda: orphaned.is_set() or process.exit_code is not None
+                target,
+                options,
+                math.inf,
+                lambda: orphaned.is_set() or process.exit_code is not None,
             )
             if process.exit_code is not None:
                 raise ServingError(f"{BINARY} {process.last_words()}")
-            yield options.port
+            yield target
+
+
+@contextmanager
+def _socket_folder() -> Iterator[Path]:
+    """A folder of this user's alone, with room for a socket.
+
+    It is where temporary folders are, unless the path of a socket is too long there or is not the
+    same in a URI, as which gRPC reads it.
+    """
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder:
+        if _can_be_socket(f"{folder}/{_SOCKET}"):
+            yield Path(folder)
+            return
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=_SHORT_FOLDER) as folder:
+        yield Path(folder)
+
+
+def _can_be_socket(path: str) -> bool:
+    return len(path) <= _LONGEST_SOCKET and quote(path) == path
 
 
 if __name__ == "__main__":

@@ -16,7 +16,9 @@ from typing import IO, Final
 from serving import server_choice
 from serving.candidate_process import GRACE_SECONDS
 from serving.errors import ServingError
+from serving.server_choice import Binary
 from serving.tensorflow_serving_command import BINARY
+from serving.wanted_server import WantedServer
 
 EMBEDDED: Final = "embedded"
 CANDIDATE_VERSION: Final = 1
@@ -32,7 +34,7 @@ class CandidateServer:
     """A server that answers for the candidate.
 
     Attributes:
-        address: of gRPC, `host:port`, in the clear.
+        address: of gRPC, in the clear: `host:port` or `unix:/path`, as gRPC's channels take both.
         kind: "tensorflow_model_server" or "embedded".
     """
 
@@ -42,28 +44,34 @@ class CandidateServer:
 
 @contextmanager
 def candidate_server(
-    saved_model: Path, model_name: str, *, startup_seconds: float, binary: Path | None = None
+    saved_model: Path,
+    model_name: str,
+    *,
+    startup_seconds: float,
+    wanted: WantedServer = WantedServer.AUTO,
+    binary: Path | None = None,
 ) -> Iterator[CandidateServer]:
     """Serves one SavedModel, as version 1 of a model, in another process.
 
-    It is bound to the loopback address. The binary of TensorFlow Serving is used only if it is
-    given, never because it is on PATH: it listens on every interface.
+    The embedded server is bound to the loopback address. TensorFlow Serving listens to a UNIX
+    socket: it would bind a port to every interface.
 
     Args:
         saved_model: the folder of the SavedModel.
         model_name: in requests.
         startup_seconds: that the server has until it answers, the import of TensorFlow included.
-        binary: `tensorflow_model_server`; None takes the embedded server.
+        wanted: which server; `auto` takes the binary if there is one, else the embedded server.
+        binary: `tensorflow_model_server`; None looks on PATH.
 
     Yields:
         The server; it has ended when the body is left, whatever was raised there, and ends too if
         this process is killed.
 
     Raises:
-        ServingError: the server does not come up; with its own reason.
+        ServingError: the server that is wanted is not there, or does not come up; with its own
+            reason.
     """
-    if binary is not None:
-        binary = server_choice.executable(binary)
+    chosen = server_choice.choose_for_candidate(wanted, binary)
     with tempfile.TemporaryDirectory(prefix="movierec-candidate-") as folder:
         base_path = Path(folder) / model_name
         base_path.mkdir()
@@ -72,13 +80,15 @@ def candidate_server(
             *_COMMAND,
             str(base_path),
             model_name,
-            *(("--binary", str(binary)) if binary is not None else ()),
+            *(("--binary", str(chosen.path)) if isinstance(chosen, Binary) else ()),
         ]
         with _log(Path(folder)) as log, _process(command, log) as process:
             said = _first_line(process, startup_seconds)
             if "address" not in said:
                 raise ServingError(f"{saved_model}: {said.get('error') or _end_of(log, process)}")
-            yield CandidateServer(said["address"], EMBEDDED if binary is None else BINARY)
+            yield CandidateServer(
+                said["address"], BINARY if isinstance(chosen, Binary) else EMBEDDED
+            )
 
 
 def _log(folder: Path) -> IO[bytes]:

@@ -176,7 +176,10 @@ def _supervise(
     """Runs TensorFlow Serving until it is told to end, or ends."""
     with ServerProcess(command, options.drain_seconds) as process:
         found = readiness.wait_until_served(
-            options, _STARTUP_SECONDS, lambda: stop() or process.exit_code is not None
+            ports.reachable(options.host, options.port),
+            options,
+            _STARTUP_SECONDS,
+            lambda: stop() or process.exit_code is not None,
         )
         if found:
             announce(_started(server, options, found))
@@ -223,7 +226,7 @@ def _run_embedded(options: ServerOptions, announce: Callable[[Started], None], s
         def say(server: ModelServer) -> None:
             start.close()
             bound = replace(options, port=server.port, metrics_port=server.metrics_port)
-            announce(_started("the embedded server", bound, readiness.served_versions(bound)))
+            announce(_started("the embedded server", bound, server.versions))
             if stop():
                 # The server has heeded signals only since it has been up.
                 signal.raise_signal(signal.SIGTERM)

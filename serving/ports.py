@@ -33,12 +33,12 @@ def is_every_interface(host: str) -> bool:
     return ipaddress.ip_address(numeric(host)).is_unspecified
 
 
-def reachable(host: str) -> str:
-    """An address at which this machine reaches a server bound to `host`."""
+def reachable(host: str, port: int) -> str:
+    """`host:port` at which this machine reaches a server bound to `host`."""
     bound = ipaddress.ip_address(numeric(host))
     if not bound.is_unspecified:
-        return str(bound)
-    return "127.0.0.1" if bound.version == 4 else "::1"  # noqa: PLR2004
+        return address(str(bound), port)
+    return address("127.0.0.1" if bound.version == 4 else "::1", port)  # noqa: PLR2004
 
 
 def free_port(host: str, port: int = 0) -> int:

@@ -10,7 +10,6 @@ from typing import Final
 
 import grpc
 
-from serving import ports
 from serving.errors import ServingError
 from serving.server_options import ServerOptions
 from serving.versions import newest_version
@@ -26,12 +25,13 @@ _PAUSE_SECONDS: Final = 0.1
 
 
 def wait_until_served(
-    options: ServerOptions, seconds: float, given_up: Callable[[], bool]
+    target: str, options: ServerOptions, seconds: float, given_up: Callable[[], bool]
 ) -> list[int]:
     """Asks a server that starts until it answers.
 
     Args:
-        options: of the server; the port is not 0.
+        target: of gRPC, `HOST:PORT`, or `unix:PATH` in the clear.
+        options: of the server.
         seconds: to wait.
         given_up: asked between the attempts.
 
@@ -43,18 +43,15 @@ def wait_until_served(
     """
     deadline = time.monotonic() + seconds
     while not given_up():
-        if found := served_versions(options):
+        if found := served_versions(target, options):
             return found
         if time.monotonic() > deadline:
-            raise ServingError(
-                f"{ports.address(options.host, options.port)}: no answer from the model server "
-                f"within {seconds:g} s"
-            )
+            raise ServingError(f"{target}: no answer from the model server within {seconds:g} s")
         time.sleep(_PAUSE_SECONDS)
     return []
 
 
-def served_versions(options: ServerOptions) -> list[int]:
+def served_versions(target: str, options: ServerOptions) -> list[int]:
     """The versions that a server serves, oldest first; none while it does not answer.
 
     A server that wants TLS can be asked only by those whom it trusts. Of such a one this sees that
@@ -63,11 +60,10 @@ def served_versions(options: ServerOptions) -> list[int]:
     Raises:
         ServingError: the server says that no version loads, and why.
     """
-    host = ports.reachable(options.host)
     if options.tls is None:
-        return _available(ports.address(host, options.port), options.model_name)
+        return _available(target, options.model_name)
     newest = newest_version(options.base_path)
-    return [int(newest.name)] if newest and _shakes_hands(host, options.port) else []
+    return [int(newest.name)] if newest and _shakes_hands(target) else []
 
 
 def _available(target: str, model_name: str) -> list[int]:
@@ -91,14 +87,15 @@ def _available(target: str, model_name: str) -> list[int]:
     return available
 
 
-def _shakes_hands(host: str, port: int) -> bool:
+def _shakes_hands(target: str) -> bool:
+    host, _, port = target.rpartition(":")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
     try:
         with (
-            socket.create_connection((host, port), _ANSWER_SECONDS) as connection,
+            socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS) as connection,
             context.wrap_socket(connection),
         ):
             return True

@@ -51,8 +51,7 @@ def choose(wanted: WantedServer, options: ServerOptions, binary: Path | None = N
     Raises:
         ServingError: what is wanted is not there, or cannot do what the options ask for.
     """
-    if binary is not None and wanted in (WantedServer.DOCKER, WantedServer.EMBEDDED):
-        raise ServingError(f"--binary {binary} goes with --server binary, not {wanted.value}")
+    _refuse_contradiction(wanted, binary)
     if wanted is WantedServer.BINARY or binary is not None:
         _refuse_if(binary_objection(options))
         return Binary(executable(binary))
@@ -66,6 +65,29 @@ def choose(wanted: WantedServer, options: ServerOptions, binary: Path | None = N
     if found and not binary_objection(options):
         return Binary(Path(found))
     return Docker() if _docker_silence() is None else Embedded()
+
+
+def choose_for_candidate(wanted: WantedServer, binary: Path | None = None) -> Binary | Embedded:
+    """The server that a candidate is tried in, which nobody but its own user can reach.
+
+    `auto` takes the binary if it is given or on PATH, else our own server.
+
+    Args:
+        wanted: by whoever starts it.
+        binary: the file of TensorFlow Serving.
+
+    Raises:
+        ServingError: what is wanted is not there, or is Docker.
+    """
+    _refuse_contradiction(wanted, binary)
+    if wanted is WantedServer.DOCKER:
+        raise ServingError(
+            "a candidate is not tried in Docker: expected the server auto, binary or embedded"
+        )
+    if wanted is WantedServer.BINARY or binary is not None:
+        return Binary(executable(binary))
+    found = None if wanted is WantedServer.EMBEDDED else shutil.which(BINARY)
+    return Binary(Path(found)) if found else Embedded()
 
 
 def executable(binary: Path | None) -> Path:
@@ -107,6 +129,11 @@ def _objection(options: ServerOptions) -> str | None:
             "the clear: leave --metrics-port or TLS out, or take --server embedded"
         )
     return None
+
+
+def _refuse_contradiction(wanted: WantedServer, binary: Path | None) -> None:
+    if binary is not None and wanted in (WantedServer.DOCKER, WantedServer.EMBEDDED):
+        raise ServingError(f"--binary {binary} goes with --server binary, not {wanted.value}")
 
 
 def _docker_silence() -> str | None:

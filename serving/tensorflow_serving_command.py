@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Final
 
@@ -30,10 +31,27 @@ def binary_command(binary: Path, folder: Path, options: ServerOptions) -> list[s
     Raises:
         ServingError: a PEM file cannot be read.
     """
-    base_path = options.base_path.resolve()
-    files = tensorflow_serving_files.write(folder, options, base_path)
-    flags = _flags(options, options.port, options.metrics_port, folder, files)
-    return [str(binary), *flags]
+    files = tensorflow_serving_files.write(folder, options, options.base_path.resolve())
+    listening = _on_ports(options.port, options.metrics_port)
+    return [str(binary), *_flags(options, listening, folder, files)]
+
+
+def socket_command(binary: Path, folder: Path, socket: Path, options: ServerOptions) -> list[str]:
+    """As `binary_command`, for a server that listens to a UNIX socket and to no port.
+
+    Args:
+        binary: `tensorflow_model_server` of TensorFlow Serving 2.5 or later; an earlier one ends
+            and says that it needs a port.
+        folder: for the files.
+        socket: to be made; its path is at most 107 bytes long, 103 on macOS.
+        options: of the server; its host and ports are not heeded.
+
+    Raises:
+        ServingError: a PEM file cannot be read.
+    """
+    files = tensorflow_serving_files.write(folder, options, options.base_path.resolve())
+    listening = {"port": "0", "grpc_socket_path": str(socket)}
+    return [str(binary), *_flags(options, listening, folder, files)]
 
 
 def docker_command(name: str, folder: Path, options: ServerOptions) -> list[str]:
@@ -57,6 +75,7 @@ def docker_command(name: str, folder: Path, options: ServerOptions) -> list[str]
     if options.metrics_port is not None:
         published[_CONTAINER_METRICS_PORT] = options.metrics_port
     metrics_port = None if options.metrics_port is None else _CONTAINER_METRICS_PORT
+    listening = _on_ports(_CONTAINER_PORT, metrics_port)
     return [
         "docker", "run", "--rm", "--name", name, "--pull", "never",
         # TensorFlow Serving handles no signal, and process 1 ignores those that it does not handle.
@@ -68,21 +87,25 @@ def docker_command(name: str, folder: Path, options: ServerOptions) -> list[str]
         "--mount", _mount(folder, _CONTAINER_CONFIG),
         "--entrypoint", BINARY,
         IMAGE,
-        *_flags(options, _CONTAINER_PORT, metrics_port, _CONTAINER_CONFIG, files),
+        *_flags(options, listening, _CONTAINER_CONFIG, files),
     ]  # fmt: skip
+
+
+def _on_ports(port: int, metrics_port: int | None) -> dict[str, str]:
+    flags = {"port": str(port)}
+    if metrics_port is not None:
+        flags["rest_api_port"] = str(metrics_port)
+    return flags
 
 
 def _flags(
     options: ServerOptions,
-    port: int,
-    metrics_port: int | None,
+    listening: Mapping[str, str],
     folder: PurePath,
-    files: dict[str, str],
+    files: Mapping[str, str],
 ) -> list[str]:
     flags = {flag: str(folder / name) for flag, name in files.items()}
-    flags["port"] = str(port)
-    if metrics_port is not None:
-        flags["rest_api_port"] = str(metrics_port)
+    flags.update(listening)
     flags["file_system_poll_wait_seconds"] = str(math.ceil(options.poll_seconds))
     # It would try again for five minutes before it says what is wrong with a version.
     flags["max_num_load_retries"] = "0"

@@ -1,8 +1,8 @@
 """Stand-ins for `tensorflow_model_server` and `docker` on a PATH of their own.
 
 They do what they were started to do as far as it can be seen from outside: they note their
-arguments down, read the configuration files, and answer GetModelStatus at the port that they were
-given. This file is also the program that both of them run.
+arguments down, read the configuration files, and answer GetModelStatus at the port or the UNIX
+socket that they were given. This file is also the program that both of them run.
 """
 
 from __future__ import annotations
@@ -100,14 +100,12 @@ def _serve(state: Path, behaviour: dict[str, Any], flags: dict[str, str]) -> int
         config.read_text(), model_server_config_pb2.ModelServerConfig()
     ).model_config_list.config[0]
     if not behaviour.get("deaf"):
-        _open_port(state, behaviour, flags, model.name)
+        _listen(state, behaviour, flags, model.name)
     while True:
         time.sleep(60)
 
 
-def _open_port(
-    state: Path, behaviour: dict[str, Any], flags: dict[str, str], model_name: str
-) -> None:
+def _listen(state: Path, behaviour: dict[str, Any], flags: dict[str, str], model_name: str) -> None:
     def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
         # The name is in the ModelSpec, whole.
         if model_name.encode() not in request:
@@ -123,7 +121,12 @@ def _open_port(
             )
         ]
     )
-    target = f"{behaviour.get('host', '0.0.0.0')}:{flags['port']}"
+    targets = []
+    if flags["port"] != "0":
+        targets.append(f"{behaviour.get('host', '0.0.0.0')}:{flags['port']}")
+    if "grpc_socket_path" in flags:
+        targets.append(f"unix:{flags['grpc_socket_path']}")
+    credentials = None
     if "ssl_config_file" in flags:
         tls = text_format.Parse(Path(flags["ssl_config_file"]).read_text(), SSLConfig())
         credentials = grpc.ssl_server_credentials(
@@ -131,9 +134,11 @@ def _open_port(
             tls.custom_ca.encode() or None,
             tls.client_verify,
         )
-        server.add_secure_port(target, credentials)
-    else:
-        server.add_insecure_port(target)
+    for target in targets:
+        if credentials is None:
+            server.add_insecure_port(target)
+        else:
+            server.add_secure_port(target, credentials)
     server.start()
     # Nothing else keeps it alive.
     global _kept  # noqa: PLW0603

@@ -116,7 +116,7 @@ def test_a_signal_during_the_start_ends_it_without_a_word(
 ) -> None:
     programs.add_binary(deaf=True)
 
-    def signalled(options: ServerOptions) -> list[int]:
+    def signalled(target: str, options: ServerOptions) -> list[int]:
         os.kill(os.getpid(), signal.SIGTERM)
         return []
 

@@ -51,15 +51,15 @@ def test_an_unknown_name_is_refused() -> None:
 @pytest.mark.parametrize(
     ("host", "everywhere", "reached_at"),
     [
-        ("127.0.0.1", False, "127.0.0.1"),
-        ("127.0.0.2", False, "127.0.0.2"),
-        ("::1", False, "::1"),
-        ("0.0.0.0", True, "127.0.0.1"),
-        ("::", True, "::1"),
+        ("127.0.0.1", False, "127.0.0.1:80"),
+        ("127.0.0.2", False, "127.0.0.2:80"),
+        ("::1", False, "[::1]:80"),
+        ("0.0.0.0", True, "127.0.0.1:80"),
+        ("::", True, "[::1]:80"),
     ],
 )
 def test_every_interface_is_reached_at_the_loopback_address(
     host: str, everywhere: bool, reached_at: str
 ) -> None:
     assert ports.is_every_interface(host) == everywhere
-    assert ports.reachable(host) == reached_at
+    assert ports.reachable(host, 80) == reached_at

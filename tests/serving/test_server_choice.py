@@ -100,6 +100,30 @@ def test_a_binary_contradicts_the_other_servers(programs: FakePrograms) -> None:
             server_choice.choose(wanted, options(), Path("tensorflow_model_server"))
 
 
+def test_a_candidate_is_tried_in_the_binary_else_in_our_own(
+    programs: FakePrograms, tmp_path: Path
+) -> None:
+    programs.add_docker()
+    choose = server_choice.choose_for_candidate
+    assert choose(WantedServer.AUTO) == Embedded()
+    with pytest.raises(ServingError, match="not on PATH"):
+        choose(WantedServer.BINARY)
+    found = programs.add_binary()
+    given = tmp_path / "given"
+    given.touch(0o755)
+    assert choose(WantedServer.AUTO) == choose(WantedServer.BINARY) == Binary(found)
+    assert choose(WantedServer.AUTO, given) == choose(WantedServer.BINARY, given) == Binary(given)
+    assert choose(WantedServer.EMBEDDED) == Embedded()
+
+
+def test_a_candidate_is_not_tried_in_docker_nor_a_binary_embedded(programs: FakePrograms) -> None:
+    programs.add_docker()
+    with pytest.raises(ServingError, match="not tried in Docker: expected the server auto"):
+        server_choice.choose_for_candidate(WantedServer.DOCKER)
+    with pytest.raises(ServingError, match="goes with --server binary, not embedded"):
+        server_choice.choose_for_candidate(WantedServer.EMBEDDED, Path("given"))
+
+
 def test_the_embedded_server_can_be_asked_for(programs: FakePrograms) -> None:
     programs.add_binary()
     programs.add_docker()
