@@ -31,8 +31,10 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 from models import features, signature_names
 from pipeline import ratings, summary
 from pipeline.workspace import Workspace
-from serving.candidate_server import EMBEDDED, TENSORFLOW_SERVING, candidate_server
+from serving.candidate_server import candidate_server
+from serving.tensorflow_serving_command import BINARY
 from serving.versions import newest_version
+from serving.wanted_server import WantedServer
 
 _MODEL_NAME = "movierec"
 _CLIENTS = (1, 8)
@@ -232,18 +234,19 @@ def main(
     if pushed is None:
         raise SystemExit(f"{workspace}: no model has been pushed there; `movierec run` does that")
     rated = ratings.read(Path(summary.of_pushed_model(folder, pushed).examples), features.HOLDOUT)
-    kinds = [EMBEDDED]
-    if shutil.which(TENSORFLOW_SERVING):
-        kinds.append(TENSORFLOW_SERVING)
+    servers = [WantedServer.EMBEDDED, *([WantedServer.BINARY] if shutil.which(BINARY) else [])]
     console = Console(stderr=True)
     measured = []
-    with ExitStack() as servers:
-        addresses = {
-            kind: servers.enter_context(
-                candidate_server(pushed, _MODEL_NAME, startup_seconds=_STARTUP_SECONDS, kind=kind)
-            ).address
-            for kind in kinds
-        }
+    with ExitStack() as running:
+        started = [
+            running.enter_context(
+                candidate_server(
+                    pushed, _MODEL_NAME, startup_seconds=_STARTUP_SECONDS, wanted=wanted
+                )
+            )
+            for wanted in servers
+        ]
+        addresses = {server.kind: server.address for server in started}
         saved_model = tf.saved_model.load(str(pushed))
         for row in measure(saved_model, addresses, workloads(rated), seconds):
             console.print(f"{row.workload}, {row.clients} clients: measured")

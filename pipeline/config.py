@@ -93,7 +93,7 @@ class ServingConfig(Section):
         1e-4, ge=0, description="between a served answer and what the Trainer predicted"
     )
     binary: Path | None = Field(
-        None, description="tensorflow_model_server to try a new model in; ours if not given"
+        None, description="tensorflow_model_server to try a new model in, if it is not on the PATH"
     )
 
     @field_validator("binary")
