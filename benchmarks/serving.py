@@ -201,23 +201,22 @@ def _message(signature: str, inputs: Inputs) -> predict_pb2.PredictRequest:
 
 
 def _table(measured: Sequence[Measured]) -> Table:
-    table = Table(title="ms at p50 and p99, requests a second")
-    table.add_column("")
-    table.add_column("clients", justify="right")
-    names = list(measured[0].figures)
-    for name in names:
-        for heading in (f"{name} p50", "p99", "/s"):
-            table.add_column(heading, justify="right")
-        if name != _FLOOR:
-            table.add_column("adds at p50", justify="right")
+    table = Table()
+    for heading in ("", "clients", "asked", "p50 ms", "p99 ms", "a second", "adds ms at p50"):
+        table.add_column(heading, justify="left" if heading in ("", "asked") else "right")
     for row in measured:
-        cells = [row.workload, str(row.clients)]
-        for name in names:
-            figures = row.figures[name]
-            cells += [f"{figures.p50_ms:.2f}", f"{figures.p99_ms:.2f}", f"{figures.per_second:.0f}"]
-            if name != _FLOOR:
-                cells.append(f"{figures.p50_ms - row.figures[_FLOOR].p50_ms:+.2f}")
-        table.add_row(*cells)
+        floor = row.figures[_FLOOR]
+        for name, found in row.figures.items():
+            is_floor = found is floor
+            table.add_row(
+                row.workload if is_floor else "",
+                str(row.clients) if is_floor else "",
+                name,
+                f"{found.p50_ms:.2f}",
+                f"{found.p99_ms:.2f}",
+                f"{found.per_second:,.0f}",
+                "" if is_floor else f"{found.p50_ms - floor.p50_ms:.2f}",
+            )
     return table
 
 

@@ -65,8 +65,8 @@ class ServingValidator(base_component.BaseComponent):
             startup_seconds: that a server has to load the model.
             max_difference: between an answer and the Trainer's prediction.
             code_fingerprint: changes when this component's code, or the server's, does.
-            binary: the file of TensorFlow Serving; None looks on PATH, and asks the model in our own
-                server where there is none.
+            binary: the file of TensorFlow Serving; None looks on PATH, and takes our own server
+                where there is none.
         """
         super().__init__(
             ServingValidatorSpec(
