@@ -5,6 +5,7 @@ TensorFlow Serving and the embedded server get the same model folder, addresses 
 
 from __future__ import annotations
 
+import logging
 import signal
 import subprocess
 import tempfile
@@ -19,12 +20,13 @@ from typing import Final
 from serving import native_noise, ports, readiness, server_choice, tensorflow_serving_command
 from serving.errors import ServingError
 from serving.server_choice import Binary, Docker, Embedded
-from serving.server_options import ServerOptions
+from serving.server_options import METRICS_PATH, ServerOptions
 from serving.server_process import ServerProcess
 from serving.tensorflow_serving_command import BINARY, IMAGE
-from serving.tensorflow_serving_files import METRICS_PATH
 from serving.versions import versions
 from serving.wanted_server import WantedServer
+
+_LOG: Final = logging.getLogger(__name__)
 
 _STARTUP_SECONDS: Final = 300.0
 _PAUSE_SECONDS: Final = 0.1
@@ -174,6 +176,12 @@ def _supervise(
     stop: _Stop,
 ) -> None:
     """Runs TensorFlow Serving until it is told to end, or ends."""
+    if options.batching is not None:
+        _LOG.warning(
+            "TensorFlow Serving batches the calls of every signature: those with a scalar k, such "
+            "as `recommend`, are refused, and versions are not warmed up; --server embedded "
+            "batches `predict` alone"
+        )
     with ServerProcess(command, options.drain_seconds) as process:
         found = readiness.wait_until_served(
             ports.reachable(options.host, options.port),

@@ -41,7 +41,8 @@ def choose(wanted: WantedServer, options: ServerOptions, binary: Path | None = N
     """The server that runs.
 
     `auto` takes the binary on PATH, else Docker, else our own; the first that is there and can do
-    what the options ask for.
+    what the options ask for. With batching it takes our own: TensorFlow Serving batches the calls
+    of every signature, and refuses those whose k has no batch dimension.
 
     Args:
         wanted: by whoever starts it.
@@ -59,7 +60,7 @@ def choose(wanted: WantedServer, options: ServerOptions, binary: Path | None = N
         _refuse_if(_objection(options))
         _refuse_if(_docker_silence())
         return Docker()
-    if wanted is WantedServer.EMBEDDED or _objection(options):
+    if wanted is WantedServer.EMBEDDED or options.batching is not None or _objection(options):
         return Embedded()
     found = shutil.which(BINARY)
     if found and not binary_objection(options):
@@ -118,11 +119,6 @@ def binary_objection(options: ServerOptions) -> str | None:
 
 def _objection(options: ServerOptions) -> str | None:
     """Why TensorFlow Serving, in a container or not, cannot do what is asked, or None."""
-    if options.batching is not None:
-        return (
-            "TensorFlow Serving batches the calls of every signature, and refuses `recommend`, "
-            "whose k has no batch dimension: leave --batching out, or take --server embedded"
-        )
     if options.tls is not None and options.metrics_port is not None:
         return (
             "TensorFlow Serving has its metrics on its REST port, which answers predictions in "

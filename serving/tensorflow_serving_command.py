@@ -109,6 +109,11 @@ def _flags(
     flags["file_system_poll_wait_seconds"] = str(math.ceil(options.poll_seconds))
     # It would try again for five minutes before it says what is wrong with a version.
     flags["max_num_load_retries"] = "0"
+    if options.batching is not None:
+        flags["enable_batching"] = "true"
+        # The requests that warm a version up are to every signature, and one that cannot be
+        # batched would keep the version from being loaded.
+        flags["enable_model_warmup"] = "false"
     if options.version_labels:
         # While it starts, none of them is available yet.
         flags["allow_version_labels_for_unavailable_models"] = "true"

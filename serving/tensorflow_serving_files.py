@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Final
@@ -10,15 +11,14 @@ from google.protobuf import text_encoding, text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from serving.errors import ServingError
-from serving.server_options import ServerOptions
+from serving.server_options import METRICS_PATH, BatchingOptions, ServerOptions
 from serving.tls import ServerTls
-
-METRICS_PATH: Final = "/metrics"
 
 _NAMES: Final = {
     "model_config_file": "models.config",
     "ssl_config_file": "ssl.config",
     "monitoring_config_file": "monitoring.config",
+    "batching_parameters_file": "batching.config",
 }
 
 
@@ -43,6 +43,8 @@ def write(folder: Path, options: ServerOptions, base_path: PurePath) -> dict[str
         texts["ssl_config_file"] = ssl_config(options.tls)
     if options.metrics_port is not None:
         texts["monitoring_config_file"] = monitoring_config()
+    if options.batching is not None:
+        texts["batching_parameters_file"] = batching_parameters(options.batching)
     for flag, text in texts.items():
         (folder / _NAMES[flag]).write_text(text, encoding="utf-8")
     return {flag: _NAMES[flag] for flag in texts}
@@ -80,6 +82,17 @@ def ssl_config(tls: ServerTls) -> str:
 def monitoring_config() -> str:
     """A `MonitoringConfig`: Prometheus metrics on the REST port, at `METRICS_PATH`."""
     return f"prometheus_config {{\n  enable: true\n  {_strings({'path': METRICS_PATH})}}}\n"
+
+
+def batching_parameters(batching: BatchingOptions) -> str:
+    """A `BatchingParameters`; as many threads as this machine has cores call the model."""
+    values = {
+        "max_batch_size": batching.max_batch_size,
+        "batch_timeout_micros": batching.timeout_micros,
+        "max_enqueued_batches": batching.max_enqueued_batches,
+        "num_batch_threads": os.cpu_count() or 1,
+    }
+    return "".join(f"{name} {{ value: {value} }}\n" for name, value in values.items())
 
 
 def _strings(fields: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trustme
 
 from tests.serving.doubling import save_doubling
 from tests.serving.fake_programs import FakePrograms
@@ -27,6 +28,22 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePrograms:
 def workspace(tmp_path: Path) -> Path:
     push(tmp_path / "w" / "serving" / "movierec", 3, 12)
     return tmp_path / "w"
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> list[str]:
+    """Arguments with which a server lets in only clients that it knows."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("films.example")
+    key, certificate, client_authority = (tmp_path / f"{name}.pem" for name in ("k", "c", "a"))
+    issued.private_key_pem.write_to_path(key)
+    issued.cert_chain_pems[0].write_to_path(certificate)
+    authority.cert_pem.write_to_path(client_authority)
+    return [
+        f"--tls-key={key}",
+        f"--tls-certificate={certificate}",
+        f"--tls-client-authority={client_authority}",
+    ]
 
 
 @contextmanager
@@ -79,6 +96,21 @@ def test_every_option_reaches_the_server(programs: FakePrograms, workspace: Path
     assert "--allow_version_labels_for_unavailable_models=true" in given
 
 
+def test_a_server_that_batches_every_signature_warns_on_standard_error(
+    programs: FakePrograms, workspace: Path
+) -> None:
+    programs.add_binary()
+    arguments = ["--server", "binary", "--host", "0.0.0.0", "--port", "0", "--batching"]
+    with serving(workspace, *arguments) as process:
+        said = line(process)
+        process.terminate()
+        rest, errors = process.communicate(timeout=60)
+    assert said.startswith("tensorflow_model_server serves movierec, version 12, at 0.0.0.0:")
+    assert (process.returncode, rest) == (0, "")
+    (warning,) = errors.splitlines()
+    assert "WARNING TensorFlow Serving batches the calls of every signature" in warning
+
+
 def test_a_server_that_ends_by_itself_is_one_line(programs: FakePrograms, workspace: Path) -> None:
     programs.add_binary(log=["Failed to start server."], exit_code=255)
     with serving(workspace, "--host", "0.0.0.0", "--port", "0") as process:
@@ -102,14 +134,15 @@ def test_a_server_that_is_killed_later_is_told(programs: FakePrograms, workspace
     )
 
 
-def test_the_embedded_server_serves_what_loads(programs: FakePrograms, workspace: Path) -> None:
+def test_the_embedded_server_serves_what_loads(
+    programs: FakePrograms, workspace: Path, tls: list[str]
+) -> None:
     folder = workspace / "serving" / "films"
     save_doubling(folder / "3")
     (damaged,) = push(folder, 12).glob("12/saved_model.pb")
     damaged.write_bytes(b"damaged")
-    with serving(
-        workspace, "--model-name", "films", "--port", "0", "--metrics-port", "0", "--batching"
-    ) as process:
+    arguments = ["--model-name", "films", "--port", "0", "--metrics-port", "0", "--batching"]
+    with serving(workspace, *arguments, *tls) as process:
         said = line(process)
         process.terminate()
         rest, errors = process.communicate(timeout=60)
@@ -139,7 +172,6 @@ def test_an_embedded_server_that_does_not_come_up_is_one_line(
         (["--tls-key", "key.pem"], "TLS needs --tls-key and --tls-certificate"),
         (["--tls-client-authority", "ca.pem"], "TLS needs --tls-key and --tls-certificate"),
         (["--server", "docker"], "docker cannot be run"),
-        (["--server", "docker", "--batching"], "leave --batching out"),
         (["--server", "binary", "--host", "0.0.0.0"], "not on PATH"),
         (["--server", "binary"], "every interface"),
         (["--server", "fast"], "'fast' is not one of"),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, wrappers_pb2
 
 _Field = descriptor_pb2.FieldDescriptorProto
+_INT64_VALUE = ".google.protobuf.Int64Value"
 _STRING, _BOOL = _Field.TYPE_STRING, _Field.TYPE_BOOL
 
 
@@ -25,6 +26,7 @@ _FILE = descriptor_pb2.FileDescriptorProto(
     name="config.proto",
     package="tensorflow.serving",
     syntax="proto3",
+    dependency=[wrappers_pb2.DESCRIPTOR.name],
     message_type=[
         _message(
             "SSLConfig",
@@ -37,9 +39,17 @@ _FILE = descriptor_pb2.FileDescriptorProto(
         _message(
             "MonitoringConfig", ("prometheus_config", 1, ".tensorflow.serving.PrometheusConfig")
         ),
+        _message(
+            "BatchingParameters",
+            ("max_batch_size", 1, _INT64_VALUE),
+            ("batch_timeout_micros", 2, _INT64_VALUE),
+            ("max_enqueued_batches", 3, _INT64_VALUE),
+            ("num_batch_threads", 4, _INT64_VALUE),
+        ),
     ],
 )
 _POOL = descriptor_pool.DescriptorPool()
+_POOL.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
 _POOL.AddSerializedFile(_FILE.SerializeToString())
 
 
@@ -51,3 +61,4 @@ def _class(name: str) -> Any:
 
 SSLConfig = _class("SSLConfig")
 MonitoringConfig = _class("MonitoringConfig")
+BatchingParameters = _class("BatchingParameters")

@@ -11,7 +11,7 @@ import trustme
 from serving import launcher
 from serving.errors import ServingError
 from serving.launcher import Started
-from serving.server_options import ServerOptions
+from serving.server_options import BatchingOptions, ServerOptions
 from serving.tls import ServerTls
 from serving.wanted_server import WantedServer
 from tests.serving.fake_programs import FakePrograms
@@ -138,6 +138,31 @@ def test_labels_and_metrics(programs: FakePrograms, everywhere: ServerOptions) -
     assert given["rest_api_port"] != given["port"]
     assert started.versions == [3, 12]
     assert started.metrics == f"http://0.0.0.0:{given['rest_api_port']}/metrics"
+
+
+def test_batching_comes_with_a_warning(
+    programs: FakePrograms, everywhere: ServerOptions, caplog: pytest.LogCaptureFixture
+) -> None:
+    programs.add_binary()
+    launched(replace(everywhere, batching=BatchingOptions()), WantedServer.BINARY)
+    (arguments,) = programs.calls("tensorflow_model_server")
+    given = flags(arguments)
+    (config,) = programs.configs()
+    assert given["enable_batching"] == "true"
+    assert given["batching_parameters_file"] == f"{config}/batching.config"
+    # Warm-up asks `recommend` too, and a failure there would keep the version from being loaded.
+    assert given["enable_model_warmup"] == "false"
+    (warning,) = (record.message for record in caplog.records)
+    assert "batches the calls of every signature: those with a scalar k, such as" in warning
+
+
+def test_batching_in_docker(programs: FakePrograms, options: ServerOptions) -> None:
+    programs.add_docker()
+    launched(replace(options, batching=BatchingOptions()), WantedServer.DOCKER)
+    (run,) = (call for call in programs.calls("docker") if call[0] == "run")
+    given = flags(run[run.index("tensorflow/serving:2.21.0") :])
+    assert given["enable_batching"] == "true"
+    assert given["batching_parameters_file"] == "/config/batching.config"
 
 
 def test_mutual_tls(programs: FakePrograms, everywhere: ServerOptions, tls: ServerTls) -> None:

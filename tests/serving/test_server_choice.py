@@ -50,22 +50,23 @@ def test_docker_that_is_not_there(programs: FakePrograms) -> None:
         server_choice.choose(WantedServer.DOCKER, options())
 
 
-@pytest.mark.parametrize(
-    ("given", "reason"),
-    [
-        ({"batching": BatchingOptions()}, "refuses `recommend`, whose k has no batch dimension"),
-        ({"tls": TLS, "metrics_port": 0}, "answers predictions in the clear"),
-    ],
-)
-def test_what_tensorflow_serving_cannot_do_is_embedded_or_refused(
-    programs: FakePrograms, given: dict[str, Any], reason: str
-) -> None:
+def test_batching_is_embedded_unless_another_server_is_asked_for(programs: FakePrograms) -> None:
+    binary = programs.add_binary()
+    programs.add_docker()
+    asked = options(host="0.0.0.0", batching=BatchingOptions())
+    assert server_choice.choose(WantedServer.AUTO, asked) == Embedded()
+    assert server_choice.choose(WantedServer.AUTO, asked, binary) == Binary(binary)
+    assert server_choice.choose(WantedServer.BINARY, asked) == Binary(binary)
+    assert server_choice.choose(WantedServer.DOCKER, asked) == Docker()
+
+
+def test_what_tensorflow_serving_cannot_do_is_embedded_or_refused(programs: FakePrograms) -> None:
     programs.add_binary()
     programs.add_docker()
-    asked = options(host="0.0.0.0", **given)
+    asked = options(host="0.0.0.0", tls=TLS, metrics_port=0)
     assert server_choice.choose(WantedServer.AUTO, asked) == Embedded()
     for wanted in (WantedServer.BINARY, WantedServer.DOCKER):
-        with pytest.raises(ServingError, match=reason):
+        with pytest.raises(ServingError, match="answers predictions in the clear"):
             server_choice.choose(wanted, asked)
 
 

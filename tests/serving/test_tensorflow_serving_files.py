@@ -1,3 +1,4 @@
+import os
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -6,9 +7,9 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from serving import tensorflow_serving_files
 from serving.errors import ServingError
-from serving.server_options import ServerOptions
+from serving.server_options import BatchingOptions, ServerOptions
 from serving.tls import ServerTls
-from tests.serving.serving_protos import MonitoringConfig, SSLConfig
+from tests.serving.serving_protos import BatchingParameters, MonitoringConfig, SSLConfig
 
 OPTIONS = ServerOptions("films", Path("unused"))
 BASE = PurePosixPath("/models/films")
@@ -81,13 +82,30 @@ def test_the_metrics_are_where_the_embedded_server_has_them() -> None:
     assert config.prometheus_config.path == "/metrics"
 
 
+def test_batches_are_as_those_of_the_embedded_server() -> None:
+    asked = BatchingOptions(max_batch_size=64, timeout_micros=500, max_enqueued_batches=7)
+    text = tensorflow_serving_files.batching_parameters(asked)
+    parameters = text_format.Parse(text, BatchingParameters())
+    assert parameters.max_batch_size.value == 64
+    assert parameters.batch_timeout_micros.value == 500
+    assert parameters.max_enqueued_batches.value == 7
+    assert parameters.num_batch_threads.value == os.cpu_count()
+
+
 def test_only_what_is_asked_for_is_written(tmp_path: Path, tls: ServerTls) -> None:
     plain, all_of_it = tmp_path / "plain", tmp_path / "all"
     plain.mkdir()
     all_of_it.mkdir()
     written = tensorflow_serving_files.write(plain, OPTIONS, BASE)
     assert set(written) == {"model_config_file"}
-    options = ServerOptions("films", Path("unused"), tls=tls, metrics_port=0)
+    options = ServerOptions(
+        "films", Path("unused"), tls=tls, metrics_port=0, batching=BatchingOptions()
+    )
     written = tensorflow_serving_files.write(all_of_it, options, BASE)
-    assert set(written) == {"model_config_file", "ssl_config_file", "monitoring_config_file"}
+    assert set(written) == {
+        "model_config_file",
+        "ssl_config_file",
+        "monitoring_config_file",
+        "batching_parameters_file",
+    }
     assert {path.name for path in all_of_it.iterdir()} == set(written.values())
