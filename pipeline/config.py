@@ -24,6 +24,7 @@ from models.presets import with_preset
 from pipeline.errors import UserError
 from pipeline.kubernetes_config import KubernetesConfig
 from pipeline.section import Section
+from serving.defaults import DEFAULT_MODEL
 
 
 class DataConfig(Section):
@@ -85,7 +86,7 @@ SLICE_FEATURES = (features.MOVIE_GENRES, features.USER_ACTIVITY)
 class ServingConfig(Section):
     """Where a blessed model goes, below the workspace's `serving/`, and how it is tried before."""
 
-    model_name: str = Field("movierec", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+    model_name: str = Field(DEFAULT_MODEL, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
     startup_seconds: float = Field(
         120.0, gt=0, description="that a model server has to load a new model before it is pushed"
     )
@@ -94,6 +95,8 @@ class ServingConfig(Section):
     )
     binary: Path | None = Field(
         None, description="tensorflow_model_server to try a new model in, if it is not on the PATH"
+        None,
+        description="tensorflow_model_server to try new models in; else that on PATH, else ours",
     )
 
     @field_validator("binary")

@@ -15,6 +15,7 @@ import typer
 
 from pipeline.errors import UserError
 from pipeline.workspace import Workspace
+from serving.defaults import DEFAULT_MODEL
 from serving.wanted_server import WantedServer
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def serve(
     ] = Path("workspace"),
     model_name: Annotated[
         str, typer.Option("--model-name", help="As serving.model_name.")
-    ] = "movierec",
+    ] = DEFAULT_MODEL,
     server: Annotated[
         WantedServer,
         typer.Option("--server", help="auto takes the first that is there and can do it."),

@@ -26,7 +26,8 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    for command in ("run", "datasets", "config", "evaluate", "recommend"):
+    commands = ("run", "datasets", "config", "evaluate", "recommend")
+    for command in (*commands, "serve", "query", "serving-manifests"):
         assert command in result.stdout
     assert result.stdout.splitlines()[-1] == "0 []"
 
