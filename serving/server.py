@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 import grpc
 from grpc_health.v1 import health_pb2_grpc
 
-from serving import model_service, ports, prediction_service
+from serving import model_service, prediction_service
 from serving.admission import Admission
 from serving.errors import ServingError
 from serving.health import Health
@@ -62,6 +62,7 @@ class ModelServer:
         self._thread = threading.Thread(target=self._run_loop, name="grpc", daemon=True)
         self._health: Health | None = None
         self._server: grpc.aio.Server | None = None
+        self._answering = False
         self._port: int | None = None
         self._page: MetricsPage | None = None
         self._stopping = threading.Lock()
@@ -101,11 +102,6 @@ class ModelServer:
         return self._port
 
     @property
-    def versions(self) -> list[int]:
-        """That answer requests, oldest first."""
-        return sorted(self._served.numbers())
-
-    @property
     def metrics_port(self) -> int | None:
         """Really bound; None if there are none."""
         return None if self._page is None else self._page.port
@@ -127,9 +123,8 @@ class ModelServer:
             self._in_loop(self._health.set_serving(False))
         self._watcher.stop()
         self._admission.wait_until_empty(max(0.0, until - time.monotonic()))
-        if self._server is not None and self._health is not None:
-            self._in_loop(self._health.end())
-            self._in_loop(self._server.stop(max(_LAST_ANSWERS_SECONDS, until - time.monotonic())))
+        if self._server is not None:
+            self._in_loop(self._end(max(_LAST_ANSWERS_SECONDS, until - time.monotonic())))
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
@@ -159,17 +154,18 @@ class ModelServer:
             [prediction_service.DESCRIPTOR.full_name, model_service.DESCRIPTOR.full_name]
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        address = ports.address(self._options.host, self._options.port)
-        credentials = self._options.tls and self._options.tls.credentials()
+        address = _address(self._options.host, self._options.port)
+        tls = self._options.tls
         try:
-            if credentials is None:
+            if tls is None:
                 self._port = server.add_insecure_port(address)
             else:
-                self._port = server.add_secure_port(address, credentials)
+                self._port = server.add_secure_port(address, tls.credentials())
         except RuntimeError as error:
+            files = tls and f", or {tls.certificate} and {tls.private_key} do not belong together"
             raise ServingError(
-                f"{address}: cannot be bound: the port is taken, the host is not this machine's, "
-                "or the TLS files hold no certificate and key that belong together"
+                f"{address}: cannot be bound: the port is taken, or the host is not this "
+                f"machine's{files or ''}"
             ) from error
         self._server = server
 
@@ -177,7 +173,17 @@ class ModelServer:
         assert self._server is not None
         assert self._health is not None
         await self._server.start()
+        self._answering = True
         await self._health.set_serving(True)
+
+    async def _end(self, seconds: float) -> None:
+        assert self._server is not None
+        assert self._health is not None
+        if not self._answering:
+            # Only a server that has run gives its port back.
+            await self._server.start()
+        await self._health.end()
+        await self._server.stop(seconds)
 
     def _load(self, number: int, folder: Path) -> LoadedVersion:
         version = LoadedVersion(
@@ -241,3 +247,7 @@ def serve(options: ServerOptions, announce: Callable[[ModelServer], None]) -> No
 def _workers(options: ServerOptions) -> int:
     """Threads: those in a batch wait for each other, and each holds one."""
     return _WORKERS if options.batching is None else options.max_concurrent_requests
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
