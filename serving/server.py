@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import os
 import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, TypeVar
-
-import grpc
-from grpc_health.v1 import health_pb2_grpc
+from typing import Final
 
 from serving import model_service, prediction_service
 from serving.admission import Admission
 from serving.errors import ServingError
-from serving.health import Health
+from serving.grpc_server import GrpcServer
 from serving.loaded_version import LoadedVersion
 from serving.metrics import Metrics, MetricsPage
 from serving.model_specs import ModelSpecs
@@ -34,8 +30,6 @@ from serving.warmup_replay import replay
 _WORKERS: Final = max(2, os.cpu_count() or 1)
 # Seconds for answers that are on their way when the time to drain is over.
 _LAST_ANSWERS_SECONDS: Final = 1.0
-
-_T = TypeVar("_T")
 
 
 class ModelServer:
@@ -58,12 +52,7 @@ class ModelServer:
             self._tell_health,
         )
         self._executor = ThreadPoolExecutor(_workers(options), thread_name_prefix="predict")
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run_loop, name="grpc", daemon=True)
-        self._health: Health | None = None
-        self._server: grpc.aio.Server | None = None
-        self._answering = False
-        self._port: int | None = None
+        self._grpc: GrpcServer | None = None
         self._page: MetricsPage | None = None
         self._stopping = threading.Lock()
         self._stopped = False
@@ -74,9 +63,8 @@ class ModelServer:
         Raises:
             ServingError: no version loads, a port is taken, or a TLS file cannot be used.
         """
-        self._thread.start()
         try:
-            self._in_loop(self._bind())
+            self._grpc = self._bound()
             if self._options.metrics_port is not None:
                 self._page = MetricsPage(
                     self._metrics, self._options.host, self._options.metrics_port
@@ -84,7 +72,7 @@ class ModelServer:
             self._watcher.poll()
             if not self._served.numbers():
                 raise ServingError(self._why_nothing_loads())
-            self._in_loop(self._answer())
+            self._grpc.start()
         except ServingError:
             self.stop()
             raise
@@ -97,9 +85,9 @@ class ModelServer:
         Raises:
             ServingError: the server has not been started.
         """
-        if self._port is None:
+        if self._grpc is None:
             raise ServingError("the server has not been started")
-        return self._port
+        return self._grpc.port
 
     @property
     def metrics_port(self) -> int | None:
@@ -119,15 +107,12 @@ class ModelServer:
     def _drain_and_end(self) -> None:
         until = time.monotonic() + self._options.drain_seconds
         self._admission.close()
-        if self._health is not None:
-            self._in_loop(self._health.set_serving(False))
+        if self._grpc is not None:
+            self._grpc.set_serving(False)
         self._watcher.stop()
         self._admission.wait_until_empty(max(0.0, until - time.monotonic()))
-        if self._server is not None:
-            self._in_loop(self._end(max(_LAST_ANSWERS_SECONDS, until - time.monotonic())))
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
+        if self._grpc is not None:
+            self._grpc.end(max(_LAST_ANSWERS_SECONDS, until - time.monotonic()))
         self._executor.shutdown(wait=False, cancel_futures=True)
         if self._page is not None:
             self._page.close()
@@ -135,55 +120,22 @@ class ModelServer:
             self._served.retire(number)
         self._served.unload_idle()
 
-    async def _bind(self) -> None:
-        limit = self._options.max_message_bytes
-        server = grpc.aio.server(
-            options=[
-                ("grpc.max_receive_message_length", limit),
-                ("grpc.max_send_message_length", limit),
-                # Two servers on one port would each get some of the requests.
-                ("grpc.so_reuseport", 0),
-            ]
-        )
+    def _bound(self) -> GrpcServer:
         prediction = prediction_service.PredictionService(
-            self._specs, self._admission, self._metrics, self._executor, limit
+            self._specs,
+            self._admission,
+            self._metrics,
+            self._executor,
+            self._options.max_message_bytes,
         )
         model = model_service.ModelService(self._specs, self._states, self._metrics)
-        server.add_generic_rpc_handlers((prediction.handler(), model.handler()))
-        self._health = Health(
-            [prediction_service.DESCRIPTOR.full_name, model_service.DESCRIPTOR.full_name]
+        return GrpcServer(
+            _address(self._options.host, self._options.port),
+            self._options.tls,
+            [prediction.handler(), model.handler()],
+            [prediction_service.DESCRIPTOR.full_name, model_service.DESCRIPTOR.full_name],
+            self._options.max_message_bytes,
         )
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        address = _address(self._options.host, self._options.port)
-        tls = self._options.tls
-        try:
-            if tls is None:
-                self._port = server.add_insecure_port(address)
-            else:
-                self._port = server.add_secure_port(address, tls.credentials())
-        except RuntimeError as error:
-            files = tls and f", or {tls.certificate} and {tls.private_key} do not belong together"
-            raise ServingError(
-                f"{address}: cannot be bound: the port is taken, or the host is not this "
-                f"machine's{files or ''}"
-            ) from error
-        self._server = server
-
-    async def _answer(self) -> None:
-        assert self._server is not None
-        assert self._health is not None
-        await self._server.start()
-        self._answering = True
-        await self._health.set_serving(True)
-
-    async def _end(self, seconds: float) -> None:
-        assert self._server is not None
-        assert self._health is not None
-        if not self._answering:
-            # Only a server that has run gives its port back.
-            await self._server.start()
-        await self._health.end()
-        await self._server.stop(seconds)
 
     def _load(self, number: int, folder: Path) -> LoadedVersion:
         version = LoadedVersion(
@@ -193,8 +145,8 @@ class ModelServer:
         return version
 
     def _tell_health(self) -> None:
-        if self._health is not None and not self._stopped:
-            self._in_loop(self._health.set_serving(bool(self._served.numbers())))
+        if self._grpc is not None and not self._stopped:
+            self._grpc.set_serving(bool(self._served.numbers()))
 
     def _why_nothing_loads(self) -> str:
         failed = [
@@ -204,14 +156,6 @@ class ModelServer:
         return f"{self._options.base_path}: no version can be served; " + (
             "; ".join(failed) or "expected folders named by numbers, each with a saved_model.pb"
         )
-
-    def _run_loop(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
-        self._loop.close()
-
-    def _in_loop(self, work: Coroutine[Any, Any, _T]) -> _T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
 
 def serve(options: ServerOptions, announce: Callable[[ModelServer], None]) -> None:
