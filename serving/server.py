@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from serving import model_service, prediction_service
+from serving import model_service, ports, prediction_service
 from serving.admission import Admission
 from serving.errors import ServingError
 from serving.grpc_server import GrpcServer
@@ -90,6 +90,11 @@ class ModelServer:
         return self._grpc.port
 
     @property
+    def versions(self) -> list[int]:
+        """The versions that are loaded, oldest first."""
+        return sorted(self._served.numbers())
+
+    @property
     def metrics_port(self) -> int | None:
         """Really bound; None if there are none."""
         return None if self._page is None else self._page.port
@@ -130,7 +135,7 @@ class ModelServer:
         )
         model = model_service.ModelService(self._specs, self._states, self._metrics)
         return GrpcServer(
-            _address(self._options.host, self._options.port),
+            ports.address(self._options.host, self._options.port),
             self._options.tls,
             [prediction.handler(), model.handler()],
             [prediction_service.DESCRIPTOR.full_name, model_service.DESCRIPTOR.full_name],
@@ -191,7 +196,3 @@ def serve(options: ServerOptions, announce: Callable[[ModelServer], None]) -> No
 def _workers(options: ServerOptions) -> int:
     """Threads: those in a batch wait for each other, and each holds one."""
     return _WORKERS if options.batching is None else options.max_concurrent_requests
-
-
-def _address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -10,6 +10,12 @@ from serving.tensorflow_errors import reason, request_error
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("", "no reason is given"),
+        ("assertion failed: [at most 3, given] [4]\n\t [[{{node b}}]]", "at most 3, given [4]"),
+        (
+            "assertion failed: [ratings [of] which] [1]",
+            "assertion failed: [ratings [of] which] [1]",
+        ),
         (
             "Graph execution error:\n\nDetected at node a/Assert defined at (most recent call "
             "last):\n<stack traces unavailable>\nk: expected 1\n\t [[{{node a/Assert}}]] [Op:f]",
