@@ -94,7 +94,6 @@ class ServingConfig(Section):
         1e-4, ge=0, description="between a served answer and what the Trainer predicted"
     )
     binary: Path | None = Field(
-        None, description="tensorflow_model_server to try a new model in, if it is not on the PATH"
         None,
         description="tensorflow_model_server to try new models in; else that on PATH, else ours",
     )
