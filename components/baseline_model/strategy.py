@@ -29,20 +29,26 @@ class LatestComparableBlessedModel(resolver.ResolverStrategy):
     - it counts only if a model server answered with it, too: no other was ever pushed,
     - if the candidate itself was blessed last, its baseline is the one it was blessed against.
 
-    Inputs: `candidate` and `model` (Model), `model_blessing` (ModelBlessing), `infra_blessing`
-    (InfraBlessing). Outputs: the first three.
+    Inputs and outputs: `candidate` and `model` (Model), `model_blessing` (ModelBlessing),
+    `infra_blessing` (InfraBlessing).
     """
 
     def resolve_artifacts(
         self, store: ml_metadata.MetadataStore, input_dict: dict[str, list[types.Artifact]]
     ) -> dict[str, list[types.Artifact]]:
-        """The candidate, and its baseline with its blessing, or nothing where there is none."""
+        """The candidate, and its baseline with its blessings, or nothing where there is none."""
         candidates = input_dict[CANDIDATE]
-        result: dict[str, list[types.Artifact]] = {CANDIDATE: candidates, MODEL: [], BLESSING: []}
+        # A key that is missing here would make TFX drop all of them.
+        result: dict[str, list[types.Artifact]] = {
+            CANDIDATE: candidates,
+            MODEL: [],
+            BLESSING: [],
+            INFRA_BLESSING: [],
+        }
         if not candidates:
             return result
         candidate = candidates[0]
-        servable = infra_blessing.blessed_models(input_dict[INFRA_BLESSING])
+        servable = infra_blessing.by_model(input_dict[INFRA_BLESSING])
         group = candidate.get_string_custom_property(COMPARISON_GROUP)
         models = {
             model.id: model
@@ -68,6 +74,7 @@ class LatestComparableBlessedModel(resolver.ResolverStrategy):
         if baseline in models:
             result[MODEL] = [models[baseline]]
             result[BLESSING] = [next(b for b in blessings if _model_id(b) == baseline)]
+            result[INFRA_BLESSING] = [servable[baseline]]
         return result
 
 

@@ -32,10 +32,10 @@ def is_blessed(artifact: types.Artifact) -> bool:
     return bool(artifact.get_int_custom_property(_BLESSED) == 1)
 
 
-def blessed_models(artifacts: Iterable[types.Artifact]) -> set[int]:
-    """The ids of the models that could be pushed when they were judged."""
+def by_model(artifacts: Iterable[types.Artifact]) -> dict[int, types.Artifact]:
+    """By its id, the blessing of each model that could be pushed when it was judged."""
     return {
-        artifact.get_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY)
+        artifact.get_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY): artifact
         for artifact in artifacts
         if is_blessed(artifact)
     }

@@ -52,8 +52,14 @@ def resolve(
             "infra_blessing": infra_blessings,
         },
     )
-    for baseline, its_blessing in zip(found["model"], found["model_blessing"], strict=True):
-        assert its_blessing.get_int_custom_property("current_model_id") == baseline.id
+    # TFX drops all outputs if one is missing.
+    assert set(found) == {"candidate", "model", "model_blessing", "infra_blessing"}
+    for baseline, *its_blessings in zip(
+        found["model"], found["model_blessing"], found["infra_blessing"], strict=True
+    ):
+        for its_blessing in its_blessings:
+            assert its_blessing.get_int_custom_property("current_model_id") == baseline.id
+            assert its_blessing.get_int_custom_property("blessed") == 1
     return [artifact.id for artifact in found["model"]]
 
 
