@@ -48,7 +48,7 @@ def tls(tmp_path: Path) -> list[str]:
 
 @contextmanager
 def serving(workspace: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Killed at the end, if it is still there."""
+    """Asked to end at the end, as one that is killed would leave its own server behind."""
     with subprocess.Popen(
         [*COMMAND, "--workspace", str(workspace), *arguments],
         stdout=subprocess.PIPE,
@@ -58,7 +58,11 @@ def serving(workspace: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]
         try:
             yield process
         finally:
-            process.kill()
+            process.terminate()
+            try:
+                process.wait(timeout=60)
+            finally:
+                process.kill()
 
 
 def line(process: subprocess.Popen[str]) -> str:
