@@ -13,6 +13,8 @@ from tfx.components.pusher import executor
 from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils, standard_component_specs
 
+from serving.versions import version_number
+
 
 class Executor(executor.Executor):
     """Copies the model beside its place and renames it, so a server never sees half of one.
@@ -57,8 +59,8 @@ def next_version(base_directory: str) -> int:
     A model server serves the highest number, so a new version must be higher than all others.
     """
     os.makedirs(base_directory, exist_ok=True)
-    present = [int(name) for name in os.listdir(base_directory) if name.isdigit()]
-    return max([int(time.time()), *(version + 1 for version in present)])
+    present = map(version_number, os.listdir(base_directory))
+    return max([int(time.time()), *(version + 1 for version in present if version is not None)])
 
 
 def copy_whole(source: str, target: str) -> None:
