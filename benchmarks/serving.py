@@ -26,17 +26,18 @@ import tensorflow as tf
 import typer
 from rich.console import Console
 from rich.table import Table
-from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from models import features, signature_names
+from models.sample_requests import predict_request
 from pipeline import ratings, summary
 from pipeline.workspace import Workspace
 from serving.candidate_server import candidate_server
+from serving.defaults import DEFAULT_MODEL
 from serving.tensorflow_serving_command import BINARY
 from serving.versions import newest_version
 from serving.wanted_server import WantedServer
 
-_MODEL_NAME = "movierec"
 _CLIENTS = (1, 8)
 _ROUNDS = 5
 # Different requests, asked one after another.
@@ -173,7 +174,10 @@ def measure(
             {name: tf.constant(value) for name, value in inputs.items()}
             for inputs in workload.requests
         ]
-        messages = [_message(workload.signature, inputs) for inputs in workload.requests]
+        messages = [
+            predict_request(DEFAULT_MODEL, workload.signature, inputs)
+            for inputs in workload.requests
+        ]
         asked: dict[str, tuple[NewClient, Sequence[Any]]] = {
             _FLOOR: (bare_call(saved_model, workload), tensors)
         }
@@ -189,15 +193,6 @@ def measure(
             yield Measured(
                 workload.name, clients, {name: total.figures() for name, total in totals.items()}
             )
-
-
-def _message(signature: str, inputs: Inputs) -> predict_pb2.PredictRequest:
-    request = predict_pb2.PredictRequest()
-    request.model_spec.name = _MODEL_NAME
-    request.model_spec.signature_name = signature
-    for name, value in inputs.items():
-        request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
-    return request
 
 
 def _table(measured: Sequence[Measured]) -> Table:
@@ -229,7 +224,7 @@ def main(
 ) -> None:
     """Prints a line for each workload and number of clients."""
     folder = Workspace(workspace)
-    pushed = newest_version(folder.serving(_MODEL_NAME).resolve())
+    pushed = newest_version(folder.serving(DEFAULT_MODEL).resolve())
     if pushed is None:
         raise SystemExit(f"{workspace}: no model has been pushed there; `movierec run` does that")
     rated = ratings.read(Path(summary.of_pushed_model(folder, pushed).examples), features.HOLDOUT)
@@ -240,7 +235,7 @@ def main(
         started = [
             running.enter_context(
                 candidate_server(
-                    pushed, _MODEL_NAME, startup_seconds=_STARTUP_SECONDS, wanted=wanted
+                    pushed, DEFAULT_MODEL, startup_seconds=_STARTUP_SECONDS, wanted=wanted
                 )
             )
             for wanted in servers
