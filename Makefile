@@ -21,10 +21,10 @@ run: $(RUNTIME) ## the whole chain on MovieLens-100K
 	@$(BIN)/movierec run $(ARGS)
 
 test: $(DEV) ## the tests
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow" $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadscope -m "not slow" $(ARGS)
 
 test-all: $(DEV) ## the tests, the slow ones among them
-	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadscope $(ARGS)
 
 peers: .peers/.installed $(RUNTIME) ## what benchmarks/training_speed.py compares with, apart
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 # Before anything imports TensorFlow.
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
@@ -11,6 +12,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+# All that ask for the fixture `story`.
+STORY_FILES = {
+    f"tests/e2e/test_{name}.py" for name in ("bad_data", "commands", "signatures", "story")
+}
 
 RATINGS_HEADER = "userId,movieId,rating,timestamp"
 MOVIES = (
@@ -36,9 +43,15 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(20_240)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of the one long story stay in one process: telling it twice would cost minutes."""
-    for item in items:
-        if "story" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("story"))
+class _FilesTogether(LoadScopeScheduling):
+    """Gives the tests of a file to one process, for what they share, and so those of the story."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "story" if file in STORY_FILES else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Telling the story takes minutes: once is enough."""
+    return _FilesTogether(config, log)
