@@ -42,7 +42,7 @@ def test_the_default_run(tmp_path: Path) -> None:
     assert summary["rmse"]["holdout"] <= MAX_RMSE
     assert summary["gate"]["blessed"]
     again = run(tmp_path)
-    assert len(again["cached"]) == 9
+    assert len(again["cached"]) == 10
     assert again["rmse"] == summary["rmse"]
 
 

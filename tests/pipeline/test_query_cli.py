@@ -185,7 +185,11 @@ def test_an_interrupted_query_speaks_of_no_run(port: int, model: FakeModel) -> N
     model.hold = threading.Event()
     command = [sys.executable, "-m", "pipeline", "query", "status", "--timeout", "60"]
     with subprocess.Popen(
-        [*command, "--target", f"127.0.0.1:{port}"], stderr=subprocess.PIPE, text=True
+        [*command, "--target", f"127.0.0.1:{port}"],
+        stderr=subprocess.PIPE,
+        text=True,
+        # Who runs the tests in the background may have them ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         while not model.requests:
             threading.Event().wait(0.01)
