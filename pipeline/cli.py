@@ -17,6 +17,7 @@ from pipeline import serve_cli
 from pipeline.errors import RunInterruptedError, UserError
 from pipeline.manifests_cli import serving_manifests
 from pipeline.query_cli import query
+from pipeline.run_compiled_cli import run_compiled
 from pipeline.workspace import Workspace
 from serving.defaults import DEFAULT_MODEL
 from serving.errors import ServingError
@@ -197,6 +198,7 @@ def recommend(
 
 app.command()(serve_cli.serve)
 app.command()(serving_manifests)
+app.command()(run_compiled)
 
 
 def main() -> NoReturn:

@@ -1,0 +1,75 @@
+"""Remembers what tasks made, by a fingerprint of all that a task is given."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from kubeflow.local_execution.artifacts import Record
+from kubeflow.local_execution.executor_output import Outputs
+from kubeflow.local_execution.job import Schema, Task
+from kubeflow.local_execution.values import Value
+
+# Part of every fingerprint: entries that were written another way are not found.
+_FORMAT: Final = 1
+
+
+def fingerprint(
+    schema: Schema, task: Task, parameters: Mapping[str, Value], artifacts: Mapping[str, Record]
+) -> str:
+    """A fingerprint of what a task is given and runs.
+
+    An artifact's name and place are part of it: what a task made anew is another input.
+    """
+    container = task.container
+    content = [
+        _FORMAT,
+        schema,
+        task.cache_key,
+        [container.image, container.command, dict(container.environment)],
+        dict(parameters),
+        dict(artifacts),
+        [dict(task.output_artifacts), dict(task.output_parameters)],
+    ]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+class Cache:
+    """What earlier runs made, in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Takes the folder; it is made when something is kept."""
+        self._folder = folder
+
+    def find(self, key: str) -> Outputs | None:
+        """What was made for a fingerprint, if all of it is still there."""
+        try:
+            entry: dict[str, Any] = json.loads(self._path(key).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return None
+        if not all(Path(path).exists() for path in entry["present"]):
+            return None
+        return Outputs(entry["artifacts"], entry["parameters"])
+
+    def keep(self, key: str, outputs: Outputs) -> None:
+        """Remembers what was made for a fingerprint.
+
+        A task may leave an artifact unwritten; such a one need not be there later.
+        """
+        uris = [record["uri"] for record in outputs.artifacts.values()]
+        entry = {
+            "artifacts": dict(outputs.artifacts),
+            "parameters": dict(outputs.parameters),
+            "present": [uri for uri in uris if Path(uri).exists()],
+        }
+        self._folder.mkdir(parents=True, exist_ok=True)
+        aside = self._folder / f"{key}.{os.getpid()}.part"
+        aside.write_text(json.dumps(entry, indent=1, sort_keys=True), encoding="utf-8")
+        aside.replace(self._path(key))
+
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{key}.json"

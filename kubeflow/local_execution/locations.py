@@ -1,0 +1,79 @@
+"""Where remote locations are on this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pipeline.errors import UserError
+
+_SCHEMES: Final = ("gs", "s3", "minio")
+# An address may stand inside JSON or another text.
+_REMOTE: Final = re.compile(rf"\b(?P<scheme>{'|'.join(_SCHEMES)})://(?P<rest>[^\s\"'\\,;<>{{}}]*)")
+
+
+@dataclass(frozen=True)
+class Locations:
+    """Folders of this machine in the place of buckets.
+
+    Attributes:
+        default: the folder for all that no mapping covers.
+        mapped: folders by remote location.
+    """
+
+    default: Path
+    mapped: tuple[tuple[str, Path], ...] = ()
+
+    def local(self, text: str) -> str:
+        """A text with paths in place of the remote locations in it."""
+        return _REMOTE.sub(self._path, text)
+
+    def local_value(self, value: Any) -> Any:
+        """A JSON value with paths in place of the remote locations in its texts."""
+        if isinstance(value, str):
+            return self.local(value)
+        if isinstance(value, list):
+            return [self.local_value(entry) for entry in value]
+        if isinstance(value, dict):
+            return {key: self.local_value(entry) for key, entry in value.items()}
+        return value
+
+    def _path(self, found: re.Match[str]) -> str:
+        uri = found[0]
+        covering = [
+            (remote, folder)
+            for remote, folder in self.mapped
+            if uri == remote or uri.startswith(f"{remote}/")
+        ]
+        if covering:
+            remote, folder = max(covering, key=lambda entry: len(entry[0]))
+            return f"{folder}{uri[len(remote) :]}"
+        return f"{self.default}/{found['scheme']}/{found['rest']}"
+
+
+def parse(default: Path, mappings: Iterable[str]) -> Locations:
+    """The locations that `REMOTE=DIR` entries describe.
+
+    Args:
+        default: the folder for all that no entry covers.
+        mappings: the entries; of several that cover an address the longest counts.
+
+    Raises:
+        UserError: an entry is none, or a remote location has two folders.
+    """
+    found: dict[str, Path] = {}
+    for entry in mappings:
+        remote, _, folder = entry.partition("=")
+        remote = remote.rstrip("/")
+        if not _REMOTE.fullmatch(remote) or remote.endswith(":") or not folder:
+            schemes = ", ".join(f"{scheme}://" for scheme in _SCHEMES)
+            raise UserError(f"--map {entry}: expected REMOTE=DIR with REMOTE one of {schemes}…")
+        if remote in found:
+            raise UserError(f"--map {entry}: {remote} is mapped to {found[remote]} already")
+        # Nothing is resolved: a link that the user names is what messages should show.
+        found[remote] = Path(os.path.abspath(Path(folder).expanduser()))
+    return Locations(default, tuple(found.items()))

@@ -1,0 +1,108 @@
+"""Fills in the placeholders of constants and commands."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from kubeflow.local_execution import values
+from kubeflow.local_execution.values import Value
+from pipeline.errors import UserError
+
+_INPUT: Final = re.compile(r"\{\{\$\.inputs\.parameters\['(?P<name>[^']+)'\]\}\}")
+_ANY: Final = re.compile(r"\{\{\$(?P<path>.*?)\}\}")
+_ESCAPED: Final = re.compile(r"\.json_escape\[(?P<times>\d+)\]")
+_PLACE: Final = re.compile(
+    r"\.(?P<side>inputs|outputs)\.(?P<kind>parameters|artifacts)\['(?P<name>[^']+)'\]"
+    r"(?:\.(?P<field>\w+)(?:\['(?P<key>[^']+)'\])?)?"
+)
+
+
+def in_constant(constant: Value, inputs: Mapping[str, Value]) -> Value:
+    """A constant with the values of its task's inputs in place of their placeholders.
+
+    Args:
+        constant: only texts, also those in lists and mappings, hold placeholders.
+        inputs: of the task.
+
+    Raises:
+        UserError: there is a placeholder for an input that is not given.
+    """
+    if isinstance(constant, list):
+        return [in_constant(entry, inputs) for entry in constant]
+    if isinstance(constant, dict):
+        return {key: in_constant(entry, inputs) for key, entry in constant.items()}
+    if not isinstance(constant, str):
+        return constant
+
+    def value(found: re.Match[str]) -> str:
+        if found["name"] not in inputs:
+            raise UserError(f"{found[0]}: no such input")
+        return values.text(inputs[found["name"]])
+
+    return _INPUT.sub(value, constant)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the placeholders of a command stand for.
+
+    Attributes:
+        executor_input: the message of the task.
+        parameters: its input parameters.
+        names: what the placeholders of a name only stand for, such as `pipeline_job_name`.
+    """
+
+    executor_input: Mapping[str, Any]
+    parameters: Mapping[str, Value]
+    names: Mapping[str, str]
+
+    def fill(self, argument: str) -> str:
+        """An argument with everything filled in.
+
+        Raises:
+            UserError: a placeholder is not known, or for something that the task does not have.
+        """
+        return _ANY.sub(self._found, argument)
+
+    def _found(self, found: re.Match[str]) -> str:
+        path, times = found["path"], 0
+        escaped = _ESCAPED.search(path)
+        if escaped:
+            path, times = path.replace(escaped[0], "", 1), int(escaped["times"])
+        try:
+            text = values.text(self._value(path))
+        except LookupError as error:
+            raise UserError(f"{found[0]}: no such placeholder") from error
+        for _ in range(times):
+            # As inside a JSON text, whose quotes are there already.
+            text = json.dumps(text)[1:-1]
+        return text
+
+    def _value(self, path: str) -> Value:
+        if not path:
+            return dict(self.executor_input)
+        if path.removeprefix(".") in self.names:
+            return self.names[path.removeprefix(".")]
+        place = _PLACE.fullmatch(path)
+        if not place:
+            raise LookupError(path)
+        name, field = place["name"], place["field"]
+        if place["kind"] == "parameters":
+            return self._parameter(place["side"], name, field)
+        (record,) = self.executor_input[place["side"]]["artifacts"][name]["artifacts"]
+        if field == "path":
+            # Everything is a path on this machine.
+            field = "uri"
+        value = record[field or "uri"]
+        return value[place["key"]] if place["key"] else value
+
+    def _parameter(self, side: str, name: str, field: str | None) -> Value:
+        if side == "inputs" and field is None:
+            return self.parameters[name]
+        if side == "outputs" and field in {"output_file", "outputFile"}:
+            return self.executor_input["outputs"]["parameters"][name]["outputFile"]
+        raise LookupError(name)

@@ -1,0 +1,118 @@
+"""Runs a compiled job on this machine."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from kubeflow.local_execution.cache import Cache
+from kubeflow.local_execution.executor_output import Outputs
+from kubeflow.local_execution.job import Job
+from kubeflow.local_execution.locations import Locations
+from kubeflow.local_execution.outcome import Outcome, Result, State
+from kubeflow.local_execution.scheduler import perform_in_order
+from kubeflow.local_execution.task_process import Processes
+from kubeflow.local_execution.task_runner import TaskRunner
+from kubeflow.local_execution.values import Value
+from pipeline.workspace import Workspace
+
+_CACHE: Final = "cache"
+_LOCATIONS: Final = "locations"
+
+
+def remote_folder(workspace: Workspace) -> Path:
+    """Where remote locations are that no mapping covers."""
+    return Path(os.path.abspath(workspace.root)) / _LOCATIONS
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a job is run.
+
+    Attributes:
+        parameters: values of all inputs of the pipeline.
+        locations: where remote locations are on this machine.
+        jobs: how many tasks run at a time.
+        use_cache: whether what earlier runs made is used.
+    """
+
+    parameters: Mapping[str, Value]
+    locations: Locations
+    jobs: int
+    use_cache: bool
+
+
+def run(
+    job: Job, workspace: Workspace, options: Options, report: Callable[[str, Outcome], None]
+) -> Result:
+    """Runs every task whose predecessors succeed.
+
+    Args:
+        job: what to run.
+        workspace: where everything is kept; a second run in it at the same time is refused.
+        options: how.
+        report: is told of each task that has ended, one at a time.
+
+    Returns:
+        What became of the tasks.
+
+    Raises:
+        UserError: the workspace is in use.
+        KeyboardInterrupt: it was interrupted; all processes have been ended.
+    """
+    with workspace.locked():
+        folder = Path(os.path.abspath(workspace.new_run()))
+        tasks = TaskRunner(
+            job=job,
+            parameters=options.parameters,
+            locations=options.locations,
+            root=_root(job, workspace, options.locations),
+            folder=folder,
+            cache=Cache(workspace.root / _CACHE) if options.use_cache else None,
+            processes=Processes(),
+        )
+        return _run(tasks, options.jobs, report)
+
+
+def _root(job: Job, workspace: Workspace, locations: Locations) -> Path:
+    if job.pipeline_root is None:
+        return Path(os.path.abspath(workspace.artifacts))
+    return Path(locations.local(job.pipeline_root))
+
+
+def _run(runner: TaskRunner, jobs: int, report: Callable[[str, Outcome], None]) -> Result:
+    started = time.perf_counter()
+    tasks = runner.job.tasks
+    made: dict[str, Outputs] = {}
+    outcomes = {name: Outcome(State.NOT_RUN) for name in tasks}
+    one_at_a_time = threading.Lock()
+
+    def perform(name: str) -> bool:
+        outcome = runner.run(tasks[name], made)
+        with one_at_a_time:
+            outcomes[name] = outcome
+            if outcome.outputs is not None:
+                made[name] = outcome.outputs
+            if not runner.processes.stopped:
+                report(name, outcome)
+        return outcome.outputs is not None
+
+    def result() -> Result:
+        return Result(runner.folder, time.perf_counter() - started, outcomes)
+
+    try:
+        perform_in_order(
+            {name: sorted(task.after) for name, task in tasks.items()},
+            perform,
+            jobs,
+            runner.processes.end,
+        )
+    finally:
+        with one_at_a_time:
+            result().write()
+    return result()

@@ -1,0 +1,70 @@
+"""A mapping of a compiled file, read with errors that say where in the file they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.errors import UserError
+
+_KINDS = {dict: "a mapping", list: "a list", str: "a text", int: "a whole number"}
+
+
+class Section:
+    """One mapping of the file.
+
+    Attributes:
+        where: its place, for messages.
+        content: what it holds.
+    """
+
+    def __init__(self, where: str, content: Any) -> None:
+        """Takes what was read.
+
+        Raises:
+            UserError: it is no mapping.
+        """
+        self.where = where
+        self.content: Mapping[str, Any] = _checked(where, content, dict)
+
+    def has(self, key: str) -> bool:
+        """Whether the key is there, whatever its value."""
+        return key in self.content
+
+    def section(self, key: str) -> Section:
+        """The mapping below a key, empty if there is none."""
+        return Section(self._place(key), self.content.get(key, {}))
+
+    def sections(self, key: str) -> dict[str, Section]:
+        """The mappings of the mapping below a key, by name."""
+        below = self.section(key)
+        return {name: below.section(name) for name in below.content}
+
+    def text(self, key: str) -> str:
+        """The text below a key.
+
+        Raises:
+            UserError: there is none.
+        """
+        if key not in self.content:
+            raise UserError(f"{self.where}: has no {key}")
+        text: str = _checked(self._place(key), self.content[key], str)
+        return text
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """The texts of the list below a key, none if there is no list."""
+        where = self._place(key)
+        return tuple(
+            _checked(where, entry, str)
+            for entry in _checked(where, self.content.get(key, []), list)
+        )
+
+    def _place(self, key: str) -> str:
+        return f"{self.where}.{key}"
+
+
+def _checked(where: str, content: Any, kind: type) -> Any:
+    if not isinstance(content, kind):
+        found = _KINDS.get(type(content), repr(content))
+        raise UserError(f"{where}: {found}; expected {_KINDS[kind]}")
+    return content
