@@ -1,0 +1,334 @@
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubeflow.local_execution import job_file, locations, runner
+from kubeflow.local_execution.outcome import TASKS_FILE, Outcome, Result, State
+from pipeline.errors import UserError
+from pipeline.workspace import Workspace
+from tests.kubeflow.compiled_jobs import KFP, VERTEX, Job
+
+both_schemas = pytest.mark.parametrize("schema", [VERTEX, KFP])
+CACHED = {"cachingOptions": {"enableCache": True}}
+WRITES = "pathlib.Path(made('model')['uri']).mkdir()\n"
+
+
+def run(job: Job, folder: Path, jobs: int = 1, cached: bool = True, **given: str) -> Result:
+    workspace = Workspace(folder / "ws")
+    compiled = job_file.read(job.write(folder))
+    options = runner.Options(
+        parameters=job_file.with_parameters(compiled, given),
+        locations=locations.parse(runner.remote_folder(workspace), []),
+        jobs=jobs,
+        use_cache=cached,
+    )
+    return runner.run(compiled, workspace, options, lambda _task, _outcome: None)
+
+
+def states(result: Result) -> dict[str, str]:
+    return {name: outcome.state.value for name, outcome in result.outcomes.items()}
+
+
+def outcome(result: Result, task: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((result.folder / TASKS_FILE).read_text("utf-8"))[task]
+    return content
+
+
+def shown(result: Result, task: str) -> Any:
+    """The ExecutorInput that a task printed."""
+    return json.loads((result.folder / f"{task}.log").read_text("utf-8"))
+
+
+@both_schemas
+def test_a_task_is_told_what_a_launcher_tells(schema: str, tmp_path: Path) -> None:
+    job = Job(schema, epochs=5, rate=0.5, data="gs://data/here")
+    job.add(
+        "only",
+        "print(json.dumps(given))",
+        constants={
+            "config": "{\"n\": {{$.inputs.parameters['pipelinechannel--epochs']}}, "
+            '"at": "{{$.inputs.parameters[\'pipelinechannel--data\']}}/x"}',
+            "whole": 7,
+        },
+        parameters={
+            "pipelinechannel--epochs": "epochs",
+            "pipelinechannel--data": "data",
+            "rate": "rate",
+        },
+        makes={"model": {"size": 3}},
+    )
+    result = run(job, tmp_path)
+    assert states(result) == {"only": "done"}
+    told = shown(result, "only")
+    data = f"{tmp_path}/ws/locations/gs/data/here"
+    expected = {
+        "config": f'{{"n": 5, "at": "{data}/x"}}',
+        "whole": 7,
+        "pipelinechannel--epochs": 5,
+        "pipelinechannel--data": data,
+        "rate": 0.5,
+    }
+    if schema == KFP:
+        assert told["inputs"]["parameterValues"] == expected
+        assert "parameters" not in told["inputs"]
+    else:
+        assert told["inputs"]["parameters"] == {
+            "config": {"stringValue": expected["config"]},
+            "whole": {"intValue": "7"},
+            "pipelinechannel--epochs": {"intValue": "5"},
+            "pipelinechannel--data": {"stringValue": data},
+            "rate": {"doubleValue": 0.5},
+        }
+    home = f"{tmp_path}/ws/locations/gs/bucket/root/small/{result.folder.name}/only"
+    assert told["outputs"] == {
+        "artifacts": {
+            "model": {
+                "artifacts": [
+                    {
+                        "name": f"{result.folder.name}/only/model",
+                        "type": {"instanceSchema": "title: tfx.Model\ntype: object\n"},
+                        "uri": f"{home}/model",
+                        "metadata": {"size": 3},
+                    }
+                ]
+            }
+        },
+        "parameters": {},
+        "outputFile": f"{home}/executor_output.json",
+    }
+
+
+@both_schemas
+def test_what_comes_back_goes_on(schema: str, tmp_path: Path) -> None:
+    job = Job(schema)
+    job.add(
+        "first",
+        "answer = {k: v for k, v in made('model').items() if k != 'type'}\n"
+        "answer['metadata'] = {'size': 4, 'blessed': 1}\n"
+        "tell(artifacts={'model': {'artifacts': [answer]}}, parameterValues={'said': 'hello'})\n"
+        "pathlib.Path(outputs['parameters']['written']['outputFile']).parent.mkdir(exist_ok=True)\n"
+        "pathlib.Path(outputs['parameters']['written']['outputFile']).write_text('6')\n",
+        makes={"model": {"size": 3, "kept": "yes"}},
+        returns={"said": str, "written": int},
+    )
+    job.add(
+        "second",
+        "print(json.dumps(given))",
+        returned={"said": ("first", "said")},
+        artifacts={"taken": ("first", "model")},
+    )
+    result = run(job, tmp_path)
+    assert states(result) == {"first": "done", "second": "done"}
+    told = shown(result, "second")["inputs"]
+    (record,) = told["artifacts"]["taken"]["artifacts"]
+    assert record["metadata"] == {"size": 4, "kept": "yes", "blessed": 1}
+    assert record["type"] == {"instanceSchema": "title: tfx.Model\ntype: object\n"}
+    assert record["name"] == f"{result.folder.name}/first/model"
+    said = told["parameterValues" if schema == KFP else "parameters"]["said"]
+    assert said == ("hello" if schema == KFP else {"stringValue": "hello"})
+    assert outcome(result, "first")["parameters"] == {"said": "hello", "written": 6}
+
+
+def test_order_is_by_artifacts_parameters_and_dependencies(tmp_path: Path) -> None:
+    note = f"open({str(tmp_path / 'order')!r}, 'a').write(given['outputs']['outputFile'] + '\\n')\n"
+    job = Job(KFP)
+    job.add("last", note, dependentTasks=["third"])
+    job.add("third", note, returned={"word": ("second", "word")})
+    job.add(
+        "second",
+        note + "tell(parameterValues={'word': 'x'})",
+        artifacts={"model": ("first", "model")},
+        returns={"word": str},
+    )
+    job.add("first", note, makes={"model": {}})
+    assert set(states(run(job, tmp_path, jobs=4)).values()) == {"done"}
+    lines = (tmp_path / "order").read_text("utf-8").split()
+    assert [Path(line).parent.name for line in lines] == ["first", "second", "third", "last"]
+
+
+def test_independent_tasks_run_together(tmp_path: Path) -> None:
+    def meets(own: str, other: str) -> str:
+        return (
+            f"pathlib.Path({str(tmp_path)!r}, {own!r}).touch()\n"
+            f"while not pathlib.Path({str(tmp_path)!r}, {other!r}).exists(): time.sleep(0.01)\n"
+        )
+
+    job = Job(KFP).add("one", meets("a", "b")).add("two", meets("b", "a"))
+    assert states(run(job, tmp_path, jobs=2)) == {"one": "done", "two": "done"}
+
+
+def test_one_job_is_one_task_at_a_time(tmp_path: Path) -> None:
+    alone = (
+        f"own = pathlib.Path({str(tmp_path / 'running')!r})\n"
+        "own.mkdir()\ntime.sleep(0.05)\nown.rmdir()\n"
+    )
+    job = Job(KFP).add("one", alone).add("two", alone).add("three", alone)
+    assert set(states(run(job, tmp_path)).values()) == {"done"}
+
+
+def cached_chain(schema: str, script: str = WRITES) -> Job:
+    job = Job(schema, epochs=5)
+    job.add("first", script, parameters={"epochs": "epochs"}, makes={"model": {}}, **CACHED)
+    return job.add("second", artifacts={"model": ("first", "model")}, **CACHED)
+
+
+@both_schemas
+def test_what_was_made_is_not_made_again(schema: str, tmp_path: Path) -> None:
+    first = run(cached_chain(schema), tmp_path)
+    assert states(first) == {"first": "done", "second": "done"}
+    again = run(cached_chain(schema), tmp_path)
+    assert states(again) == {"first": "cached", "second": "cached"}
+    assert outcome(again, "first")["artifacts"] == outcome(first, "first")["artifacts"]
+
+
+def test_what_changed_is_made_again_with_all_after_it(tmp_path: Path) -> None:
+    run(cached_chain(KFP), tmp_path)
+    made_again = {"first": "done", "second": "done"}
+    assert states(run(cached_chain(KFP), tmp_path, epochs="6")) == made_again
+    assert states(run(cached_chain(KFP, WRITES + "\n"), tmp_path)) == made_again
+    assert states(run(cached_chain(KFP), tmp_path, cached=False)) == made_again
+    image = cached_chain(KFP)
+    image.executors["exec-first"]["container"]["image"] = "registry.example/movierec:2"
+    assert states(run(image, tmp_path)) == made_again
+    assert states(run(cached_chain(KFP), tmp_path)) == {"first": "cached", "second": "cached"}
+
+
+def test_what_is_gone_is_made_again(tmp_path: Path) -> None:
+    first = run(cached_chain(KFP), tmp_path)
+    shutil.rmtree(outcome(first, "first")["artifacts"]["model"]["uri"])
+    assert states(run(cached_chain(KFP), tmp_path)) == {"first": "done", "second": "done"}
+
+
+def test_without_leave_nothing_is_cached(tmp_path: Path) -> None:
+    job = Job(KFP).add("only")
+    run(job, tmp_path)
+    assert states(run(job, tmp_path)) == {"only": "done"}
+
+
+def test_a_failed_task_stops_what_comes_after_it_alone(tmp_path: Path) -> None:
+    job = Job(KFP)
+    job.add("bad", "print('so far')\nsys.exit('no ratings here')", makes={"model": {}})
+    job.add("after", artifacts={"model": ("bad", "model")})
+    job.add("later", dependentTasks=["after"])
+    job.add("other")
+    result = run(job, tmp_path)
+    assert states(result) == {
+        "bad": "failed",
+        "after": "not run",
+        "later": "not run",
+        "other": "done",
+    }
+    failure = result.outcomes["bad"].failure
+    assert failure == f"bad: exit code 1: no ratings here; its log is {result.folder / 'bad.log'}"
+
+
+@pytest.mark.parametrize(
+    ("script", "command", "message"),
+    [
+        ("os.kill(os.getpid(), 9)", None, "ended by SIGKILL: it printed nothing"),
+        ("", ["no-such-program"], "no-such-program cannot be started here: No such file"),
+        ("", ["python", "{{$.nothing}}"], "{{$.nothing}}: no such placeholder"),
+        ("pathlib.Path(outputs['outputFile']).write_text('{')", None, "output is no JSON"),
+        ("", None, "it did not return its parameter count"),
+        ("tell(parameters={'count': {'x': 1}})", None, "is none of stringValue"),
+    ],
+)
+def test_why_a_task_failed(
+    script: str, command: list[str] | None, message: str, tmp_path: Path
+) -> None:
+    job = Job(KFP).add("bad", script, returns={"count": int})
+    if command:
+        job.executors["exec-bad"]["container"]["command"] = command
+    failure = run(job, tmp_path).outcomes["bad"].failure
+    assert failure is not None
+    assert failure.startswith("bad: ")
+    assert message in failure
+    assert "\n" not in failure
+
+
+def test_a_task_is_run_again_as_often_as_the_file_says(tmp_path: Path) -> None:
+    counts = (
+        f"path = pathlib.Path({str(tmp_path / 'attempts')!r})\n"
+        "tries = int(path.read_text()) + 1 if path.exists() else 1\n"
+        "path.write_text(str(tries))\n"
+        "assert not pathlib.Path(outputs['outputFile']).exists()\n"
+        "tell()\n"
+    )
+    retries = {"retryPolicy": {"maxRetryCount": 2, "backoffDuration": "0.01s"}}
+    result = run(Job(KFP).add("only", counts + "sys.exit(tries < 3)", **retries), tmp_path)
+    assert states(result) == {"only": "done"}
+    assert result.outcomes["only"].attempts == 3
+    (tmp_path / "attempts").unlink()
+    result = run(Job(KFP).add("only", counts + "sys.exit(1)", **retries), tmp_path)
+    assert states(result) == {"only": "failed"}
+    assert result.outcomes["only"].attempts == 3
+
+
+def test_the_environment_of_a_container_is_added(tmp_path: Path) -> None:
+    job = Job(KFP).add("only", "print(json.dumps([os.environ['PATH'], os.environ['WHERE']]))")
+    job.executors["exec-only"]["container"]["env"] = [{"name": "WHERE", "value": "gs://data/x"}]
+    result = run(job, tmp_path)
+    assert shown(result, "only") == [os.environ["PATH"], f"{tmp_path}/ws/locations/gs/data/x"]
+
+
+def test_a_job_without_a_pipeline_root_keeps_its_artifacts_in_the_workspace(tmp_path: Path) -> None:
+    job = Job(KFP).add("only", makes={"model": {}})
+    path = job.write(tmp_path)
+    path.write_text(path.read_text("utf-8").replace("defaultPipelineRoot", "other"), "utf-8")
+    compiled = job_file.read(path)
+    workspace = Workspace(tmp_path / "ws")
+    options = runner.Options({}, locations.parse(tmp_path, []), jobs=1, use_cache=True)
+    result = runner.run(compiled, workspace, options, lambda _task, _outcome: None)
+    uri = outcome(result, "only")["artifacts"]["model"]["uri"]
+    assert uri.startswith(f"{workspace.artifacts}/small/")
+
+
+def test_a_second_run_in_the_workspace_is_refused(tmp_path: Path) -> None:
+    with (
+        Workspace(tmp_path / "ws").locked(),
+        pytest.raises(UserError, match="is running in it"),
+    ):
+        run(Job(KFP).add("only"), tmp_path)
+
+
+def test_an_interrupt_ends_what_runs_and_what_it_started(tmp_path: Path) -> None:
+    """The interrupt comes from a report, as a signal would between two tasks."""
+    forks = (
+        "import subprocess\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        f"path = pathlib.Path({str(tmp_path / 'pids')!r})\n"
+        "path.with_suffix('.part').write_text(f'{os.getpid()} {child.pid}')\n"
+        "path.with_suffix('.part').rename(path)\n"
+        "time.sleep(600)\n"
+    )
+    waits = f"while not os.path.exists({str(tmp_path / 'pids')!r}): time.sleep(0.01)\n"
+    job = Job(KFP).add("long", forks).add("short", waits).add("after", dependentTasks=["long"])
+    compiled = job_file.read(job.write(tmp_path))
+    workspace = Workspace(tmp_path / "ws")
+    options = runner.Options({}, locations.parse(tmp_path, []), jobs=2, use_cache=True)
+
+    def interrupt(task: str, _outcome: Outcome) -> None:
+        assert task == "short"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(compiled, workspace, options, interrupt)
+    for pid in (tmp_path / "pids").read_text("utf-8").split():
+        while _runs(int(pid)):
+            time.sleep(0.01)
+    (folder,) = workspace.runs.iterdir()
+    tasks = json.loads((folder / TASKS_FILE).read_text("utf-8"))
+    assert tasks["after"]["state"] == State.NOT_RUN
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process runs; one that has ended and that nobody asked about does not."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text("utf-8")
+    except FileNotFoundError:
+        return False

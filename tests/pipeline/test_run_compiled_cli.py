@@ -1,0 +1,136 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.kubeflow.compiled_jobs import KFP, VERTEX, Job
+
+COMMAND = [sys.executable, "-m", "pipeline", "run-compiled"]
+
+
+def movierec(job: Path, workspace: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [*COMMAND, str(job), "--workspace", str(workspace), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("schema", [VERTEX, KFP])
+def test_a_job_from_the_command_line(schema: str, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "file").write_text("ratings", encoding="utf-8")
+    job = Job(schema, data="gs://data", epochs=5)
+    job.add(
+        "first",
+        "print(pathlib.Path(sys.argv[2], 'file').read_text(), sys.argv[3])",
+        parameters={"data": "data", "epochs": "epochs"},
+        arguments=(
+            "{{$}}",
+            "{{$.inputs.parameters['data']}}",
+            "{{$.inputs.parameters['epochs']}}",
+        ),
+        cachingOptions={"enableCache": True},
+    )
+    job.add("second", dependentTasks=["first"])
+    path = job.write(tmp_path)
+    options = ["--map", f"gs://data={tmp_path / 'data'}", "--parameter", "epochs=6", "--jobs", "2"]
+    result = movierec(path, tmp_path / "ws", *options)
+    assert result.returncode == 0, result.stderr
+    assert [line.split()[0] for line in result.stderr.splitlines()] == ["first", "second"]
+    assert all(line.endswith(" s") for line in result.stderr.splitlines())
+    assert result.stdout.startswith("2 done in ")
+    (run,) = (tmp_path / "ws" / "runs").iterdir()
+    assert (run / "first.log").read_text("utf-8") == "ratings 6\n"
+    again = movierec(path, tmp_path / "ws", *options)
+    assert again.stderr.splitlines()[0].split() == ["first", "cached"]
+    assert again.stdout.startswith("1 done, 1 cached in ")
+
+
+def test_a_failure_is_exit_code_1_and_says_why(tmp_path: Path) -> None:
+    job = Job(KFP).add("bad", "sys.exit('no ratings here')").add("after", dependentTasks=["bad"])
+    result = movierec(job.write(tmp_path), tmp_path / "ws")
+    assert result.returncode == 1
+    ended, why, summary = result.stderr.splitlines()
+    assert ended.split() == ["bad", "failed"]
+    assert why.startswith("movierec: bad: exit code 1: no ratings here; its log is ")
+    assert summary == "movierec: failed: bad; not run because of that: after"
+    assert result.stdout.startswith("1 failed, 1 not run in ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--parameter", "epochs"], "--parameter epochs: expected NAME=VALUE"),
+        (["--parameter", "steps=3"], "--parameter steps: the job has no such parameter"),
+        (["--parameter", "epochs=x"], "--parameter epochs=x: expected NUMBER_INTEGER"),
+        (["--map", "bucket=/x"], "--map bucket=/x: expected REMOTE=DIR"),
+        (["--jobs", "0"], "--jobs"),
+    ],
+)
+def test_a_mistake_is_one_line_and_nothing_is_written(
+    arguments: list[str], message: str, tmp_path: Path
+) -> None:
+    job = Job(KFP, epochs=5).add("only").write(tmp_path)
+    result = movierec(job, tmp_path / "ws", *arguments)
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stdout == ""
+    assert not (tmp_path / "ws").exists()
+
+
+@pytest.mark.parametrize("content", [None, "{", "schemaVersion: 9.9.9\n"])
+def test_a_file_that_is_no_job_is_one_line(content: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "job.yaml"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    result = movierec(path, tmp_path / "ws")
+    assert result.returncode == 1
+    assert str(path) in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "ws").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_tasks(number: signal.Signals, tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    job = Job(KFP).add(
+        "long",
+        f"path = pathlib.Path({str(pid_file)!r})\n"
+        "path.with_suffix('.part').write_text(str(os.getpid()))\n"
+        "path.with_suffix('.part').rename(path)\n"
+        "time.sleep(600)\n",
+    )
+    command = [*COMMAND, str(job.write(tmp_path)), "--workspace", str(tmp_path / "ws")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not pid_file.exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, said = process.communicate()
+    assert process.returncode == 130
+    (line,) = said.splitlines()
+    assert line.startswith("movierec: interrupted; the tasks under way were ended")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid_file.read_text("utf-8")), 0)
+
+
+def test_nothing_heavy_is_imported(tmp_path: Path) -> None:
+    job = Job(VERTEX).add("only").write(tmp_path)
+    code = (
+        "import sys\n"
+        f"sys.argv = ['movierec', 'run-compiled', {str(job)!r}, "
+        f"'--workspace', {str(tmp_path / 'ws')!r}]\n"
+        "from pipeline.cli import main\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit as end:\n"
+        "    print('#', end.code or 0, [n for n in sys.modules if n in "
+        "('tensorflow', 'tfx', 'kfp', 'numpy', 'pyarrow', 'apache_beam', 'grpc')])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.splitlines()[-1] == "# 0 []"
