@@ -52,8 +52,8 @@ def read(executor_input: Mapping[str, Any], types: Mapping[str, ParameterType]) 
     records = {}
     for key, entry in asked["artifacts"].items():
         (record,) = entry["artifacts"]
-        found = reported[key].content.get("artifacts", []) if key in reported else []
-        records[key] = artifacts.with_report(record, found[0]) if found else record
+        found = reported[key].entries("artifacts") if key in reported else []
+        records[key] = artifacts.with_report(record, found[0].content) if found else record
     said = {
         **{name: _legacy(value) for name, value in message.sections("parameters").items()},
         **message.section("parameterValues").content,

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.errors import UserError
 
-_KINDS = {dict: "a mapping", list: "a list", str: "a text", int: "a whole number"}
+_KINDS = {dict: "a mapping", list: "a list", str: "a text", float: "a number"}
 
 
 class Section:
@@ -39,6 +39,20 @@ class Section:
         """The mappings of the mapping below a key, by name."""
         below = self.section(key)
         return {name: below.section(name) for name in below.content}
+
+    def entries(self, key: str) -> list[Section]:
+        """The mappings of the list below a key, none if there is no list."""
+        where = self._place(key)
+        return [Section(where, e) for e in _checked(where, self.content.get(key, []), list)]
+
+    def number(self, key: str, default: float) -> float:
+        """The number below a key, or the default if there is none."""
+        value = self.content.get(key, default)
+        # JSON and YAML write whole numbers without a point.
+        number: float = _checked(
+            self._place(key), float(value) if type(value) is int else value, float
+        )
+        return number
 
     def text(self, key: str) -> str:
         """The text below a key.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from kubeflow.local_execution import (
     artifacts,
@@ -59,45 +59,44 @@ class TaskRunner:
             made: what the tasks before it made.
         """
         started = time.perf_counter()
-        attempts = 0
         try:
-            given = self._inputs(task, made)
-            records = {key: made[s.task].artifacts[s.key] for key, s in task.artifacts.items()}
-            key = cache.fingerprint(self.job.schema, task, given, records)
-            usable = self.cache if task.cacheable else None
-            found = usable.find(key) if usable else None
-            if found:
-                return Outcome(State.CACHED, time.perf_counter() - started, 0, found)
-            home = self.root / self.job.name / self.folder.name / task.name
-            planned = artifacts.planned(task, self.folder.name, home)
-            message = executor_input.build(
-                self.job.schema, given, records, planned, task.output_parameters, home
-            )
-            context = placeholders.Context(message, given, self._names(task))
-            command = [self.locations.local(context.fill(a)) for a in task.container.command]
-            failure: str | None = None
-            for attempts in range(1, task.retries.count + 2):
-                if attempts > 1:
-                    self.processes.sleep(task.retries.seconds_before(attempts - 1))
-                executor_output.make_room(message)
-                failure = self._attempt(task, command)
-                if failure is None or self.processes.stopped:
-                    break
-            if failure is None:
-                outputs = executor_output.read(message, task.output_parameters)
-                if usable:
-                    usable.keep(key, outputs)
-                seconds = time.perf_counter() - started
-                return Outcome(State.DONE, seconds, attempts, outputs)
+            outcome = self._run(task, made)
         except UserError as error:
-            failure = f"{task.name}: {error}"
+            outcome = Outcome(State.FAILED, failure=f"{task.name}: {error}")
         except OSError as error:
-            failure = f"{task.name}: {error.filename}: {error.strerror}"
-        seconds = time.perf_counter() - started
-        return Outcome(State.FAILED, seconds, attempts, failure=failure)
+            failure = f"{task.name}: {error.strerror} ({error.filename or self.folder})"
+            outcome = Outcome(State.FAILED, failure=failure)
+        return replace(outcome, seconds=time.perf_counter() - started)
 
-    def log(self, task: Task) -> Path:
-        """The file for what a task prints."""
+    def _run(self, task: Task, made: Mapping[str, Outputs]) -> Outcome:
+        given = self._inputs(task, made)
+        taken = {key: made[s.task].artifacts[s.key] for key, s in task.artifacts.items()}
+        usable = self.cache if task.cacheable else None
+        key = cache.fingerprint(self.job.schema, task, given, taken)
+        found = usable.find(key) if usable else None
+        if found:
+            return Outcome(State.CACHED, outputs=found)
+        run = self.folder.name
+        home = self.root / self.job.name / run / task.name
+        planned = artifacts.planned(task, run, home)
+        message = executor_input.build(
+            self.job.schema, given, taken, planned, task.output_parameters, home
+        )
+        context = placeholders.Context(message, given, self._names(task))
+        command = [self.locations.local(context.fill(part)) for part in task.container.command]
+        attempts, failure = self._attempts(task, command, message)
+        if failure:
+            return Outcome(State.FAILED, attempts=attempts, failure=failure)
+        try:
+            outputs = executor_output.read(message, task.output_parameters)
+        except UserError as error:
+            failure = f"{task.name}: {error}; its log is {self._log(task)}"
+            return Outcome(State.FAILED, attempts=attempts, failure=failure)
+        if usable:
+            usable.keep(key, outputs)
+        return Outcome(State.DONE, attempts=attempts, outputs=outputs)
+
+    def _log(self, task: Task) -> Path:
         return self.folder / f"{task.name}.log"
 
     def _inputs(self, task: Task, made: Mapping[str, Outputs]) -> dict[str, Value]:
@@ -130,12 +129,31 @@ class TaskRunner:
             "pipeline_root": str(self.root),
         }
 
+    def _attempts(
+        self, task: Task, command: list[str], message: Mapping[str, Any]
+    ) -> tuple[int, str | None]:
+        """Runs the command until it succeeds, as often as the file says.
+
+        What an attempt wrote stays for the next, as on a cluster.
+
+        Returns:
+            How often it was run, and why the last attempt failed, if it did.
+        """
+        attempts = 0
+        while True:
+            attempts += 1
+            executor_output.make_room(message)
+            failure = self._attempt(task, command)
+            if failure is None or attempts > task.retries.count or self.processes.stopped:
+                return attempts, failure
+            self.processes.sleep(task.retries.seconds_before(attempts))
+
     def _attempt(self, task: Task, command: list[str]) -> str | None:
         """Runs the command once; why it failed, if it did."""
         environment = {
             name: self.locations.local(value) for name, value in task.container.environment.items()
         }
-        log = self.log(task)
+        log = self._log(task)
         try:
             code = self.processes.run(command, environment, log)
         except OSError as error:

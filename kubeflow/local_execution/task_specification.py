@@ -119,9 +119,8 @@ def _container(task: str, component: Section, specification: Section) -> Contain
 
 
 def _environment(container: Section) -> dict[str, str]:
-    entries = container.content.get("env", [])
-    sections = [Section(f"{container.where}.env", entry) for entry in entries]
-    return {entry.text("name"): str(entry.content.get("value", "")) for entry in sections}
+    variables = container.entries("env")
+    return {entry.text("name"): str(entry.content.get("value", "")) for entry in variables}
 
 
 def _parameter_source(source: Section, schema: Schema) -> ParameterSource:
@@ -159,11 +158,10 @@ def _artifact_source(source: Section) -> TaskOutput:
 
 def _retries(policy: Section) -> Retries:
     default = Retries()
-    number = policy.content.get
     return Retries(
-        count=int(number("maxRetryCount", default.count)),
+        count=int(policy.number("maxRetryCount", default.count)),
         wait=_seconds(policy, "backoffDuration", default.wait),
-        factor=float(number("backoffFactor", default.factor)),
+        factor=policy.number("backoffFactor", default.factor),
         longest_wait=_seconds(policy, "backoffMaxDuration", default.longest_wait),
     )
 

@@ -127,6 +127,8 @@ _EXECUTOR = "deploymentSpec/executors/exec-second"
             "parameters.text: 'TEXT' is not a valid",
         ),
         (_set(f"{_SECOND}/retryPolicy/backoffDuration", "soon"), "soon; expected seconds"),
+        (_set(f"{_SECOND}/retryPolicy/maxRetryCount", "two"), "maxRetryCount: a text; expected a"),
+        (_set(f"{_EXECUTOR}/container/env", ["A=b"]), "container.env: a text; expected a mapping"),
     ],
 )
 def test_what_cannot_be_run_is_one_line(

@@ -236,12 +236,13 @@ def test_a_failed_task_stops_what_comes_after_it_alone(tmp_path: Path) -> None:
         ("pathlib.Path(outputs['outputFile']).write_text('{')", None, "output is no JSON"),
         ("", None, "it did not return its parameter count"),
         ("tell(parameters={'count': {'x': 1}})", None, "is none of stringValue"),
+        ("tell(artifacts={'model': {'artifacts': [1]}})", None, "1; expected a mapping"),
     ],
 )
 def test_why_a_task_failed(
     script: str, command: list[str] | None, message: str, tmp_path: Path
 ) -> None:
-    job = Job(KFP).add("bad", script, returns={"count": int})
+    job = Job(KFP).add("bad", script, makes={"model": {}}, returns={"count": int})
     if command:
         job.executors["exec-bad"]["container"]["command"] = command
     failure = run(job, tmp_path).outcomes["bad"].failure
