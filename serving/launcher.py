@@ -19,8 +19,9 @@ from typing import Final
 
 from serving import native_noise, ports, readiness, server_choice, tensorflow_serving_command
 from serving.errors import ServingError
+from serving.monitoring_config import METRICS_PATH
 from serving.server_choice import Binary, Docker, Embedded
-from serving.server_options import METRICS_PATH, ServerOptions
+from serving.server_options import ServerOptions
 from serving.server_process import ServerProcess
 from serving.tensorflow_serving_command import BINARY, IMAGE
 from serving.versions import versions

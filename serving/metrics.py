@@ -108,7 +108,7 @@ class _State(Collector):
 
 
 class MetricsPage:
-    """The metrics over HTTP: at `server_options.METRICS_PATH`, as at any other path."""
+    """The metrics over HTTP: at `monitoring_config.METRICS_PATH`, as at any other path."""
 
     def __init__(self, metrics: Metrics, host: str, port: int) -> None:
         """Binds and answers, in a thread.

@@ -10,8 +10,6 @@ from typing import Final
 from serving.tls import ServerTls
 
 LOOPBACK: Final = "127.0.0.1"
-# Of the metrics over HTTP, whichever server has them.
-METRICS_PATH: Final = "/metrics"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from google.protobuf import text_encoding, text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from serving.errors import ServingError
-from serving.server_options import METRICS_PATH, BatchingOptions, ServerOptions
+from serving.monitoring_config import monitoring_config
+from serving.server_options import BatchingOptions, ServerOptions
 from serving.tls import ServerTls
 
 _NAMES: Final = {
@@ -77,11 +78,6 @@ def ssl_config(tls: ServerTls) -> str:
         fields["custom_ca"] = _read(tls.client_authority)
     verify = "true" if tls.client_authority is not None else "false"
     return f"{_strings(fields)}client_verify: {verify}\n"
-
-
-def monitoring_config() -> str:
-    """A `MonitoringConfig`: Prometheus metrics on the REST port, at `METRICS_PATH`."""
-    return f"prometheus_config {{\n  enable: true\n  {_strings({'path': METRICS_PATH})}}}\n"
 
 
 def batching_parameters(batching: BatchingOptions) -> str:

@@ -7,8 +7,9 @@ from typing import Final
 
 from kubeflow.serving.identity import Identity, Manifest
 from kubeflow.serving.model_files import ModelFiles
-from kubeflow.serving.server_files import METRICS_PATH, MODELS_FILE, MONITORING_FILE
+from kubeflow.serving.server_files import MODELS_FILE, MONITORING_FILE
 from pipeline.kubernetes_config import KubernetesConfig, amount
+from serving.monitoring_config import METRICS_PATH
 
 GRPC_PORT: Final = 8500
 REST_PORT: Final = 8501

@@ -5,17 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from kubeflow.serving.identity import Identity, Manifest, digest
+from serving.monitoring_config import monitoring_config
 
 MODELS_FILE: Final = "models.config"
 MONITORING_FILE: Final = "monitoring.config"
-METRICS_PATH: Final = "/metrics"
-
-_MONITORING = f"""\
-prometheus_config {{
-  enable: true
-  path: "{METRICS_PATH}"
-}}
-"""
 
 
 def models_config(model_name: str, base_path: str, version: int | None) -> str:
@@ -44,7 +37,7 @@ def config_map(identity: Identity, base_path: str, version: int | None) -> Manif
     """
     data = {
         MODELS_FILE: models_config(identity.model_name, base_path, version),
-        MONITORING_FILE: _MONITORING,
+        MONITORING_FILE: monitoring_config(),
     }
     suffix = f"-{digest(''.join(data.values()))}"
     return identity.manifest("v1", "ConfigMap", suffix, immutable=True, data=data)
