@@ -39,7 +39,7 @@ from serving.versions import newest_version
 from serving.wanted_server import WantedServer
 
 _CLIENTS = (1, 8)
-_ROUNDS = 5
+_ROUNDS = 20
 # Different requests, asked one after another.
 _REQUESTS = 64
 _STARTUP_SECONDS = 60.0

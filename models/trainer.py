@@ -9,7 +9,16 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
-from models import criteria, devices, history, loop, reference_predictions, signatures, warm_up
+from models import (
+    comparison_group,
+    criteria,
+    devices,
+    history,
+    loop,
+    reference_predictions,
+    signatures,
+    warm_up,
+)
 from models.catalogue import Catalogue
 from models.checkpoints import training_key
 from models.columns import (
@@ -98,8 +107,9 @@ def run_fn(arguments: TrainerArguments) -> None:
 
     `custom_config` holds `model`, `training` and `export`, as JSON of the options of that name,
     `checkpoints`, the folder for the state of trainings that were interrupted, and
-    `code_fingerprint`, which state of other code does not have. What the Tuner found best, if
-    there is one, goes before `model` and `training`.
+    `code_fingerprint`, which state of other code does not have. `comparison_group`, if it is
+    there, is written into the export. What the Tuner found best, if there is one, goes before
+    `model` and `training`.
 
     Where TF_CONFIG names several workers, each calls this with the same arguments and folders
     that all of them see. The chief writes; the others return when it has.
@@ -141,6 +151,10 @@ def run_fn(arguments: TrainerArguments) -> None:
         recommender = _recommender(arguments, model_options, data, trained)
         signatures.save(recommender, arguments.serving_model_dir)
         warm_up.write(arguments.serving_model_dir, recommender.signatures(), data.catalogue)
+        if "comparison_group" in arguments.custom_config:
+            comparison_group.write(
+                arguments.serving_model_dir, arguments.custom_config["comparison_group"]
+            )
         if tf.io.gfile.exists(setting.checkpoints):
             tf.io.gfile.rmtree(setting.checkpoints)
     with processes.explain_losses():

@@ -14,6 +14,7 @@ import typer
 
 from models import features
 from pipeline import serve_cli
+from pipeline.compile_cli import compile_job
 from pipeline.errors import RunInterruptedError, UserError
 from pipeline.manifests_cli import serving_manifests
 from pipeline.query_cli import query
@@ -198,6 +199,7 @@ def recommend(
 
 app.command()(serve_cli.serve)
 app.command()(serving_manifests)
+app.command(name="compile")(compile_job)
 app.command()(run_compiled)
 
 

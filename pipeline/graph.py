@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from tfx import types
@@ -22,19 +22,25 @@ from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
 from tfx.types import standard_artifacts
 
 from components.atomic_pusher.component import AtomicPusher
+from components.baseline_evaluator.component import BaselineEvaluator
 from components.baseline_model import strategy
+from components.data_fingerprint.component import DataFingerprint
 from components.example_validator.component import StrictExampleValidator
 from components.movielens_example_gen.component import MovieLensExampleGen
 from components.movielens_example_gen.options import IngestOptions
+from components.movielens_example_gen.readers import EDITIONS
+from components.pushed_baseline import executor as pushed_baseline
+from components.pushed_baseline.component import PushedBaseline
 from components.rating_baselines.component import RatingBaselines
 from components.serving_validator.component import ServingValidator
 from models import features
 from pipeline.code_fingerprint import fingerprint
 from pipeline.config import PipelineConfig
 from pipeline.evaluation_config import evaluation_config
+from pipeline.pipeline_name import PIPELINE_NAME
+from pipeline.schema_file import SCHEMA_FILE
 
-PIPELINE_NAME: Final = "movierec"
-
+DATA_FINGERPRINT: Final = "DataFingerprint"
 EXAMPLE_GEN: Final = "MovieLensExampleGen"
 STATISTICS_GEN: Final = "StatisticsGen"
 SCHEMA_GEN: Final = "ImportSchemaGen"
@@ -48,7 +54,8 @@ EVALUATOR: Final = "Evaluator"
 SERVING_VALIDATOR: Final = "ServingValidator"
 PUSHER: Final = "Pusher"
 
-_SCHEMA_FILE = Path(__file__).with_name("schema.pbtxt")
+# Takes what TFX's Trainer takes.
+MakeTrainer = Callable[..., Trainer]
 
 
 @dataclass(frozen=True)
@@ -59,10 +66,25 @@ class Locations:
     artifacts: str
     checkpoints: str
     serving: str
+    schema: str = str(SCHEMA_FILE)
 
 
-def create_pipeline(config: PipelineConfig, locations: Locations) -> tfx_pipeline.Pipeline:
-    """Builds the pipeline that every runner runs; a runner adds only what its platform needs."""
+def create_pipeline(
+    config: PipelineConfig,
+    locations: Locations,
+    in_cluster: bool = False,
+    make_trainer: MakeTrainer = Trainer,
+) -> tfx_pipeline.Pipeline:
+    """Builds the pipeline that every runner runs; a runner adds only what its platform needs.
+
+    Args:
+        config: what to run.
+        locations: where it reads and writes.
+        in_cluster: for a platform without TFX's metadata store and drivers, where ordinary steps
+            find out what those would: which data there is, and the last blessed model.
+        make_trainer: a Trainer that does not train on the machine of its own step is made by
+            another function than TFX's.
+    """
     example_gen = MovieLensExampleGen(
         input_base=locations.data,
         options=IngestOptions(
@@ -73,7 +95,7 @@ def create_pipeline(config: PipelineConfig, locations: Locations) -> tfx_pipelin
         code_fingerprint=fingerprint("components.movielens_example_gen.executor"),
     ).with_id(EXAMPLE_GEN)
     examples = example_gen.outputs["examples"]
-    data_checks = _data_checks(examples)
+    data_checks = _data_checks(examples, locations.schema)
     schema_gen, validator = data_checks[0], data_checks[-1]
     transform = _transform(config, examples, schema_gen.outputs["schema"])
     # Nothing is learnt from data that broke the schema.
@@ -83,24 +105,44 @@ def create_pipeline(config: PipelineConfig, locations: Locations) -> tfx_pipelin
         code_fingerprint=fingerprint("components.rating_baselines.executor"),
     ).with_id(BASELINES)
     tuner = _tuner(config, transform, locations.checkpoints) if config.tuning.enabled else None
-    trainer = _trainer(config, transform, tuner, locations.checkpoints)
+    trainer = _trainer(config, transform, tuner, locations.checkpoints, make_trainer)
     training = [trainer] if tuner is None else [tuner, trainer]
     serving_validator = _serving_validator(config, examples, trainer)
-    gate = _gate_and_push(config, examples, trainer.outputs["model"], serving_validator, locations)
+    evaluation = _in_cluster_evaluation if in_cluster else _evaluation
+    baseline, evaluator = evaluation(config, examples, trainer.outputs["model"], locations)
+    pusher = _pusher(trainer, evaluator, serving_validator, locations)
+    lookups = [_data_fingerprint(config, locations)] if in_cluster else []
     return tfx_pipeline.Pipeline(
         pipeline_name=PIPELINE_NAME,
         pipeline_root=locations.artifacts,
-        components=[example_gen, *data_checks, transform, baselines, *training, *gate],
+        components=[
+            *lookups,
+            example_gen,
+            *data_checks,
+            transform,
+            baselines,
+            *training,
+            baseline,
+            evaluator,
+            serving_validator,
+            pusher,
+        ],
         beam_pipeline_args=[f"--runner={config.beam.runner}", *config.beam.arguments],
         enable_cache=config.runner.cache,
     )
 
 
-def _data_checks(examples: types.BaseChannel) -> list[base_node.BaseNode]:
+def _data_fingerprint(config: PipelineConfig, locations: Locations) -> DataFingerprint:
+    return DataFingerprint(
+        input_base=locations.data, files=EDITIONS[config.data.dataset].files
+    ).with_id(DATA_FINGERPRINT)
+
+
+def _data_checks(examples: types.BaseChannel, schema_file: str) -> list[base_node.BaseNode]:
     """The schema, the statistics, and the validator that holds one against the other."""
-    schema_gen = ImportSchemaGen(schema_file=str(_SCHEMA_FILE)).with_id(SCHEMA_GEN)
+    schema_gen = ImportSchemaGen(schema_file=schema_file).with_id(SCHEMA_GEN)
     # The step's cache key has the file's name but not what it says.
-    content = hashlib.sha256(_SCHEMA_FILE.read_bytes()).hexdigest()
+    content = hashlib.sha256(SCHEMA_FILE.read_bytes()).hexdigest()
     _add_to_cache_key(schema_gen, "schema", "content_sha256", content)
     statistics_gen = StatisticsGen(examples=examples).with_id(STATISTICS_GEN)
     validator = StrictExampleValidator(
@@ -142,14 +184,19 @@ def _tuner(config: PipelineConfig, transform: Transform, checkpoints: str) -> Tu
 
 
 def _trainer(
-    config: PipelineConfig, transform: Transform, tuner: Tuner | None, checkpoints: str
+    config: PipelineConfig,
+    transform: Transform,
+    tuner: Tuner | None,
+    checkpoints: str,
+    make_trainer: MakeTrainer,
 ) -> Trainer:
-    trainer = Trainer(
+    trainer = make_trainer(
         run_fn="models.trainer.run_fn",
         hyperparameters=tuner and tuner.outputs["best_hyperparameters"],
         custom_config={
             **_custom_config(config, checkpoints, "models.trainer"),
             "export": config.export.model_dump(mode="json"),
+            "comparison_group": _comparison_group(config),
         },
         **_training_inputs(transform),
     ).with_id(TRAINER)
@@ -173,7 +220,7 @@ def _custom_config(config: PipelineConfig, checkpoints: str, module: str) -> dic
     """What everything that trains is told; the code is that of a module."""
     return {
         "model": config.model.model_dump(mode="json"),
-        "training": config.training.model_dump(mode="json"),
+        "training": config.training.options.model_dump(mode="json"),
         "checkpoints": checkpoints,
         "code_fingerprint": fingerprint(module),
     }
@@ -206,14 +253,13 @@ def _serving_validator(
     ).with_id(SERVING_VALIDATOR)
 
 
-def _gate_and_push(
+def _evaluation(
     config: PipelineConfig,
     examples: types.BaseChannel,
     model: types.BaseChannel,
-    serving_validator: ServingValidator,
-    locations: Locations,
-) -> list[base_node.BaseNode]:
-    """The last blessed model, the evaluation against it, and the push of what both bless."""
+    _: Locations,
+) -> tuple[base_node.BaseNode, Evaluator]:
+    """The last blessed model of TFX's metadata store, and the evaluation against it."""
     baseline = Resolver(
         strategy_class=strategy.LatestComparableBlessedModel,
         **{
@@ -223,24 +269,59 @@ def _gate_and_push(
             strategy.INFRA_BLESSING: types.Channel(type=standard_artifacts.InfraBlessing),
         },
     ).with_id(BASELINE_MODEL)
-    evaluator = Evaluator(
+    evaluator = _evaluator(Evaluator, config, examples, model, baseline.outputs[strategy.MODEL])
+    return baseline, evaluator
+
+
+def _in_cluster_evaluation(
+    config: PipelineConfig,
+    examples: types.BaseChannel,
+    model: types.BaseChannel,
+    locations: Locations,
+) -> tuple[base_node.BaseNode, Evaluator]:
+    """The last model that was pushed, and the evaluation against it."""
+    baseline = PushedBaseline(
+        pushed=locations.serving, comparison_group=_comparison_group(config)
+    ).with_id(BASELINE_MODEL)
+    found = baseline.outputs[pushed_baseline.BASELINE_KEY]
+    return baseline, _evaluator(BaselineEvaluator, config, examples, model, found)
+
+
+def _evaluator(
+    kind: type[Evaluator],
+    config: PipelineConfig,
+    examples: types.BaseChannel,
+    model: types.BaseChannel,
+    baseline: types.BaseChannel,
+) -> Evaluator:
+    evaluator = kind(
         examples=examples,
         model=model,
-        baseline_model=baseline.outputs[strategy.MODEL],
+        baseline_model=baseline,
         example_splits=[features.HOLDOUT],
         eval_config=evaluation_config(config.gate, config.model),
     ).with_id(EVALUATOR)
+    _add_code_to_cache_key(evaluator, "evaluation", "pipeline.ranking_metrics")
+    return evaluator
+
+
+def _pusher(
+    trainer: Trainer,
+    evaluator: Evaluator,
+    serving_validator: ServingValidator,
+    locations: Locations,
+) -> AtomicPusher:
+    """The push of what both bless."""
     pusher = AtomicPusher(
-        model=model,
+        model=trainer.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
         infra_blessing=serving_validator.outputs["blessing"],
         push_destination=pusher_pb2.PushDestination(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=locations.serving)
         ),
     ).with_id(PUSHER)
-    _add_code_to_cache_key(evaluator, "evaluation", "pipeline.ranking_metrics")
     _add_code_to_cache_key(pusher, "pushed_model", "components.atomic_pusher.executor")
-    return [baseline, evaluator, serving_validator, pusher]
+    return pusher
 
 
 def _add_code_to_cache_key(component: base_node.BaseNode, output: str, module: str) -> None:

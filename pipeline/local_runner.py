@@ -30,7 +30,7 @@ _REPORT = "report"
 
 _TERMINAL_SIZE = {"COLUMNS": "100", "LINES": "50"}
 
-_IN_PROCESS_BEAM = (
+IN_PROCESS_BEAM = (
     # Beam's own type check of each pipeline takes a tenth of the run.
     "--no_pipeline_type_check",
     # No worker starts from an image here, but unless one is named TFX builds a package of itself
@@ -109,7 +109,7 @@ def _launch(
         )
         pipeline = create_pipeline(config, locations)
         pipeline.metadata_connection_config = metadata.connection(workspace.metadata_db)
-        pipeline.beam_pipeline_args.extend(_IN_PROCESS_BEAM)
+        pipeline.beam_pipeline_args.extend(IN_PROCESS_BEAM)
         metadata.forget_superseded_pushes(workspace.metadata_db, serving)
     token = current_report.set(progress.note)
     try:

@@ -9,7 +9,7 @@ from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration import metadata
 from tfx.types import standard_artifacts
 
-from pipeline.graph import PIPELINE_NAME
+from pipeline.pipeline_name import PIPELINE_NAME
 from serving.versions import newest_version
 
 # By step, by output key.

@@ -57,10 +57,10 @@ def train_as_the_trainer_does(
         part, whole = (measure(ratings, users, movies, mean) for ratings in (train, everything))
         criterion = criterion_for(config.model, part)
         model = build_model(config.model, part, seed)
-        loop = TrainingLoop(model, config.training, report=_to_nobody, criterion=criterion)
+        loop = TrainingLoop(model, config.training.options, report=_to_nobody, criterion=criterion)
         epochs = best_epoch(loop.train(train, evaluation), criterion)
         model = build_model(config.model, whole, seed)
-        TrainingLoop(model, config.training, report=_to_nobody).train_for(everything, epochs)
+        TrainingLoop(model, config.training.options, report=_to_nobody).train_for(everything, epochs)
     measured.ratings = len(everything["rating"]) * epochs
     return Trained(model, whole)
 

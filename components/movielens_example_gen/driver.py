@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable
 
@@ -10,7 +9,7 @@ from tfx.components.example_gen import driver, input_processor
 from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2, range_config_pb2
 
-_BLOCK = 1 << 20
+from components.movielens_example_gen.content import fingerprint
 
 
 class ContentFingerprintDriver(driver.FileBasedDriver):
@@ -28,12 +27,8 @@ class ContentFingerprintDriver(driver.FileBasedDriver):
 
 class _ContentFingerprintProcessor(input_processor.FileBasedInputProcessor):
     def get_input_fingerprint(self, span: int, version: int | None) -> str:
-        digest = hashlib.sha256()
+        paths: list[str] = []
         for split in self._splits:
             pattern = self.get_pattern_for_span_version(split.pattern, span, version)
-            for path in sorted(fileio.glob(os.path.join(self._input_base_uri, pattern))):
-                digest.update(os.path.basename(path).encode() + b"\0")
-                with fileio.open(path, "rb") as file:
-                    while block := file.read(_BLOCK):
-                        digest.update(block)
-        return digest.hexdigest()
+            paths += sorted(fileio.glob(os.path.join(self._input_base_uri, pattern)))
+        return fingerprint(paths)

@@ -17,7 +17,7 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx_bsl.coders import example_coder
 
-from components.movielens_example_gen import cleaning, joining, report, splits
+from components.movielens_example_gen import cleaning, content, joining, report, splits
 from components.movielens_example_gen.options import IngestOptions
 from components.movielens_example_gen.readers import EDITIONS
 from models import features
@@ -57,7 +57,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             json.loads(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY])["ingest"]
         )
         edition = EDITIONS[options.edition]
-        raw = edition.read(exec_properties[standard_component_specs.INPUT_BASE_KEY])
+        input_base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
+        with content.local_folder(input_base, edition.files) as folder:
+            raw = edition.read(folder)
         rows_read = raw.ratings.num_rows
         cleaned = cleaning.clean(raw.ratings, edition.rating_min, edition.rating_max)
         cleaning.require_few_rejected(cleaned, rows_read, options.max_rejected_fraction)

@@ -36,7 +36,7 @@ def test_two_workers_export_the_model_of_one_and_the_chief_alone_writes(
         json.dumps(
             {
                 "model": config.model.model_dump(mode="json"),
-                "training": config.training.model_dump(mode="json"),
+                "training": config.training.options.model_dump(mode="json"),
                 "checkpoints": str(tmp_path / "state"),
                 "code_fingerprint": "",
             }

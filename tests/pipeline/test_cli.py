@@ -27,7 +27,7 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     commands = ("run", "datasets", "config", "evaluate", "recommend")
-    for command in (*commands, "serve", "query", "serving-manifests"):
+    for command in (*commands, "serve", "query", "serving-manifests", "compile", "run-compiled"):
         assert command in result.stdout
     assert result.stdout.splitlines()[-1] == "0 []"
 

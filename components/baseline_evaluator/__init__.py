@@ -1,0 +1,1 @@
+"""An Evaluator whose baseline may be empty."""

@@ -1,0 +1,1 @@
+"""Finds the baseline of the regression gate among the pushed models."""

@@ -1,0 +1,101 @@
+"""The command of every container: prepares what a step is given, and has TFX run it.
+
+The arguments are those of TFX's `kubeflow_v2_run_executor`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any, Final
+
+from absl import app
+from absl.flags import argparse_flags
+from tfx.dsl.io import fileio
+from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
+
+from kubeflow import installed
+from kubeflow.mounts import MOUNTS, Mounts
+from kubeflow.parameters import filled_in, is_step_input
+
+_RUNNER: Final = "--runner="
+_IN_PROCESS_RUNNERS: Final = ("FnApiRunner", "DirectRunner")
+
+
+def prepared(executor_input: dict[str, Any]) -> dict[str, Any]:
+    """What a step is given, with everything in it that only its own machine can resolve.
+
+    Placeholders inside constants get their values, whether or not the platform has done so, and
+    the inputs that brought them are gone; addresses of installed files become paths.
+
+    Args:
+        executor_input: an ExecutorInput of schema 2.0 or 2.1 as JSON.
+    """
+    inputs = executor_input.get("inputs", {})
+    changed = {
+        kind: _prepared_parameters(inputs[kind])
+        for kind in ("parameters", "parameterValues")
+        if kind in inputs
+    }
+    return {**executor_input, "inputs": {**inputs, **changed}}
+
+
+def _prepared_parameters(values: dict[str, Any]) -> dict[str, Any]:
+    texts = {name: _text(value) for name, value in values.items()}
+    return {
+        name: _with_text(value, installed.path(filled_in(texts[name], texts)))
+        for name, value in values.items()
+        if not is_step_input(name)
+    }
+
+
+def _text(value: Any) -> str:
+    """A parameter as it stands inside a text."""
+    if isinstance(value, dict) and len(value) == 1:
+        (value,) = value.values()
+    if isinstance(value, str):
+        return value
+    # JSON makes a float of every number on its way.
+    whole = isinstance(value, float) and value.is_integer()
+    return json.dumps(int(value) if whole else value)
+
+
+def _with_text(value: Any, text: str) -> Any:
+    """The parameter, with another text if it is one."""
+    if isinstance(value, str):
+        return text
+    if isinstance(value, dict) and "stringValue" in value:
+        return {"stringValue": text}
+    return value
+
+
+def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    parser = argparse_flags.ArgumentParser()
+    parser.add_argument("--executor_class_path", required=True)
+    parser.add_argument("--json_serialized_invocation_args", required=True)
+    parser.add_argument("--json_serialized_inputs_spec_args")
+    arguments, beam_arguments = parser.parse_known_args(argv[1:])
+    return arguments, beam_arguments
+
+
+def _run(parsed: tuple[argparse.Namespace, list[str]]) -> None:
+    arguments, beam_arguments = parsed
+    mounts = Mounts(MOUNTS if _stays_here(beam_arguments) else {})
+    executor_input = mounts.mounted(prepared(json.loads(arguments.json_serialized_invocation_args)))
+    arguments.json_serialized_invocation_args = json.dumps(executor_input)
+    kubeflow_v2_run_executor.main((arguments, beam_arguments))
+    output = executor_input["outputs"]["outputFile"]
+    with fileio.open(output, "r") as file:
+        executor_output = json.loads(file.read())
+    with fileio.open(output, "w") as file:
+        file.write(json.dumps(mounts.unmounted(executor_output)))
+
+
+def _stays_here(beam_arguments: list[str]) -> bool:
+    """Whether all work is done on this machine; Beam's workers on others lack its mounts."""
+    runners = [text for text in beam_arguments if text.startswith(_RUNNER)]
+    return all(text.removeprefix(_RUNNER) in _IN_PROCESS_RUNNERS for text in runners)
+
+
+if __name__ == "__main__":
+    app.run(_run, flags_parser=_parse)

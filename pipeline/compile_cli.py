@@ -1,0 +1,56 @@
+"""The command that compiles the pipeline for a cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def compile_job(
+    target: Annotated[str, typer.Option(help="vertex or kfp.")],
+    image: Annotated[str, typer.Option(help="Of every step, with a tag or a digest.")],
+    pipeline_root: Annotated[
+        str, typer.Option(help="The folder for what the steps write, as gs://BUCKET/PATH.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file: .json, or .yaml.")],
+    data: Annotated[
+        str | None,
+        typer.Option(help="The folder of the ratings; what the image has if not given."),
+    ] = None,
+    push: Annotated[
+        str | None,
+        typer.Option(help="The folder of pushed models; below the pipeline root if not given."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The pipeline's; movierec if not given.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="A TOML file.")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="SECTION.KEY=VALUE", help="Overrides a key; may be repeated."
+        ),
+    ] = None,
+) -> None:
+    """Compile the pipeline for Kubeflow Pipelines or Vertex AI."""
+    from kubeflow import targets
+    from kubeflow.order import Order
+    from pipeline.config import load_config
+
+    chosen = targets.parse_target(target)
+    targets.check_output(output, chosen)
+    order = Order(
+        target=chosen,
+        image=image,
+        pipeline_root=pipeline_root,
+        data=data,
+        push=push,
+        name=name or Order.name,
+    )
+    settings = load_config(config, overrides or ())
+    # What can be said without TFX, which takes its time to import, is said before.
+    order.parameters(settings)
+
+    from kubeflow import compiler
+
+    print(compiler.write(compiler.compile_pipeline(settings, order).text(), output))

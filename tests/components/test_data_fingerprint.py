@@ -1,0 +1,42 @@
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from tfx.types import standard_artifacts
+
+from components.data_fingerprint.executor import Executor
+from components.errors import DataError
+from components.movielens_example_gen import content
+
+
+def fingerprint(folder: Path, output: Path, names: tuple[str, ...] = ("a.csv", "b.csv")) -> str:
+    found = standard_artifacts.String()
+    found.uri = str(output / "run" / "fingerprint")
+    properties = {"input_base": str(folder), "files": json.dumps(names)}
+    Executor().Do({}, {"input_fingerprint": [found]}, properties)
+    return found.read()
+
+
+def test_it_changes_with_the_content_alone(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+        (folder / "a.csv").write_text("1")
+        (folder / "b.csv").write_text("2")
+        (folder / "notes.txt").write_text(folder.name)
+    expected = hashlib.sha256(b"a.csv\x001b.csv\x002").hexdigest()
+    assert fingerprint(first, tmp_path) == fingerprint(second, tmp_path) == expected
+    (second / "b.csv").write_text("3")
+    assert fingerprint(second, tmp_path) != expected
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("1")
+    with pytest.raises(DataError, match=r"b\.csv: not found in"):
+        fingerprint(tmp_path, tmp_path)
+
+
+def test_a_folder_of_this_machine_is_read_where_it_is(tmp_path: Path) -> None:
+    with content.local_folder(str(tmp_path), ["a.csv"]) as folder:
+        assert folder == str(tmp_path)

@@ -1,0 +1,85 @@
+from pathlib import Path
+
+from kubeflow.mounts import Mounts
+from kubeflow.run_step import prepared
+from pipeline.schema_file import SCHEMA_FILE
+
+EPOCHS = "{{$.inputs.parameters['pipelinechannel--epochs']}}"
+ROOT = "{{$.inputs.parameters['pipelinechannel--root']}}"
+
+
+def test_constants_get_their_values_in_schema_2_1() -> None:
+    given = {
+        "inputs": {
+            "parameterValues": {
+                "custom_config": f'{{"epochs": {EPOCHS}, "checkpoints": "{ROOT}/checkpoints"}}',
+                "fraction": 0.5,
+                "pipelinechannel--epochs": 7.0,
+                "pipelinechannel--root": "gs://bucket",
+            }
+        }
+    }
+    assert prepared(given)["inputs"]["parameterValues"] == {
+        "custom_config": '{"epochs": 7, "checkpoints": "gs://bucket/checkpoints"}',
+        "fraction": 0.5,
+    }
+
+
+def test_constants_get_their_values_in_schema_2_0() -> None:
+    given = {
+        "inputs": {
+            "parameters": {
+                "custom_config": {"stringValue": f'{{"epochs": {EPOCHS}}}'},
+                "limit": {"doubleValue": 0.5},
+                "pipelinechannel--epochs": {"intValue": "7"},
+            }
+        }
+    }
+    assert prepared(given)["inputs"]["parameters"] == {
+        "custom_config": {"stringValue": '{"epochs": 7}'},
+        "limit": {"doubleValue": 0.5},
+    }
+
+
+def test_constants_that_the_platform_has_resolved_stay() -> None:
+    given = {"inputs": {"parameterValues": {"config": '{"epochs": 7}', "pipelinechannel--a": 1}}}
+    assert prepared(given)["inputs"]["parameterValues"] == {"config": '{"epochs": 7}'}
+
+
+def test_addresses_of_installed_files_become_paths() -> None:
+    given = {"inputs": {"parameterValues": {"schema_file": "installed://schema"}}}
+    (path,) = prepared(given)["inputs"]["parameterValues"].values()
+    assert path == str(SCHEMA_FILE)
+    assert Path(path).is_file()
+
+
+def test_artifacts_are_read_and_written_where_they_are_mounted(tmp_path: Path) -> None:
+    (tmp_path / "gcs").mkdir()
+    mounts = Mounts({"gs": str(tmp_path / "gcs"), "s3": str(tmp_path / "absent")})
+    given = {
+        "inputs": {"artifacts": {"model": {"artifacts": [{"name": "m1", "uri": "gs://b/m"}]}}},
+        "outputs": {
+            "artifacts": {"blessing": {"artifacts": [{"uri": "gs://b/run/blessing"}]}},
+            "outputFile": "gs://b/run/out.json",
+        },
+    }
+    mounted = mounts.mounted(given)
+    (model,) = mounted["inputs"]["artifacts"]["model"]["artifacts"]
+    (blessing,) = mounted["outputs"]["artifacts"]["blessing"]["artifacts"]
+    assert model == {"name": "m1", "uri": f"{tmp_path}/gcs/b/m"}
+    # A blessing refers to its model by name, and some platforms give none.
+    assert blessing == {"name": "gs://b/run/blessing", "uri": f"{tmp_path}/gcs/b/run/blessing"}
+    assert mounted["outputs"]["outputFile"] == f"{tmp_path}/gcs/b/run/out.json"
+    output = {"artifacts": {"blessing": {"artifacts": [{**blessing, "metadata": {"blessed": 1}}]}}}
+    (back,) = mounts.unmounted(output)["artifacts"]["blessing"]["artifacts"]
+    assert back == {
+        "name": "gs://b/run/blessing",
+        "uri": "gs://b/run/blessing",
+        "metadata": {"blessed": 1},
+    }
+
+
+def test_what_is_not_mounted_stays_a_uri(tmp_path: Path) -> None:
+    mounts = Mounts({"s3": str(tmp_path / "absent")})
+    assert mounts.path("s3://b/m") == "s3://b/m"
+    assert mounts.path("/local/m") == "/local/m"

@@ -1,0 +1,63 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+IMAGE = "registry.example/movierec:1.2"
+USUAL = {"--target": "kfp", "--image": IMAGE, "--pipeline-root": "gs://bucket/root"}
+
+
+def movierec(output: Path, *more: str, **changed: str) -> subprocess.CompletedProcess[str]:
+    options = USUAL | {f"--{name.replace('_', '-')}": value for name, value in changed.items()}
+    flat = [word for option in options.items() for word in option]
+    command = [sys.executable, "-m", "pipeline", "compile", *flat, "-o", str(output), *more]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(("target", "name"), [("kfp", "job.yaml"), ("vertex", "job.json")])
+def test_it_writes_what_the_target_runs(target: str, name: str, tmp_path: Path) -> None:
+    config = tmp_path / "cluster.toml"
+    config.write_text("[training]\nepochs = 3\n", encoding="utf-8")
+    output = tmp_path / "out" / name
+    output.parent.mkdir()
+    result = movierec(output, "--config", str(config), "--set", "gate.max_rmse=0.96", target=target)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == f"{output}\n"
+    assert [entry.name for entry in output.parent.iterdir()] == [name]
+    text = output.read_text(encoding="utf-8")
+    if target == "kfp":
+        declared = yaml.safe_load(text)["root"]["inputDefinitions"]["parameters"]
+        assert declared["epochs"]["defaultValue"] == 3
+        assert declared["max_rmse"]["defaultValue"] == 0.96
+    else:
+        values = json.loads(text)["runtimeConfig"]["parameters"]
+        assert values["epochs"] == {"intValue": "3"}
+        assert values["max_rmse"] == {"doubleValue": 0.96}
+
+
+@pytest.mark.parametrize(
+    ("changed", "more", "message"),
+    [
+        ({"target": "airflow"}, [], "--target airflow: unknown; expected one of vertex, kfp"),
+        ({"image": "movierec"}, [], "--image movierec: a tag or a digest is expected"),
+        ({"target": "vertex"}, [], "expected a name that ends in .json"),
+        ({"pipeline_root": "hdfs://a/b"}, [], "--pipeline-root hdfs://a/b: kfp does not reach it"),
+        ({"name": "a" * 64}, [], "64 characters; expected at most 63 for kfp"),
+        ({"data": "/data"}, [], "--data /data: a folder of this machine is not there"),
+        ({"push": "http://a/b"}, [], "--push http://a/b: kfp does not reach it"),
+        ({}, ["--set", "training.epoch=3"], "training.epoch: no such key"),
+        ({}, ["--set", "data.dataset=csv"], "--data: not given"),
+    ],
+)
+def test_a_mistake_is_one_line_and_nothing_is_written(
+    changed: dict[str, str], more: list[str], message: str, tmp_path: Path
+) -> None:
+    result = movierec(tmp_path / "job.yaml", *more, **changed)
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert len([line for line in result.stderr.splitlines() if "movierec: " in line]) == 1
+    assert result.stdout == ""
+    assert list(tmp_path.iterdir()) == []
