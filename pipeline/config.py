@@ -6,7 +6,7 @@ import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import tomli_w
 from pydantic import Field, ValidationError, field_validator
@@ -16,14 +16,16 @@ from models import features
 from models.options import (
     ExportOptions,
     ModelOptions,
-    TrainingOptions,
     TransformOptions,
     TuningOptions,
 )
 from models.presets import with_preset
+from pipeline.beam_config import BeamConfig
+from pipeline.cluster_config import KfpConfig, VertexConfig
 from pipeline.errors import UserError
 from pipeline.kubernetes_config import KubernetesConfig
 from pipeline.section import Section
+from pipeline.training_config import TrainingConfig
 from serving.defaults import DEFAULT_MODEL
 
 
@@ -104,13 +106,6 @@ class ServingConfig(Section):
         return None if binary is None else binary.expanduser().resolve()
 
 
-class BeamConfig(Section):
-    """How the data steps run."""
-
-    runner: Literal["FnApiRunner"] = "FnApiRunner"
-    arguments: tuple[str, ...] = Field((), description="further Beam pipeline options")
-
-
 class RunnerConfig(Section):
     """How the steps are chained."""
 
@@ -124,12 +119,14 @@ class PipelineConfig(Section):
     split: SplitOptions = SplitOptions()
     transform: TransformOptions = TransformOptions()
     model: ModelOptions = ModelOptions()
-    training: TrainingOptions = TrainingOptions()
+    training: TrainingConfig = TrainingConfig()
     tuning: TuningOptions = TuningOptions()
     export: ExportOptions = ExportOptions()
     gate: GateConfig = GateConfig()
     serving: ServingConfig = ServingConfig()
     kubernetes: KubernetesConfig = KubernetesConfig()
+    vertex: VertexConfig = VertexConfig()
+    kfp: KfpConfig = KfpConfig()
     beam: BeamConfig = BeamConfig()
     runner: RunnerConfig = RunnerConfig()
 

@@ -13,10 +13,11 @@ from pipeline.section import Section
 
 _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _LABEL_VALUE = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
-_LABEL_KEY = re.compile(rf"({_LABEL}(\.{_LABEL})*/)?{_LABEL_VALUE}")
+_LABEL_KEY = rf"({_LABEL}(\.{_LABEL})*/)?{_LABEL_VALUE}"
 
 Namespace = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}$")]
 AccountName = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}(\.{_LABEL})*$", max_length=253)]
+Label = Annotated[str, StringConstraints(pattern=rf"^{_LABEL_KEY}$")]
 # A tag or a digest has to be named: what is served must not change by itself.
 Image = Annotated[
     str,
@@ -45,6 +46,29 @@ def amount(quantity: str) -> Decimal:
     number = quantity.rstrip("".join(_UNITS))
     unit = quantity.removeprefix(number)
     return Decimal(number) * _UNITS.get(unit, Decimal(1))
+
+
+def check_not_nothing(quantity: str) -> str:
+    """The quantity.
+
+    Raises:
+        ValueError: it is zero.
+    """
+    if not amount(quantity):
+        raise ValueError("more than nothing is needed")
+    return quantity
+
+
+def check_labels(labels: dict[str, str]) -> dict[str, str]:
+    """The labels.
+
+    Raises:
+        ValueError: Kubernetes does not take one of them.
+    """
+    for key, value in labels.items():
+        if not re.fullmatch(_LABEL_KEY, key) or not re.fullmatch(f"({_LABEL_VALUE})?", value):
+            raise ValueError(f"{key}={value} is not a label of Kubernetes")
+    return labels
 
 
 class KubernetesConfig(Section):
@@ -105,17 +129,12 @@ class KubernetesConfig(Section):
     @field_validator("allowed_pods")
     @classmethod
     def _labels(cls, labels: dict[str, str]) -> dict[str, str]:
-        for key, value in labels.items():
-            if not _LABEL_KEY.fullmatch(key) or not re.fullmatch(f"({_LABEL_VALUE})?", value):
-                raise ValueError(f"{key}={value} is not a label of Kubernetes")
-        return labels
+        return check_labels(labels)
 
     @field_validator("cpu_request", "cpu_limit", "memory_request", "memory_limit")
     @classmethod
     def _not_nothing(cls, quantity: str) -> str:
-        if not amount(quantity):
-            raise ValueError("more than nothing is needed")
-        return quantity
+        return check_not_nothing(quantity)
 
     @model_validator(mode="after")
     def _fits_together(self) -> KubernetesConfig:
