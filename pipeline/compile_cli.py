@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -35,6 +36,7 @@ def compile_job(
     """Compile the pipeline for Kubeflow Pipelines or Vertex AI."""
     from kubeflow import targets
     from kubeflow.order import Order
+    from pipeline import run_log
     from pipeline.config import load_config
 
     chosen = targets.parse_target(target)
@@ -51,6 +53,8 @@ def compile_job(
     # What can be said without TFX, which takes its time to import, is said before.
     order.parameters(settings)
 
-    from kubeflow import compiler
+    with run_log.redirected(Path(os.devnull)):
+        from kubeflow import compiler
 
-    print(compiler.write(compiler.compile_pipeline(settings, order).text(), output))
+        written = compiler.write(compiler.compile_pipeline(settings, order).text(), output)
+    print(written)

@@ -8,15 +8,21 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 
+from pipeline import exit_codes
 from pipeline.errors import RunInterruptedError, UserError
+from pipeline.name_value import pairs
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from kubeflow.local_execution.outcome import Outcome, Result
+
+# What TFX's Pusher says of what it made.
+_PUSHED: Final = "pushed"
+_DESTINATION: Final = "pushed_destination"
 
 
 def run_compiled(
@@ -42,13 +48,16 @@ def run_compiled(
         bool, typer.Option("--cache/--no-cache", help="Use what earlier runs made.")
     ] = True,
 ) -> None:
-    """Run a compiled job on this machine, each task as its own process."""
+    """Run a compiled job on this machine, each task as its own process.
+
+    Exits 2 if a model is not pushed.
+    """
     from kubeflow.local_execution import job_file, locations, runner
 
     compiled = job_file.read(job)
     folder = Workspace(workspace)
     options = runner.Options(
-        parameters=job_file.with_parameters(compiled, _pairs(parameters or [])),
+        parameters=job_file.with_parameters(compiled, pairs("--parameter", parameters or [])),
         locations=locations.parse(runner.remote_folder(folder), mappings or []),
         jobs=jobs,
         use_cache=cached,
@@ -62,16 +71,8 @@ def run_compiled(
             "ones made from the cache"
         ) from error
     _summarise(result)
-
-
-def _pairs(entries: list[str]) -> dict[str, str]:
-    found = {}
-    for entry in entries:
-        name, equals, value = entry.partition("=")
-        if not name or not equals:
-            raise UserError(f"--parameter {entry}: expected NAME=VALUE")
-        found[name] = value
-    return found
+    if not _tell_pushes(result):
+        raise typer.Exit(exit_codes.NOT_BLESSED)
 
 
 @contextmanager
@@ -111,3 +112,21 @@ def _summarise(result: Result) -> None:
     if failed:
         after = f"; not run because of that: {', '.join(left)}" if left else ""
         raise UserError(f"failed: {', '.join(failed)}{after}")
+
+
+def _tell_pushes(result: Result) -> bool:
+    """A line for what each pusher did; whether all of them pushed."""
+    records = [
+        record["metadata"]
+        for outcome in result.outcomes.values()
+        if outcome.outputs is not None
+        for record in outcome.outputs.artifacts.values()
+        if _PUSHED in record["metadata"]
+    ]
+    for record in records:
+        print(
+            f"pushed: {record[_DESTINATION]}"
+            if record[_PUSHED]
+            else "not pushed: the model lacks a blessing, of the evaluator or of the model server"
+        )
+    return all(record[_PUSHED] for record in records)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipeline import graph
 from pipeline.config import load_config
 from tests.e2e.conftest import SMALL, run
 from tests.models.training_process import finish, start_cluster
@@ -26,22 +27,20 @@ def weights(model: Path) -> dict[str, np.ndarray]:
     }
 
 
+def trainer_settings(checkpoints: Path) -> str:
+    """The `custom_config` of the pipeline's own Trainer, as JSON."""
+    locations = graph.Locations(data="", artifacts="", checkpoints=str(checkpoints), serving="")
+    pipeline = graph.create_pipeline(load_config(None, SMALL), locations)
+    (trainer,) = (node for node in pipeline.components if node.id == graph.TRAINER)
+    return str(trainer.exec_properties["custom_config"])
+
+
 def test_two_workers_export_the_model_of_one_and_the_chief_alone_writes(
     cut: Path, tmp_path: Path
 ) -> None:
     summary = run(tmp_path / "workspace", cut, *SMALL)
-    config = load_config(None, SMALL)
     settings = tmp_path / "config.json"
-    settings.write_text(
-        json.dumps(
-            {
-                "model": config.model.model_dump(mode="json"),
-                "training": config.training.options.model_dump(mode="json"),
-                "checkpoints": str(tmp_path / "state"),
-                "code_fingerprint": "",
-            }
-        )
-    )
+    settings.write_text(trainer_settings(tmp_path / "state"))
     out = tmp_path / "out"
     command = [sys.executable, "-m", "tests.e2e.trainer_process", str(tmp_path / "workspace")]
     ended = finish(

@@ -48,6 +48,24 @@ def test_a_job_from_the_command_line(schema: str, tmp_path: Path) -> None:
     assert again.stdout.startswith("1 done, 1 cached in ")
 
 
+@pytest.mark.parametrize("schema", [VERTEX, KFP])
+@pytest.mark.parametrize(
+    ("metadata", "line", "code"),
+    [
+        ({"pushed": 1, "pushed_destination": "/models/7"}, "pushed: /models/7", 0),
+        ({"pushed": 0}, "not pushed: the model lacks a blessing", 2),
+    ],
+)
+def test_it_tells_what_was_pushed(
+    schema: str, metadata: dict[str, object], line: str, code: int, tmp_path: Path
+) -> None:
+    said = f"tell(artifacts={{'m': {{'artifacts': [made('m') | {{'metadata': {metadata}}}]}}}})"
+    job = Job(schema).add("pusher", said, makes={"m": {}})
+    result = movierec(job.write(tmp_path), tmp_path / "ws")
+    assert result.returncode == code, result.stderr
+    assert result.stdout.splitlines()[-1].startswith(line)
+
+
 def test_a_failure_is_exit_code_1_and_says_why(tmp_path: Path) -> None:
     job = Job(KFP).add("bad", "sys.exit('no ratings here')").add("after", dependentTasks=["bad"])
     result = movierec(job.write(tmp_path), tmp_path / "ws")
