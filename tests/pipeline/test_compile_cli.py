@@ -50,14 +50,60 @@ def test_it_writes_what_the_target_runs(target: str, name: str, tmp_path: Path) 
         ({"push": "http://a/b"}, [], "--push http://a/b: kfp does not reach it"),
         ({}, ["--set", "training.epoch=3"], "training.epoch: no such key"),
         ({}, ["--set", "data.dataset=csv"], "--data: not given"),
+        ({}, ["--set", "training.accelerator=T4"], "training.accelerator=T4: kfp does not know it"),
+        ({}, ["--set", "training.accelerator_count=2"], "accelerator_count=2: of no type"),
+        ({}, ["--set", "kfp.namespace=A_B"], "kfp.namespace: 'A_B' is not allowed"),
+        ({}, ["--set", 'kfp.node_selector={"a b"="c"}'], "a b=c is not a label of Kubernetes"),
+        ({}, ["--set", 'kfp.tolerations=[{key="a", value="b"}]'], 'compared by operator "Equal"'),
+        ({}, ["--set", "kfp.cpu_limit=0"], "kfp.cpu_limit: 0 is not allowed: more than nothing"),
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_written(
     changed: dict[str, str], more: list[str], message: str, tmp_path: Path
 ) -> None:
-    result = movierec(tmp_path / "job.yaml", *more, **changed)
+    refused(movierec(tmp_path / "job.yaml", *more, **changed), message, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["training.accelerator=GTX"], "training.accelerator=GTX: vertex does not know it"),
+        (
+            ["training.accelerator=NVIDIA_TESLA_T4", "training.accelerator_count=3"],
+            "training.accelerator_count=3: n1-standard-8 carries 1, 2 or 4 NVIDIA_TESLA_T4",
+        ),
+        (
+            ["training.accelerator=NVIDIA_L4"],
+            "vertex.machine_type=n1-standard-8: carries no NVIDIA_L4; expected g2-standard-4,",
+        ),
+        (["vertex.machine_type=big"], "vertex.machine_type=big: vertex does not know it"),
+        (["training.workers=2"], "vertex.project: not given; training.workers=2 needs"),
+        (["vertex.project=My Project"], "vertex.project: 'My Project' is not allowed"),
+    ],
+)
+def test_machines_that_vertex_lacks_are_told_before_they_are_paid_for(
+    settings: list[str], message: str, tmp_path: Path
+) -> None:
+    more = [word for setting in settings for word in ("--set", setting)]
+    refused(movierec(tmp_path / "job.json", *more, target="vertex"), message, tmp_path)
+
+
+def refused(result: subprocess.CompletedProcess[str], message: str, folder: Path) -> None:
     assert result.returncode == 1
     assert message in result.stderr
     assert len([line for line in result.stderr.splitlines() if "movierec: " in line]) == 1
     assert result.stdout == ""
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []
+
+
+def test_a_mistake_is_told_before_anything_heavy_is_imported() -> None:
+    script = (
+        "import sys\n"
+        "from kubeflow.order import Order\n"
+        "from pipeline.config import load_config\n"
+        "print({'tfx', 'tensorflow', 'kfp', 'google.cloud.aiplatform'} & set(sys.modules))\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert result.stdout == "set()\n"

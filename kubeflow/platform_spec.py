@@ -1,0 +1,44 @@
+"""What Kubeflow Pipelines adds to the pods of steps: the second document of a compiled file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from google.protobuf import json_format
+from kfp.kubernetes import kubernetes_executor_config_pb2 as kubernetes_pb2
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+from kubeflow import training_machines
+from kubeflow.names import executor_name
+from pipeline.config import PipelineConfig
+
+
+def platform_spec(config: PipelineConfig, node_ids: Iterable[str]) -> dict[str, Any]:
+    """A PlatformSpec that puts the steps on the nodes that training is for.
+
+    Returns:
+        Nothing if there is nothing to say of nodes.
+    """
+    pods = kubernetes_pb2.KubernetesExecutorConfig(
+        node_selector=_node_selector(config),
+        tolerations=[
+            kubernetes_pb2.Toleration(**toleration.model_dump(exclude_none=True))
+            for toleration in training_machines.tolerations(config)
+        ],
+    )
+    executors = {
+        executor_name(node_id): json_format.MessageToDict(pods)
+        for node_id in node_ids
+        if pods.ByteSize()
+    }
+    if not executors:
+        return {}
+    spec = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
+    json_format.ParseDict(spec, pipeline_spec_pb2.PlatformSpec())
+    return spec
+
+
+def _node_selector(config: PipelineConfig) -> kubernetes_pb2.NodeSelector | None:
+    labels = training_machines.node_selector(config)
+    return kubernetes_pb2.NodeSelector(labels=labels) if labels else None
