@@ -6,6 +6,7 @@ import json
 import os
 from typing import Any
 
+import tensorflow as tf
 from pydantic import BaseModel, ConfigDict
 
 HISTORY_FILE = "history.json"
@@ -40,9 +41,9 @@ class TrainingHistory(BaseModel):
 
 
 def write(folder: str, history: TrainingHistory) -> None:
-    """Writes the JSON into a folder that exists."""
-    with open(os.path.join(folder, HISTORY_FILE), "w", encoding="utf-8") as file:
-        json.dump(history.model_dump(), file, indent=2)
+    """Writes the JSON into a folder that exists, here or in a cloud's storage."""
+    with tf.io.gfile.GFile(os.path.join(folder, HISTORY_FILE), "w") as file:
+        file.write(json.dumps(history.model_dump(), indent=2))
 
 
 def read(folder: str) -> TrainingHistory:

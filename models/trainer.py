@@ -256,7 +256,7 @@ def _eval_figures(
 
 def _write_history(folder: str, trained: _Trained, train_ratings: Columns) -> None:
     """Writes `history.json`, and the same as scalars for TensorBoard."""
-    os.makedirs(folder, exist_ok=True)
+    tf.io.gfile.makedirs(folder)
     criterion = trained.criterion
     history.write(
         folder,

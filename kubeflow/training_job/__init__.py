@@ -1,0 +1,1 @@
+"""Training on several machines of a Kubernetes cluster, as a TFJob of Kubeflow's operator."""

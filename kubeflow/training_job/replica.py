@@ -1,0 +1,36 @@
+"""The command of every pod of a TFJob: the Trainer's executor, as one of several workers.
+
+The operator sets TF_CONFIG. The arguments are those of the step that made the job, its
+ExecutorInput resolved; artifacts are read and written at their URIs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+
+from absl import app
+from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
+
+from kubeflow.run_step import parse
+from models.errors import TrainingError
+
+
+def _run(parsed: tuple[argparse.Namespace, list[str]]) -> None:
+    arguments, _ = parsed
+    executor_input = json.loads(arguments.json_serialized_invocation_args)
+    with tempfile.TemporaryDirectory() as folder:
+        # What the platform is told of the outputs comes from the step, once for all replicas.
+        executor_input["outputs"]["outputFile"] = os.path.join(folder, "output.json")
+        arguments.json_serialized_invocation_args = json.dumps(executor_input)
+        try:
+            kubeflow_v2_run_executor.main((arguments, []))
+        except TrainingError as error:
+            sys.exit(f"movierec: {error}")
+
+
+if __name__ == "__main__":
+    app.run(_run, flags_parser=parse)

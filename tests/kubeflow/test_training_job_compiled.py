@@ -1,0 +1,145 @@
+"""The Trainer's step of a compiled pipeline, where several workers train on Kubeflow."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from google.protobuf import json_format
+from kfp import components
+from kfp.pipeline_spec import pipeline_spec_pb2
+from kubernetes import client
+from tfx.components.trainer.executor import GenericExecutor
+
+from kubeflow import compiler, run_step
+from kubeflow.compiler import CompiledPipeline
+from kubeflow.order import Order
+from kubeflow.targets import Target
+from kubeflow.training_job import executor, manifest, step
+from pipeline.config import load_config
+from pipeline.errors import UserError
+from tests.kubeflow.kubernetes_api import Api, serve
+from tests.kubeflow.trainer_step import arguments, container, executor_input
+
+IMAGE = "registry.example/movierec:1.2"
+ROOT = "gs://bucket/root"
+TWO = ("training.workers=2", "training.accelerator=NVIDIA_TESLA_T4")
+
+
+@cache
+def compiled(*overrides: str, root: str = ROOT, target: Target = Target.KFP) -> CompiledPipeline:
+    order = Order(target=target, image=IMAGE, pipeline_root=root)
+    return compiler.compile_pipeline(load_config(overrides=overrides), order)
+
+
+def given(output: Path) -> dict[str, Any]:
+    return executor_input(
+        compiled(*TWO),
+        {
+            "examples": (f"{ROOT}/1/examples", {"split_names": '["train", "eval"]'}),
+            "transform_graph": (f"{ROOT}/1/graph", {}),
+        },
+        f"{ROOT}/1",
+        output,
+    )
+
+
+def test_the_trainer_alone_has_the_job_and_nothing_of_it_is_in_the_cache_key() -> None:
+    (variable,) = container(compiled(*TWO))["env"]
+    assert variable["name"] == manifest.VARIABLE
+    assert json.loads(variable["value"]) == manifest.template(
+        load_config(overrides=TWO), IMAGE, "movierec"
+    )
+    for name, entry in compiled(*TWO).spec["deploymentSpec"]["executors"].items():
+        assert ("env" in entry["container"]) == (name == "exec-trainer")
+        # The GPUs are the replicas'.
+        assert "resources" not in entry["container"]
+    alone = compiled()
+    for key in ("image", "command", "args"):
+        assert container(compiled(*TWO))[key] == container(alone)[key]
+    tasks = [
+        pipeline.spec["root"]["dag"]["tasks"]["trainer"] for pipeline in (compiled(*TWO), alone)
+    ]
+    assert tasks[0] == tasks[1]
+    parts = [pipeline.spec["components"]["comp-trainer"] for pipeline in (compiled(*TWO), alone)]
+    assert parts[0] == parts[1]
+    assert "comparison_group" in parts[0]["outputDefinitions"]["artifacts"]["model"]["metadata"]
+
+
+def test_it_is_of_the_published_schema() -> None:
+    spec = json_format.ParseDict(compiled(*TWO).spec, pipeline_spec_pb2.PipelineSpec())
+    deployment = json_format.ParseDict(
+        json_format.MessageToDict(spec.deployment_spec),
+        pipeline_spec_pb2.PipelineDeploymentConfig(),
+    )
+    (variable,) = deployment.executors["exec-trainer"].container.env
+    assert json.loads(variable.value)["kind"] == "TFJob"
+    assert components.load_component_from_text(compiled(*TWO).text()).name == "movierec"
+
+
+def test_other_roots_and_platforms_have_none() -> None:
+    with pytest.raises(UserError, match=r"--pipeline-root s3://bucket/root: TensorFlow does not"):
+        compiled(*TWO, root="s3://bucket/root")
+    assert "env" not in container(compiled(root="s3://bucket/root"))
+    vertex = compiled(*TWO, "vertex.project=movies-1234", target=Target.VERTEX)
+    assert "env" not in container(vertex)
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A cluster in which every job has succeeded as soon as one looks."""
+    api = Api(changed=lambda job: job.update(status={
+        "conditions": [{"type": "Succeeded", "status": "True"}]
+    }))  # fmt: skip
+    server = serve(api)
+    monkeypatch.setattr(step, "connect", lambda: client.ApiClient(client.Configuration(api.url)))
+    monkeypatch.setenv(manifest.VARIABLE, container(compiled(*TWO))["env"][0]["value"])
+    yield api
+    server.shutdown()
+    server.server_close()
+
+
+def test_what_the_platform_is_told_is_what_it_is_told_of_one_machine(
+    cluster: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sought: list[str] = []
+    files = SimpleNamespace(exists=lambda path: not sought.append(path))
+    monkeypatch.setattr(executor, "fileio", files)
+    output = tmp_path / "output.json"
+    command = ["run_step", *arguments(compiled(*TWO), given(output))]
+    run_step._run(run_step.parse(command))
+    told = json.loads(output.read_text())
+    assert sought == [f"{ROOT}/1/model/Format-Serving"]
+    (job,) = cluster.jobs.values()
+    for replicas in job["spec"]["tfReplicaSpecs"].values():
+        (replica,) = replicas["template"]["spec"]["containers"]
+        handed, _ = run_step.parse(["replica", *(t.replace("$$", "$") for t in replica["args"])])
+        assert handed.executor_class_path == "tfx.components.trainer.executor.GenericExecutor"
+        values = json.loads(handed.json_serialized_invocation_args)["inputs"]["parameterValues"]
+        assert json.loads(values["custom_config"])["checkpoints"] == f"{ROOT}/checkpoints"
+        assert json.loads(values["custom_config"])["training"]["epochs"] > 0
+
+    output.unlink()
+    monkeypatch.delenv(manifest.VARIABLE)
+    monkeypatch.setattr(GenericExecutor, "Do", lambda *_: None)
+    run_step._run(run_step.parse(command))
+    assert told == json.loads(output.read_text())
+    (model,) = told["artifacts"]["model"]["artifacts"]
+    assert model["uri"] == f"{ROOT}/1/model"
+    assert "comparison_group" in model["metadata"]
+    assert len(cluster.jobs) == 1
+
+
+def test_a_job_that_leaves_no_model_is_a_failure(
+    cluster: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(executor, "fileio", SimpleNamespace(exists=lambda _: False))
+    output = tmp_path / "output.json"
+    with pytest.raises(SystemExit) as ended:
+        run_step._main(run_step.parse(["run_step", *arguments(compiled(*TWO), given(output))]))
+    assert str(ended.value).startswith(f"movierec: {ROOT}/1/model: the TFJob has succeeded, but")
+    assert not output.exists()
