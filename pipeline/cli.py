@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from models import features
-from pipeline import serve_cli
+from pipeline import exit_codes, serve_cli
 from pipeline.compile_cli import compile_job
 from pipeline.errors import RunInterruptedError, UserError
 from pipeline.manifests_cli import serving_manifests
 from pipeline.query_cli import query
 from pipeline.run_compiled_cli import run_compiled
+from pipeline.submit_cli import submit
 from pipeline.workspace import Workspace
 from serving.defaults import DEFAULT_MODEL
 from serving.errors import ServingError
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
     from pipeline.config import PipelineConfig
     from pipeline.summary import Summary
     from pipeline.taste import Taste
-
-EXIT_FAILED = 1
-EXIT_NOT_BLESSED = 2
-EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
     name="movierec",
@@ -93,7 +90,7 @@ def run(
             tables.show_taste(console, _taste(result, user))
     if result.refusal:
         _say(f"not pushed: {result.refusal}")
-        raise typer.Exit(EXIT_NOT_BLESSED)
+        raise typer.Exit(exit_codes.NOT_BLESSED)
 
 
 @app.command()
@@ -201,27 +198,28 @@ app.command()(serve_cli.serve)
 app.command()(serving_manifests)
 app.command(name="compile")(compile_job)
 app.command()(run_compiled)
+app.command()(submit)
 
 
 def main() -> NoReturn:
     """Runs a command; what a person can put right is one line and exit code 1."""
     try:
         code = app(standalone_mode=False)
-        if code == EXIT_INTERRUPTED:
+        if code == exit_codes.INTERRUPTED:
             _say("interrupted")
     except RunInterruptedError as error:
         _say(str(error))
-        code = EXIT_INTERRUPTED
+        code = exit_codes.INTERRUPTED
     except (UserError, ServingError) as error:
         _say(str(error))
-        code = EXIT_FAILED
+        code = exit_codes.FAILED
     except OSError as error:
         _say(f"{error.filename}: {error.strerror}")
-        code = EXIT_FAILED
+        code = exit_codes.FAILED
     except typer.TyperException as error:
         # Only the exceptions of a wrong call have it; it names the option.
         _say(getattr(error, "format_message", error.__str__)())
-        code = EXIT_FAILED
+        code = exit_codes.FAILED
     sys.exit(code)
 
 

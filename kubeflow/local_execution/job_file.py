@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,19 @@ def read(path: Path) -> Job:
             path.
         OSError: the file cannot be read.
     """
-    try:
-        return _job(_document(path.read_bytes()))
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
+    with _naming(path):
+        return _job(Section("job", _documents(path.read_bytes())[0]))
+
+
+def read_documents(path: Path) -> list[dict[str, Any]]:
+    """What a compiled file holds, as it stands there: the pipeline, and then what platforms add.
+
+    Raises:
+        UserError: it is no JSON or YAML, or has not one pipeline.
+        OSError: the file cannot be read.
+    """
+    with _naming(path):
+        return _documents(path.read_bytes())
 
 
 def with_parameters(job: Job, given: Mapping[str, str]) -> dict[str, values.Value]:
@@ -68,7 +78,15 @@ def with_parameters(job: Job, given: Mapping[str, str]) -> dict[str, values.Valu
     return found
 
 
-def _document(content: bytes) -> Section:
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def _documents(content: bytes) -> list[Any]:
     try:
         text = content.decode("utf-8")
         if text.lstrip().startswith("{"):
@@ -81,10 +99,11 @@ def _document(content: bytes) -> Section:
         raise UserError(f"no YAML: {' '.join(str(error).split())}") from error
     except UnicodeDecodeError as error:
         raise UserError("neither JSON nor YAML; expected what `movierec compile` writes") from error
-    found = [d for d in documents if not (isinstance(d, dict) and _PLATFORMS in d)]
+    platforms = [d for d in documents if isinstance(d, dict) and _PLATFORMS in d]
+    found = [d for d in documents if d not in platforms]
     if len(found) != 1:
         raise UserError(f"{len(found)} pipelines; expected one")
-    return Section("job", found[0])
+    return found + platforms
 
 
 def _job(document: Section) -> Job:

@@ -26,8 +26,8 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    commands = ("run", "datasets", "config", "evaluate", "recommend")
-    for command in (*commands, "serve", "query", "serving-manifests", "compile", "run-compiled"):
+    commands = ("run", "datasets", "config", "evaluate", "recommend", "serve", "query")
+    for command in (*commands, "serving-manifests", "compile", "run-compiled", "submit"):
         assert command in result.stdout
     assert result.stdout.splitlines()[-1] == "0 []"
 

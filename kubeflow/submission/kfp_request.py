@@ -1,0 +1,194 @@
+"""What Kubeflow Pipelines is sent. Its client is not imported here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import socket
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from kubeflow.submission.request import Call, Request, check_given, check_kind
+from kubeflow.submission.watching import UnreachableError
+from kubeflow.targets import Target
+from pipeline.errors import UserError
+from pipeline.kubernetes_config import AccountName, Namespace
+
+API: Final = "/apis/v2beta1"
+MOST_AT_A_TIME: Final = 10
+"""Runs of a schedule at a time that the server takes at most."""
+
+_HOST = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]+(/[^\s?#@]*)?")
+_PORTS = {"http": 80, "https": 443}
+_CONNECT_SECONDS: Final = 15
+_DIGITS: Final = 12
+
+
+@dataclass(frozen=True)
+class KfpRequest:
+    """A request to Kubeflow Pipelines.
+
+    Attributes:
+        request: what is to run.
+        host: address of the API, without a slash at its end.
+        namespace: of the pipeline and its runs, where there are several users.
+        experiment: that the runs belong to; None for one with the pipeline's name.
+        pipeline_name: that versions are kept under; None for the name in the file.
+        service_account: whose rights the pods have; None for the platform's choice.
+    """
+
+    request: Request
+    host: str
+    namespace: str | None = None
+    experiment: str | None = None
+    pipeline_name: str | None = None
+    service_account: str | None = None
+
+    @property
+    def pipeline(self) -> str:
+        """The name that versions are kept under."""
+        return self.pipeline_name or self.request.compiled.job.name
+
+    @property
+    def experiment_name(self) -> str:
+        """The experiment that the runs belong to."""
+        return self.experiment or self.pipeline
+
+    @cached_property
+    def version(self) -> str:
+        """The version's name: the same for the same file, so that it is uploaded once."""
+        digest = hashlib.sha256(self.request.compiled.path.read_bytes()).hexdigest()
+        return f"{self.pipeline}-{digest[:_DIGITS]}"
+
+    @property
+    def name(self) -> str:
+        """What a person finds the run or the schedule by."""
+        scheduled = self.request.schedule is not None
+        return self.request.run_name or (self.pipeline if scheduled else self.request.unique_name)
+
+    @property
+    def file(self) -> str:
+        """The compiled file."""
+        return str(self.request.compiled.path)
+
+    def calls(self) -> list[Call]:
+        """What is called, in this order, with the bodies that are sent."""
+        return [*_version_calls(self), *_experiment_calls(self), _start_call(self)]
+
+
+def checked(request: KfpRequest) -> KfpRequest:
+    """The request, with its host in the form that is used.
+
+    Raises:
+        UserError: the platform would not take something of it.
+    """
+    host = check_given("--host", request.host, "the address of its API", Target.KFP).rstrip("/")
+    if not _HOST.fullmatch(host):
+        raise UserError(
+            "--host: expected http://HOST:PORT or https://HOST/PATH, without a user or a password"
+        )
+    if request.namespace is not None:
+        check_kind("--namespace", request.namespace, Namespace, "a namespace of Kubernetes")
+    if request.service_account is not None:
+        expected = "the name of an account of Kubernetes"
+        check_kind("--service-account", request.service_account, AccountName, expected)
+    for option, name in (
+        ("--experiment", request.experiment),
+        ("--pipeline-name", request.pipeline_name),
+    ):
+        if name is not None:
+            check_given(option, name, "a name", Target.KFP)
+    schedule = request.request.schedule
+    if schedule is not None and schedule.max_concurrent > MOST_AT_A_TIME:
+        raise UserError(
+            f"--max-concurrent {schedule.max_concurrent}: expected at most {MOST_AT_A_TIME} for kfp"
+        )
+    return replace(request, host=host)
+
+
+def check_reachable(host: str) -> None:
+    """Sees that something listens at the address, which the client would try for minutes.
+
+    Raises:
+        UnreachableError: nothing does.
+    """
+    parts = urlsplit(host)
+    try:
+        port = parts.port or _PORTS[parts.scheme]
+        socket.create_connection((parts.hostname, port), _CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UnreachableError(f"--host {host}: not reached: {reason}") from error
+
+
+def named(name: str) -> str:
+    """A filter for what has this name."""
+    predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
+    return json.dumps({"predicates": [predicate]})
+
+
+def _version_calls(kfp: KfpRequest) -> list[Call]:
+    # A version has the cache's settings inside: a run without the cache brings its own.
+    if not kfp.request.use_cache:
+        return []
+    names = {"name": kfp.pipeline, "display_name": kfp.pipeline}
+    space = {"namespace": kfp.namespace} if kfp.namespace else {}
+    versions = f"{API}/pipelines/<pipeline_id>/versions"
+    return [
+        Call("GET", f"{API}/pipelines", {"filter": named(kfp.pipeline), **space}),
+        Call("POST", f"{API}/pipelines", when="there is no such pipeline", body={**names, **space}),
+        Call("GET", versions, {"filter": named(kfp.version)}),
+        Call(
+            "POST",
+            f"{API}/pipelines/upload_version",
+            {"name": kfp.version, "pipelineid": "<pipeline_id>"},
+            when="there is no such version",
+            file=kfp.file,
+        ),
+    ]
+
+
+def _experiment_calls(kfp: KfpRequest) -> list[Call]:
+    space = {"namespace": kfp.namespace} if kfp.namespace else {}
+    body = {"display_name": kfp.experiment_name, **space}
+    return [
+        Call("GET", f"{API}/experiments", {"filter": named(kfp.experiment_name), **space}),
+        Call("POST", f"{API}/experiments", when="there is no such experiment", body=body),
+    ]
+
+
+def _start_call(kfp: KfpRequest) -> Call:
+    request = kfp.request
+    root = {"pipeline_root": request.pipeline_root} if request.pipeline_root else {}
+    body = {
+        "display_name": kfp.name,
+        "experiment_id": "<experiment_id>",
+        **_what_runs(kfp),
+        "runtime_config": {"parameters": dict(request.parameters), **root},
+        **({"service_account": kfp.service_account} if kfp.service_account else {}),
+    }
+    if request.schedule is None:
+        return Call("POST", f"{API}/runs", body=body)
+    body |= {
+        "trigger": {"cron_schedule": {"cron": request.schedule.cron}},
+        "max_concurrency": request.schedule.max_concurrent,
+        "mode": "ENABLE",
+        "no_catchup": True,
+    }
+    return Call("POST", f"{API}/recurringruns", body=body)
+
+
+def _what_runs(kfp: KfpRequest) -> dict[str, Any]:
+    if kfp.request.use_cache:
+        version = {"pipeline_id": "<pipeline_id>", "pipeline_version_id": "<pipeline_version_id>"}
+        return {"pipeline_version_reference": version}
+    spec, *platforms = deepcopy(kfp.request.compiled.documents)
+    for task in spec["root"]["dag"]["tasks"].values():
+        task["cachingOptions"] = {}
+    if not platforms:
+        return {"pipeline_spec": spec}
+    return {"pipeline_spec": {"pipeline_spec": spec, "platform_spec": platforms[0]}}

@@ -1,0 +1,34 @@
+"""The command line in this process, for what a subprocess could not be given."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from pipeline import cli
+
+
+@dataclass
+class Ended:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+Movierec = Callable[..., Ended]
+
+
+def caller(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Movierec:
+    def call(*arguments: str) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["movierec", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return Ended(int(ended.value.code or 0), said.out, said.err)
+
+    return call
