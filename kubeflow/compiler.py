@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import yaml
 from google.protobuf import json_format
@@ -20,13 +20,11 @@ from kubeflow import installed, parameters, specification, training_machines
 from kubeflow.order import Order
 from kubeflow.parameters import Parameter, marked_number, placeholder
 from kubeflow.platform_spec import platform_spec
-from kubeflow.targets import RULES, Target
+from kubeflow.targets import COMMAND, RULES, Target
+from kubeflow.training_job import manifest
 from pipeline import graph
 from pipeline.config import PipelineConfig
 from pipeline.errors import UserError
-from pipeline.local_runner import IN_PROCESS_BEAM
-
-COMMAND: Final = ("python", "-m", "kubeflow.run_step")
 
 
 @dataclass(frozen=True)
@@ -100,6 +98,10 @@ def compile_pipeline(config: PipelineConfig, order: Order) -> CompiledPipeline:
     specification.with_parameters(spec, inputs, legacy)
     training = _training_steps(config)
     specification.with_resources(spec, training, training_machines.resources(config, target))
+    if manifest.is_wanted(config, target):
+        job = manifest.template(config, order.image, order.name)
+        variables = {manifest.VARIABLE: json.dumps(job, separators=(",", ":"))}
+        specification.with_environment(spec, graph.TRAINER, variables)
     specification.with_valid_names(spec)
     spec["schemaVersion"] = RULES[target].schema_version
     spec["defaultPipelineRoot"] = root
@@ -158,8 +160,11 @@ def _pipeline(config: PipelineConfig, order: Order) -> tfx_pipeline.Pipeline:
         schema=installed.SCHEMA,
     )
     pipeline = graph.create_pipeline(
-        marked, locations, in_cluster=True, make_trainer=_make_trainer(config, order)
+        marked,
+        locations,
+        in_cluster=True,
+        make_trainer=_make_trainer(config, order),
+        image=order.image,
     )
     pipeline.pipeline_info.pipeline_name = order.name
-    pipeline.beam_pipeline_args.extend(IN_PROCESS_BEAM)
     return pipeline

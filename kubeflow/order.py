@@ -14,6 +14,8 @@ from kubeflow.targets import (
     check_name,
     check_pipeline_root,
 )
+from kubeflow.training_job import manifest
+from pipeline import beam_check
 from pipeline.config import PipelineConfig
 from pipeline.errors import UserError
 from pipeline.pipeline_name import PIPELINE_NAME
@@ -58,10 +60,13 @@ class Order:
         check_image(self.image)
         check_name(self.name, self.target)
         training_machines.check(config, self.target)
+        manifest.check_root("--pipeline-root", self.root, config, self.target)
+        data = self._data(config)
+        beam_check.check_compiled(config.beam, self.image, self.root, data)
         push = self.push or f"{self.root}/serving/{config.serving.model_name}"
         return (
             Parameter(parameters.PIPELINE_ROOT, self.root),
-            Parameter(parameters.DATA, self._data(config)),
+            Parameter(parameters.DATA, data),
             Parameter(parameters.PUSH, self._location("--push", push)),
             Parameter(parameters.EPOCHS, config.training.epochs),
             Parameter(parameters.MAX_RMSE, config.gate.max_rmse),

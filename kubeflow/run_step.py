@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
+import sys
 from typing import Any, Final
 
 from absl import app
@@ -14,12 +17,14 @@ from absl.flags import argparse_flags
 from tfx.dsl.io import fileio
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
-from kubeflow import installed
+from kubeflow import beam_worker, installed
 from kubeflow.mounts import MOUNTS, Mounts
 from kubeflow.parameters import filled_in, is_step_input
+from kubeflow.training_job import manifest, step
+from pipeline import beam_check
+from pipeline.errors import RunInterruptedError, UserError
 
-_RUNNER: Final = "--runner="
-_IN_PROCESS_RUNNERS: Final = ("FnApiRunner", "DirectRunner")
+_TERMINATED: Final = 128 + signal.SIGTERM
 
 
 def prepared(executor_input: dict[str, Any]) -> dict[str, Any]:
@@ -69,7 +74,8 @@ def _with_text(value: Any, text: str) -> Any:
     return value
 
 
-def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
+def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The command's own arguments, and those that are Beam's."""
     parser = argparse_flags.ArgumentParser()
     parser.add_argument("--executor_class_path", required=True)
     parser.add_argument("--json_serialized_invocation_args", required=True)
@@ -78,11 +84,30 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     return arguments, beam_arguments
 
 
+def _main(parsed: tuple[argparse.Namespace, list[str]]) -> None:
+    try:
+        _run(parsed)
+    except UserError as error:
+        sys.exit(f"movierec: {error}")
+    except RunInterruptedError as error:
+        print(f"movierec: {error}", file=sys.stderr)
+        sys.exit(_TERMINATED)
+
+
 def _run(parsed: tuple[argparse.Namespace, list[str]]) -> None:
     arguments, beam_arguments = parsed
-    mounts = Mounts(MOUNTS if _stays_here(beam_arguments) else {})
-    executor_input = mounts.mounted(prepared(json.loads(arguments.json_serialized_invocation_args)))
+    beam_check.check_start(beam_arguments)
+    given = prepared(json.loads(arguments.json_serialized_invocation_args))
+    elsewhere = manifest.trains(given, os.environ)
+    # Nothing is written where the launcher of Kubeflow Pipelines looks for outputs if others have
+    # written them at their URIs. It then says that it finds nothing to copy, and goes by the URIs.
+    here = beam_check.stays_here(beam_arguments) and not elsewhere
+    mounts = Mounts(MOUNTS if here else {})
+    executor_input = mounts.mounted(given)
     arguments.json_serialized_invocation_args = json.dumps(executor_input)
+    if elsewhere:
+        step.train(arguments)
+        arguments.executor_class_path = step.EXECUTOR
     kubeflow_v2_run_executor.main((arguments, beam_arguments))
     output = executor_input["outputs"]["outputFile"]
     with fileio.open(output, "r") as file:
@@ -91,11 +116,8 @@ def _run(parsed: tuple[argparse.Namespace, list[str]]) -> None:
         file.write(json.dumps(mounts.unmounted(executor_output)))
 
 
-def _stays_here(beam_arguments: list[str]) -> bool:
-    """Whether all work is done on this machine; Beam's workers on others lack its mounts."""
-    runners = [text for text in beam_arguments if text.startswith(_RUNNER)]
-    return all(text.removeprefix(_RUNNER) in _IN_PROCESS_RUNNERS for text in runners)
-
-
 if __name__ == "__main__":
-    app.run(_run, flags_parser=_parse)
+    # Beam's runners call the image of the steps without a command.
+    if beam_worker.is_asked_for(sys.argv[1:]):
+        beam_worker.main()
+    app.run(_main, flags_parser=parse)

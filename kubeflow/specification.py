@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -32,6 +32,14 @@ def with_resources(spec: Spec, node_ids: Iterable[str], resources: Spec) -> None
         spec["deploymentSpec"]["executors"][executor]["container"]["resources"] = deepcopy(
             resources
         )
+
+
+def with_environment(spec: Spec, node_id: str, variables: Mapping[str, str]) -> None:
+    """Sets variables for a step's container."""
+    executor = spec["components"][node_id]["executorLabel"]
+    spec["deploymentSpec"]["executors"][executor]["container"]["env"] = [
+        {"name": name, "value": value} for name, value in variables.items()
+    ]
 
 
 def pass_parameter(spec: Spec, producer: str, consumer: str, name: str, legacy: bool) -> None:

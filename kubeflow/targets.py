@@ -10,6 +10,9 @@ from typing import Final
 
 from pipeline.errors import UserError
 
+# Of every container; the entrypoint of the image, too.
+COMMAND: Final = ("python", "-m", "kubeflow.run_step")
+
 
 class Target(StrEnum):
     """A platform that runs compiled pipelines."""

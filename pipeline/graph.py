@@ -16,6 +16,7 @@ from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
 from tfx.components.tuner.component import Tuner
 from tfx.dsl.components.base import base_node
+from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
@@ -34,6 +35,7 @@ from components.pushed_baseline.component import PushedBaseline
 from components.rating_baselines.component import RatingBaselines
 from components.serving_validator.component import ServingValidator
 from models import features
+from pipeline import beam_config
 from pipeline.code_fingerprint import fingerprint
 from pipeline.config import PipelineConfig
 from pipeline.evaluation_config import evaluation_config
@@ -41,16 +43,16 @@ from pipeline.pipeline_name import PIPELINE_NAME
 from pipeline.schema_file import SCHEMA_FILE
 
 DATA_FINGERPRINT: Final = "DataFingerprint"
-EXAMPLE_GEN: Final = "MovieLensExampleGen"
-STATISTICS_GEN: Final = "StatisticsGen"
+EXAMPLE_GEN: Final = beam_config.EXAMPLE_GEN
+STATISTICS_GEN: Final = beam_config.STATISTICS_GEN
 SCHEMA_GEN: Final = "ImportSchemaGen"
 EXAMPLE_VALIDATOR: Final = "ExampleValidator"
-TRANSFORM: Final = "Transform"
+TRANSFORM: Final = beam_config.TRANSFORM
 BASELINES: Final = "RatingBaselines"
 TUNER: Final = "Tuner"
 TRAINER: Final = "Trainer"
 BASELINE_MODEL: Final = "BaselineModel"
-EVALUATOR: Final = "Evaluator"
+EVALUATOR: Final = beam_config.EVALUATOR
 SERVING_VALIDATOR: Final = "ServingValidator"
 PUSHER: Final = "Pusher"
 
@@ -74,6 +76,7 @@ def create_pipeline(
     locations: Locations,
     in_cluster: bool = False,
     make_trainer: MakeTrainer = Trainer,
+    image: str | None = None,
 ) -> tfx_pipeline.Pipeline:
     """Builds the pipeline that every runner runs; a runner adds only what its platform needs.
 
@@ -84,6 +87,8 @@ def create_pipeline(
             find out what those would: which data there is, and the last blessed model.
         make_trainer: a Trainer that does not train on the machine of its own step is made by
             another function than TFX's.
+        image: of the steps, which Beam's workers on other machines run as well; None for steps
+            of this process.
     """
     example_gen = MovieLensExampleGen(
         input_base=locations.data,
@@ -112,22 +117,25 @@ def create_pipeline(
     baseline, evaluator = evaluation(config, examples, trainer.outputs["model"], locations)
     pusher = _pusher(trainer, evaluator, serving_validator, locations)
     lookups = [_data_fingerprint(config, locations)] if in_cluster else []
+    components = [
+        *lookups,
+        example_gen,
+        *data_checks,
+        transform,
+        baselines,
+        *training,
+        baseline,
+        evaluator,
+        serving_validator,
+        pusher,
+    ]
+    for component in components:
+        if isinstance(component, BaseBeamComponent):
+            component.with_beam_pipeline_args(config.beam.arguments_for(component.id, image))
     return tfx_pipeline.Pipeline(
         pipeline_name=PIPELINE_NAME,
         pipeline_root=locations.artifacts,
-        components=[
-            *lookups,
-            example_gen,
-            *data_checks,
-            transform,
-            baselines,
-            *training,
-            baseline,
-            evaluator,
-            serving_validator,
-            pusher,
-        ],
-        beam_pipeline_args=[f"--runner={config.beam.runner}", *config.beam.arguments],
+        components=components,
         enable_cache=config.runner.cache,
     )
 

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 from components.errors import DataError
 from models.errors import TrainingError
 from models.progress import current_report
-from pipeline import run_log, summary
+from pipeline import beam_check, run_log, summary
 from pipeline.config import PipelineConfig, to_toml
 from pipeline.datasets import locate
 from pipeline.errors import UserError
@@ -29,14 +29,6 @@ _START_UP = "start-up"
 _REPORT = "report"
 
 _TERMINAL_SIZE = {"COLUMNS": "100", "LINES": "50"}
-
-IN_PROCESS_BEAM = (
-    # Beam's own type check of each pipeline takes a tenth of the run.
-    "--no_pipeline_type_check",
-    # No worker starts from an image here, but unless one is named TFX builds a package of itself
-    # for each step and leaves it in the temporary folder.
-    "--sdk_container_image=none",
-)
 
 
 class StepFailedError(UserError):
@@ -55,10 +47,12 @@ def run(config: PipelineConfig, workspace: Workspace, verbose: bool = False) -> 
         What `summary.json` holds.
 
     Raises:
-        UserError: the data was not found, or the workspace is in use.
+        UserError: the data was not found, the workspace is in use, or Beam cannot work as the
+            configuration asks.
         StepFailedError: a step failed; nothing was pushed by this run.
     """
     data = locate(config.data)
+    beam_check.check_run(config.beam)
     with workspace.locked():
         folder = workspace.new_run()
         (folder / "config.toml").write_text(to_toml(config), encoding="utf-8")
@@ -109,7 +103,6 @@ def _launch(
         )
         pipeline = create_pipeline(config, locations)
         pipeline.metadata_connection_config = metadata.connection(workspace.metadata_db)
-        pipeline.beam_pipeline_args.extend(IN_PROCESS_BEAM)
         metadata.forget_superseded_pushes(workspace.metadata_db, serving)
     token = current_report.set(progress.note)
     try:

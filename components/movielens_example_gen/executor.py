@@ -13,6 +13,7 @@ import tensorflow as tf
 from tfx import types
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_beam_executor
+from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx_bsl.coders import example_coder
@@ -23,13 +24,13 @@ from components.movielens_example_gen.readers import EDITIONS
 from models import features
 
 _ROWS_PER_SHARD = 100_000
+_STAGED = "staged"
 
 
 class Shard(NamedTuple):
-    """One output file, and the batch of the staged rows that it holds."""
+    """One output file, and the file of the staged rows that it holds."""
 
     staged: str
-    batch: int
     target: str
 
 
@@ -70,13 +71,16 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             output_dict[standard_component_specs.EXAMPLES_KEY]
         )
         _describe(artifact)
+        # Beside the splits, since Beam's workers on other machines reach the artifact alone.
+        staging = os.path.join(artifact.uri, _STAGED)
         shards: list[Shard] = []
         for code, split in enumerate(features.SPLITS):
             folder = artifact_utils.get_split_uri([artifact], split)
-            staged = os.path.join(self._get_tmp_dir(), f"{split}.arrow")
+            staged = os.path.join(staging, split)
             shards += _stage(rows.filter(pa.array(codes == code)), staged, folder)
         with self._make_beam_pipeline() as pipeline:
             _ = pipeline | beam.Create(shards) | beam.Reshuffle() | beam.Map(_write_shard)
+        fileio.rmtree(staging)
 
         counts = Counter(codes.tolist())
         report.write(
@@ -99,26 +103,36 @@ def _describe(artifact: types.Artifact) -> None:
     examples_utils.set_file_format(artifact, "tfrecords_gzip")
 
 
-def _stage(rows: pa.Table, path: str, folder: str) -> list[Shard]:
-    """Writes the rows of a split as batches that Beam's workers can open on their own."""
-    shards = -(-rows.num_rows // _ROWS_PER_SHARD)
-    with pa.OSFile(path, "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
-        writer.write_table(rows.combine_chunks(), max_chunksize=_ROWS_PER_SHARD)
-    os.makedirs(folder, exist_ok=True)
-    return [
-        Shard(path, number, os.path.join(folder, f"data_tfrecord-{number:05}-of-{shards:05}.gz"))
-        for number in range(shards)
+def _stage(rows: pa.Table, staged: str, folder: str) -> list[Shard]:
+    """Writes the rows of a split as files that Beam's workers can read on their own."""
+    fileio.makedirs(staged)
+    fileio.makedirs(folder)
+    count = -(-rows.num_rows // _ROWS_PER_SHARD)
+    shards = [
+        Shard(
+            os.path.join(staged, f"{number}.arrow"),
+            os.path.join(folder, f"data_tfrecord-{number:05}-of-{count:05}.gz"),
+        )
+        for number in range(count)
     ]
+    batches = rows.combine_chunks().to_batches(max_chunksize=_ROWS_PER_SHARD)
+    for shard, batch in zip(shards, batches, strict=True):
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, batch.schema) as writer:
+            writer.write_batch(batch)
+        with fileio.open(shard.staged, "wb") as file:
+            file.write(sink.getvalue().to_pybytes())
+    return shards
 
 
 def _write_shard(shard: Shard) -> None:
     """Encodes one batch; the file appears whole, so Beam may try a shard again."""
-    with pa.memory_map(shard.staged) as source:
-        batch = pa.ipc.open_file(source).get_batch(shard.batch)
-        records = example_coder.RecordBatchToExamplesEncoder().encode(batch)
+    with fileio.open(shard.staged, "rb") as file:
+        batch = pa.ipc.open_stream(file.read()).read_next_batch()
+    records = example_coder.RecordBatchToExamplesEncoder().encode(batch)
     # Not in the split's folder, whose every file is read as records.
-    aside = f"{shard.staged}-{shard.batch}.incoming"
+    aside = f"{shard.staged}.incoming"
     with tf.io.TFRecordWriter(aside, options="GZIP") as writer:
         for record in records:
             writer.write(record)
-    tf.io.gfile.rename(aside, shard.target, overwrite=True)
+    fileio.rename(aside, shard.target, overwrite=True)

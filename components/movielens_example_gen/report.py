@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 
+import pyarrow as pa
 import pyarrow.csv
 from pydantic import BaseModel, ConfigDict
+from tfx.dsl.io import fileio
 
 from components.movielens_example_gen.cleaning import CleanRatings
 
@@ -28,12 +30,15 @@ class IngestReport(BaseModel):
 
 def write(folder: str, report: IngestReport, cleaned: CleanRatings) -> None:
     """Writes both files into the artifact's folder."""
-    with open(os.path.join(folder, REPORT_FILE), "w", encoding="utf-8") as file:
-        json.dump(report.model_dump(), file, indent=2)
-    pyarrow.csv.write_csv(cleaned.rejected, os.path.join(folder, REJECTED_FILE))
+    with fileio.open(os.path.join(folder, REPORT_FILE), "w") as file:
+        file.write(json.dumps(report.model_dump(), indent=2))
+    rejected = pa.BufferOutputStream()
+    pyarrow.csv.write_csv(cleaned.rejected, rejected)
+    with fileio.open(os.path.join(folder, REJECTED_FILE), "wb") as file:
+        file.write(rejected.getvalue().to_pybytes())
 
 
 def read(folder: str) -> IngestReport:
     """The report of an examples artifact."""
-    with open(os.path.join(folder, REPORT_FILE), encoding="utf-8") as file:
+    with fileio.open(os.path.join(folder, REPORT_FILE), "r") as file:
         return IngestReport.model_validate_json(file.read())

@@ -96,9 +96,9 @@ def test_a_poisoned_file_stops_the_run(
 
 
 def test_an_unforeseen_error_names_its_traceback(cut: Path, tmp_path: Path) -> None:
-    unknown_runner = 'beam.arguments=["--runner=NoSuchRunner"]'
+    no_secret = 'beam.component_arguments={MovieLensExampleGen=["--gbek=type:none"]}'
     with pytest.raises(StepFailedError, match=r"MovieLensExampleGen: \w+: .*log\.txt") as caught:
-        run(tmp_path, cut, *SMALL, unknown_runner)
+        run(tmp_path, cut, *SMALL, no_secret)
     assert "\n" not in str(caught.value)
     (log,) = tmp_path.glob("runs/*/log.txt")
     assert "Traceback (most recent call last)" in log.read_text()

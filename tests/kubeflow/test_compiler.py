@@ -9,15 +9,18 @@ from typing import Any
 
 import pytest
 import yaml
+from apache_beam.options import pipeline_options
+from apache_beam.transforms import environments
 from google.protobuf import json_format
 from kfp import components
 from kfp.pipeline_spec import pipeline_spec_pb2
+from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
 
 from kubeflow import compiler, parameters
 from kubeflow.compiler import CompiledPipeline
 from kubeflow.order import Order
 from kubeflow.targets import Target
-from pipeline import graph
+from pipeline import beam_config, graph
 from pipeline.config import load_config
 from pipeline.errors import UserError
 
@@ -243,6 +246,8 @@ def test_the_graph_of_this_machine_has_neither_lookup() -> None:
     assert names[graph.EVALUATOR] == "Evaluator"
     cluster = graph.create_pipeline(load_config(), locations, in_cluster=True)
     assert set(names) == {c.id for c in cluster.components} - {graph.DATA_FINGERPRINT}
+    of_beam = [c.id for c in local.components if isinstance(c, BaseBeamComponent)]
+    assert sorted(of_beam) == sorted(beam_config.BEAM_STEPS)
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -254,3 +259,48 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"-o .*taken"):
         compiler.write("text", tmp_path / "taken.yaml")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["job.yaml", "taken.yaml"]
+
+
+def arguments(pipeline: CompiledPipeline, task: str) -> list[str]:
+    """What follows TFX's own arguments: those of Beam."""
+    container = pipeline.spec["deploymentSpec"]["executors"][f"exec-{task}"]["container"]
+    return [text for text in container["args"] if re.match(r"--\w+=|--no_\w+$", text)]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_steps_that_use_beam_have_its_options_and_run_its_workers_in_their_image(
+    target: Target,
+) -> None:
+    overrides = (
+        "beam.runner=flink",
+        "beam.job_endpoint=flink:8099",
+        "beam.parallelism=4",
+        'beam.component_arguments={Evaluator=["--parallelism=2"]}',
+    )
+    flink = compiled(target, *overrides)
+    steps = {"movie-lens-example-gen", "statistics-gen", "transform", "evaluator"}
+    for name in tasks(flink):
+        told = arguments(flink, name)
+        if name not in steps:
+            assert told == [], name
+            assert arguments(usual(target), name) == [], name
+            continue
+        options = pipeline_options.PipelineOptions(told)
+        assert options.view_as(pipeline_options.StandardOptions).runner == "FlinkRunner"
+        portable = options.view_as(pipeline_options.PortableOptions)
+        assert portable.job_endpoint == "flink:8099"
+        environment = environments.Environment.from_options(portable)
+        assert environment.container_image == IMAGE
+        assert options.view_as(pipeline_options.WorkerOptions).sdk_container_image == IMAGE
+        parallelism = options.view_as(pipeline_options.FlinkRunnerOptions).parallelism
+        assert parallelism == (2 if name == "evaluator" else 4)
+        own = pipeline_options.PipelineOptions(arguments(usual(target), name))
+        assert own.view_as(pipeline_options.StandardOptions).runner == "FnApiRunner"
+
+
+def test_workers_of_beam_must_reach_the_pipeline_root() -> None:
+    flink = ("beam.runner=flink", "beam.job_endpoint=flink:8099")
+    order = Order(target=Target.KFP, image=IMAGE, pipeline_root="s3://bucket/root")
+    order.parameters(load_config())
+    with pytest.raises(UserError, match=r"--pipeline-root s3://bucket/root: only steps"):
+        order.parameters(load_config(overrides=flink))
