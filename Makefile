@@ -1,10 +1,13 @@
 # Needs make and a Python 3; everything else comes from the package registry. No step needs root.
 #   make run ARGS="--set split.method=time"
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all peers lint format lock clean
+.PHONY: help run test test-all peers image image-check lint format lock clean
 
 PYTHON ?= python3
 ARGS ?=
+VARIANT ?= cpu
+VERSION := $(shell sed -n '/^version = /{s/.*"\(.*\)"/\1/p;q;}' pyproject.toml)
+IMAGE ?= movierec:$(VERSION)$(addprefix -,$(filter-out cpu,$(VARIANT)))
 VENV := .venv
 BIN := $(VENV)/bin
 UV := .bootstrap/bin/uv
@@ -13,9 +16,14 @@ COMPILE := $(UV_PIP) compile --quiet --python-version 3.11 --generate-hashes --n
 	--no-emit-index-url
 RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
+# The address of a package index, for a build that cannot use the tools' own.
+INDEX_ARGS = $(foreach name,PIP_INDEX_URL UV_INDEX_URL,$(if $($(name)),--build-arg $(name)))
+IMAGE_LOCK = requirements$(addprefix -,$(filter-out cpu,$(VARIANT))).lock
+CHECK_VARIANT = test -n "$(filter cpu gpu,$(VARIANT))" \
+	|| { echo "movierec: VARIANT=$(VARIANT): expected cpu or gpu" >&2; exit 1; }
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: $(RUNTIME) ## the whole chain on MovieLens-100K
 	@$(BIN)/movierec run $(ARGS)
@@ -28,6 +36,19 @@ test-all: $(DEV) ## the tests, the slow ones among them
 
 peers: .peers/.installed $(RUNTIME) ## what benchmarks/training_speed.py compares with, apart
 
+image: ## the container image, with docker or podman: VARIANT=cpu or gpu, IMAGE=NAME:TAG
+	@$(CHECK_VARIANT)
+	@engine=$$(command -v docker || command -v podman) \
+		|| { echo "movierec: neither docker nor podman is on the PATH: install one of them," \
+			"or check without: make image-check" >&2; exit 1; }; \
+	"$$engine" build --platform linux/amd64 $(INDEX_ARGS) --build-arg LOCK=$(IMAGE_LOCK) \
+		--file kubeflow/Dockerfile --tag "$(IMAGE)" .
+
+image-check: $(UV) ## the image's files in .image, without docker, and a compiled job run by them
+	@$(CHECK_VARIANT)
+	@python=$$($(UV) python find --system 3.11) && PATH="$(CURDIR)/.bootstrap/bin:$$PATH" \
+		exec "$$python" -m kubeflow.image.check .image $(IMAGE_LOCK)
+
 lint: $(DEV) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -38,13 +59,17 @@ format: $(DEV) ## rewrites the code in the project's style
 	$(BIN)/ruff format .
 
 lock: $(UV) ## pins the newest versions that pyproject.toml allows
-	$(COMPILE) --upgrade --group data --group build pyproject.toml -o requirements.lock
-	$(COMPILE) --upgrade --group dev -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) --upgrade --group data pyproject.toml -o requirements.lock
+	$(COMPILE) --upgrade --group build -c requirements.lock -o requirements-build.lock
+	$(COMPILE) --upgrade --group dev -c requirements.lock -c requirements-build.lock \
+		-o requirements-dev.lock
+	$(COMPILE) --upgrade --no-annotate --group data --extra gpu -c requirements.lock pyproject.toml \
+		-o requirements-gpu.lock
 	$(COMPILE) --upgrade --group peers -o requirements-peers.lock
 	echo uv | $(COMPILE) --upgrade --no-annotate - -o requirements-uv.lock
 
 clean: ## removes what was installed; keeps the workspace with its models
-	rm -rf $(VENV) .bootstrap .peers dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .bootstrap .peers .image dist .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # uv has an environment of its own, so that the locked one holds what is locked and nothing else.
@@ -61,12 +86,12 @@ $(UV): requirements-uv.lock
 			-r requirements-uv.lock; } || { rm -rf .bootstrap; exit 1; }
 	@touch $@
 
-$(RUNTIME): requirements.lock pyproject.toml | $(UV)
+$(RUNTIME): requirements.lock requirements-build.lock pyproject.toml | $(UV)
 	@test -x $(BIN)/python || $(UV) venv --quiet --python 3.11 $(VENV)
 	@echo "installing requirements.lock into $(VENV)"
 	@rm -f $(DEV)
 	@$(UV_PIP) sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode \
-		requirements.lock
+		requirements.lock requirements-build.lock
 	@$(UV_PIP) install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 

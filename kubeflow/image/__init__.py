@@ -1,0 +1,1 @@
+"""What checks the image, without Docker; it is not in the image, nor in the wheel."""
