@@ -60,7 +60,9 @@ def train_as_the_trainer_does(
         loop = TrainingLoop(model, config.training.options, report=_to_nobody, criterion=criterion)
         epochs = best_epoch(loop.train(train, evaluation), criterion)
         model = build_model(config.model, whole, seed)
-        TrainingLoop(model, config.training.options, report=_to_nobody).train_for(everything, epochs)
+        TrainingLoop(model, config.training.options, report=_to_nobody).train_for(
+            everything, epochs
+        )
     measured.ratings = len(everything["rating"]) * epochs
     return Trained(model, whole)
 

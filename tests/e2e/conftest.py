@@ -122,19 +122,25 @@ def story(cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story
     told.tell("back to the first", *SMALL)
     shutil.rmtree(Path(str(told.runs["back to the first"].pushed_model)))
     told.tell("version deleted", *SMALL)
-    told.tell("trained anew", *SMALL, "runner.cache=false", "gate.max_regression=0")
     worst, bound = worst_slice(told.runs["first"])
     told.tell("failing slice", *SMALL, f"gate.max_rmse={bound}", f'gate.slices=["{worst}"]')
     told.tell("absent slice", *SMALL, 'gate.slices=["movie_genres=Opera"]')
     with exporting_nan():
         told.tell("exports NaN", *HARDLY_TRAINED, "training.epochs=2", "gate.max_regression=9")
-    with edited_code("models.trainer"):
-        told.tell("trainer edited", *SMALL)
-    with edited_code("components.example_validator.executor"):
-        told.tell("validator edited", *SMALL)
-    told.tell("tuned", *SMALL, "tuning.enabled=true", "tuning.trials=3")
-    told.tell("split by time", *SMALL, "split.method=time", "export.max_seen_per_user=9")
-    with (data / "ratings.csv").open("a") as file:
-        file.write("new-user,50,4,880000000\n")
-    told.tell("a new rating", *SMALL)
     return told
+
+
+@pytest.fixture(scope="session")
+def sequel(story: Story) -> Story:
+    """The same workspace, after runs that take longer; for slow tests."""
+    story.tell("trained anew", *SMALL, "runner.cache=false", "gate.max_regression=0")
+    with edited_code("models.trainer"):
+        story.tell("trainer edited", *SMALL)
+    with edited_code("components.example_validator.executor"):
+        story.tell("validator edited", *SMALL)
+    story.tell("tuned", *SMALL, "tuning.enabled=true", "tuning.trials=3")
+    story.tell("split by time", *SMALL, "split.method=time", "export.max_seen_per_user=9")
+    with (story.data / "ratings.csv").open("a") as file:
+        file.write("new-user,50,4,880000000\n")
+    story.tell("a new rating", *SMALL)
+    return story

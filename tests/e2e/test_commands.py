@@ -32,7 +32,7 @@ def test_run_prints_the_tables(story: Story) -> None:
     result = movierec(story, "run", *settings(story), "--user", "13")
     assert result.returncode == 0
     for part in (
-        "5,001",
+        "5,000",
         "biases only",
         "gate: blessed",
         "serving: blessed (embedded,",
@@ -78,7 +78,7 @@ def test_evaluate_agrees_with_the_run(story: Story) -> None:
     result = movierec(story, "evaluate", "--json")
     assert result.returncode == 0
     assert result.stderr == ""
-    found, summary = json.loads(result.stdout), story.runs["a new rating"]
+    found, summary = json.loads(result.stdout), story.runs["version deleted"]
     assert found["ratings"] == summary.rows.holdout
     assert found["rmse"] == pytest.approx(summary.rmse.holdout, abs=1e-6)
     assert found["mae"] == pytest.approx(summary.mae.holdout, abs=1e-6)
@@ -99,4 +99,4 @@ def test_an_unknown_version_is_one_line(story: Story) -> None:
     result = movierec(story, "recommend", "--user", "13", "--version", "5")
     assert result.returncode == 1
     assert "--version 5: not in" in result.stderr
-    assert Path(str(story.runs["a new rating"].pushed_model)).name in result.stderr
+    assert Path(str(story.runs["version deleted"].pushed_model)).name in result.stderr

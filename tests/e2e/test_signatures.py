@@ -44,12 +44,12 @@ class Exported:
 
 @pytest.fixture(scope="module")
 def model(story: Story) -> tf.types.experimental.ConcreteFunction:
-    return tf.saved_model.load(story.runs["trained anew"].pushed_model)
+    return tf.saved_model.load(story.runs["version deleted"].pushed_model)
 
 
 @pytest.fixture(scope="module")
 def exported(story: Story) -> Exported:
-    folder = Path(str(story.runs["trained anew"].pushed_model))
+    folder = Path(str(story.runs["version deleted"].pushed_model))
     reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
     names = ("offset", "user_bias", "movie_bias", "user_embedding", "movie_embedding")
     weights = {
@@ -58,7 +58,7 @@ def exported(story: Story) -> Exported:
     movies = [value.decode() for value in reader.get_tensor(f"movie_ids{SUFFIX}")]
     lines = (folder / "assets" / "user_vocabulary").read_text().splitlines()
     rated = defaultdict(set)
-    summary = story.runs["trained anew"]
+    summary = story.runs["version deleted"]
     for user, movie, _ in split_ratings(summary, "train") + split_ratings(summary, "eval"):
         rated[user].add(movie)
     return Exported(weights, [line.split(" ")[1] for line in lines], movies, rated)
@@ -248,11 +248,12 @@ def test_what_cannot_be_answered_is_refused(model, signature: str, inputs, reaso
         model.signatures[signature](**tensors)
 
 
-def test_only_the_newest_that_a_user_rated_are_left_out(story: Story) -> None:
+@pytest.mark.slow
+def test_only_the_newest_that_a_user_rated_are_left_out(sequel: Story) -> None:
     """`export.max_seen_per_user` of that run is 9."""
-    summary = story.runs["split by time"]
+    summary = sequel.runs["split by time"]
     rated = defaultdict(list)
-    with (story.data / "ratings.csv").open() as file:
+    with (sequel.data / "ratings.csv").open() as file:
         for row in csv.DictReader(file):
             rated[row["userId"]].append((int(row["timestamp"]) // 60, row["movieId"]))
     held_back = {(user, movie) for user, movie, _ in split_ratings(summary, "holdout")}

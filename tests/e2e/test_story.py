@@ -102,8 +102,9 @@ def test_results_are_sliced_by_activity_and_genre(story: Story) -> None:
     assert {"movie_genres=Drama", "user_activity=1-20"} <= set(slices)
 
 
-def test_what_the_search_found_is_what_is_trained(story: Story) -> None:
-    before, summary = story.runs["first"], story.runs["tuned"]
+@pytest.mark.slow
+def test_what_the_search_found_is_what_is_trained(sequel: Story) -> None:
+    before, summary = sequel.runs["first"], sequel.runs["tuned"]
     assert set(summary.cached) == STEPS - TRAINED
     assert set(summary.seconds) >= {"Tuner"}
     assert summary.tuning.trials == 3
@@ -170,9 +171,10 @@ def test_a_model_that_answers_nan_is_not_pushed_though_its_ratings_are_right(sto
     assert story.versions["exports NaN"] == story.versions["absent slice"]
 
 
-def test_a_model_that_no_server_answers_with_is_no_baseline(story: Story) -> None:
-    refused, after = story.runs["exports NaN"], story.runs["trainer edited"]
-    assert after.gate.baseline_rmse == pytest.approx(story.runs["trained anew"].rmse.holdout)
+@pytest.mark.slow
+def test_a_model_that_no_server_answers_with_is_no_baseline(sequel: Story) -> None:
+    refused, after = sequel.runs["exports NaN"], sequel.runs["trainer edited"]
+    assert after.gate.baseline_rmse == pytest.approx(sequel.runs["trained anew"].rmse.holdout)
     assert after.gate.baseline_rmse != pytest.approx(refused.rmse.holdout, abs=1e-3)
 
 
@@ -217,10 +219,11 @@ def test_a_version_that_was_deleted_is_pushed_again(story: Story) -> None:
     assert Path(str(summary.pushed_model), "saved_model.pb").is_file()
 
 
+@pytest.mark.slow
 def test_the_same_seed_trained_anew_gives_the_same_model_and_zero_tolerance_lets_it_pass(
-    story: Story,
+    sequel: Story,
 ) -> None:
-    first, anew = story.runs["first"], story.runs["trained anew"]
+    first, anew = sequel.runs["first"], sequel.runs["trained anew"]
     assert anew.cached == []
     for split in ("train", "eval", "holdout"):
         assert getattr(anew.rmse, split) == pytest.approx(getattr(first.rmse, split), abs=1e-6)
@@ -244,16 +247,18 @@ def test_a_slice_without_ratings_fails_the_gate(story: Story) -> None:
     assert "no rating in the slice movie_genres=Opera" in summary.gate.reason
 
 
-def test_edited_code_runs_the_steps_that_depend_on_it(story: Story) -> None:
-    assert set(story.runs["trainer edited"].cached) == STEPS - TRAINED
+@pytest.mark.slow
+def test_edited_code_runs_the_steps_that_depend_on_it(sequel: Story) -> None:
+    assert set(sequel.runs["trainer edited"].cached) == STEPS - TRAINED
     # Transform waits for the validator but takes nothing from it.
-    validated = story.runs["validator edited"]
+    validated = sequel.runs["validator edited"]
     assert "ExampleValidator" not in validated.cached
     assert {"MovieLensExampleGen", "StatisticsGen", "Transform"} <= set(validated.cached)
 
 
-def test_another_split_runs_all_but_the_schema_and_has_no_baseline(story: Story) -> None:
-    summary = story.runs["split by time"]
+@pytest.mark.slow
+def test_another_split_runs_all_but_the_schema_and_has_no_baseline(sequel: Story) -> None:
+    summary = sequel.runs["split by time"]
     assert summary.cached == ["ImportSchemaGen"]
     assert summary.gate.baseline_rmse is None
     splits = {
@@ -272,10 +277,11 @@ def test_another_split_runs_all_but_the_schema_and_has_no_baseline(story: Story)
     assert max(splits["eval"]) < min(splits["holdout"])
 
 
-def test_a_new_rating_runs_what_reads_it_and_is_compared_with_the_last_model(story: Story) -> None:
-    summary = story.runs["a new rating"]
+@pytest.mark.slow
+def test_a_new_rating_runs_what_reads_it_and_is_compared_with_the_last_model(sequel: Story) -> None:
+    summary = sequel.runs["a new rating"]
     assert summary.cached == ["ImportSchemaGen"]
-    assert summary.rows.read == story.runs["first"].rows.read + 1
+    assert summary.rows.read == sequel.runs["first"].rows.read + 1
     assert summary.gate.baseline_rmse is not None
 
 
