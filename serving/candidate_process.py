@@ -87,8 +87,9 @@ def _report_channel() -> IO[str]:
 def _embedded(options: ServerOptions) -> Iterator[str]:
     """Yields the address."""
     # It loads TensorFlow, which the binary has no use for.
-    from serving.server import ModelServer  # noqa: PLC0415
+    from serving.server import ModelServer, spare_imports  # noqa: PLC0415
 
+    spare_imports()
     server = ModelServer(options)
     server.start()
     try:

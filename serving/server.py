@@ -163,6 +163,15 @@ class ModelServer:
         )
 
 
+def spare_imports() -> None:
+    """Has the collector, which frees unloaded versions, not look at what is there by now.
+
+    For a process that does nothing but serve.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 def serve(options: ServerOptions, announce: Callable[[ModelServer], None]) -> None:
     """Serves until SIGTERM or SIGINT, then drains; for the main thread of a process.
 
@@ -173,9 +182,7 @@ def serve(options: ServerOptions, announce: Callable[[ModelServer], None]) -> No
     Raises:
         ServingError: as `ModelServer.start`.
     """
-    # What is there by now stays: the collector that frees unloaded versions need not look at it.
-    gc.collect()
-    gc.freeze()
+    spare_imports()
     server = ModelServer(options)
     server.start()
     # A handler may put into this queue while the main thread waits at it.
