@@ -9,28 +9,34 @@ from google.protobuf import json_format
 from kfp.kubernetes import kubernetes_executor_config_pb2 as kubernetes_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from kubeflow import training_machines
+from kubeflow import storage_access, training_machines
 from kubeflow.names import executor_name
 from pipeline.config import PipelineConfig
 
 
-def platform_spec(config: PipelineConfig, node_ids: Iterable[str]) -> dict[str, Any]:
-    """A PlatformSpec that puts the steps on the nodes that training is for.
+def platform_spec(config: PipelineConfig, training: Iterable[str]) -> dict[str, Any]:
+    """A PlatformSpec: on which nodes steps run, and with which Secrets.
+
+    Args:
+        config: what it is of.
+        training: the steps that run on the nodes that training is for.
 
     Returns:
-        Nothing if there is nothing to say of nodes.
+        Nothing if there is nothing to say of either.
     """
-    pods = kubernetes_pb2.KubernetesExecutorConfig(
+    trains = kubernetes_pb2.KubernetesExecutorConfig(
         node_selector=_node_selector(config),
         tolerations=[
             kubernetes_pb2.Toleration(**toleration.model_dump(exclude_none=True))
             for toleration in training_machines.tolerations(config)
         ],
     )
+    stores = kubernetes_pb2.KubernetesExecutorConfig(secret_as_env=storage_access.secrets(config))
+    pods = dict.fromkeys(training, trains) | dict.fromkeys(storage_access.STEPS, stores)
     executors = {
-        executor_name(node_id): json_format.MessageToDict(pods)
-        for node_id in node_ids
-        if pods.ByteSize()
+        executor_name(node_id): json_format.MessageToDict(pod)
+        for node_id, pod in pods.items()
+        if pod.ByteSize()
     }
     if not executors:
         return {}

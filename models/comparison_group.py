@@ -17,12 +17,3 @@ def write(folder: str, group: str) -> None:
     tf.io.gfile.makedirs(os.path.dirname(path))
     with tf.io.gfile.GFile(path, "w") as file:
         file.write(group)
-
-
-def read(folder: str) -> str | None:
-    """The group of an exported model; None where the export does not say."""
-    path = os.path.join(folder, COMPARISON_GROUP_FILE)
-    if not tf.io.gfile.exists(path):
-        return None
-    with tf.io.gfile.GFile(path) as file:
-        return str(file.read())

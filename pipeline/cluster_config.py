@@ -21,6 +21,8 @@ ProjectId = Annotated[
     str, StringConstraints(pattern=r"^([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$")
 ]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z]+-[a-z]+[0-9]+$")]
+# A service account of Google Cloud, by its e-mail address.
+GoogleAccount = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")]
 
 
 class VertexConfig(Section):
@@ -35,7 +37,7 @@ class VertexConfig(Section):
         pattern=r"^[a-z0-9-]+$",
         description="of the Trainer, of each of its workers, and of the Tuner",
     )
-    service_account: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")] | None = Field(
+    service_account: GoogleAccount | None = Field(
         None, description="whose rights several workers have; Vertex AI's own if not given"
     )
 
@@ -59,8 +61,11 @@ class Toleration(Section):
         return self
 
 
+Endpoint = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.-]+(:\d{1,5})?$")]
+
+
 class KfpConfig(Section):
-    """The nodes of a Kubernetes cluster that a model is trained on."""
+    """The nodes of a Kubernetes cluster that a model is trained on, and its steps' storage."""
 
     namespace: Namespace = Field("kubeflow", description="where several workers run")
     accelerator_resource: Label = Field(
@@ -76,6 +81,12 @@ class KfpConfig(Section):
     memory_limit: Memory | None = Field(None, description="bytes of each machine at most")
     service_account: AccountName | None = Field(
         None, description="whose rights several workers have; the namespace's own if not given"
+    )
+    storage_endpoint: Endpoint | None = Field(
+        None, description="server that s3:// and minio:// are on; Amazon S3 if not given"
+    )
+    storage_secret: AccountName | None = Field(
+        None, description="Secret with its credentials; those of the steps' account if not given"
     )
 
     @field_validator("node_selector")

@@ -19,8 +19,8 @@ from serving.versions import version_number
 class Executor(executor.Executor):
     """Copies the model beside its place and renames it, so a server never sees half of one.
 
-    A remote destination (`gs://`, `s3://`) has no atomic rename; there TFX's own order applies,
-    which copies `saved_model.pb` last.
+    A remote destination (`gs://`, `s3://`, `minio://`) has no atomic rename; there TFX's own order
+    applies, which copies `saved_model.pb` last: a version without it is still on its way.
     """
 
     def Do(

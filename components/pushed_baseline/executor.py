@@ -48,11 +48,15 @@ class Executor(base_executor.BaseExecutor):
 def newest_comparable(pushed: str, group: str) -> str | None:
     """The folder of the newest complete version whose comparison group is the given one.
 
+    Whatever the folder's file system raises where it cannot read is left to the caller: there is
+    no baseline only where it says that there is none.
+
     Args:
         pushed: the folder of versions, of this machine or of a cloud's storage.
         group: as the Trainer wrote it into the exported model.
     """
-    if not fileio.isdir(pushed):
+    # TensorFlow's isdir says no where it cannot tell; exists does not, and listdir then fails.
+    if not fileio.exists(pushed):
         return None
     # A cloud's storage ends the names of folders with a slash.
     names = (name.rstrip("/") for name in fileio.listdir(pushed))
@@ -62,6 +66,15 @@ def newest_comparable(pushed: str, group: str) -> str | None:
         version = os.path.join(pushed, name)
         # Copied last, so without it the version is still on its way.
         complete = fileio.exists(os.path.join(version, _SAVED_MODEL))
-        if complete and comparison_group.read(version) == group:
+        if complete and _group(version) == group:
             return version
     return None
+
+
+def _group(version: str) -> str | None:
+    """The comparison group of an exported model; None where the export does not say."""
+    path = os.path.join(version, comparison_group.COMPARISON_GROUP_FILE)
+    if not fileio.exists(path):
+        return None
+    with fileio.open(path, "r") as file:
+        return str(file.read())

@@ -1,5 +1,8 @@
 from pathlib import Path
 
+import pytest
+import tensorflow as tf
+from tfx.dsl.io import fileio
 from tfx.types import standard_artifacts
 
 from components.baseline_evaluator.executor import without_empty_baseline
@@ -39,7 +42,7 @@ def test_the_newest_comparable_version_is_the_baseline(tmp_path: Path) -> None:
     exported = Path(model.uri) / "Format-Serving"
     assert (exported / "saved_model.pb").read_text() == "10"
     assert (exported / "variables" / "variables.index").read_text() == "10"
-    assert comparison_group.read(str(exported)) == "a"
+    assert (exported / comparison_group.COMPARISON_GROUP_FILE).read_text() == "a"
     kept = without_empty_baseline({"baseline_model": [model]})
     assert kept["baseline_model"] == [model]
 
@@ -53,6 +56,15 @@ def test_without_a_comparable_version_the_baseline_is_empty(tmp_path: Path) -> N
         assert list(Path(model.uri).iterdir()) == []
         # TFX takes an empty list for no baseline.
         assert without_empty_baseline({"baseline_model": [model]}) == {"baseline_model": []}
+
+
+def test_a_folder_that_cannot_be_read_is_no_missing_baseline(tmp_path: Path) -> None:
+    with pytest.raises(tf.errors.UnimplementedError, match="scheme 'abc' not implemented"):
+        newest_comparable("abc://bucket/pushed", "a")
+    file = tmp_path / "pushed"
+    file.write_text("no folder")
+    with pytest.raises(fileio.NotFoundError):
+        newest_comparable(str(file), "a")
 
 
 def test_other_inputs_of_the_evaluator_stay() -> None:
