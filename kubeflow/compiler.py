@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +18,7 @@ from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 
 from components.data_fingerprint.executor import FINGERPRINT_KEY
-from kubeflow import installed, parameters, specification, training_machines
+from kubeflow import installed, parameters, specification, storage_access, training_machines
 from kubeflow.order import Order
 from kubeflow.parameters import Parameter, marked_number, placeholder
 from kubeflow.platform_spec import platform_spec
@@ -102,6 +104,10 @@ def compile_pipeline(config: PipelineConfig, order: Order) -> CompiledPipeline:
         job = manifest.template(config, order.image, order.name)
         variables = {manifest.VARIABLE: json.dumps(job, separators=(",", ":"))}
         specification.with_environment(spec, graph.TRAINER, variables)
+    if target is Target.KFP and config.kfp.storage_endpoint is not None:
+        variables = storage_access.environment(config.kfp.storage_endpoint)
+        for node_id in storage_access.STEPS:
+            specification.with_environment(spec, node_id, variables)
     specification.with_valid_names(spec)
     spec["schemaVersion"] = RULES[target].schema_version
     spec["defaultPipelineRoot"] = root
@@ -116,12 +122,15 @@ def write(text: str, output: Path) -> Path:
     Raises:
         UserError: the folder is not there, or cannot be written to.
     """
-    aside = output.with_name(f".{output.name}.incoming")
+    # A short name: the file's own may be as long as a name can be.
+    aside = output.with_name(f".{os.getpid()}.incoming")
     try:
         aside.write_text(text, encoding="utf-8")
         aside.replace(output)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        # Where it could not be made there is nothing to remove.
+        with suppress(OSError):
+            aside.unlink()
         raise UserError(f"-o {output}: {error.strerror}") from error
     return output
 

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from typing import Any, Final
 
 from absl import app
@@ -17,7 +18,7 @@ from absl.flags import argparse_flags
 from tfx.dsl.io import fileio
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
-from kubeflow import beam_worker, installed
+from kubeflow import beam_worker, checkpoints, installed, object_storage
 from kubeflow.mounts import MOUNTS, Mounts
 from kubeflow.parameters import filled_in, is_step_input
 from kubeflow.training_job import manifest, step
@@ -27,14 +28,19 @@ from pipeline.errors import RunInterruptedError, UserError
 _TERMINATED: Final = 128 + signal.SIGTERM
 
 
-def prepared(executor_input: dict[str, Any]) -> dict[str, Any]:
+def prepared(
+    executor_input: dict[str, Any], inputs_spec: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """What a step is given, with everything in it that only its own machine can resolve.
 
     Placeholders inside constants get their values, whether or not the platform has done so, and
-    the inputs that brought them are gone; addresses of installed files become paths.
+    the inputs that brought them are gone; addresses of installed files become paths; input
+    artifacts whose type the platform leaves out get the type that the step's inputs are declared
+    with.
 
     Args:
         executor_input: an ExecutorInput of schema 2.0 or 2.1 as JSON.
+        inputs_spec: the ComponentInputsSpec of the step as JSON; schema 2.0 has none.
     """
     inputs = executor_input.get("inputs", {})
     changed = {
@@ -42,7 +48,29 @@ def prepared(executor_input: dict[str, Any]) -> dict[str, Any]:
         for kind in ("parameters", "parameterValues")
         if kind in inputs
     }
+    if "artifacts" in inputs:
+        declared = (inputs_spec or {}).get("artifacts", {})
+        changed["artifacts"] = {
+            name: _typed(listed, declared.get(name, {}))
+            for name, listed in inputs["artifacts"].items()
+        }
     return {**executor_input, "inputs": {**inputs, **changed}}
+
+
+def _typed(listed: dict[str, Any], declared: Mapping[str, Any]) -> dict[str, Any]:
+    """Artifacts with a type, without which TFX does not know their class.
+
+    The driver of Kubeflow Pipelines keeps no types: it has `{"instanceSchema": ""}` for all.
+    """
+    return {
+        **listed,
+        "artifacts": [
+            artifact
+            if any(artifact.get("type", {}).values()) or "artifactType" not in declared
+            else {**artifact, "type": declared["artifactType"]}
+            for artifact in listed.get("artifacts", ())
+        ],
+    }
 
 
 def _prepared_parameters(values: dict[str, Any]) -> dict[str, Any]:
@@ -97,7 +125,12 @@ def _main(parsed: tuple[argparse.Namespace, list[str]]) -> None:
 def _run(parsed: tuple[argparse.Namespace, list[str]]) -> None:
     arguments, beam_arguments = parsed
     beam_check.check_start(beam_arguments)
-    given = prepared(json.loads(arguments.json_serialized_invocation_args))
+    object_storage.register()
+    given = prepared(
+        json.loads(arguments.json_serialized_invocation_args),
+        json.loads(arguments.json_serialized_inputs_spec_args or "{}"),
+    )
+    given = checkpoints.with_local_checkpoints(given)
     elsewhere = manifest.trains(given, os.environ)
     # Nothing is written where the launcher of Kubeflow Pipelines looks for outputs if others have
     # written them at their URIs. It then says that it finds nothing to copy, and goes by the URIs.

@@ -43,11 +43,14 @@ def with_environment(spec: Spec, node_id: str, variables: Mapping[str, str]) -> 
 
 
 def pass_parameter(spec: Spec, producer: str, consumer: str, name: str, legacy: bool) -> None:
-    """Makes an output of one step an input of the same name of another."""
-    declared = _declared("STRING", legacy)
-    spec["components"][producer]["outputDefinitions"].setdefault("parameters", {})[name] = declared
+    """Makes an output of one step an input of the same name of another.
+
+    TFX's executor answers in the form of schema 2.1, and TFX declares outputs so in both.
+    """
+    outputs = spec["components"][producer]["outputDefinitions"]
+    outputs.setdefault("parameters", {})[name] = _declared("STRING", legacy=False)
     inputs = spec["components"][consumer]["inputDefinitions"]
-    inputs.setdefault("parameters", {})[name] = declared
+    inputs.setdefault("parameters", {})[name] = _declared("STRING", legacy)
     task = spec["root"]["dag"]["tasks"][consumer]
     task["inputs"].setdefault("parameters", {})[name] = {
         "taskOutputParameter": {"producerTask": producer, "outputParameterKey": name}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,6 +13,9 @@ from pipeline.errors import UserError
 
 # Of every container; the entrypoint of the image, too.
 COMMAND: Final = ("python", "-m", "kubeflow.run_step")
+
+SCHEMES: Final = ("gs", "s3", "minio")
+"""Of all storage that a platform may have."""
 
 
 class Target(StrEnum):
@@ -30,6 +34,7 @@ class _Rules:
         root_schemes: of the storage that its steps and its own launcher reach.
         local_root: whether a folder of this machine is taken, for a dry run.
         longest_name: of a pipeline.
+        letter_first: whether that name begins with a letter; else a digit will do.
         endings: of the names of its files.
     """
 
@@ -37,21 +42,29 @@ class _Rules:
     root_schemes: tuple[str, ...]
     local_root: bool
     longest_name: int
+    letter_first: bool
     endings: tuple[str, ...]
 
 
+# A run's id on Vertex AI is the pipeline's name and the time, as -20261122030000.
+_LONGEST_VERTEX_NAME: Final = 128 - 15
+
 RULES: Final = {
-    Target.VERTEX: _Rules("2.0.0", ("gs",), False, 128, (".json",)),
-    Target.KFP: _Rules("2.1.0", ("gs", "s3", "minio"), True, 63, (".yaml", ".yml")),
+    Target.VERTEX: _Rules("2.0.0", ("gs",), False, _LONGEST_VERTEX_NAME, True, (".json",)),
+    Target.KFP: _Rules("2.1.0", SCHEMES, True, 63, False, (".yaml", ".yml")),
 }
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-# A registry's host and port, a path, and then a tag, a digest, or both.
+# The first part of an image's name is a host only if it cannot be a part of a path.
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+_HOST = rf"((localhost|{_LABEL}(\.{_LABEL})+|\[[0-9A-Fa-f:]+\])(:\d+)?|{_LABEL}:\d+)"
+_COMPONENT = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
 _IMAGE = re.compile(
-    r"[A-Za-z0-9][A-Za-z0-9.-]*(:\d+)?(/[a-z0-9._-]+)*"
-    r"((?P<tag>:\w[\w.-]{0,127})(?P<pinned>@sha256:[0-9a-f]{64})?|(?P<digest>@sha256:[0-9a-f]{64}))",
+    rf"({_HOST}/)?{_COMPONENT}(/{_COMPONENT})*"
+    r"(:(?P<tag>\w[\w.-]{0,127}))?(?P<digest>@sha256:[0-9a-f]{64})?",
     re.ASCII,
 )
+_MOVING_TAG = "latest"
 _REMOTE = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>[A-Za-z0-9][^\s{}'\"\\]*)")
 _LOCAL = re.compile(r"/[^\s{}'\"\\]*")
 
@@ -73,12 +86,23 @@ def check_image(image: str) -> str:
     """The image, if it names one build of itself.
 
     Raises:
-        UserError: it has neither a tag nor a digest, or is no name of an image.
+        UserError: it is no name of an image, or has neither a digest nor a tag that stays.
     """
-    if not _IMAGE.fullmatch(image):
+    found = _IMAGE.fullmatch(image)
+    if found is None:
+        raise UserError(
+            f"--image {image}: is no name of an image; expected one as REGISTRY/movierec:1.2, "
+            f"whose path has lower-case letters and digits, and ., _ or - between them"
+        )
+    if found["digest"] is None and found["tag"] is None:
         raise UserError(
             f"--image {image}: a tag or a digest is expected, as in REGISTRY/movierec:1.2, so "
             f"that every step of a run has the same code"
+        )
+    if found["digest"] is None and found["tag"] == _MOVING_TAG:
+        raise UserError(
+            f"--image {image}: a tag that stays the same is expected, as in "
+            f"REGISTRY/movierec:1.2, so that every step of a run has the same code"
         )
     return image
 
@@ -103,9 +127,14 @@ def check_location(option: str, uri: str, target: Target, root: str) -> str:
     if checked.startswith("/") and not root.startswith("/"):
         raise UserError(
             f"{option} {uri}: a folder of this machine is not there in the cluster; expected "
-            f"{_expected(target)}"
+            f"{remote_folders(target)}"
         )
     return checked
+
+
+def remote_folders(target: Target) -> str:
+    """What folders look like that the platform's steps reach."""
+    return " or ".join(f"{scheme}://BUCKET/PATH" for scheme in RULES[target].root_schemes)
 
 
 def check_name(name: str, target: Target) -> str:
@@ -114,29 +143,61 @@ def check_name(name: str, target: Target) -> str:
     Raises:
         UserError: the platform does not take it.
     """
-    longest = RULES[target].longest_name
-    if len(name) > longest:
-        raise UserError(
-            f"--name {name}: {len(name)} characters; expected at most {longest} for {target}"
-        )
-    if not _NAME.fullmatch(name):
-        raise UserError(
-            f"--name {name}: expected lower-case letters, digits and -, with a letter or a digit "
-            f"at both ends"
-        )
+    problem = name_problem(name, target)
+    if problem is not None:
+        raise UserError(f"--name {name}: {problem}")
     return name
+
+
+def name_problem(name: str, target: Target) -> str | None:
+    """Why the platform does not take a pipeline of this name; None if it does."""
+    rules = RULES[target]
+    if len(name) > rules.longest_name:
+        return f"{len(name)} characters; expected at most {rules.longest_name} for {target}"
+    if not _NAME.fullmatch(name) or (rules.letter_first and not name[0].isalpha()):
+        ends = "a letter first" if rules.letter_first else "a letter or a digit first"
+        return f"expected lower-case letters, digits and -, with {ends} and no - at the end"
+    return None
 
 
 def check_output(output: Path, target: Target) -> Path:
     """The file of a compiled pipeline.
 
     Raises:
-        UserError: the platform's own client would not know it by its name.
+        UserError: the platform's own client would not know it by its name, or it cannot be
+            written.
     """
     endings = RULES[target].endings
     if output.suffix not in endings:
         raise UserError(f"-o {output}: expected a name that ends in {' or '.join(endings)}")
+    try:
+        problem = _output_problem(output)
+    except OSError as error:
+        raise UserError(f"-o {output}: {error.strerror}") from error
+    if problem is not None:
+        raise UserError(f"-o {output}: {problem}")
     return output
+
+
+def _output_problem(output: Path) -> str | None:
+    """Why a file cannot be written there, as far as can be seen; None if it can.
+
+    Raises:
+        OSError: the folder cannot even be looked at.
+    """
+    folder = output.parent
+    if not folder.exists():
+        return f"there is no folder {folder}"
+    if not folder.is_dir():
+        return f"{folder} is no folder"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"{folder} may not be written to"
+    size, longest = len(os.fsencode(output.name)), os.pathconf(folder, "PC_NAME_MAX")
+    if size > longest:
+        return f"a name of {size} bytes; expected at most {longest}"
+    if output.is_dir():
+        return "is a folder; expected a file"
+    return None
 
 
 def _check_folder(option: str, uri: str, target: Target) -> str:
@@ -150,6 +211,5 @@ def _check_folder(option: str, uri: str, target: Target) -> str:
 
 
 def _expected(target: Target) -> str:
-    remote = [f"{scheme}://BUCKET/PATH" for scheme in RULES[target].root_schemes]
-    local = ["for a dry run /A/FOLDER"] if RULES[target].local_root else []
-    return " or ".join(remote + local)
+    local = " or for a dry run /A/FOLDER" if RULES[target].local_root else ""
+    return f"{remote_folders(target)}{local}"

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
-from pipeline.cluster_config import ProjectId, Region
+from pipeline.cluster_config import GoogleAccount, ProjectId, Region
 from pipeline.section import Section
 
 EXAMPLE_GEN: Final = "MovieLensExampleGen"
@@ -151,7 +151,7 @@ class BeamConfig(Section):
     temp_location: Bucket | None = Field(
         None, description="gs://BUCKET/PATH for Dataflow's own files"
     )
-    service_account: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")] | None = Field(
+    service_account: GoogleAccount | None = Field(
         None, description="whose rights Dataflow's workers have; the project's own if not given"
     )
     subnetwork: Subnetwork | None = Field(

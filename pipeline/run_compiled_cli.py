@@ -52,18 +52,20 @@ def run_compiled(
 
     Exits 2 if a model is not pushed.
     """
+    from kubeflow import run_parameters
     from kubeflow.local_execution import job_file, locations, runner
 
     compiled = job_file.read(job)
     folder = Workspace(workspace)
+    changed = run_parameters.changed(compiled, pairs("--parameter", parameters or []))
     options = runner.Options(
-        parameters=job_file.with_parameters(compiled, pairs("--parameter", parameters or [])),
+        parameters={**compiled.parameters, **changed},
         locations=locations.parse(runner.remote_folder(folder), mappings or []),
         jobs=jobs,
         use_cache=cached,
     )
     try:
-        with _ended_by_sigterm():
+        with _ended_by_signals():
             result = runner.run(compiled, folder, options, _report)
     except KeyboardInterrupt as error:
         raise RunInterruptedError(
@@ -76,17 +78,28 @@ def run_compiled(
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Has SIGTERM end the run as Ctrl-C does: the tasks' processes must not outlive it."""
+def _ended_by_signals() -> Iterator[None]:
+    """Has SIGTERM and SIGHUP end the run as Ctrl-C does: the tasks must not outlive it.
+
+    Under nohup, which has SIGHUP ignored, the run goes on when its terminal is gone.
+    """
+    earlier = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    if earlier[signal.SIGHUP] is signal.SIG_IGN:
+        del earlier[signal.SIGHUP]
 
     def interrupt(*_: Any) -> NoReturn:
+        # A terminal that closes may send two: the second must not keep tasks from being ended.
+        for number in earlier:
+            signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    earlier = signal.signal(signal.SIGTERM, interrupt)
+    for number in earlier:
+        signal.signal(number, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, earlier)
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
 
 
 def _report(task: str, outcome: Outcome) -> None:
@@ -116,13 +129,13 @@ def _summarise(result: Result) -> None:
 
 def _tell_pushes(result: Result) -> bool:
     """A line for what each pusher did; whether all of them pushed."""
-    records = [
-        record["metadata"]
+    said = [
+        artifact.get("metadata", {})
         for outcome in result.outcomes.values()
         if outcome.outputs is not None
-        for record in outcome.outputs.artifacts.values()
-        if _PUSHED in record["metadata"]
+        for artifact in outcome.outputs.artifacts.values()
     ]
+    records = [metadata for metadata in said if _PUSHED in metadata]
     for record in records:
         print(
             f"pushed: {record[_DESTINATION]}"

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from kubeflow.local_execution.job import Schema, Task
 from kubeflow.local_execution.values import Value
 
 # Part of every fingerprint: entries that were written another way are not found.
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 def fingerprint(
@@ -33,7 +34,8 @@ def fingerprint(
         [container.image, container.command, dict(container.environment)],
         dict(parameters),
         dict(artifacts),
-        [dict(task.output_artifacts), dict(task.output_parameters)],
+        dict(task.output_artifacts),
+        {name: astuple(declared) for name, declared in task.output_parameters.items()},
     ]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

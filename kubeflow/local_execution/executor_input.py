@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from kubeflow.local_execution import values
+from kubeflow.local_execution import artifacts, values
 from kubeflow.local_execution.artifacts import Record
 from kubeflow.local_execution.job import Schema
 from kubeflow.local_execution.values import Value
@@ -18,7 +18,7 @@ _PARAMETERS: Final = "parameters"
 def build(
     schema: Schema,
     parameters: Mapping[str, Value],
-    artifacts: Mapping[str, Record],
+    taken: Mapping[str, Record],
     planned: Mapping[str, Record],
     output_parameters: Mapping[str, Any],
     folder: Path,
@@ -26,9 +26,9 @@ def build(
     """The message.
 
     Args:
-        schema: of the specification; parameters are written as it wants them.
+        schema: of the specification; Vertex AI tells tasks of 2.0, Kubeflow Pipelines of 2.1.
         parameters: input parameters.
-        artifacts: input artifacts.
+        taken: input artifacts.
         planned: output artifacts.
         output_parameters: their names; each has a file for its value.
         folder: of the task. TFX takes the name of the folder that holds the output file for the
@@ -37,10 +37,16 @@ def build(
     return {
         "inputs": {
             **_parameters(schema, parameters),
-            "artifacts": {key: {"artifacts": [record]} for key, record in artifacts.items()},
+            "artifacts": {
+                key: {"artifacts": [artifacts.as_input(schema, record)]}
+                for key, record in taken.items()
+            },
         },
         "outputs": {
-            "artifacts": {key: {"artifacts": [record]} for key, record in planned.items()},
+            "artifacts": {
+                key: {"artifacts": [artifacts.as_output(schema, record)]}
+                for key, record in planned.items()
+            },
             "parameters": {
                 name: {"outputFile": str(folder / _PARAMETERS / name)} for name in output_parameters
             },
@@ -52,4 +58,4 @@ def build(
 def _parameters(schema: Schema, parameters: Mapping[str, Value]) -> dict[str, Any]:
     if schema is Schema.V2_0:
         return {"parameters": {name: values.to_legacy(v) for name, v in parameters.items()}}
-    return {"parameterValues": dict(parameters)}
+    return {"parameterValues": {name: values.doubles(v) for name, v in parameters.items()}}

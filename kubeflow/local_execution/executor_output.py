@@ -10,6 +10,7 @@ from typing import Any
 
 from kubeflow.local_execution import artifacts, values
 from kubeflow.local_execution.artifacts import Record
+from kubeflow.local_execution.job import OutputParameter
 from kubeflow.local_execution.section import Section
 from kubeflow.local_execution.values import ParameterType, Value
 from pipeline.errors import UserError
@@ -36,12 +37,18 @@ def make_room(executor_input: Mapping[str, Any]) -> None:
     Path(outputs["outputFile"]).unlink(missing_ok=True)
 
 
-def read(executor_input: Mapping[str, Any], types: Mapping[str, ParameterType]) -> Outputs:
+def read(
+    executor_input: Mapping[str, Any],
+    planned: Mapping[str, Record],
+    parameters: Mapping[str, OutputParameter],
+) -> Outputs:
     """What the task made.
 
     Args:
         executor_input: what it was told.
-        types: of the parameters it returns.
+        planned: its artifacts.
+        parameters: that it returns. One that its answer lacks, in the form that it is declared
+            in, is in its file.
 
     Raises:
         UserError: what it left behind is not what the platforms take.
@@ -50,23 +57,24 @@ def read(executor_input: Mapping[str, Any], types: Mapping[str, ParameterType]) 
     message = _message(Path(asked["outputFile"]))
     reported = message.sections("artifacts")
     records = {}
-    for key, entry in asked["artifacts"].items():
-        (record,) = entry["artifacts"]
+    for key, record in planned.items():
         found = reported[key].entries("artifacts") if key in reported else []
         records[key] = artifacts.with_report(record, found[0].content) if found else record
-    said = {
-        **{name: _legacy(value) for name, value in message.sections("parameters").items()},
-        **message.section("parameterValues").content,
-    }
     return Outputs(
         records,
         {
-            name: values.of_type(said[name], types[name])
-            if name in said
-            else _written(name, Path(entry["outputFile"]), types[name])
-            for name, entry in asked["parameters"].items()
+            name: _parameter(message, name, declared, asked["parameters"][name]["outputFile"])
+            for name, declared in parameters.items()
         },
     )
+
+
+def _parameter(message: Section, name: str, declared: OutputParameter, file: str) -> Value:
+    said = message.section("parameters" if declared.legacy else "parameterValues")
+    if not said.has(name):
+        return _written(name, Path(file), declared.kind)
+    value = _legacy(said.section(name)) if declared.legacy else said.content[name]
+    return values.of_type(value, declared.kind)
 
 
 def _message(path: Path) -> Section:

@@ -79,6 +79,20 @@ class Container:
 
 
 @dataclass(frozen=True)
+class OutputParameter:
+    """A value that a task returns.
+
+    Attributes:
+        kind: its type.
+        legacy: whether it is declared as schema 2.0 does it, which a file of that schema need not:
+            the task's answer then has it in `parameters`, and in `parameterValues` otherwise.
+    """
+
+    kind: ParameterType
+    legacy: bool
+
+
+@dataclass(frozen=True)
 class Task:
     """A task.
 
@@ -89,7 +103,7 @@ class Task:
         parameter_types: of the input parameters.
         artifacts: where each input artifact comes from.
         output_artifacts: definitions of what it makes: `artifactType`, `metadata` and the like.
-        output_parameters: types of the values it returns.
+        output_parameters: the values it returns.
         after: the tasks that must have succeeded.
         retries: what happens when it fails.
         cacheable: whether an earlier result may be used.
@@ -102,7 +116,7 @@ class Task:
     parameter_types: Mapping[str, ParameterType]
     artifacts: Mapping[str, TaskOutput]
     output_artifacts: Mapping[str, Mapping[str, Any]]
-    output_parameters: Mapping[str, ParameterType]
+    output_parameters: Mapping[str, OutputParameter]
     after: frozenset[str]
     retries: Retries
     cacheable: bool

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from kubeflow.targets import SCHEMES
 from pipeline.errors import UserError
 
-_SCHEMES: Final = ("gs", "s3", "minio")
 # An address may stand inside JSON or another text.
-_REMOTE: Final = re.compile(rf"\b(?P<scheme>{'|'.join(_SCHEMES)})://(?P<rest>[^\s\"'\\,;<>{{}}]*)")
+_REMOTE: Final = re.compile(rf"\b(?P<scheme>{'|'.join(SCHEMES)})://(?P<rest>[^\s\"'\\,;<>{{}}]*)")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def parse(default: Path, mappings: Iterable[str]) -> Locations:
         remote, _, folder = entry.partition("=")
         remote = remote.rstrip("/")
         if not _REMOTE.fullmatch(remote) or remote.endswith(":") or not folder:
-            schemes = ", ".join(f"{scheme}://" for scheme in _SCHEMES)
+            schemes = ", ".join(f"{scheme}://" for scheme in SCHEMES)
             raise UserError(f"--map {entry}: expected REMOTE=DIR with REMOTE one of {schemes}…")
         if remote in found:
             raise UserError(f"--map {entry}: {remote} is mapped to {found[remote]} already")

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from kubeflow.local_execution import values
 from kubeflow.local_execution.values import Value
+from kubeflow.parameters import filled_in
 from pipeline.errors import UserError
 
-_INPUT: Final = re.compile(r"\{\{\$\.inputs\.parameters\['(?P<name>[^']+)'\]\}\}")
 _ANY: Final = re.compile(r"\{\{\$(?P<path>.*?)\}\}")
 _ESCAPED: Final = re.compile(r"\.json_escape\[(?P<times>\d+)\]")
 _PLACE: Final = re.compile(
@@ -25,25 +25,18 @@ def in_constant(constant: Value, inputs: Mapping[str, Value]) -> Value:
     """A constant with the values of its task's inputs in place of their placeholders.
 
     Args:
-        constant: only texts, also those in lists and mappings, hold placeholders.
+        constant: of schema 2.0, where only texts hold placeholders.
         inputs: of the task.
 
     Raises:
         UserError: there is a placeholder for an input that is not given.
     """
-    if isinstance(constant, list):
-        return [in_constant(entry, inputs) for entry in constant]
-    if isinstance(constant, dict):
-        return {key: in_constant(entry, inputs) for key, entry in constant.items()}
     if not isinstance(constant, str):
         return constant
-
-    def value(found: re.Match[str]) -> str:
-        if found["name"] not in inputs:
-            raise UserError(f"{found[0]}: no such input")
-        return values.text(inputs[found["name"]])
-
-    return _INPUT.sub(value, constant)
+    try:
+        return filled_in(constant, {name: values.text(value) for name, value in inputs.items()})
+    except KeyError as error:
+        raise UserError(f"a placeholder for {error.args[0]}: no such input") from error
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from kubeflow.local_execution.scheduler import perform_in_order
 from kubeflow.local_execution.task_process import Processes
 from kubeflow.local_execution.task_runner import TaskRunner
 from kubeflow.local_execution.values import Value
+from kubeflow.parameters import PIPELINE_ROOT
 from pipeline.workspace import Workspace
 
 _CACHE: Final = "cache"
@@ -71,7 +72,7 @@ def run(
             job=job,
             parameters=options.parameters,
             locations=options.locations,
-            root=_root(job, workspace, options.locations),
+            root=_root(job, workspace, options),
             folder=folder,
             cache=Cache(workspace.root / _CACHE) if options.use_cache else None,
             processes=Processes(),
@@ -79,10 +80,12 @@ def run(
         return _run(tasks, options.jobs, report)
 
 
-def _root(job: Job, workspace: Workspace, locations: Locations) -> Path:
-    if job.pipeline_root is None:
+def _root(job: Job, workspace: Workspace, options: Options) -> Path:
+    """Where artifacts go; a parameter, which the steps see, is what they write beside."""
+    root = options.parameters.get(PIPELINE_ROOT) or job.pipeline_root
+    if root is None:
         return Path(os.path.abspath(workspace.artifacts))
-    return Path(locations.local(job.pipeline_root))
+    return Path(options.locations.local(root))
 
 
 def _run(runner: TaskRunner, jobs: int, report: Callable[[str, Outcome], None]) -> Result:

@@ -18,7 +18,7 @@ from kubeflow.local_execution import (
     values,
 )
 from kubeflow.local_execution.executor_output import Outputs
-from kubeflow.local_execution.job import Constant, Job, PipelineInput, Task, TaskOutput
+from kubeflow.local_execution.job import Constant, Job, PipelineInput, Schema, Task, TaskOutput
 from kubeflow.local_execution.locations import Locations
 from kubeflow.local_execution.outcome import Outcome, State
 from kubeflow.local_execution.task_process import Processes
@@ -78,7 +78,7 @@ class TaskRunner:
             return Outcome(State.CACHED, outputs=found)
         run = self.folder.name
         home = self.root / self.job.name / run / task.name
-        planned = artifacts.planned(task, run, home)
+        planned = artifacts.planned(self.job.schema, task, run, home)
         message = executor_input.build(
             self.job.schema, given, taken, planned, task.output_parameters, home
         )
@@ -88,7 +88,7 @@ class TaskRunner:
         if failure:
             return Outcome(State.FAILED, attempts=attempts, failure=failure)
         try:
-            outputs = executor_output.read(message, task.output_parameters)
+            outputs = executor_output.read(message, planned, task.output_parameters)
         except UserError as error:
             failure = f"{task.name}: {error}; its log is {self._log(task)}"
             return Outcome(State.FAILED, attempts=attempts, failure=failure)
@@ -111,6 +111,9 @@ class TaskRunner:
                     pass
             kind = task.parameter_types.get(key)
             given[key] = self.locations.local_value(values.of_type(value, kind) if kind else value)
+        if self.job.schema is Schema.V2_1:
+            # Kubeflow Pipelines leaves the placeholders inside constants to the tasks.
+            return given
         return {
             key: self.locations.local_value(placeholders.in_constant(value, given))
             if isinstance(task.parameters[key], Constant)

@@ -8,6 +8,7 @@ from kubeflow.local_execution import values
 from kubeflow.local_execution.job import (
     Constant,
     Container,
+    OutputParameter,
     ParameterSource,
     PipelineInput,
     Retries,
@@ -59,7 +60,7 @@ def read(name: str, task: Section, specification: Section, schema: Schema) -> Ta
         output_artifacts={
             key: definition.content for key, definition in made.sections("artifacts").items()
         },
-        output_parameters=parameter_types(made),
+        output_parameters=_output_parameters(made),
         after=frozenset([*task.texts("dependentTasks"), *(maker.task for maker in makers)]),
         retries=_retries(task.section("retryPolicy")),
         cacheable=caching.content.get("enableCache", False) is True,
@@ -80,6 +81,14 @@ def parameter_types(definitions: Section) -> dict[str, ParameterType]:
         except ValueError as error:
             raise UserError(f"{definition.where}: {error}") from error
     return found
+
+
+def _output_parameters(made: Section) -> dict[str, OutputParameter]:
+    definitions = made.sections("parameters")
+    return {
+        name: OutputParameter(kind, legacy=not definitions[name].has("parameterType"))
+        for name, kind in parameter_types(made).items()
+    }
 
 
 def _refuse_control_flow(name: str, task: Section) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -71,6 +72,15 @@ def to_legacy(value: Value) -> dict[str, Any]:
     return {"stringValue": text(value)}
 
 
+def doubles(value: Value) -> Value:
+    """A value as a google.protobuf.Value has it, which schema 2.1 uses: every number a double."""
+    if isinstance(value, list):
+        return [doubles(entry) for entry in value]
+    if isinstance(value, dict):
+        return {key: doubles(entry) for key, entry in value.items()}
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def of_type(value: Value, kind: ParameterType) -> Value:
     """A number in the form of its type: a float is what JSON and protos make of each."""
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -84,18 +94,24 @@ def parsed(given: str, kind: ParameterType) -> Value:
     """The value that a text stands for.
 
     Raises:
-        ValueError: it is none of that type.
+        ValueError: it is none of that type. JSON has neither infinity nor what is no number.
     """
     if kind is ParameterType.STRING:
         return given
     if kind is ParameterType.INTEGER:
         return int(given)
     if kind is ParameterType.DOUBLE:
-        return float(given)
+        return _finite(float(given))
     value = json.loads(given)
     if not isinstance(value, _JSON_KINDS[kind]):
         raise ValueError(f"{given} is no {kind}")
     return value
+
+
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is not finite")
+    return number
 
 
 def text(value: Value) -> str:

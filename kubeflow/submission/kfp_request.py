@@ -12,9 +12,10 @@ from functools import cached_property
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from kubeflow.submission.request import Call, Request, check_given, check_kind
+from kubeflow.parameters import PIPELINE_ROOT
+from kubeflow.submission.request import LOCATIONS, Call, Request, check_given, check_kind
 from kubeflow.submission.watching import UnreachableError
-from kubeflow.targets import Target
+from kubeflow.targets import Target, remote_folders
 from pipeline.errors import UserError
 from pipeline.kubernetes_config import AccountName, Namespace
 
@@ -102,6 +103,7 @@ def checked(request: KfpRequest) -> KfpRequest:
     ):
         if name is not None:
             check_given(option, name, "a name", Target.KFP)
+    _check_remote(request.request)
     schedule = request.request.schedule
     if schedule is not None and schedule.max_concurrent > MOST_AT_A_TIME:
         raise UserError(
@@ -129,6 +131,21 @@ def named(name: str) -> str:
     """A filter for what has this name."""
     predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
     return json.dumps({"predicates": [predicate]})
+
+
+def _check_remote(request: Request) -> None:
+    """Whether the steps can reach what they read and write: a dry run may keep it here."""
+    job = request.compiled.job
+    found = {PIPELINE_ROOT: job.pipeline_root, **job.parameters, **request.parameters}
+    for name in LOCATIONS:
+        uri = str(found.get(name))
+        if uri.startswith("/"):
+            changed = name in request.parameters
+            given = f"--parameter {name}" if changed else f"{request.compiled.path}: {name}"
+            raise UserError(
+                f"{given} {uri}: a folder of this machine is for run-compiled alone; expected "
+                f"{remote_folders(Target.KFP)}"
+            )
 
 
 def _version_calls(kfp: KfpRequest) -> list[Call]:

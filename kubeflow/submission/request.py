@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from kubeflow import run_parameters
 from kubeflow.local_execution import job_file
 from kubeflow.local_execution.job import Job
 from kubeflow.local_execution.values import Value
@@ -20,7 +21,8 @@ from pipeline.errors import UserError
 from pipeline.name_value import pairs
 
 _JOB_SPEC = "pipelineSpec"
-_LOCATIONS = (PIPELINE_ROOT, DATA, PUSH)
+LOCATIONS = (PIPELINE_ROOT, DATA, PUSH)
+"""Parameters that are folders, the one that others may be in first."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,8 @@ def read(path: Path, target: str | None) -> CompiledFile:
 def parameters(compiled: CompiledFile, entries: Iterable[str]) -> dict[str, Value]:
     """The values of parameters that take the place of the file's.
 
+    The push folder moves with the pipeline root that it is in.
+
     Args:
         compiled: whose parameters.
         entries: each as NAME=VALUE.
@@ -154,11 +158,9 @@ def parameters(compiled: CompiledFile, entries: Iterable[str]) -> dict[str, Valu
     Raises:
         UserError: there is no such parameter, or it takes no such value.
     """
-    given = pairs("--parameter", entries)
-    found = job_file.with_parameters(compiled.job, given)
-    changed = {name: found[name] for name in given}
+    changed = run_parameters.changed(compiled.job, pairs("--parameter", entries))
     root = changed.get(PIPELINE_ROOT) or compiled.job.pipeline_root or ""
-    for name in _LOCATIONS:
+    for name in LOCATIONS:
         if name in changed:
             option = f"--parameter {name}"
             changed[name] = check_location(option, changed[name], compiled.target, root)

@@ -13,18 +13,16 @@ from pydantic import StringConstraints
 from kubeflow.local_execution import values
 from kubeflow.local_execution.job import Schema
 from kubeflow.submission.request import Call, Request, check_given, check_kind
-from kubeflow.targets import Target
-from pipeline.cluster_config import ProjectId, Region
+from kubeflow.targets import Target, name_problem
+from pipeline.cluster_config import GoogleAccount, ProjectId, Region
 from pipeline.errors import UserError
 
 MOST_LABELS: Final = 64
 LONGEST_NAME: Final = 128
 
-_ACCOUNT = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")]
 _NETWORK = Annotated[
     str, StringConstraints(pattern=r"^projects/[^/\s]+/global/networks/[a-z]([-a-z0-9]*[a-z0-9])?$")
 ]
-_JOB_ID = re.compile(r"[a-z][-a-z0-9]{0,127}")
 _LABEL_KEY = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _LABEL_VALUE = re.compile(r"[a-z0-9_-]{0,63}")
 _GOOGLE_SCHEME = "gs://"
@@ -108,7 +106,7 @@ def checked(vertex: VertexRequest) -> VertexRequest:
     check_kind("--project", vertex.project, ProjectId, "the id of a Google Cloud project")
     check_kind("--region", vertex.region, Region, "a region, as us-central1")
     if vertex.service_account is not None:
-        check_kind("--service-account", vertex.service_account, _ACCOUNT, "its e-mail address")
+        check_kind("--service-account", vertex.service_account, GoogleAccount, "its e-mail address")
     if vertex.network is not None:
         expected = "projects/NUMBER/global/networks/NAME"
         check_kind("--network", vertex.network, _NETWORK, expected)
@@ -120,11 +118,10 @@ def checked(vertex: VertexRequest) -> VertexRequest:
         raise UserError(f"{path}: no pipeline root in a bucket; expected gs://BUCKET/PATH")
     if len(vertex.name) > LONGEST_NAME:
         raise UserError(f"--run-name: {len(vertex.name)} characters; expected {LONGEST_NAME}")
-    if not _JOB_ID.fullmatch(vertex.job_id):
-        raise UserError(
-            f"{path}: {vertex.job_id} can be no job's id; expected a "
-            f"pipeline's name that begins with a letter, of at most 113 letters, digits and -"
-        )
+    name = vertex.request.compiled.job.name
+    problem = name_problem(name, target)
+    if problem is not None:
+        raise UserError(f"{path}: a pipeline of the name {name}: {problem}")
     return vertex
 
 

@@ -1,6 +1,7 @@
 """What is compiled, held against the published schemas and against what each platform runs."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -153,8 +154,30 @@ def test_what_changes_by_itself_is_looked_up_in_every_run(target: Target) -> Non
         "outputParameterKey": "input_fingerprint",
     }
     assert found["movie-lens-example-gen"]["dependentTasks"] == ["data-fingerprint"]
+    # As TFX declares a value that it passes on: the answer has the form of schema 2.1 in both.
+    components = usual(target).spec["components"]
+    made = components["comp-data-fingerprint"]["outputDefinitions"]["parameters"]
+    assert made == {"input_fingerprint": {"parameterType": "STRING"}}
+    taken = components["comp-movie-lens-example-gen"]["inputDefinitions"]["parameters"]
+    form = {Target.VERTEX: "type", Target.KFP: "parameterType"}[target]
+    assert taken["input_fingerprint"] == {form: "STRING"}
     baseline = found["evaluator"]["inputs"]["artifacts"]["baseline_model"]["taskOutputArtifact"]
     assert baseline == {"producerTask": "baseline-model", "outputArtifactKey": "baseline_model"}
+
+
+def test_each_step_of_kubeflow_is_told_the_types_of_its_inputs() -> None:
+    """Kubeflow's driver does not know them: TFX gets them from this argument."""
+    spec = usual(Target.KFP).spec
+    for component in spec["components"].values():
+        container = spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
+        place = container["args"].index("--json_serialized_inputs_spec_args") + 1
+        told = json_format.Parse(container["args"][place], pipeline_spec_pb2.ComponentInputsSpec())
+        artifacts = component.get("inputDefinitions", {}).get("artifacts", {})
+        assert {
+            name: json_format.MessageToDict(declared.artifact_type)
+            for name, declared in told.artifacts.items()
+        } == {name: declared["artifactType"] for name, declared in artifacts.items()}
+        assert all(declared.artifact_type.instance_schema for declared in told.artifacts.values())
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -215,6 +238,15 @@ def test_yaml_is_one_document_of_the_specification() -> None:
     assert document == usual(Target.KFP).spec
 
 
+@pytest.mark.parametrize(
+    "overrides", [(), ("tuning.enabled=true", "training.accelerator=NVIDIA_TESLA_T4")]
+)
+def test_yaml_says_everything_where_it_belongs(overrides: tuple[str, ...]) -> None:
+    """Not every reader of YAML knows anchors, and an edit of one place would change another."""
+    text = compiled(Target.KFP, *overrides).text()
+    assert not [event for event in yaml.parse(text) if getattr(event, "anchor", None)]
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_options_of_the_order_and_of_the_configuration(target: Target) -> None:
     other = compiled(
@@ -259,6 +291,16 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"-o .*taken"):
         compiler.write("text", tmp_path / "taken.yaml")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["job.yaml", "taken.yaml"]
+
+
+def test_a_name_may_be_as_long_as_names_can_be(tmp_path: Path) -> None:
+    longest = os.pathconf(tmp_path, "PC_NAME_MAX")
+    fits = tmp_path / ("a" * (longest - 5) + ".yaml")
+    assert compiler.write("text", fits).read_text() == "text"
+    for impossible in (tmp_path / ("a" * longest + ".yaml"), fits / "job.yaml"):
+        with pytest.raises(UserError, match=r"-o .*(File name too long|Not a directory)"):
+            compiler.write("text", impossible)
+    assert list(tmp_path.iterdir()) == [fits]
 
 
 def arguments(pipeline: CompiledPipeline, task: str) -> list[str]:

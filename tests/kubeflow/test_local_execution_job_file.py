@@ -6,7 +6,14 @@ import pytest
 import yaml
 
 from kubeflow.local_execution import job_file
-from kubeflow.local_execution.job import Constant, PipelineInput, Retries, TaskOutput
+from kubeflow.local_execution.job import (
+    Constant,
+    OutputParameter,
+    PipelineInput,
+    Retries,
+    TaskOutput,
+)
+from kubeflow.local_execution.values import ParameterType
 from pipeline.errors import UserError
 from tests.kubeflow.compiled_jobs import KFP, ROOT, VERTEX, Job
 
@@ -44,7 +51,18 @@ def test_both_schemas_are_read(schema: str, tmp_path: Path) -> None:
     assert second.cacheable
     assert not job.tasks["first"].cacheable
     assert second.retries == Retries(2, 1.5, 3.0)
+    count = job.tasks["first"].output_parameters["count"]
+    assert count == OutputParameter(ParameterType.INTEGER, legacy=schema == VERTEX)
     assert job.tasks["first"].retries == Retries()
+
+
+def test_an_output_may_be_declared_as_in_the_later_schema(tmp_path: Path) -> None:
+    job = small(VERTEX)
+    job.components["comp-first"]["outputDefinitions"]["parameters"] = {
+        "count": {"parameterType": "NUMBER_INTEGER"}
+    }
+    count = job_file.read(job.write(tmp_path)).tasks["first"].output_parameters["count"]
+    assert count == OutputParameter(ParameterType.INTEGER, legacy=False)
 
 
 def test_a_document_of_platforms_may_follow(tmp_path: Path) -> None:
@@ -65,6 +83,9 @@ def test_parameters_are_replaced_by_texts_of_their_type(tmp_path: Path) -> None:
     assert given == {"epochs": 9, "rate": 1.0, "data": "/here"}
     with pytest.raises(UserError, match="--parameter epochs=many: expected NUMBER_INTEGER"):
         job_file.with_parameters(job, {"epochs": "many"})
+    for text in ("nan", "inf", "-Infinity", "1e999"):
+        with pytest.raises(UserError, match=f"--parameter rate={text}: expected NUMBER_DOUBLE"):
+            job_file.with_parameters(job, {"rate": text})
     with pytest.raises(UserError, match="no such parameter; it has data, epochs, rate"):
         job_file.with_parameters(job, {"epoch": "9"})
 

@@ -79,7 +79,7 @@ def test_parameters_inside_constants() -> None:
         "\"bound\": {{$.inputs.parameters['pipelinechannel--rmse']}}}"
     )
     assert placeholders.in_constant(constant, inputs) == '{"num_steps": 5, "bound": 0.94}'
-    nested = {"a": ["{{$.inputs.parameters['other']}}", 1]}
-    assert placeholders.in_constant(nested, inputs) == {"a": ["x", 1]}
-    with pytest.raises(UserError, match="no such input"):
+    assert placeholders.in_constant("{{$.inputs.parameters['other']}}y", inputs) == "xy"
+    assert placeholders.in_constant(7, inputs) == 7
+    with pytest.raises(UserError, match="a placeholder for none: no such input"):
         placeholders.in_constant("{{$.inputs.parameters['none']}}", inputs)

@@ -39,6 +39,13 @@ def outcome(result: Result, task: str) -> dict[str, Any]:
     return content
 
 
+def answer(schema: str, name: str) -> str:
+    """What a task says of a parameter that is declared as usual in its schema."""
+    if schema == KFP:
+        return f"parameterValues={{{name!r}: 'hello'}}"
+    return f"parameters={{{name!r}: {{'stringValue': 'hello'}}}}"
+
+
 def shown(result: Result, task: str) -> Any:
     """The ExecutorInput that a task printed."""
     return json.loads((result.folder / f"{task}.log").read_text("utf-8"))
@@ -66,31 +73,37 @@ def test_a_task_is_told_what_a_launcher_tells(schema: str, tmp_path: Path) -> No
     assert states(result) == {"only": "done"}
     told = shown(result, "only")
     data = f"{tmp_path}/ws/locations/gs/data/here"
-    expected = {
-        "config": f'{{"n": 5, "at": "{data}/x"}}',
-        "whole": 7,
-        "pipelinechannel--epochs": 5,
-        "pipelinechannel--data": data,
-        "rate": 0.5,
-    }
     if schema == KFP:
-        assert told["inputs"]["parameterValues"] == expected
+        # Kubeflow's launcher replaces placeholders in commands and arguments alone, and holds
+        # numbers as google.protobuf.Value does.
+        values = told["inputs"]["parameterValues"]
+        assert values == {
+            "config": "{\"n\": {{$.inputs.parameters['pipelinechannel--epochs']}}, "
+            '"at": "{{$.inputs.parameters[\'pipelinechannel--data\']}}/x"}',
+            "whole": 7.0,
+            "pipelinechannel--epochs": 5.0,
+            "pipelinechannel--data": data,
+            "rate": 0.5,
+        }
+        assert {type(value) for value in values.values()} == {str, float}
         assert "parameters" not in told["inputs"]
     else:
         assert told["inputs"]["parameters"] == {
-            "config": {"stringValue": expected["config"]},
+            "config": {"stringValue": f'{{"n": 5, "at": "{data}/x"}}'},
             "whole": {"intValue": "7"},
             "pipelinechannel--epochs": {"intValue": "5"},
             "pipelinechannel--data": {"stringValue": data},
             "rate": {"doubleValue": 0.5},
         }
     home = f"{tmp_path}/ws/locations/gs/bucket/root/small/{result.folder.name}/only"
+    # Kubeflow's metadata store names an artifact after the task that makes it.
+    named = {} if schema == KFP else {"name": f"{result.folder.name}/only/model"}
     assert told["outputs"] == {
         "artifacts": {
             "model": {
                 "artifacts": [
                     {
-                        "name": f"{result.folder.name}/only/model",
+                        **named,
                         "type": {"instanceSchema": "title: tfx.Model\ntype: object\n"},
                         "uri": f"{home}/model",
                         "metadata": {"size": 3},
@@ -110,7 +123,7 @@ def test_what_comes_back_goes_on(schema: str, tmp_path: Path) -> None:
         "first",
         "answer = {k: v for k, v in made('model').items() if k != 'type'}\n"
         "answer['metadata'] = {'size': 4, 'blessed': 1}\n"
-        "tell(artifacts={'model': {'artifacts': [answer]}}, parameterValues={'said': 'hello'})\n"
+        f"tell(artifacts={{'model': {{'artifacts': [answer]}}}}, {answer(schema, 'said')})\n"
         "pathlib.Path(outputs['parameters']['written']['outputFile']).parent.mkdir(exist_ok=True)\n"
         "pathlib.Path(outputs['parameters']['written']['outputFile']).write_text('6')\n",
         makes={"model": {"size": 3, "kept": "yes"}},
@@ -127,11 +140,68 @@ def test_what_comes_back_goes_on(schema: str, tmp_path: Path) -> None:
     told = shown(result, "second")["inputs"]
     (record,) = told["artifacts"]["taken"]["artifacts"]
     assert record["metadata"] == {"size": 4, "kept": "yes", "blessed": 1}
-    assert record["type"] == {"instanceSchema": "title: tfx.Model\ntype: object\n"}
-    assert record["name"] == f"{result.folder.name}/first/model"
+    kept = outcome(result, "first")["artifacts"]["model"]
+    assert record["name"] == kept["name"]
+    assert kept["type"] == {"instanceSchema": "title: tfx.Model\ntype: object\n"}
+    if schema == KFP:
+        # The driver has the number of the artifact in the metadata store, and no type.
+        assert record["name"].isdecimal()
+        assert int(record["name"]) < 2**63
+        assert record["type"] == {"instanceSchema": ""}
+    else:
+        assert record["name"] == f"{result.folder.name}/first/model"
+        assert record["type"] == kept["type"]
     said = told["parameterValues" if schema == KFP else "parameters"]["said"]
     assert said == ("hello" if schema == KFP else {"stringValue": "hello"})
     assert outcome(result, "first")["parameters"] == {"said": "hello", "written": 6}
+
+
+@pytest.mark.parametrize(
+    ("schema", "declared", "answered"),
+    [
+        (VERTEX, "type", "parameters"),
+        # As TFX declares it, whose executor answers so in both schemas.
+        (VERTEX, "parameterType", "parameterValues"),
+        (KFP, "parameterType", "parameterValues"),
+    ],
+)
+def test_a_parameter_comes_back_in_the_form_it_is_declared_in(
+    schema: str, declared: str, answered: str, tmp_path: Path
+) -> None:
+    answers = {
+        "parameters": "parameters={'said': {'stringValue': 'hello'}}",
+        "parameterValues": "parameterValues={'said': 'hello'}",
+    }
+    for form, said in answers.items():
+        job = Job(schema).add("first", f"tell({said})", returns={"said": str})
+        definitions = job.components["comp-first"]["outputDefinitions"]["parameters"]
+        definitions["said"] = {declared: "STRING"}
+        job.add("second", "print(json.dumps(given))", returned={"said": ("first", "said")})
+        result = run(job, tmp_path)
+        if form == answered:
+            told = shown(result, "second")["inputs"]
+            if schema == KFP:
+                assert told["parameterValues"] == {"said": "hello"}
+            else:
+                assert told["parameters"] == {"said": {"stringValue": "hello"}}
+        else:
+            assert states(result) == {"first": "failed", "second": "not run"}
+            failure = result.outcomes["first"].failure
+            assert failure is not None
+            assert "it did not return its parameter said" in failure
+
+
+def test_no_two_artifacts_of_kubeflow_have_one_name(tmp_path: Path) -> None:
+    job = Job(KFP)
+    job.add("one", makes={"model": {}, "other": {}}).add("two", makes={"model": {}})
+    runs = [run(job, tmp_path), run(job, tmp_path)]
+    names = [
+        record["name"]
+        for result in runs
+        for task in ("one", "two")
+        for record in outcome(result, task)["artifacts"].values()
+    ]
+    assert len(set(names)) == 6
 
 
 def test_order_is_by_artifacts_parameters_and_dependencies(tmp_path: Path) -> None:
@@ -228,21 +298,23 @@ def test_a_failed_task_stops_what_comes_after_it_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "command", "message"),
+    ("schema", "script", "command", "message"),
     [
-        ("os.kill(os.getpid(), 9)", None, "ended by SIGKILL: it printed nothing"),
-        ("", ["no-such-program"], "no-such-program cannot be started here: No such file"),
-        ("", ["python", "{{$.nothing}}"], "{{$.nothing}}: no such placeholder"),
-        ("pathlib.Path(outputs['outputFile']).write_text('{')", None, "output is no JSON"),
-        ("", None, "it did not return its parameter count"),
-        ("tell(parameters={'count': {'x': 1}})", None, "is none of stringValue"),
-        ("tell(artifacts={'model': {'artifacts': [1]}})", None, "1; expected a mapping"),
+        (KFP, "os.kill(os.getpid(), 9)", None, "ended by SIGKILL: it printed nothing"),
+        (KFP, "", ["no-such-program"], "no-such-program cannot be started here: No such file"),
+        (KFP, "", ["python", "{{$.nothing}}"], "{{$.nothing}}: no such placeholder"),
+        (KFP, "pathlib.Path(outputs['outputFile']).write_text('{')", None, "output is no JSON"),
+        (KFP, "", None, "it did not return its parameter count"),
+        # Kubeflow does not look there.
+        (KFP, "tell(parameters={'count': {'intValue': '1'}})", None, "it did not return its"),
+        (VERTEX, "tell(parameters={'count': {'x': 1}})", None, "is none of stringValue"),
+        (KFP, "tell(artifacts={'model': {'artifacts': [1]}})", None, "1; expected a mapping"),
     ],
 )
 def test_why_a_task_failed(
-    script: str, command: list[str] | None, message: str, tmp_path: Path
+    schema: str, script: str, command: list[str] | None, message: str, tmp_path: Path
 ) -> None:
-    job = Job(KFP).add("bad", script, makes={"model": {}}, returns={"count": int})
+    job = Job(schema).add("bad", script, makes={"model": {}}, returns={"count": int})
     if command:
         job.executors["exec-bad"]["container"]["command"] = command
     failure = run(job, tmp_path).outcomes["bad"].failure

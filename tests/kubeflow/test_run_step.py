@@ -1,4 +1,10 @@
+import json
 from pathlib import Path
+
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
+from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils
+from tfx.types import standard_artifacts
 
 from kubeflow.mounts import Mounts
 from kubeflow.run_step import prepared
@@ -51,6 +57,65 @@ def test_addresses_of_installed_files_become_paths() -> None:
     (path,) = prepared(given)["inputs"]["parameterValues"].values()
     assert path == str(SCHEMA_FILE)
     assert Path(path).is_file()
+
+
+MODEL = "title: tfx.Model\ntype: object\n"
+EXAMPLES = "title: tfx.Examples\ntype: object\n"
+INPUTS_SPEC = {
+    "artifacts": {
+        "model": {"artifactType": {"instanceSchema": MODEL}},
+        "examples": {"artifactType": {"instanceSchema": EXAMPLES}},
+        "schema": {"artifactType": {"schemaTitle": "tfx.Schema"}},
+    }
+}
+
+
+def test_artifacts_get_the_types_that_kubeflow_does_not_know() -> None:
+    """The driver of Kubeflow Pipelines has the schema of no artifact, and an empty text instead."""
+    own = {"instanceSchema": "title: tfx.ModelBlessing\ntype: object\n"}
+    given = {
+        "inputs": {
+            "artifacts": {
+                "model": {"artifacts": [{"uri": "gs://b/m", "type": {"instanceSchema": ""}}]},
+                "examples": {"artifacts": [{"uri": "gs://b/x"}, {"uri": "gs://b/y", "type": {}}]},
+                "schema": {"artifacts": [{"uri": "gs://b/s", "type": {"schemaTitle": ""}}]},
+                "other": {"artifacts": [{"uri": "gs://b/o", "type": own}]},
+            }
+        }
+    }
+    before = json.dumps(given)
+    found = prepared(given, INPUTS_SPEC)["inputs"]
+    types = {
+        artifact["uri"]: artifact["type"]
+        for listed in found["artifacts"].values()
+        for artifact in listed["artifacts"]
+    }
+    assert types == {
+        "gs://b/m": {"instanceSchema": MODEL},
+        "gs://b/x": {"instanceSchema": EXAMPLES},
+        "gs://b/y": {"instanceSchema": EXAMPLES},
+        "gs://b/s": {"schemaTitle": "tfx.Schema"},
+        "gs://b/o": own,
+    }
+    assert json.dumps(given) == before
+    # What TFX then makes of them.
+    message = pipeline_spec_pb2.ExecutorInput.Inputs()
+    json_format.ParseDict(found, message)
+    parsed = kubeflow_v2_entrypoint_utils.parse_raw_artifact_dict(message.artifacts)
+    assert {name: [type(entry) for entry in entries] for name, entries in parsed.items()} == {
+        "model": [standard_artifacts.Model],
+        "examples": [standard_artifacts.Examples] * 2,
+        "schema": [standard_artifacts.Schema],
+        "other": [standard_artifacts.ModelBlessing],
+    }
+
+
+def test_types_that_the_platform_knows_stay() -> None:
+    """Vertex AI knows them, and schema 2.0 declares none to the step."""
+    artifact = {"uri": "gs://b/m", "type": {"instanceSchema": EXAMPLES}}
+    given = {"inputs": {"artifacts": {"model": {"artifacts": [artifact]}}}}
+    assert prepared(given) == given
+    assert prepared(given, INPUTS_SPEC) == given
 
 
 def test_artifacts_are_read_and_written_where_they_are_mounted(tmp_path: Path) -> None:

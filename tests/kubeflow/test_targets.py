@@ -1,3 +1,5 @@
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -23,18 +25,57 @@ def test_an_unknown_target_is_told_what_there_is() -> None:
         "registry.example:5000/team/movierec:1.2-gpu",
         "region-docker.example/project/movierec" + DIGEST,
         "movierec:1.2" + DIGEST,
+        "movierec:latest" + DIGEST,
+        "my_movierec:1.2",
+        "user_x/movierec:1",
+        "a.b__c--d/movierec:1",
+        "localhost/movierec:1",
+        "localhost:5000/movierec:1",
+        "Registry.example/movierec:1",
+        "[::1]:5000/movierec:1",
+        "movierec:Latest",
     ],
 )
 def test_an_image_names_one_build(image: str) -> None:
     assert targets.check_image(image) == image
 
 
-@pytest.mark.parametrize(
-    "image",
-    ["", "movierec", "registry.example:5000/movierec", "movierec:", "movierec@sha256:12", "a b:1"],
-)
+@pytest.mark.parametrize("image", ["movierec", "registry.example:5000/movierec", "my_movierec"])
 def test_an_image_without_a_tag_is_refused(image: str) -> None:
     with pytest.raises(UserError, match="a tag or a digest is expected"):
+        targets.check_image(image)
+
+
+@pytest.mark.parametrize("image", ["movierec:latest", "registry.example:5000/a/movierec:latest"])
+def test_a_tag_that_moves_is_refused(image: str) -> None:
+    with pytest.raises(UserError, match="a tag that stays the same is expected"):
+        targets.check_image(image)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "",
+        "movierec:",
+        "movierec@sha256:12",
+        "a b:1",
+        "Movierec:1",
+        "registry.example/Movierec:1",
+        "User/movierec:1",
+        "registry.example/a/-b:1",
+        "registry.example//b:1",
+        "registry.example:/b:1",
+        "movierec-:1",
+        "a..b:1",
+        "a___b:1",
+        "movierec:.1",
+        "movierec:" + "1" * 129,
+        "movierec:1\n",
+        "https://registry.example/movierec:1",
+    ],
+)
+def test_what_is_no_name_of_an_image_is_refused(image: str) -> None:
+    with pytest.raises(UserError, match="is no name of an image; expected one as REGISTRY"):
         targets.check_image(image)
 
 
@@ -77,7 +118,7 @@ def test_a_folder_of_this_machine_goes_with_a_root_of_this_machine() -> None:
         targets.check_location("--data", "/data", Target.KFP, "gs://bucket/root")
 
 
-@pytest.mark.parametrize(("target", "longest"), [(Target.VERTEX, 128), (Target.KFP, 63)])
+@pytest.mark.parametrize(("target", "longest"), [(Target.VERTEX, 113), (Target.KFP, 63)])
 def test_a_name_is_one_that_the_platform_takes(target: Target, longest: int) -> None:
     assert targets.check_name("a" * longest, target) == "a" * longest
     with pytest.raises(UserError, match=f"{longest + 1} characters; expected at most {longest}"):
@@ -87,11 +128,48 @@ def test_a_name_is_one_that_the_platform_takes(target: Target, longest: int) -> 
             targets.check_name(wrong, target)
 
 
+def test_a_name_begins_with_a_letter_where_ids_do() -> None:
+    assert targets.check_name("9lives", Target.KFP) == "9lives"
+    assert targets.check_name("lives9", Target.VERTEX) == "lives9"
+    with pytest.raises(UserError, match=r"--name 9lives: expected .* with a letter first"):
+        targets.check_name("9lives", Target.VERTEX)
+
+
 def test_a_file_has_the_ending_that_clients_know_it_by() -> None:
     targets.check_output(Path("job.json"), Target.VERTEX)
     targets.check_output(Path("job.yaml"), Target.KFP)
     with pytest.raises(UserError, match=r"-o job\.json: expected a name that ends in \.yaml"):
         targets.check_output(Path("job.json"), Target.KFP)
+
+
+def test_a_file_can_be_written_where_it_is_to_be(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.yaml").mkdir()
+    longest = os.pathconf(tmp_path, "PC_NAME_MAX")
+    fits = tmp_path / ("é" + "a" * (longest - 7) + ".yaml")
+    assert targets.check_output(fits, Target.KFP) == fits
+    for output, problem in {
+        tmp_path / "nowhere" / "job.yaml": f"there is no folder {tmp_path / 'nowhere'}",
+        tmp_path / "file" / "job.yaml": f"{tmp_path / 'file'} is no folder",
+        tmp_path / "file" / "deeper" / "job.yaml": "there is no folder",
+        tmp_path / "folder.yaml": "is a folder; expected a file",
+        tmp_path / f"a{fits.name}": f"a name of {longest + 1} bytes; expected at most {longest}",
+        tmp_path / ("a" * (longest + 1)) / "job.yaml": os.strerror(errno.ENAMETOOLONG),
+    }.items():
+        with pytest.raises(UserError) as raised:
+            targets.check_output(output, Target.KFP)
+        assert str(raised.value).startswith(f"-o {output}: {problem}")
+
+
+def test_a_folder_that_may_not_be_written_to_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What the system says of the folder, which root could write to all the same."""
+    asked = []
+    monkeypatch.setattr(os, "access", lambda *given: asked.append(given))
+    with pytest.raises(UserError, match=f"job.yaml: {tmp_path} may not be written to"):
+        targets.check_output(tmp_path / "job.yaml", Target.KFP)
+    assert asked == [(tmp_path, os.W_OK | os.X_OK)]
 
 
 def test_tasks_are_dns_labels() -> None:

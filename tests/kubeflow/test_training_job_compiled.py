@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 from google.protobuf import json_format
 from kfp import components
 from kfp.pipeline_spec import pipeline_spec_pb2
@@ -119,7 +120,14 @@ def test_what_the_platform_is_told_is_what_it_is_told_of_one_machine(
         (replica,) = replicas["template"]["spec"]["containers"]
         handed, _ = run_step.parse(["replica", *(t.replace("$$", "$") for t in replica["args"])])
         assert handed.executor_class_path == "tfx.components.trainer.executor.GenericExecutor"
-        values = json.loads(handed.json_serialized_invocation_args)["inputs"]["parameterValues"]
+        inputs = json.loads(handed.json_serialized_invocation_args)["inputs"]
+        # Which Kubeflow does not tell the step.
+        titles = {
+            name: yaml.safe_load(listed["artifacts"][0]["type"]["instanceSchema"])["title"]
+            for name, listed in inputs["artifacts"].items()
+        }
+        assert titles == {"examples": "tfx.Examples", "transform_graph": "tfx.TransformGraph"}
+        values = inputs["parameterValues"]
         assert json.loads(values["custom_config"])["checkpoints"] == f"{ROOT}/checkpoints"
         assert json.loads(values["custom_config"])["training"]["epochs"] > 0
 

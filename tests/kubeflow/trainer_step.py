@@ -1,4 +1,4 @@
-"""What Kubeflow Pipelines hands to the Trainer's step of a compiled pipeline."""
+"""What Kubeflow Pipelines hands to a step of a compiled pipeline: the Trainer's or another."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from kubeflow.parameters import is_step_input
 TRAINER = "trainer"
 
 
-def container(pipeline: CompiledPipeline) -> dict[str, Any]:
-    found: dict[str, Any] = pipeline.spec["deploymentSpec"]["executors"][f"exec-{TRAINER}"]
+def container(pipeline: CompiledPipeline, task: str = TRAINER) -> dict[str, Any]:
+    found: dict[str, Any] = pipeline.spec["deploymentSpec"]["executors"][f"exec-{task}"]
     return found["container"]
 
 
@@ -22,6 +22,7 @@ def executor_input(
     given: dict[str, tuple[str, dict[str, Any]]],
     root: str,
     output: Path,
+    task: str = TRAINER,
 ) -> dict[str, Any]:
     """The ExecutorInput as JSON.
 
@@ -30,11 +31,12 @@ def executor_input(
         given: URI and metadata of each input artifact.
         root: the folder of the output artifacts.
         output: the file for what the platform is told of them.
+        task: the step's.
     """
-    component = pipeline.spec["components"][f"comp-{TRAINER}"]
-    inputs, outputs = component["inputDefinitions"], component["outputDefinitions"]
+    component = pipeline.spec["components"][f"comp-{task}"]
+    outputs = component["outputDefinitions"]
     values = {}
-    sources = pipeline.spec["root"]["dag"]["tasks"][TRAINER]["inputs"]["parameters"]
+    sources = pipeline.spec["root"]["dag"]["tasks"][task]["inputs"]["parameters"]
     for name, source in sources.items():
         if is_step_input(name):
             wanted = source["componentInputParameter"]
@@ -44,14 +46,21 @@ def executor_input(
     return {
         "inputs": {
             "parameterValues": values,
+            # The driver knows them by their numbers, and no type.
             "artifacts": {
-                name: _artifact(inputs["artifacts"][name], uri, metadata)
-                for name, (uri, metadata) in given.items()
+                name: _artifact(
+                    {"name": str(number), "type": {"instanceSchema": ""}}, uri, metadata
+                )
+                for number, (name, (uri, metadata)) in enumerate(given.items(), start=17)
             },
         },
         "outputs": {
             "artifacts": {
-                name: _artifact(definition, f"{root}/{name}", definition.get("metadata", {}))
+                name: _artifact(
+                    {"type": definition["artifactType"]},
+                    f"{root}/{name}",
+                    definition.get("metadata", {}),
+                )
                 for name, definition in outputs["artifacts"].items()
             },
             "outputFile": str(output),
@@ -59,11 +68,10 @@ def executor_input(
     }
 
 
-def arguments(pipeline: CompiledPipeline, given: dict[str, Any]) -> list[str]:
+def arguments(pipeline: CompiledPipeline, given: dict[str, Any], task: str = TRAINER) -> list[str]:
     """Those of the container, the ExecutorInput in its place."""
-    return [text.replace("{{$}}", json.dumps(given)) for text in container(pipeline)["args"]]
+    return [text.replace("{{$}}", json.dumps(given)) for text in container(pipeline, task)["args"]]
 
 
-def _artifact(definition: dict[str, Any], uri: str, metadata: dict[str, Any]) -> dict[str, Any]:
-    entry = {"type": definition["artifactType"], "uri": uri, "metadata": metadata}
-    return {"artifacts": [entry]}
+def _artifact(known: dict[str, Any], uri: str, metadata: dict[str, Any]) -> dict[str, Any]:
+    return {"artifacts": [{**known, "uri": uri, "metadata": metadata}]}

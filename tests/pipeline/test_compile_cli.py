@@ -45,6 +45,8 @@ def test_it_writes_what_the_target_runs(target: str, name: str, tmp_path: Path) 
         ({"image": "movierec"}, [], "--image movierec: a tag or a digest is expected"),
         ({"target": "vertex"}, [], "expected a name that ends in .json"),
         ({"pipeline_root": "hdfs://a/b"}, [], "--pipeline-root hdfs://a/b: kfp does not reach it"),
+        ({"image": "movierec:latest"}, [], "--image movierec:latest: a tag that stays the same"),
+        ({"image": "Movierec:1"}, [], "--image Movierec:1: is no name of an image"),
         ({"name": "a" * 64}, [], "64 characters; expected at most 63 for kfp"),
         ({"data": "/data"}, [], "--data /data: a folder of this machine is not there"),
         ({"push": "http://a/b"}, [], "--push http://a/b: kfp does not reach it"),
@@ -86,6 +88,13 @@ def test_machines_that_vertex_lacks_are_told_before_they_are_paid_for(
 ) -> None:
     more = [word for setting in settings for word in ("--set", setting)]
     refused(movierec(tmp_path / "job.json", *more, target="vertex"), message, tmp_path)
+
+
+def test_a_file_that_cannot_be_written_is_told_before_the_work(tmp_path: Path) -> None:
+    refused(movierec(tmp_path / "none" / "job.yaml"), "there is no folder", tmp_path)
+    # Of what comes after it, nothing was looked at.
+    both = movierec(tmp_path / "none" / "job.yaml", image="movierec")
+    refused(both, "there is no folder", tmp_path)
 
 
 def refused(result: subprocess.CompletedProcess[str], message: str, folder: Path) -> None:

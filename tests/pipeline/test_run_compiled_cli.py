@@ -3,10 +3,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from pipeline import run_compiled_cli
 from tests.kubeflow.compiled_jobs import KFP, VERTEX, Job
 
 COMMAND = [sys.executable, "-m", "pipeline", "run-compiled"]
@@ -66,6 +69,37 @@ def test_it_tells_what_was_pushed(
     assert result.stdout.splitlines()[-1].startswith(line)
 
 
+def test_what_is_made_needs_no_metadata(tmp_path: Path) -> None:
+    job = Job(KFP).add("only", makes={"model": {}})
+    del job.components["comp-only"]["outputDefinitions"]["artifacts"]["model"]["metadata"]
+    result = movierec(job.write(tmp_path), tmp_path / "ws")
+    assert (result.returncode, len(result.stderr.splitlines())) == (0, 1), result.stderr
+    assert result.stdout.startswith("1 done in ")
+
+
+@pytest.mark.parametrize("schema", [VERTEX, KFP])
+def test_another_root_takes_artifacts_and_the_push_folder_along(
+    schema: str, tmp_path: Path
+) -> None:
+    folders = {"pipeline_root": "gs://bucket/root", "push": "gs://bucket/root/serving/movierec"}
+    job = Job(schema, **folders)
+    job.add(
+        "only",
+        "print(sys.argv[2])\npathlib.Path(made('model')['uri']).mkdir()\n",
+        parameters={"push": "push"},
+        makes={"model": {}},
+        arguments=("{{$}}", "{{$.inputs.parameters['push']}}"),
+    )
+    workspace = tmp_path / "ws"
+    result = movierec(job.write(tmp_path), workspace, "--parameter", "pipeline_root=gs://test/it/")
+    assert result.returncode == 0, result.stderr
+    (run,) = (workspace / "runs").iterdir()
+    moved = workspace / "locations" / "gs" / "test" / "it"
+    assert (run / "only.log").read_text("utf-8") == f"{moved}/serving/movierec\n"
+    assert (moved / "small" / run.name / "only" / "model").is_dir()
+    assert not (workspace / "locations" / "gs" / "bucket").exists()
+
+
 def test_a_failure_is_exit_code_1_and_says_why(tmp_path: Path) -> None:
     job = Job(KFP).add("bad", "sys.exit('no ratings here')").add("after", dependentTasks=["bad"])
     result = movierec(job.write(tmp_path), tmp_path / "ws")
@@ -83,6 +117,9 @@ def test_a_failure_is_exit_code_1_and_says_why(tmp_path: Path) -> None:
         (["--parameter", "epochs"], "--parameter epochs: expected NAME=VALUE"),
         (["--parameter", "steps=3"], "--parameter steps: the job has no such parameter"),
         (["--parameter", "epochs=x"], "--parameter epochs=x: expected NUMBER_INTEGER"),
+        (["--parameter", "epochs=-3"], "--parameter epochs=-3: input should be greater than or"),
+        (["--parameter", "max_rmse=nan"], "--parameter max_rmse=nan: expected NUMBER_DOUBLE"),
+        (["--parameter", "max_rmse=0"], "--parameter max_rmse=0: input should be greater than 0"),
         (["--map", "bucket=/x"], "--map bucket=/x: expected REMOTE=DIR"),
         (["--jobs", "0"], "--jobs"),
     ],
@@ -90,7 +127,7 @@ def test_a_failure_is_exit_code_1_and_says_why(tmp_path: Path) -> None:
 def test_a_mistake_is_one_line_and_nothing_is_written(
     arguments: list[str], message: str, tmp_path: Path
 ) -> None:
-    job = Job(KFP, epochs=5).add("only").write(tmp_path)
+    job = Job(KFP, epochs=5, max_rmse=0.9).add("only").write(tmp_path)
     result = movierec(job, tmp_path / "ws", *arguments)
     assert result.returncode == 1
     assert message in result.stderr
@@ -111,21 +148,38 @@ def test_a_file_that_is_no_job_is_one_line(content: str | None, tmp_path: Path) 
     assert not (tmp_path / "ws").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_tasks(number: signal.Signals, tmp_path: Path) -> None:
-    pid_file = tmp_path / "pid"
+@contextmanager
+def hangup(disposition: signal.Handlers) -> Iterator[None]:
+    """What processes that are started do on SIGHUP; the tests may be run by nohup or not."""
+    earlier = signal.signal(signal.SIGHUP, disposition)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, earlier)
+
+
+@contextmanager
+def started(script: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """The command, once its task has written its process id to `pid` and goes on by a script."""
+    pid_file = folder / "pid"
     job = Job(KFP).add(
         "long",
         f"path = pathlib.Path({str(pid_file)!r})\n"
         "path.with_suffix('.part').write_text(str(os.getpid()))\n"
-        "path.with_suffix('.part').rename(path)\n"
-        "time.sleep(600)\n",
+        f"path.with_suffix('.part').rename(path)\n{script}\n",
     )
-    command = [*COMMAND, str(job.write(tmp_path)), "--workspace", str(tmp_path / "ws")]
+    command = [*COMMAND, str(job.write(folder)), "--workspace", str(folder / "ws")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         while not pid_file.exists():
             assert process.poll() is None
             time.sleep(0.01)
+        yield process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_tasks(number: signal.Signals, tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    with hangup(signal.SIG_DFL), started("time.sleep(600)", tmp_path) as process:
         process.send_signal(number)
         _, said = process.communicate()
     assert process.returncode == 130
@@ -133,6 +187,25 @@ def test_a_signal_ends_the_tasks(number: signal.Signals, tmp_path: Path) -> None
     assert line.startswith("movierec: interrupted; the tasks under way were ended")
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid_file.read_text("utf-8")), 0)
+
+
+def test_under_nohup_a_run_outlives_its_terminal(tmp_path: Path) -> None:
+    waits = f"while not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.01)"
+    with hangup(signal.SIG_IGN), started(waits, tmp_path) as process:
+        process.send_signal(signal.SIGHUP)
+        (tmp_path / "go").touch()
+        _, said = process.communicate()
+    assert process.returncode == 0, said
+
+
+def test_a_second_signal_does_not_keep_the_tasks_from_being_ended() -> None:
+    with hangup(signal.SIG_DFL):
+        with run_compiled_cli._ended_by_signals():
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
 
 
 def test_nothing_heavy_is_imported(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ def movierec(job: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def compiled(schema: str, folder: Path) -> Path:
-    job = Job(schema, epochs=5, data="gs://data/here", pipeline_root="gs://bucket/root")
+def compiled(schema: str, folder: Path, **changed: str) -> Path:
+    usual = {"data": "gs://data/here", "pipeline_root": "gs://bucket/root"}
+    job = Job(schema, epochs=5, **(usual | changed))
     return job.add("only", parameters={"epochs": "epochs"}).write(folder)
 
 
@@ -69,6 +70,13 @@ def test_a_dry_run_for_vertex_is_json(tmp_path: Path) -> None:
         (KFP, [*HOST, "--parameter", "epochs=x"], "--parameter epochs=x: expected NUMBER_INTEGER"),
         (KFP, [*HOST, "--parameter", "epochs"], "--parameter epochs: expected NAME=VALUE"),
         (KFP, [*HOST, "--parameter", "data=/here"], "--parameter data /here: a folder of this"),
+        (KFP, [*HOST, "--parameter", "epochs=-3"], "--parameter epochs=-3: input should be"),
+        (VERTEX, [*PLACE, "--parameter", "epochs=0"], "--parameter epochs=0: input should be"),
+        (
+            KFP,
+            [*HOST, "--parameter", "pipeline_root=/here"],
+            "--parameter pipeline_root /here: a folder of this machine is for run-compiled alone",
+        ),
         (KFP, [*HOST, "--cron", "0 3 * *"], "--cron 0 3 * *: 4 fields; expected five"),
         (KFP, [*HOST, "--cron", "0 3 * * 1", "--max-concurrent", "11"], "expected at most 10"),
         (KFP, [*HOST, "--max-concurrent", "2"], "--max-concurrent: of one run"),
@@ -104,6 +112,49 @@ def test_a_mistake_is_one_line_and_nothing_is_sent(
     assert result.stdout == ""
 
 
+@pytest.mark.parametrize("name", ["pipeline_root", "data", "push"])
+def test_a_file_for_dry_runs_is_not_sent(name: str, tmp_path: Path) -> None:
+    path = compiled(KFP, tmp_path, **{name: "/a/folder"})
+    result = movierec(path, *HOST)
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"movierec: {path}: {name} /a/folder: a folder of this machine is for")
+    assert "expected gs://BUCKET/PATH" in line
+    assert result.stdout == ""
+    # A run that is given another place for it reaches all there is.
+    sent = movierec(path, *HOST, "--parameter", f"{name}=gs://other/place")
+    assert sent.returncode == 0, sent.stderr
+
+
+@pytest.mark.parametrize("name", [None, "/root"])
+def test_a_root_that_is_no_parameter_is_looked_at_too(name: str | None, tmp_path: Path) -> None:
+    path = Job(KFP).add("only").write(tmp_path)
+    document = yaml.safe_load(path.read_text("utf-8"))
+    del document["defaultPipelineRoot"]
+    if name is not None:
+        document["defaultPipelineRoot"] = name
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    result = movierec(path, *HOST)
+    assert result.returncode == (0 if name is None else 1)
+    assert ("pipeline_root /root: a folder of this machine" in result.stderr) == (name is not None)
+
+
+@pytest.mark.parametrize(("schema", "place"), [(KFP, HOST), (VERTEX, PLACE)])
+def test_the_push_folder_moves_with_the_root_that_it_is_in(
+    schema: str, place: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = compiled(schema, tmp_path, push="gs://bucket/root/serving/movierec")
+    result = movierec(path, *place, "--parameter", "pipeline_root=gs://test/it/")
+    assert result.returncode == 0, result.stderr
+    moved = {"pipeline_root": "gs://test/it", "push": "gs://test/it/serving/movierec"}
+    body = yaml.safe_load(result.stdout)["calls"][-1]["body"]
+    if schema == KFP:
+        assert body["runtime_config"]["parameters"] == moved
+    else:
+        sent = body["runtimeConfig"]["parameters"]
+        assert {name: sent[name]["stringValue"] for name in moved} == moved
+
+
 @pytest.mark.parametrize("content", [None, "{", "schemaVersion: 9.9.9\n"])
 def test_a_file_that_is_no_job_is_one_line(content: str | None, tmp_path: Path) -> None:
     path = tmp_path / "job.yaml"
@@ -120,8 +171,8 @@ def test_a_file_that_is_no_job_is_one_line(content: str | None, tmp_path: Path) 
     [
         ("runtimeConfig", None, "job.json: has no runtimeConfig"),
         ("runtimeConfig", {"gcsOutputDirectory": "/here"}, "no pipeline root in a bucket"),
-        ("name", "9lives", "can be no job's id; expected a pipeline's name that begins with a"),
-        ("name", "a" * 114, "can be no job's id; expected a pipeline's name that begins with a"),
+        ("name", "9lives", "a pipeline of the name 9lives: expected lower-case letters, digits"),
+        ("name", "a" * 114, "114 characters; expected at most 113 for vertex"),
     ],
 )
 def test_a_job_that_vertex_would_not_take(
