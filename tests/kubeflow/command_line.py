@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NoReturn
 
 import pytest
 
@@ -21,6 +22,11 @@ class Ended:
 
 
 Movierec = Callable[..., Ended]
+
+
+def interrupted(_: float) -> NoReturn:
+    """In place of `time.sleep`: Ctrl-C, also where whoever runs the tests has SIGINT ignored."""
+    raise KeyboardInterrupt
 
 
 def caller(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Movierec:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ from kubeflow.order import Order
 from kubeflow.submission import watching
 from kubeflow.targets import Target
 from pipeline.config import load_config
-from tests.kubeflow.command_line import Movierec, caller
+from tests.kubeflow.command_line import Movierec, caller, interrupted
 from tests.kubeflow.compiled_jobs import KFP, Job
 from tests.kubeflow.kfp_server import Kfp, RefusedError, check, predicate_of, served
 
@@ -303,8 +301,7 @@ def test_ctrl_c_ends_the_watching_alone(
     server: Kfp, job: Path, movierec: Movierec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.looks = [look("RUNNING")]
-    monkeypatch.setattr(watching.time, "sleep", lambda _: signal.raise_signal(signal.SIGINT))
-    assert threading.current_thread() is threading.main_thread()
+    monkeypatch.setattr(watching.time, "sleep", interrupted)
     ended = movierec(str(job), "--host", server.host, "--send", "--wait")
     assert ended.code == 130
     assert ended.err.splitlines()[-1] == (

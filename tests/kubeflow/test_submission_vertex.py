@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Iterator
 from concurrent import futures
 from dataclasses import dataclass, field
@@ -32,7 +31,7 @@ from kubeflow.order import Order
 from kubeflow.submission import watching
 from kubeflow.targets import Target
 from pipeline.config import load_config
-from tests.kubeflow.command_line import Movierec, caller
+from tests.kubeflow.command_line import Movierec, caller, interrupted
 from tests.kubeflow.compiled_jobs import VERTEX, Job
 
 PARENT = "projects/my-project/locations/europe-west1"
@@ -337,7 +336,7 @@ def test_ctrl_c_ends_the_watching_alone(
     vertex: Vertex, job: Path, movierec: Movierec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vertex.looks = [look(State.PIPELINE_STATE_RUNNING)]
-    monkeypatch.setattr(watching.time, "sleep", lambda _: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(watching.time, "sleep", interrupted)
     ended = movierec(str(job), *USUAL, "--send", "--wait")
     assert ended.code == 130
     assert "movierec: not watched any more; the run goes on: https://" in ended.err
