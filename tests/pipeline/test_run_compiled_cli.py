@@ -149,13 +149,13 @@ def test_a_file_that_is_no_job_is_one_line(content: str | None, tmp_path: Path) 
 
 
 @contextmanager
-def hangup(disposition: signal.Handlers) -> Iterator[None]:
-    """What processes that are started do on SIGHUP; the tests may be run by nohup or not."""
-    earlier = signal.signal(signal.SIGHUP, disposition)
+def inheriting(number: signal.Signals, disposition: signal.Handlers) -> Iterator[None]:
+    """What started processes do on a signal, whoever runs the tests: nohup, or a shell's job."""
+    earlier = signal.signal(number, disposition)
     try:
         yield
     finally:
-        signal.signal(signal.SIGHUP, earlier)
+        signal.signal(number, earlier)
 
 
 @contextmanager
@@ -179,7 +179,7 @@ def started(script: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_tasks(number: signal.Signals, tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
-    with hangup(signal.SIG_DFL), started("time.sleep(600)", tmp_path) as process:
+    with inheriting(number, signal.SIG_DFL), started("time.sleep(600)", tmp_path) as process:
         process.send_signal(number)
         _, said = process.communicate()
     assert process.returncode == 130
@@ -191,7 +191,7 @@ def test_a_signal_ends_the_tasks(number: signal.Signals, tmp_path: Path) -> None
 
 def test_under_nohup_a_run_outlives_its_terminal(tmp_path: Path) -> None:
     waits = f"while not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.01)"
-    with hangup(signal.SIG_IGN), started(waits, tmp_path) as process:
+    with inheriting(signal.SIGHUP, signal.SIG_IGN), started(waits, tmp_path) as process:
         process.send_signal(signal.SIGHUP)
         (tmp_path / "go").touch()
         _, said = process.communicate()
@@ -199,7 +199,7 @@ def test_under_nohup_a_run_outlives_its_terminal(tmp_path: Path) -> None:
 
 
 def test_a_second_signal_does_not_keep_the_tasks_from_being_ended() -> None:
-    with hangup(signal.SIG_DFL):
+    with inheriting(signal.SIGHUP, signal.SIG_DFL):
         with run_compiled_cli._ended_by_signals():
             with pytest.raises(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGHUP)
