@@ -19,6 +19,9 @@ from tests.e2e.conftest import Story
 from tests.e2e.test_commands import MOVIEREC
 from tests.e2e.test_story import STEPS, split_ratings
 
+# Whole runs of the chain.
+pytestmark = pytest.mark.slow
+
 TWO_TOWER = (
     "data.dataset=csv",
     "model.name=two_tower",
