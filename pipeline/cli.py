@@ -15,6 +15,7 @@ import typer
 from models import features
 from pipeline import exit_codes, serve_cli
 from pipeline.compile_cli import compile_job
+from pipeline.config_options import ConfigFile, Overrides
 from pipeline.errors import RunInterruptedError, UserError
 from pipeline.manifests_cli import serving_manifests
 from pipeline.query_cli import query
@@ -40,11 +41,6 @@ app = typer.Typer(
 
 app.add_typer(query)
 
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="A TOML file.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Overrides a key; may be repeated."),
-]
 WorkspaceFolder = Annotated[
     Path, typer.Option("--workspace", help="The folder for everything a run writes.")
 ]

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from pipeline.config_options import ConfigFile, Overrides
+
 
 def compile_job(
     target: Annotated[str, typer.Option(help="vertex or kfp.")],
@@ -25,13 +27,8 @@ def compile_job(
         typer.Option(help="The folder of pushed models; below the pipeline root if not given."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="The pipeline's; movierec if not given.")] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="A TOML file.")] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="SECTION.KEY=VALUE", help="Overrides a key; may be repeated."
-        ),
-    ] = None,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
 ) -> None:
     """Compile the pipeline for Kubeflow Pipelines or Vertex AI."""
     from kubeflow import targets

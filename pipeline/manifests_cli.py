@@ -7,19 +7,16 @@ from typing import Annotated
 
 import typer
 
+from pipeline.config_options import ConfigFile, Overrides
+
 
 def serving_manifests(
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="The folder for serving.yaml; printed if not given."),
     ] = None,
-    config: Annotated[Path | None, typer.Option("--config", help="A TOML file.")] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="SECTION.KEY=VALUE", help="Overrides a key; may be repeated."
-        ),
-    ] = None,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
 ) -> None:
     """Render what serves a model in a Kubernetes cluster."""
     from kubeflow.serving import manifests
