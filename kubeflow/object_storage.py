@@ -79,8 +79,7 @@ class ObjectStorage(filesystem.Filesystem):
         """A file, for "r", "rb", "w" or "wb"; text is UTF-8."""
         place = _Place.of(name)
         if mode in {"r", "rb"}:
-            if place.info().type is not fs.FileType.File:
-                raise filesystem.NotFoundError(f"{place.uri}: not found")
+            place.require(fs.FileType.File)
             with place.explained():
                 source = place.system().open_input_file(place.path)
             file: io.BufferedIOBase = io.BufferedReader(_Stream(source, place))
@@ -100,8 +99,7 @@ class ObjectStorage(filesystem.Filesystem):
             OSError: there is a file already that is not to be overwritten.
         """
         source, target = _Place.of(src), _Place.of(dst)
-        if source.info().type is not fs.FileType.File:
-            raise filesystem.NotFoundError(f"{source.uri}: not found")
+        source.require(fs.FileType.File)
         target.check_free(overwrite)
         with target.explained():
             source.system().copy_file(source.path, target.path)
@@ -152,8 +150,7 @@ class ObjectStorage(filesystem.Filesystem):
     def remove(path: filesystem.PathType) -> None:
         """Removes a file."""
         place = _Place.of(path)
-        if place.info().type is not fs.FileType.File:
-            raise filesystem.NotFoundError(f"{place.uri}: not found")
+        place.require(fs.FileType.File)
         with place.explained():
             place.system().delete_file(place.path)
 
@@ -180,8 +177,7 @@ class ObjectStorage(filesystem.Filesystem):
     def rmtree(path: filesystem.PathType) -> None:
         """Removes a folder with all that is in it."""
         place = _Place.of(path)
-        if place.info().type is not fs.FileType.Directory:
-            raise filesystem.NotFoundError(f"{place.uri}: not found")
+        place.require(fs.FileType.Directory)
         with place.explained():
             place.system().delete_dir(place.path)
 
@@ -271,10 +267,14 @@ class _Place:
                 raise UserError(f"{self.uri}: {_storage()} has no bucket {bucket}")
         return info
 
+    def require(self, kind: fs.FileType) -> None:
+        """Raises NotFoundError unless that is what there is."""
+        if self.info().type is not kind:
+            raise filesystem.NotFoundError(f"{self.uri}: not found")
+
     def entries(self, recursive: bool = False) -> list[fs.FileInfo]:
         """What is in a folder."""
-        if self.info().type is not fs.FileType.Directory:
-            raise filesystem.NotFoundError(f"{self.uri}: not found")
+        self.require(fs.FileType.Directory)
         with self.explained():
             listed: list[fs.FileInfo] = self.system().get_file_info(
                 fs.FileSelector(self.path, recursive=recursive)
