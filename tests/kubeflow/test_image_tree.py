@@ -31,7 +31,7 @@ def test_a_dockerfile_in_stages(tmp_path: Path) -> None:
         tmp_path,
         "# a comment\n"
         "FROM base:1 AS tools\n"
-        "WORKDIR /work\n"
+        "WORKDIR /src\n"
         "RUN no-such-program\n"
         "FROM tools AS maker\n"
         "ARG INDEX\n"
@@ -46,14 +46,14 @@ def test_a_dockerfile_in_stages(tmp_path: Path) -> None:
         "FROM base:1\n"
         "RUN useradd somebody\n"
         "ENV HOME=/tmp PATH=/opt/made/bin:$PATH\n"
-        "COPY --from=maker /work/copied /opt/made\n"
+        "COPY --from=maker /src/copied /opt/made\n"
         "USER 7:7\n"
         "WORKDIR /tmp/deep\n"
         'ENTRYPOINT ["run", "it"]\n',
         LOCK="two.lock",
     )
     made = tmp_path / "root" / "opt" / "made"
-    assert (tmp_path / "root" / "work" / "the.lock").read_text("utf-8") == "two"
+    assert (tmp_path / "root" / "src" / "the.lock").read_text("utf-8") == "two"
     assert (made / "file").read_text("utf-8") == "1 two.lock none\n"
     assert (made / "inner").read_text("utf-8") == "inner"
     assert image.entrypoint == ("run", "it")
