@@ -39,18 +39,22 @@ class RatingStatistics:
     seen: SeenMovies
 
 
-def measure(ratings: Columns, users: int, movies: int, rating_mean: float) -> RatingStatistics:
+def measure(
+    ratings: Columns, users: int, movies: int, rating_mean: float | None = None
+) -> RatingStatistics:
     """The statistics of ratings whose users and movies are in the vocabulary.
 
     Args:
         ratings: `user_index`, `movie_index` and `rating`; at least one.
         users: in the vocabulary.
         movies: in the vocabulary.
-        rating_mean: of the ratings, or of those that they are a part of.
+        rating_mean: of the ratings that these are a part of; None if these are all.
     """
     counts, sums = movie_counts(ratings, movies), np.zeros(movies)
     for part in in_parts(ratings):
         sums += np.bincount(part[features.MOVIE_INDEX], part[features.RATING], minlength=movies)
+    if rating_mean is None:
+        rating_mean = float(sums.sum() / counts.sum())
     return RatingStatistics(
         users=users,
         movies=movies,

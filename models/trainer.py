@@ -32,9 +32,9 @@ from models.contracts import RankingModel, predicts_ratings
 from models.criteria import Criterion
 from models.loop import EpochResult, TrainingLoop
 from models.options import ExportOptions, ModelOptions, TrainingOptions, with_values
-from models.rating_statistics import RatingStatistics, movie_counts
+from models.rating_statistics import RatingStatistics, measure
 from models.registry import build_model, criterion_for
-from models.seen_movies import newest, seen_movies
+from models.seen_movies import newest
 from models.top_k_accuracy import top_k_accuracy
 from models.training_data import StepArguments, TrainingData, known, read_training_data
 
@@ -61,14 +61,19 @@ class _EvalFigures:
 
 @dataclass(frozen=True)
 class _Trained:
-    """A model on this process's own device, how it came about, and what it was fitted on."""
+    """A model on this process's own device, how it came about, and what it was trained on.
+
+    Attributes:
+        refit: whether it was trained on the eval split too.
+        statistics: of the ratings that it was trained on.
+    """
 
     model: RankingModel
     criterion: Criterion[Any]
     epochs: list[EpochResult]
     eval_figures: _EvalFigures
     refit: bool
-    fitted_on: Columns
+    statistics: RatingStatistics
 
 
 @dataclass(frozen=True)
@@ -165,7 +170,7 @@ def _recommender(
     arguments: TrainerArguments, options: ModelOptions, data: TrainingData, trained: _Trained
 ) -> signatures.Recommender:
     export = ExportOptions.model_validate(arguments.custom_config["export"])
-    statistics = data.statistics
+    statistics = trained.statistics
     files = [*arguments.train_files, *(arguments.eval_files if trained.refit else ())]
     return signatures.Recommender(
         model=trained.model,
@@ -174,11 +179,11 @@ def _recommender(
         transform=data.transform,
         catalogue=data.catalogue,
         seen=newest(
-            seen_movies(trained.fitted_on, statistics.users),
+            statistics.seen,
             export.max_seen_per_user,
             known(stream_columns(files, RATED_COLUMNS), data.catalogue),
         ),
-        popularity=movie_counts(trained.fitted_on, statistics.movies),
+        popularity=statistics.movie_rating_count,
     )
 
 
@@ -218,20 +223,19 @@ def _train(setting: _Setting, storage: ColumnStorage) -> _Trained:
         epochs=epochs,
         eval_figures=_eval_figures(setting.model, model, data.evaluation, known_eval),
         refit=False,
-        fitted_on=data.train,
+        statistics=statistics,
     )
     if not setting.training.refit:
         return trained
     both = storage.canonical_order(storage.collect(chain(in_parts(data.train), [known_eval])))
-    statistics = replace(
-        statistics,
-        movie_rating_count=movie_counts(both, statistics.movies),
-        seen=seen_movies(both, statistics.users),
-    )
+    statistics = measure(both, statistics.users, statistics.movies)
     model, training = setting.start("refit", statistics, criterion)
     training.train_for(both, loop.best_epoch(epochs, criterion))
     return replace(
-        trained, model=setting.on_one_device(model, statistics), refit=True, fitted_on=both
+        trained,
+        model=setting.on_one_device(model, statistics),
+        refit=True,
+        statistics=statistics,
     )
 
 

@@ -31,7 +31,6 @@ def statistics_of(ratings: Columns) -> RatingStatistics:
         ratings,
         users=int(ratings["user_index"].max()) + 1,
         movies=int(ratings["movie_index"].max()) + 1,
-        rating_mean=float(ratings["rating"].mean()),
     )
 
 
@@ -53,8 +52,8 @@ def train_as_the_trainer_does(
     train = {column: values[~is_eval] for column, values in everything.items()}
     evaluation = {column: values[is_eval] for column, values in everything.items()}
     with measured.timed("train"):
-        users, mean = int(everything["user_index"].max()) + 1, float(everything["rating"].mean())
-        part, whole = (measure(ratings, users, movies, mean) for ratings in (train, everything))
+        users = int(everything["user_index"].max()) + 1
+        part, whole = (measure(ratings, users, movies) for ratings in (train, everything))
         criterion = criterion_for(config.model, part)
         model = build_model(config.model, part, seed)
         loop = TrainingLoop(model, config.training.options, report=_to_nobody, criterion=criterion)
