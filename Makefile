@@ -34,7 +34,7 @@ test: $(DEV) ## the tests
 test-all: $(DEV) ## the tests, the slow ones among them
 	$(BIN)/pytest -n 2 --dist loadscope $(ARGS)
 
-peers: .peers/.installed $(RUNTIME) ## what benchmarks/training_speed.py compares with, apart
+peers: .peers/.installed $(RUNTIME) ## what the benchmarks compare with, apart
 
 image: ## the container image, with docker or podman: VARIANT=cpu or gpu, IMAGE=NAME:TAG
 	@$(CHECK_VARIANT)

@@ -133,7 +133,7 @@ def main(
         ratings = rating_sets.movielens_100k()
         archives = [Path(folder, f"fold-{fold}.npz") for fold in range(1, FOLDS + 1)]
         for fold, archive in enumerate(archives, start=1):
-            np.savez(archive, **rating_sets.official_fold(ratings, fold))
+            rating_sets.save(rating_sets.official_fold(ratings, fold), archive)
         rating_models = [model.name for model in models if model.predicts_ratings]
         rated = measure("rating_model", rating_models, _PEERS, archives, seeds, console)
         retrieval_models = [model.name for model in models if model.retrieves]

@@ -11,7 +11,8 @@ import json
 import subprocess
 import sys
 import tempfile
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import typer
@@ -22,10 +23,21 @@ from components.movielens_example_gen.options import FOLDS
 from pipeline.summary import Summary
 
 
-def measure(overrides: list[str], seeds: int) -> list[Summary]:
+class Run(NamedTuple):
+    """What is shown of one run: errors on the holdout, and that of biases alone."""
+
+    model: str
+    rmse: float
+    mae: float
+    biases: float
+    best_epoch: int
+
+
+def measure(overrides: list[str], seeds: int) -> list[Run]:
     """A run for each seed and fold, each a process, in a workspace that is removed afterwards.
 
     Raises:
+        SystemExit: the model predicts no ratings.
         subprocess.CalledProcessError: a run failed or its model was not blessed; the run has
             said why.
     """
@@ -37,11 +49,31 @@ def measure(overrides: list[str], seeds: int) -> list[Summary]:
         ]
 
 
-def _run(workspace: str, overrides: list[str]) -> Summary:
+def _run(workspace: str, overrides: list[str]) -> Run:
     settings = [part for override in overrides for part in ("--set", override)]
     command = [sys.executable, "-m", "pipeline", "run", "--json", "--workspace", workspace]
     result = subprocess.run([*command, *settings], stdout=subprocess.PIPE, check=True)
-    return Summary.model_validate_json(result.stdout)
+    return run_of(Summary.model_validate_json(result.stdout))
+
+
+def run_of(summary: Summary) -> Run:
+    """What is shown of a run.
+
+    Raises:
+        SystemExit: the model predicts no ratings.
+    """
+    if summary.rmse is None or summary.mae is None:
+        raise SystemExit(
+            f"{summary.model} predicts no ratings, whose errors these are; benchmarks.accuracy "
+            "measures it"
+        )
+    return Run(
+        summary.model,
+        summary.rmse.holdout,
+        summary.mae.holdout,
+        summary.baselines.bias_only,
+        summary.best_epoch,
+    )
 
 
 def main(
@@ -51,19 +83,24 @@ def main(
 ) -> None:
     """Prints a line for each fold, the mean over seeds, and the mean over folds."""
     runs = measure(overrides or [], seeds)
-    rmse, mae, biases, best_epoch = (
-        np.array([select(run) for run in runs]).reshape(seeds, FOLDS)
-        for select in (
-            lambda run: run.rmse.holdout,
-            lambda run: run.mae.holdout,
-            lambda run: run.baselines.bias_only,
-            lambda run: run.best_epoch,
-        )
-    )
     if as_json:
-        print(json.dumps({"rmse": rmse.tolist(), "mae": mae.tolist(), "biases": biases.tolist()}))
+        figures = {name: _by_seed(runs, name).tolist() for name in ("rmse", "mae", "biases")}
+        print(json.dumps(figures))
         return
-    table = Table(title=f"{runs[0].model}, {seeds} seeds")
+    Console().print(_table(runs))
+
+
+def _by_seed(runs: Sequence[Run], figure: str) -> np.ndarray[Any, np.dtype[Any]]:
+    """`[seeds, FOLDS]`."""
+    return np.array([getattr(run, figure) for run in runs]).reshape(-1, FOLDS)
+
+
+def _table(runs: Sequence[Run]) -> Table:
+    """A line for each fold: means over seeds; and one of means over folds."""
+    rmse, mae, biases, best_epoch = (
+        _by_seed(runs, figure) for figure in ("rmse", "mae", "biases", "best_epoch")
+    )
+    table = Table(title=f"{runs[0].model}, {len(rmse)} seeds")
     for column in ("fold", "RMSE", "± over seeds", "MAE", "RMSE of biases", "best epochs"):
         table.add_column(column, justify="right")
     for fold in range(FOLDS):
@@ -85,7 +122,7 @@ def main(
         f"{biases.mean():.4f}",
         "",
     )
-    Console().print(table)
+    return table
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,11 @@ def official_fold(ratings: Arrays, fold: int) -> Arrays:
         **{name: values[~test] for name, values in ratings.items()},
         **{f"test_{name}": values[test] for name, values in ratings.items()},
     }
+
+
+def save(ratings: Arrays, archive: Path) -> None:
+    """Writes what contenders read."""
+    np.savez(archive, allow_pickle=False, **ratings)
 
 
 def synthetic(ratings: int, users: int, movies: int) -> Arrays:

@@ -3,20 +3,23 @@
     make run
     .venv/bin/python -m benchmarks.serving [--workspace DIR] [--seconds S] [--json]
 
-The floor is the model's signature called in this process. The servers are processes of their own:
-the embedded one, and TensorFlow Serving where `tensorflow_model_server` is on the PATH. All are
-asked in turns, so that what else the machine does falls on each alike.
+The floor is the model's signature called in this process. The servers are processes of their own,
+each asked over TCP: the embedded one, and TensorFlow Serving where `tensorflow_model_server` is on
+the PATH, which binds its port to every interface for as long as this measures. All are asked in
+turns, so that what else the machine does falls on each alike.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-import threading
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,12 +32,18 @@ from rich.table import Table
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from models import features, signature_names
+from models.columns import Columns
 from models.sample_requests import predict_request
 from pipeline import ratings, summary
+from pipeline.errors import UserError
 from pipeline.workspace import Workspace
-from serving.candidate_server import candidate_server
+from serving import ports, readiness
+from serving.candidate_server import EMBEDDED, candidate_server
 from serving.defaults import DEFAULT_MODEL
-from serving.tensorflow_serving_command import BINARY
+from serving.errors import ServingError
+from serving.server_options import LOOPBACK, ServerOptions
+from serving.server_process import ServerProcess
+from serving.tensorflow_serving_command import BINARY, binary_command
 from serving.versions import newest_version
 from serving.wanted_server import WantedServer
 
@@ -43,6 +52,9 @@ _ROUNDS = 20
 # Different requests, asked one after another.
 _REQUESTS = 64
 _STARTUP_SECONDS = 60.0
+_GRACE_SECONDS = 10.0
+# Far beyond any answer: a server that is stuck ends the measurement.
+_ANSWER_SECONDS = 30.0
 _FLOOR = "bare call"
 
 Inputs = dict[str, Any]
@@ -90,7 +102,7 @@ class Measured:
     figures: dict[str, Figures]
 
 
-def workloads(rated: ratings.Columns) -> list[Workload]:
+def workloads(rated: Columns) -> list[Workload]:
     """Requests made of real pairs of users and movies."""
     users, movies = rated[features.USER_ID], rated[features.MOVIE_ID]
 
@@ -131,44 +143,52 @@ def over_grpc(address: str, workload: Workload) -> NewClient:
     def new_client() -> Callable[[Inputs], object]:
         # Channels of one process to one address share a connection unless told otherwise.
         channel = grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
-        return prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
+        predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
+        return partial(predict, timeout=_ANSWER_SECONDS)
 
     return new_client
 
 
 def ask(new_client: NewClient, requests: Sequence[Any], clients: int, seconds: float) -> Latencies:
-    """Lets clients ask, each in a thread of its own, without a pause for some seconds."""
-    found = Latencies()
-    barrier = threading.Barrier(clients + 1)
+    """Lets clients ask, each in a thread of its own, without a pause for some seconds.
 
-    def run(offset: int) -> None:
-        call = new_client()
-        call(requests[0])
-        own: list[float] = []
-        barrier.wait()
+    Whatever a call raises is raised here, once all clients have ended.
+    """
+
+    def run(call: Callable[[Any], object], offset: int) -> list[float]:
+        found: list[float] = []
         end = time.perf_counter() + seconds
         asked = offset
         while (started := time.perf_counter()) < end:
             call(requests[asked % len(requests)])
-            own.append(time.perf_counter() - started)
+            found.append(time.perf_counter() - started)
             asked += 1
-        found.seconds.extend(own)
+        return found
 
-    threads = [threading.Thread(target=run, args=(n * 7,)) for n in range(clients)]
-    for thread in threads:
-        thread.start()
-    barrier.wait()
-    started = time.perf_counter()
-    for thread in threads:
-        thread.join()
-    found.elapsed = time.perf_counter() - started
-    return found
+    calls = [new_client() for _ in range(clients)]
+    with ThreadPoolExecutor(clients) as pool:
+        # Connected, and the function traced, before the time begins.
+        list(pool.map(lambda call: call(requests[0]), calls))
+        started = time.perf_counter()
+        running = [pool.submit(run, call, client * 7) for client, call in enumerate(calls)]
+        latencies = [latency for future in running for latency in future.result()]
+        return Latencies(latencies, time.perf_counter() - started)
 
 
 def measure(
     saved_model: Any, addresses: dict[str, str], found: list[Workload], seconds: float
 ) -> Iterator[Measured]:
-    """Each workload by one client and by several, each for some seconds of each server."""
+    """Each workload by one client and by several, each for some seconds of each server.
+
+    Args:
+        saved_model: called in this process.
+        addresses: of gRPC, by the name of the server.
+        found: what is asked.
+        seconds: for each figure.
+
+    Raises:
+        ServingError: a call to a server failed.
+    """
     for workload in found:
         tensors = [
             {name: tf.constant(value) for name, value in inputs.items()}
@@ -187,7 +207,11 @@ def measure(
             totals = {name: Latencies() for name in asked}
             for _ in range(_ROUNDS):
                 for name, (new_client, requests) in asked.items():
-                    part = ask(new_client, requests, clients, seconds / _ROUNDS)
+                    try:
+                        part = ask(new_client, requests, clients, seconds / _ROUNDS)
+                    except grpc.RpcError as error:
+                        said = f"{error.code().name}: {error.details()}"
+                        raise ServingError(f"{name}, {workload.name}: {said}") from error
                     totals[name].seconds += part.seconds
                     totals[name].elapsed += part.elapsed
             yield Measured(
@@ -215,6 +239,47 @@ def _table(measured: Sequence[Measured]) -> Table:
     return table
 
 
+@contextmanager
+def tensorflow_serving(binary: Path, base_path: Path) -> Iterator[str]:
+    """Serves the newest version in a folder over TCP, as the embedded server does.
+
+    Args:
+        binary: `tensorflow_model_server`.
+        base_path: of the versions.
+
+    Yields:
+        The address.
+
+    Raises:
+        ServingError: the server does not come up.
+    """
+    options = ServerOptions(DEFAULT_MODEL, base_path, port=ports.free_port(LOOPBACK))
+    address = ports.address(options.host, options.port)
+    with tempfile.TemporaryDirectory() as folder:
+        command = binary_command(binary, Path(folder), options)
+        with ServerProcess(command, _GRACE_SECONDS) as process:
+            readiness.wait_until_served(
+                address, options, _STARTUP_SECONDS, lambda: process.exit_code is not None
+            )
+            if process.exit_code is not None:
+                raise ServingError(f"{BINARY} {process.last_words()}")
+            yield address
+
+
+@contextmanager
+def _servers(pushed: Path) -> Iterator[dict[str, str]]:
+    """The addresses of all servers that there are, by name, of one version."""
+    with ExitStack() as running:
+        embedded = candidate_server(
+            pushed, DEFAULT_MODEL, startup_seconds=_STARTUP_SECONDS, wanted=WantedServer.EMBEDDED
+        )
+        addresses = {EMBEDDED: running.enter_context(embedded).address}
+        if binary := shutil.which(BINARY):
+            served = tensorflow_serving(Path(binary), pushed.parent)
+            addresses[BINARY] = running.enter_context(served)
+        yield addresses
+
+
 def main(
     workspace: Annotated[Path, typer.Option(help="Of a run that pushed a model.")] = Path(
         "workspace"
@@ -227,24 +292,17 @@ def main(
     pushed = newest_version(folder.serving(DEFAULT_MODEL).resolve())
     if pushed is None:
         raise SystemExit(f"{workspace}: no model has been pushed there; `movierec run` does that")
-    rated = ratings.read(Path(summary.of_pushed_model(folder, pushed).examples), features.HOLDOUT)
-    servers = [WantedServer.EMBEDDED, *([WantedServer.BINARY] if shutil.which(BINARY) else [])]
     console = Console(stderr=True)
     measured = []
-    with ExitStack() as running:
-        started = [
-            running.enter_context(
-                candidate_server(
-                    pushed, DEFAULT_MODEL, startup_seconds=_STARTUP_SECONDS, wanted=wanted
-                )
-            )
-            for wanted in servers
-        ]
-        addresses = {server.kind: server.address for server in started}
-        saved_model = tf.saved_model.load(str(pushed))
-        for row in measure(saved_model, addresses, workloads(rated), seconds):
-            console.print(f"{row.workload}, {row.clients} clients: measured")
-            measured.append(row)
+    try:
+        examples = Path(summary.of_pushed_model(folder, pushed).examples)
+        found = workloads(ratings.read(examples, features.HOLDOUT))
+        with _servers(pushed) as addresses:
+            for row in measure(tf.saved_model.load(str(pushed)), addresses, found, seconds):
+                console.print(f"{row.workload}, {row.clients} clients: measured")
+                measured.append(row)
+    except (ServingError, UserError) as error:
+        raise SystemExit(str(error)) from error
     if as_json:
         print(json.dumps([asdict(row) for row in measured], indent=2))
         return

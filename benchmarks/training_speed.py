@@ -79,7 +79,7 @@ def measure_accuracy(folder: Path, console: Console) -> dict[str, list[Measured]
     results: dict[str, list[Measured]] = {"loop": [], "surprise_svd": []}
     for fold in range(1, FOLDS + 1):
         archive = folder / f"fold-{fold}.npz"
-        np.savez(archive, **rating_sets.official_fold(ratings, fold))
+        rating_sets.save(rating_sets.official_fold(ratings, fold), archive)
         results["loop"].append(run("loop", archive, {"records": "", **_ACCURATE_LOOP}, console))
         results["surprise_svd"].append(run("surprise_svd", archive, {"svd": TUNED_SVD}, console))
     return results
@@ -90,7 +90,7 @@ def _store(
 ) -> _RatingSet:
     archive, records = folder / f"{name}.npz", folder / name
     records.mkdir()
-    np.savez(archive, **ratings)
+    rating_sets.save(ratings, archive)
     rating_sets.write_records(ratings, str(records))
     return _RatingSet(name, archive, records, len(ratings["rating"]), epochs, batch_size)
 

@@ -7,6 +7,7 @@ import os
 from benchmarks.contenders.measuring import EpochClock, Measured, arrays, settings
 from benchmarks.contenders.own_models import statistics_of, test
 from models.columns import RATING_COLUMNS, Columns, ColumnStorage, stream_columns
+from models.contracts import predicts_ratings
 from models.epoch_order import EpochOrder
 from models.loop import TrainingLoop
 from models.options import ModelOptions, TrainingOptions
@@ -38,6 +39,7 @@ def main() -> None:
     measured.ratings = rows * options.epochs
     _count_shuffling_apart(measured, rows, options)
     if "test_rating" in given:
+        assert predicts_ratings(model)
         test(model, statistics, given, measured)
     measured.print()
 

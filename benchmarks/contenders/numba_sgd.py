@@ -12,7 +12,7 @@ from benchmarks.contenders.measuring import EpochClock, Measured, arrays, settin
 Array = np.ndarray[Any, Any]
 
 
-@numba.njit(fastmath=True)  # type: ignore[misc]
+@numba.njit(fastmath=True)
 def _epoch(
     order: Array,
     users: Array,

@@ -57,8 +57,8 @@ def main() -> None:
         name: given[f"{name[:-3]}_index"][rows].astype(str).astype(object)
         for name in ("user_id", "movie_id")
     }
-    vocabularies = (np.unique(ids[name]).tolist() for name in ("user_id", "movie_id"))
-    model = TutorialRanking(*vocabularies, chosen["dimension"])
+    user_ids, movie_ids = (np.unique(ids[name]).tolist() for name in ("user_id", "movie_id"))
+    model = TutorialRanking(user_ids, movie_ids, chosen["dimension"])
     fit(model, {**ids, "rating": given["rating"][rows]}, chosen).print()
 
 

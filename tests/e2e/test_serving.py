@@ -9,11 +9,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from serving.answers import VersionStatus
@@ -64,6 +65,11 @@ def movierec_run(workspace: Path, data: Path, *more: str) -> subprocess.Complete
     )
 
 
+def predicted(model: PushedModel, user: str, movie: str) -> float:
+    pair = (np.array([name.encode()], dtype=object) for name in (user, movie))
+    return float(model.predict(*pair)[0])
+
+
 @pytest.fixture(scope="module")
 def served(cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     workspace = tmp_path_factory.mktemp("served")
@@ -98,6 +104,20 @@ def test_each_query_answers_as_the_model_does(served: Served) -> None:
         "recommend", "--user", "13", "-k", "3", "--exclude", best[0]["movie_id"]
     )
     assert [entry["movie_id"] for entry in without] == [entry.movie_id for entry in expected[1:]]
+
+
+def test_a_rating_is_the_one_that_the_model_predicts(served: Served) -> None:
+    model = PushedModel(served.newest)
+    for user in ("13", "nobody"):
+        expected = predicted(model, user, "50")
+        assert served.answer("rating", "--user", user, "--movie", "50") == {
+            "user_id": user,
+            "movie_id": "50",
+            "title": "Star Wars (1977)",
+            "rating": pytest.approx(expected, abs=1e-5),
+        }
+        shown = served.query("rating", "--user", user, "--movie", "Star Wars (1977)")
+        assert shown.stdout == f"{expected:.2f} stars: user {user}, Star Wars (1977)\n"
 
 
 def test_movies_are_found_by_title(served: Served) -> None:
@@ -150,7 +170,8 @@ class Load:
 
     address: str
     failures: list[str] = field(default_factory=list)
-    answers: Counter[tuple[str, float]] = field(default_factory=Counter)
+    ratings: list[float] = field(default_factory=list)
+    best: list[tuple[str, float]] = field(default_factory=list)
     _over: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Load:
@@ -169,12 +190,18 @@ class Load:
         with RecommenderClient(self.address, attempts=1, timeout=30) as client:
             while not self._over.is_set():
                 try:
-                    rating = float(client.predict(["13"], ["50"])[0])
-                    best = client.recommend("13", 1)[0]
+                    self.ratings.append(float(client.predict(["13"], ["50"])[0]))
+                    (best,) = client.recommend("13", 1)
+                    self.best.append((best.movie_id, best.score))
                 except ServingError as error:
                     self.failures.append(str(error))
-                else:
-                    self.answers[best.movie_id, round(rating, 4)] += 1
+
+
+def counts(answers: Sequence[Any], versions: Sequence[Any]) -> list[int]:
+    """How many answers are those of each version; every one has to be that of one of them."""
+    found = [[version == answer for version in versions] for answer in answers]
+    assert all(sum(is_of) == 1 for is_of in found)
+    return [sum(of_version) for of_version in zip(*found, strict=True)]
 
 
 def test_a_new_version_is_swapped_in_without_a_failed_request(served: Served) -> None:
@@ -189,8 +216,15 @@ def test_a_new_version_is_swapped_in_without_a_failed_request(served: Served) ->
         # Until the version before is let go of, it may still answer what came before the swap.
         wait_for_state(served.address, int(first.name), "END")
     assert not load.failures
-    assert len(load.answers) == 2, "of the old version and of the new one"
-    assert sum(load.answers.values()) > 100
+    models = [PushedModel(folder) for folder in (first, served.newest)]
+    ratings = [pytest.approx(predicted(model, "13", "50"), abs=1e-5) for model in models]
+    best = []
+    for model in models:
+        (movie,) = model.recommend("13", 1)
+        best.append((movie.movie_id, pytest.approx(movie.score, abs=1e-5)))
+    # The two requests of a client may be answered by different versions.
+    assert min(counts(load.ratings, ratings)) > 20
+    assert min(counts(load.best, best)) > 20
 
 
 def test_a_corrupt_version_is_refused_and_the_old_one_goes_on(served: Served) -> None:

@@ -1,10 +1,25 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.options import ModelOptions
-from models.registry import build_model
+from models.contracts import predicts_ratings
+from models.options import ModelName, ModelOptions
+from models.registry import MODELS, build_model
 from tests.models.factories import ratings, statistics
+
+
+def test_every_model_can_be_configured_and_every_name_is_a_model() -> None:
+    assert set(MODELS) == set(get_args(ModelName))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_options_know_which_models_predict_ratings(name: str) -> None:
+    options = ModelOptions(name=name, dimension=2)
+    model = build_model(options, statistics(), seed=1)
+    assert type(model) is MODELS[name]
+    assert options.predicts_ratings == predicts_ratings(model)
 
 
 def test_mixed_precision_multiplies_in_bfloat16_and_keeps_the_rest(

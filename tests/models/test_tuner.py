@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,16 @@ import pytest
 
 from models import tuner
 from models.errors import TrainingDivergedError, TrainingStoppedError
-from models.loop import TrainingLoop, best_eval_figure
+from models.loop import EpochResult, TrainingLoop
 from models.options import ModelOptions, TrainingOptions, TuningOptions, with_values
 from models.progress import Progress, current_report
-from models.registry import build_model
+from models.registry import build_model, criterion_for
 from models.training_data import TrainingData
 from tests.models.factories import ratings, statistics
 
 MODEL = ModelOptions(dimension=4, l2_embedding=0.1)
+# Ranks what is liked, by NDCG@10, of which more is better.
+TWO_TOWER = ModelOptions(name="two_tower", dimension=4, l2_embedding=0.1)
 TRAINING = TrainingOptions(epochs=3, batch_size=16, learning_rate=0.5, seed=7)
 
 
@@ -33,28 +36,36 @@ def data() -> TrainingData:
     )
 
 
-def trials(data: TrainingData, folder: Path, **tuning: Any) -> tuner.Trials:
-    return tuner.Trials(MODEL, TRAINING, TuningOptions(**tuning), data, str(folder / "search"))
+def trials(
+    data: TrainingData, folder: Path, model: ModelOptions = MODEL, **tuning: Any
+) -> tuner.Trials:
+    return tuner.Trials(model, TRAINING, TuningOptions(**tuning), data, str(folder / "search"))
 
 
-def figure(data: TrainingData, values: dict[str, float]) -> float:
-    """Of a training outside the tuner."""
-    model_options, training = with_values(MODEL, TRAINING, values)
+def figures(
+    data: TrainingData, configured: ModelOptions, values: dict[str, float]
+) -> list[float | None]:
+    """By epoch, of a training outside the tuner."""
+    model_options, training = with_values(configured, TRAINING, values)
     model = build_model(model_options, data.statistics, training.seed)
-    return best_eval_figure(TrainingLoop(model, training).train(data.train, data.evaluation))
+    loop = TrainingLoop(model, training, criterion=criterion_for(configured, data.statistics))
+    return [result.eval_figure for result in loop.train(data.train, data.evaluation)]
 
 
-def test_the_best_values_are_those_whose_training_had_the_lowest_error(
-    data: TrainingData, tmp_path: Path
+@pytest.mark.parametrize(
+    ("configured", "best_of"), [(MODEL, min), pytest.param(TWO_TOWER, max, marks=pytest.mark.slow)]
+)
+def test_the_best_values_are_those_whose_training_had_the_best_figure(
+    data: TrainingData, tmp_path: Path, configured: ModelOptions, best_of: Callable[..., Any]
 ) -> None:
     ranges = {"training.learning_rate": (0.01, 1.0), "model.dimension": (2, 6)}
-    search = trials(data, tmp_path, trials=4, ranges=ranges)
+    search = trials(data, tmp_path, configured, trials=4, ranges=ranges)
     search.search()
     done = list(search.oracle.trials.values())
     assert len(done) == 4
     for trial in done:
         values = trial.hyperparameters.values
-        assert trial.score == pytest.approx(figure(data, values), rel=1e-5)
+        assert trial.score == pytest.approx(best_of(figures(data, configured, values)), rel=1e-5)
         assert 0.01 <= values["training.learning_rate"] <= 1.0
         assert values["model.dimension"] in range(2, 7)
     assert done[0].hyperparameters.values == {
@@ -62,8 +73,33 @@ def test_the_best_values_are_those_whose_training_had_the_lowest_error(
         "model.dimension": 4,
     }, "the configured values come first"
     (best,) = search.get_best_hyperparameters()
-    assert best.values == min(done, key=lambda trial: trial.score).hyperparameters.values
+    assert len({trial.score for trial in done}) > 1
+    assert best.values == best_of(done, key=lambda trial: trial.score).hyperparameters.values
     assert not (tmp_path / "search").exists()
+
+
+@pytest.mark.parametrize(("configured", "best"), [(MODEL, "2"), (TWO_TOWER, "1")])
+def test_errors_are_to_be_low_and_gains_high(
+    data: TrainingData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    configured: ModelOptions,
+    best: str,
+) -> None:
+    # Of three trials, by epoch: the third has the lowest figure of all, the second the highest.
+    by_trial = iter([[0.2, 0.5], [0.3, 0.9], [0.1, 0.4]])
+
+    def train(*_: object) -> list[EpochResult]:
+        return [
+            EpochResult(epoch, 0.0, eval_figure, 0.0, 0.0)
+            for epoch, eval_figure in enumerate(next(by_trial), start=1)
+        ]
+
+    monkeypatch.setattr(TrainingLoop, "train", train)
+    search = trials(data, tmp_path, configured, trials=3)
+    search.search()
+    (found,) = search.get_best_hyperparameters()
+    assert found.values == search.oracle.trials[best].hyperparameters.values
 
 
 def test_without_ranges_rate_and_l2_are_searched_around_the_configured_ones(
