@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from pipeline.model_location import ModelLocation
 from pipeline.section import Section
+from serving.defaults import SERVING_IMAGE
 
 _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _LABEL_VALUE = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
@@ -78,7 +79,7 @@ class KubernetesConfig(Section):
         "deployment", description="plain Kubernetes objects, or a KServe InferenceService"
     )
     namespace: Namespace = Field("default", description="where everything goes; must exist")
-    image: Image = Field("tensorflow/serving:2.21.0", description="with a tag or a digest")
+    image: Image = Field(SERVING_IMAGE, description="with a tag or a digest")
     model_location: str | None = Field(
         None, description="folder of the versions, as pvc://CLAIM/PATH, gs:// or s3://BUCKET/PATH"
     )

@@ -16,7 +16,6 @@ import os
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +24,7 @@ from urllib.parse import quote
 
 from serving import ports, readiness, tensorflow_serving_command
 from serving.errors import ServingError
+from serving.process_end import end_process_after
 from serving.server_options import ServerOptions
 from serving.server_process import ServerProcess
 from serving.tensorflow_serving_command import BINARY
@@ -67,13 +67,12 @@ def main() -> int:
 
 
 def _watch_parent(orphaned: threading.Event) -> None:
-    """Says when the input is closed, and ends the process if that is not heeded."""
+    """Says when the input is closed, and has the process end if that is not heeded."""
     # Not through sys.stdin, whose lock would be held when the interpreter ends.
     while os.read(0, 1):
         pass
+    end_process_after(GRACE_SECONDS, exit_code=1)
     orphaned.set()
-    time.sleep(GRACE_SECONDS)
-    os._exit(1)
 
 
 def _report_channel() -> IO[str]:

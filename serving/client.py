@@ -20,7 +20,7 @@ from serving.defaults import (
     MAX_ATTEMPTS,
     MAX_MESSAGE_BYTES,
 )
-from serving.model_calls import METHODS, Answer, Call, ModelCalls
+from serving.model_calls import METHODS, Answer, Call, ModelCalls, any_available
 from serving.tls import ClientTls
 from serving.waiting import POLL_SECONDS, Wait
 
@@ -118,11 +118,17 @@ class RecommenderClient:
         return self._answer(self._calls.catalogue())
 
     def model_status(self) -> list[VersionStatus]:
-        """The versions of the model that the server knows, oldest first."""
+        """The versions of the model that the server knows, oldest first.
+
+        A client of one version or label hears of that one alone; TensorFlow Serving heeds no label
+        here, and tells of all.
+        """
         return self._answer(self._calls.status())
 
     def wait_until_available(self, timeout: float) -> None:
         """Returns when the server answers and the version to ask, or any, is available.
+
+        By a label, TensorFlow Serving does not say which one that is: any will do.
 
         Args:
             timeout: seconds.
@@ -138,7 +144,7 @@ class RecommenderClient:
             except CallError as error:
                 wait.failed(error)
             else:
-                if self._calls.is_available(found):
+                if any_available(found):
                     return
                 wait.not_yet(found)
             time.sleep(POLL_SECONDS)

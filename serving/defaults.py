@@ -1,4 +1,4 @@
-"""What a client does unless told otherwise; imports nothing."""
+"""What clients and servers are unless told otherwise; imports nothing."""
 
 from typing import Final
 
@@ -9,3 +9,5 @@ DEFAULT_TIMEOUT: Final = 5.0
 # More than gRPC itself allows.
 MAX_ATTEMPTS: Final = 5
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
+# TensorFlow Serving in a container.
+SERVING_IMAGE: Final = "tensorflow/serving:2.21.0"

@@ -54,7 +54,7 @@ class GrpcServer:
             self._server, self._health, self.port = self._wait(
                 _bound(address, tls, handlers, services, max_message_bytes)
             )
-        except ServingError:
+        except BaseException:
             self._end_thread()
             raise
 

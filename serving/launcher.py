@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Final
 
 from serving import native_noise, ports, readiness, server_choice, tensorflow_serving_command
+from serving.defaults import SERVING_IMAGE
 from serving.errors import ServingError
 from serving.monitoring_config import METRICS_PATH
 from serving.server_choice import Binary, Docker, Embedded
 from serving.server_options import ServerOptions
 from serving.server_process import ServerProcess
-from serving.tensorflow_serving_command import BINARY, IMAGE
+from serving.tensorflow_serving_command import BINARY
 from serving.versions import versions
 from serving.wanted_server import WantedServer
 
@@ -166,7 +167,7 @@ def _run_docker(options: ServerOptions, announce: Callable[[Started], None], sto
         # end before there was a container.
         at_end.callback(_remove_container, name)
         if not stop():
-            _supervise(command, f"{IMAGE} in Docker", options, announce, stop)
+            _supervise(command, f"{SERVING_IMAGE} in Docker", options, announce, stop)
 
 
 def _supervise(
@@ -202,18 +203,18 @@ def _supervise(
 def _pull(stop: _Stop) -> None:
     """Fetches the image unless it is there."""
     present = subprocess.run(
-        ["docker", "image", "inspect", IMAGE], capture_output=True, check=False
+        ["docker", "image", "inspect", SERVING_IMAGE], capture_output=True, check=False
     )
     if present.returncode == 0:
         return
-    with ServerProcess(["docker", "pull", IMAGE], grace_seconds=1.0) as pull:
+    with ServerProcess(["docker", "pull", SERVING_IMAGE], grace_seconds=1.0) as pull:
         while pull.exit_code is None:
             if stop():
                 return
             time.sleep(_PAUSE_SECONDS)
         if pull.exit_code:
             raise ServingError(
-                f"docker pull {IMAGE} {pull.last_words()}; --server embedded needs no image"
+                f"docker pull {SERVING_IMAGE} {pull.last_words()}; --server embedded needs no image"
             )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import grpc
 from google.protobuf import any_pb2
+from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
 
@@ -125,9 +126,11 @@ def _batched(
 
 
 def _signature_defs(folder: Path) -> any_pb2.Any:
-    saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    file = folder / "saved_model.pb"
+    try:
+        graph = saved_model_pb2.SavedModel.FromString(file.read_bytes()).meta_graphs[0]
+    except (OSError, DecodeError, IndexError) as error:
+        raise UnreadableModelError(f"{file}: changed or removed while it was loaded") from error
     packed = any_pb2.Any()
-    packed.Pack(
-        get_model_metadata_pb2.SignatureDefMap(signature_def=saved.meta_graphs[0].signature_def)
-    )
+    packed.Pack(get_model_metadata_pb2.SignatureDefMap(signature_def=graph.signature_def))
     return packed

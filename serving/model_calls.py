@@ -160,17 +160,21 @@ class ModelCalls:
         )
 
     def status(self) -> Call[list[VersionStatus]]:
-        """The versions that the server knows, oldest first."""
+        """The versions that the server knows, oldest first; of a version or label, that one alone.
+
+        TensorFlow Serving heeds no label here: it answers with all versions.
+        """
         request = wire_messages.GetModelStatusRequest()
-        request.model_spec.name = self._model
+        self._name_model(request.model_spec)
         return Call("model status", STATUS_METHOD, request.SerializeToString(), _read_status)
 
-    def is_available(self, statuses: Sequence[VersionStatus]) -> bool:
-        """Whether the version that is asked, or any if that is left to the server, answers."""
-        return any(
-            status.state == AVAILABLE and self._version in (None, status.version)
-            for status in statuses
-        )
+    def _name_model(self, spec: Any) -> None:
+        """Writes the model, and the version or the label, into a ModelSpec."""
+        spec.name = self._model
+        if self._version is not None:
+            spec.version.value = self._version
+        if self._label is not None:
+            spec.version_label = self._label
 
     def _ranking(
         self, signature: str, inputs: Mapping[str, Any], k: int
@@ -190,12 +194,8 @@ class ModelCalls:
         output_filter: Sequence[str] = (),
     ) -> Call[Answer]:
         request = wire_messages.PredictRequest(output_filter=output_filter)
-        request.model_spec.name = self._model
+        self._name_model(request.model_spec)
         request.model_spec.signature_name = signature
-        if self._version is not None:
-            request.model_spec.version.value = self._version
-        if self._label is not None:
-            request.model_spec.version_label = self._label
         for name, tensor in inputs.items():
             request.inputs[name].CopyFrom(tensor)
         return Call(
@@ -204,6 +204,11 @@ class ModelCalls:
             request.SerializeToString(),
             lambda answer: read(wire_messages.PredictResponse.FromString(answer).outputs),
         )
+
+
+def any_available(statuses: Sequence[VersionStatus]) -> bool:
+    """Whether one of the versions answers requests."""
+    return any(status.state == AVAILABLE for status in statuses)
 
 
 def _k(k: int) -> Any:

@@ -11,15 +11,10 @@ from typing import Final
 import grpc
 
 from serving.errors import ServingError
+from serving.model_calls import AVAILABLE, ModelCalls
 from serving.server_options import ServerOptions
 from serving.versions import newest_version
-from serving.wire_messages import (
-    GetModelStatusRequest,
-    GetModelStatusResponse,
-    ModelVersionStatus,
-)
 
-_GET_MODEL_STATUS: Final = "/tensorflow.serving.ModelService/GetModelStatus"
 _ANSWER_SECONDS: Final = 2.0
 _PAUSE_SECONDS: Final = 0.1
 
@@ -67,21 +62,16 @@ def served_versions(target: str, options: ServerOptions) -> list[int]:
 
 
 def _available(target: str, model_name: str) -> list[int]:
+    call = ModelCalls(model_name, version=None, label=None).status()
     # A proxy for the web does not know this machine's ports.
     with grpc.insecure_channel(target, [("grpc.enable_http_proxy", 0)]) as channel:
-        ask = channel.unary_unary(
-            _GET_MODEL_STATUS,
-            request_serializer=GetModelStatusRequest.SerializeToString,
-            response_deserializer=GetModelStatusResponse.FromString,
-        )
-        request = GetModelStatusRequest()
-        request.model_spec.name = model_name
         try:
-            states = ask(request, timeout=_ANSWER_SECONDS).model_version_status
+            answer = channel.unary_unary(call.method)(call.request, timeout=_ANSWER_SECONDS)
         except grpc.RpcError:
             return []
-    available = sorted(s.version for s in states if s.state == ModelVersionStatus.AVAILABLE)
-    reasons = [s.status.error_message for s in states if s.status.error_message]
+    statuses = call.read(answer)
+    available = [status.version for status in statuses if status.state == AVAILABLE]
+    reasons = [status.error for status in statuses if status.error]
     if reasons and not available:
         raise ServingError(f"{model_name}: the model server cannot load it: {reasons[-1]}")
     return available

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -15,11 +15,16 @@ from serving.request_error import RequestError, invalid
 Method = Callable[[bytes, grpc.aio.ServicerContext, Observation], Awaitable[bytes]]
 _Request = TypeVar("_Request", bound=Message)
 
+# What gRPC's C++ servers, TensorFlow Serving among them, answer where a message is missing.
+_NO_MESSAGE: Final = grpc.StatusCode.INTERNAL
+
 
 def rpc_service(
     descriptor: Any, methods: Mapping[str, Method], metrics: Metrics
 ) -> grpc.GenericRpcHandler:
-    """Handlers of all methods of a service.
+    """Handlers of all methods of a service, each of which takes one message and answers one.
+
+    Messages beyond the first are not read, as by gRPC's C++ servers.
 
     Args:
         descriptor: of the service.
@@ -29,7 +34,8 @@ def rpc_service(
     return grpc.method_handlers_generic_handler(
         descriptor.full_name,
         {
-            name: grpc.unary_unary_rpc_method_handler(
+            # Not `unary_unary`, which never answers a stream that ends without a message.
+            name: grpc.stream_unary_rpc_method_handler(
                 _responding(name, methods.get(name) or _unimplemented(name, methods), metrics)
             )
             for name in descriptor.methods_by_name
@@ -51,10 +57,16 @@ def parse(message: type[_Request], raw: bytes) -> _Request:
 
 def _responding(
     name: str, method: Method, metrics: Metrics
-) -> Callable[[bytes, grpc.aio.ServicerContext], Awaitable[bytes]]:
-    async def respond(raw: bytes, context: grpc.aio.ServicerContext) -> bytes:
+) -> Callable[[object, grpc.aio.ServicerContext], Awaitable[bytes]]:
+    async def respond(_: object, context: grpc.aio.ServicerContext) -> bytes:
+        # Outside of what is observed: a request counts, and its time runs, once it has arrived.
+        raw = await context.read()
         try:
             with metrics.observed(name) as observation:
+                if raw is grpc.aio.EOF:
+                    raise RequestError(
+                        _NO_MESSAGE, f"{name}: expected one message, and the stream ended with none"
+                    )
                 return await method(raw, context, observation)
         except RequestError as error:
             await context.abort(error.code, str(error))

@@ -20,6 +20,7 @@ from serving.grpc_server import GrpcServer
 from serving.loaded_version import LoadedVersion
 from serving.metrics import Metrics, MetricsPage
 from serving.model_specs import ModelSpecs
+from serving.process_end import end_process_after
 from serving.served_versions import ServedVersions
 from serving.server_options import ServerOptions
 from serving.version_states import VersionStates
@@ -30,6 +31,8 @@ from serving.warmup_replay import replay
 _WORKERS: Final = max(2, os.cpu_count() or 1)
 # Seconds for answers that are on their way when the time to drain is over.
 _LAST_ANSWERS_SECONDS: Final = 1.0
+# Seconds for what else there is to do then.
+_CLEANUP_SECONDS: Final = 1.0
 
 
 class ModelServer:
@@ -56,6 +59,7 @@ class ModelServer:
         self._page: MetricsPage | None = None
         self._stopping = threading.Lock()
         self._stopped = False
+        self._idle = False
 
     def start(self) -> None:
         """Loads the newest version that loads, and answers requests when this returns.
@@ -73,7 +77,7 @@ class ModelServer:
             if not self._served.numbers():
                 raise ServingError(self._why_nothing_loads())
             self._grpc.start()
-        except ServingError:
+        except BaseException:
             self.stop()
             raise
         self._watcher.start(self._options.poll_seconds)
@@ -99,22 +103,27 @@ class ModelServer:
         """Really bound; None if there are none."""
         return None if self._page is None else self._page.port
 
-    def stop(self) -> None:
+    def stop(self) -> bool:
         """Refuses new requests, finishes those in flight within the time to drain, and ends.
 
         May be called again, and by any thread.
+
+        Returns:
+            Whether no thread is busy any more: a call of the model, or the loading of a version,
+            cannot be broken off.
         """
         with self._stopping:
             if not self._stopped:
                 self._stopped = True
-                self._drain_and_end()
+                self._idle = self._drain_and_end()
+            return self._idle
 
-    def _drain_and_end(self) -> None:
+    def _drain_and_end(self) -> bool:
         until = time.monotonic() + self._options.drain_seconds
         self._admission.close()
         if self._grpc is not None:
             self._grpc.set_serving(False)
-        self._watcher.stop()
+        nothing_loads = self._watcher.stop(max(0.0, until - time.monotonic()))
         self._admission.wait_until_empty(max(0.0, until - time.monotonic()))
         if self._grpc is not None:
             self._grpc.end(max(_LAST_ANSWERS_SECONDS, until - time.monotonic()))
@@ -124,6 +133,7 @@ class ModelServer:
         for number in self._served.numbers():
             self._served.retire(number)
         self._served.unload_idle()
+        return nothing_loads and not self._admission.inside
 
     def _bound(self) -> GrpcServer:
         prediction = prediction_service.PredictionService(
@@ -175,6 +185,8 @@ def spare_imports() -> None:
 def serve(options: ServerOptions, announce: Callable[[ModelServer], None]) -> None:
     """Serves until SIGTERM or SIGINT, then drains; for the main thread of a process.
 
+    If a thread is still busy when the time to drain is over, the process ends, with exit code 0.
+
     Args:
         options: of the server.
         announce: is called once requests are answered.
@@ -195,7 +207,11 @@ def serve(options: ServerOptions, announce: Callable[[ModelServer], None]) -> No
         announce(server)
         signals.get()
     finally:
-        server.stop()
+        end = end_process_after(
+            options.drain_seconds + _LAST_ANSWERS_SECONDS + _CLEANUP_SECONDS, exit_code=0
+        )
+        if server.stop():
+            end.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from serving.errors import ServingError
 from serving.server_options import ServerOptions
 from serving.tensorflow_serving_command import BINARY
 from serving.wanted_server import WantedServer
+
+_LOG: Final = logging.getLogger(__name__)
 
 _DOCKER_SECONDS: Final = 10.0
 
@@ -42,7 +45,8 @@ def choose(wanted: WantedServer, options: ServerOptions, binary: Path | None = N
 
     `auto` takes the binary on PATH, else Docker, else our own; the first that is there and can do
     what the options ask for. With batching it takes our own: TensorFlow Serving batches the calls
-    of every signature, and refuses those whose k has no batch dimension.
+    of every signature, and refuses those whose k has no batch dimension. A binary that is passed
+    over for the host of the options is named in a warning.
 
     Args:
         wanted: by whoever starts it.
@@ -63,8 +67,11 @@ def choose(wanted: WantedServer, options: ServerOptions, binary: Path | None = N
     if wanted is WantedServer.EMBEDDED or options.batching is not None or _objection(options):
         return Embedded()
     found = shutil.which(BINARY)
-    if found and not binary_objection(options):
+    objection = binary_objection(options)
+    if found and objection is None:
         return Binary(Path(found))
+    if found:
+        _LOG.warning("%s is passed over: %s", found, objection)
     return Docker() if _docker_silence() is None else Embedded()
 
 

@@ -19,6 +19,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 _MAX_RANK: Final = 254
 # Of a string in a tensor, beside what does not fit into it.
 _STRING_BYTES: Final = 24
+# Of memory for the strings that one request may leave out of a tensor. Clients write every string
+# out; without this bound, a request of a hundred bytes could ask for the work of a large one.
+_MAX_FILLED_STRING_BYTES: Final = 16 * 1024
 
 
 def _plain(values: Sequence[Any], dtype: np.dtype[Any]) -> Array:
@@ -92,11 +95,11 @@ def decode(proto: tensor_pb2.TensorProto, max_bytes: int) -> Array:
     """A tensor's values; of strings, an array of bytes objects.
 
     As in TensorFlow, values that are left out at the end are the last one given, and zeros or
-    empty strings if none is.
+    empty strings if none is. Of strings, only as many may be left out as take 16 KiB of memory.
 
     Args:
         proto: values in the field of the dtype or in tensor_content.
-        max_bytes: of memory for values that the proto does not hold itself.
+        max_bytes: of memory for numbers that the proto does not hold itself.
 
     Raises:
         RequestError: INVALID_ARGUMENT; the shape and the values do not belong together, or it would
@@ -105,7 +108,7 @@ def decode(proto: tensor_pb2.TensorProto, max_bytes: int) -> Array:
     shape = _shape(proto, max_bytes)
     size = math.prod(shape)
     if proto.dtype == types_pb2.DT_STRING:
-        return _strings(proto, size, max_bytes).reshape(shape)
+        return _strings(proto, size).reshape(shape)
     if proto.dtype not in _FIELDS:
         raise invalid(f"a tensor of {dtype_name(proto)} cannot be sent")
     return _numbers(proto, size, max_bytes).reshape(shape)
@@ -138,13 +141,14 @@ def _shape(proto: tensor_pb2.TensorProto, max_bytes: int) -> list[int]:
     return shape
 
 
-def _strings(proto: tensor_pb2.TensorProto, size: int, max_bytes: int) -> Array:
+def _strings(proto: tensor_pb2.TensorProto, size: int) -> Array:
     if proto.tensor_content:
         raise invalid("a tensor of string has tensor_content: expected string_val")
     values = list(proto.string_val)
     if len(values) != size:
-        _check_fill(len(values), size, _STRING_BYTES, max_bytes)
-        values += (values[-1:] or [b""]) * (size - len(values))
+        filler = values[-1] if values else b""
+        _check_fill(len(values), size, _STRING_BYTES + len(filler), _MAX_FILLED_STRING_BYTES)
+        values += [filler] * (size - len(values))
     array = np.empty(size, np.object_)
     array[:] = values
     return array
@@ -179,8 +183,8 @@ def _numbers(proto: tensor_pb2.TensorProto, size: int, max_bytes: int) -> Array:
 def _check_fill(given: int, size: int, item_bytes: int, max_bytes: int) -> None:
     if given > size:
         raise invalid(f"the tensor has {given} values: expected {size} by its shape")
-    if size * item_bytes > max_bytes:
+    if (size - given) * item_bytes > max_bytes:
         raise invalid(
             f"the tensor's shape asks for {size} values and {given} are given: expected all of "
-            f"them, or a shape of at most {max_bytes // item_bytes} values"
+            f"them, or at most {max_bytes // item_bytes} left out"
         )

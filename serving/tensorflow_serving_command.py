@@ -9,10 +9,10 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import Final
 
 from serving import ports, tensorflow_serving_files
+from serving.defaults import SERVING_IMAGE
 from serving.server_options import ServerOptions
 
 BINARY: Final = "tensorflow_model_server"
-IMAGE: Final = "tensorflow/serving:2.21.0"
 
 _CONTAINER_PORT: Final = 8500
 _CONTAINER_METRICS_PORT: Final = 8501
@@ -86,7 +86,7 @@ def docker_command(name: str, folder: Path, options: ServerOptions) -> list[str]
         "--mount", _mount(options.base_path.resolve(), base_path),
         "--mount", _mount(folder, _CONTAINER_CONFIG),
         "--entrypoint", BINARY,
-        IMAGE,
+        SERVING_IMAGE,
         *_flags(options, listening, _CONTAINER_CONFIG, files),
     ]  # fmt: skip
 

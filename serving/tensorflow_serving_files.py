@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Final
 
-from google.protobuf import text_encoding, text_format
-from tensorflow_serving.config import model_server_config_pb2
+from google.protobuf import text_encoding
 
+from serving import model_config
 from serving.errors import ServingError
 from serving.monitoring_config import monitoring_config
 from serving.server_options import BatchingOptions, ServerOptions
@@ -39,7 +39,7 @@ def write(folder: Path, options: ServerOptions, base_path: PurePath) -> dict[str
     Raises:
         ServingError: a PEM file cannot be read.
     """
-    texts = {"model_config_file": model_config(options, base_path)}
+    texts = {"model_config_file": models_config(options, base_path)}
     if options.tls is not None:
         texts["ssl_config_file"] = ssl_config(options.tls)
     if options.metrics_port is not None:
@@ -51,20 +51,14 @@ def write(folder: Path, options: ServerOptions, base_path: PurePath) -> dict[str
     return {flag: _NAMES[flag] for flag in texts}
 
 
-def model_config(options: ServerOptions, base_path: PurePath) -> str:
-    """A `ModelServerConfig` of one model.
+def models_config(options: ServerOptions, base_path: PurePath) -> str:
+    """A `ModelServerConfig` of one model, of which the newest version is served.
 
-    TensorFlow Serving loads the newest version alone if it is not told otherwise. With labels it
-    must load all: a list of versions would pin the newest one too.
+    With labels all must be: a list of versions would pin the newest one too.
     """
-    config = model_server_config_pb2.ModelServerConfig()
-    model = config.model_config_list.config.add(
-        name=options.model_name, base_path=str(base_path), model_platform="tensorflow"
-    )
-    if options.version_labels:
-        model.model_version_policy.all.SetInParent()
-        model.version_labels.update(options.version_labels)
-    return str(text_format.MessageToString(config))
+    labels = options.version_labels
+    policy = model_config.every_version() if labels else model_config.newest_version()
+    return model_config.model_config(options.model_name, str(base_path), policy, labels)
 
 
 def ssl_config(tls: ServerTls) -> str:

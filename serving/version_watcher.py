@@ -42,7 +42,8 @@ class VersionWatcher:
         Args:
             base_path: the folder of the versions.
             labelled: numbers of versions that are loaded beside the newest.
-            load: of a version's number and folder; raises UnreadableModelError.
+            load: of a version's number and folder; raises UnreadableModelError. A version of which
+                it raises anything else is not served either.
             served: is kept up to date.
             states: is kept up to date.
             on_change: is called after `served` has changed.
@@ -88,15 +89,29 @@ class VersionWatcher:
         )
         self._thread.start()
 
-    def stop(self) -> None:
-        """Looks no more; waits a little for a version being loaded."""
+    def stop(self, seconds: float) -> bool:
+        """Looks no more; waits a little for a version being loaded.
+
+        Args:
+            seconds: to wait at most.
+
+        Returns:
+            Whether nothing is being loaded any more.
+        """
         self._stopped.set()
-        if self._thread is not None:
-            self._thread.join(_STOP_SECONDS)
+        if self._thread is None:
+            return True
+        self._thread.join(min(seconds, _STOP_SECONDS))
+        return not self._thread.is_alive()
 
     def _watch(self, poll_seconds: float) -> None:
         while not self._stopped.wait(poll_seconds):
-            self.poll()
+            try:
+                self.poll()
+            except Exception:
+                # Above this there is only the end of the thread: nobody would be told, and no
+                # version would come any more. What is served goes on meanwhile.
+                _LOGGER.exception("%s: looking for versions failed; tried again", self._base_path)
 
     def _available(self) -> dict[int, Path]:
         if not self._base_path.is_dir():
@@ -134,10 +149,13 @@ class VersionWatcher:
         self._states.loading(number)
         try:
             version = self._load(number, folder)
-        except UnreadableModelError as error:
+        except Exception as error:
+            # What a damaged model may break cannot be listed, and the others are to be served.
+            expected = isinstance(error, UnreadableModelError)
+            reason = str(error) if expected else f"{type(error).__name__}: {error}"
             self._failed[number] = contents
-            self._states.ended(number, str(error))
-            _LOGGER.warning("version %d is not served: %s", number, error)
+            self._states.ended(number, reason)
+            _LOGGER.warning("version %d is not served: %s", number, reason, exc_info=not expected)
             return False
         self._served.publish(version)
         self._states.available(number)

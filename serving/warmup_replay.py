@@ -69,6 +69,10 @@ def _logs(file: Path) -> Iterator[prediction_log_pb2.PredictionLog]:
             raise UnreadableModelError(
                 f"{file}: record {number}: expected a PredictionLog"
             ) from error
+    try:
+        expected = file.stat().st_size
+    except OSError as error:
+        raise UnreadableModelError(f"{file}: {error.strerror}") from error
     # What is too short for a record is read as the end of the file.
-    if size != file.stat().st_size:
+    if size != expected:
         raise UnreadableModelError(f"{file}: record {number}: cut off")

@@ -5,38 +5,26 @@ from __future__ import annotations
 from typing import Final
 
 from kubeflow.serving.identity import Identity, Manifest, digest
+from serving import model_config
 from serving.monitoring_config import monitoring_config
 
 MODELS_FILE: Final = "models.config"
 MONITORING_FILE: Final = "monitoring.config"
 
 
-def models_config(model_name: str, base_path: str, version: int | None) -> str:
-    """A ModelServerConfig in text format: one model, its newest version or the one given."""
-    policy = (
-        "latest { num_versions: 1 }" if version is None else f"specific {{ versions: {version} }}"
-    )
-    return f"""\
-model_config_list {{
-  config {{
-    name: "{model_name}"
-    base_path: "{base_path}"
-    model_platform: "tensorflow"
-    model_version_policy {{
-      {policy}
-    }}
-  }}
-}}
-"""
-
-
 def config_map(identity: Identity, base_path: str, version: int | None) -> Manifest:
     """The files, in a ConfigMap whose name changes with them.
 
     So pods that still run, and a roll-out that is undone, keep the files that they began with.
+
+    Args:
+        identity: of the server.
+        base_path: the folder of the model's versions as the server sees it.
+        version: the one to serve; None serves the newest.
     """
+    policy = model_config.newest_version() if version is None else model_config.one_version(version)
     data = {
-        MODELS_FILE: models_config(identity.model_name, base_path, version),
+        MODELS_FILE: model_config.model_config(identity.model_name, base_path, policy, labels={}),
         MONITORING_FILE: monitoring_config(),
     }
     suffix = f"-{digest(''.join(data.values()))}"

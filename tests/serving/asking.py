@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -77,7 +78,10 @@ class ServerProcess:
     port: int
 
     def memory(self) -> int:
-        """Resident bytes."""
+        """Resident bytes that are in use: what is free is given back first."""
+        assert self.process.stdout is not None
+        self.process.send_signal(signal.SIGUSR1)
+        assert self.process.stdout.readline() == "trimmed\n"
         pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
@@ -89,10 +93,12 @@ class ServerProcess:
 
 
 @contextmanager
-def server_process(base_path: Path) -> Iterator[ServerProcess]:
+def server_process(
+    base_path: Path, module: str = "tests.serving.server_process"
+) -> Iterator[ServerProcess]:
     """Killed at the end if it still runs."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.serving.server_process", str(base_path)],
+        [sys.executable, "-m", module, str(base_path)],
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -68,6 +68,7 @@ class FakeModel(
         requests: that came, oldest first.
         peers: who sent them.
         states: of versions, by call; the last stays.
+        labels: of versions.
     """
 
     seen: dict[str, set[str]] = field(default_factory=dict)
@@ -77,6 +78,7 @@ class FakeModel(
     requests: list[Any] = field(default_factory=list)
     peers: list[str] = field(default_factory=list)
     states: list[dict[int, tuple[int, str]]] = field(default_factory=lambda: [{}])
+    labels: dict[str, int] = field(default_factory=dict)
 
     def Predict(self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext) -> Any:  # noqa: N802
         self._meet(request, context)
@@ -92,6 +94,14 @@ class FakeModel(
         self._meet(request, context)
         response = get_model_status_pb2.GetModelStatusResponse()
         states = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        asked = {
+            "version": request.model_spec.version.value,
+            "version_label": self.labels.get(request.model_spec.version_label),
+        }.get(request.model_spec.WhichOneof("version_choice"))
+        if asked is not None:
+            if asked not in states:
+                context.abort(grpc.StatusCode.NOT_FOUND, f"could not find version {asked}")
+            states = {asked: states[asked]}
         for version, (state, error) in states.items():
             entry = response.model_version_status.add(version=version, state=state)
             entry.status.error_message = error

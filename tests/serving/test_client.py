@@ -257,6 +257,16 @@ def test_waits_for_the_version(kind: type[Any], port: int, model: FakeModel) -> 
     assert len(model.requests) == 6
 
 
+def test_waits_for_the_version_of_a_label(kind: type[Any], port: int, model: FakeModel) -> None:
+    model.labels = {"canary": 8}
+    old, new = {7: (State.AVAILABLE, "")}, {8: (State.AVAILABLE, "")}
+    model.states = [old, old | {8: (State.LOADING, "")}, old | new]
+    with connected(kind, port, label="canary", timeout=30) as client:
+        client.wait_until_available(60)
+        assert len(model.requests) == 3
+        assert client.model_status() == [VersionStatus(8, "AVAILABLE", "")]
+
+
 def test_waits_for_the_server(kind: type[Any], model: FakeModel) -> None:
     port = closed_port()
     with connected(kind, port) as client, ThreadPoolExecutor(1) as threads:
@@ -269,8 +279,8 @@ def test_waits_for_the_server(kind: type[Any], model: FakeModel) -> None:
 @pytest.mark.parametrize(
     ("states", "reason"),
     [
-        ({}, "no version"),
-        ({7: (State.AVAILABLE, "")}, "version 7 is AVAILABLE"),
+        ({}, ".*NOT_FOUND.*: could not find version 8"),
+        ({7: (State.AVAILABLE, "")}, ".*NOT_FOUND.*: could not find version 8"),
         ({8: (State.END, "no variables")}, "version 8 is END no variables"),
     ],
 )

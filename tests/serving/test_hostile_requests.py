@@ -24,6 +24,11 @@ from tests.serving.asking import SECONDS, Asked, asking, refused, running
 from tests.serving.tiny_models import MODEL, POSITIVE, SLOW, pairs, predict_request, rating
 
 METHOD = "/tensorflow.serving.PredictionService/Predict"
+METHODS = [
+    METHOD,
+    "/tensorflow.serving.PredictionService/GetModelMetadata",
+    "/tensorflow.serving.ModelService/GetModelStatus",
+]
 USER, MOVIE, K = features.USER_ID, features.MOVIE_ID, signature_names.K
 PREDICT, RECOMMEND = signature_names.PREDICT, signature_names.RECOMMEND
 INVALID_ARGUMENT = grpc.StatusCode.INVALID_ARGUMENT
@@ -288,7 +293,32 @@ def test_a_deadline_that_passes_during_the_call(asked: Asked) -> None:
     assert code == grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-def test_streams_that_are_opened_and_not_finished(server: ModelServer) -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_a_half_closed_stream_without_a_message_is_answered(asked: Asked, method: str) -> None:
+    """Also to a client that has no deadline."""
+    error = asked.channel.stream_unary(method).future(iter([])).exception(SECONDS)
+    # As gRPC's C++ has it.
+    assert error.code() == grpc.StatusCode.INTERNAL
+    assert "expected one message" in error.details()
+
+
+def test_of_several_messages_the_first_is_answered(asked: Asked) -> None:
+    first = pairs([b"abc"], [b"de"]).SerializeToString()
+    for others in ([b"\xff" * 10], [pairs([b"1"], [b"2"]).SerializeToString()] * 5):
+        answer = asked.channel.stream_unary(
+            METHOD, response_deserializer=predict_pb2.PredictResponse.FromString
+        )(iter([first, *others]), timeout=SECONDS)
+        assert answer.outputs[features.RATING].float_val == rating([b"abc"], [b"de"])
+
+
+@pytest.mark.parametrize("quoted", [b"\xff" * 2000, "🎬".encode() * 500, b"%" * 2000])
+def test_a_refusal_that_quotes_the_request_fits_into_a_header(asked: Asked, quoted: bytes) -> None:
+    request = predict_request("", {"examples": np.array([quoted], object)})
+    codes = Counter(refused(predict(request, asked))[0] for _ in range(20))
+    assert codes == {INVALID_ARGUMENT: 20}
+
+
+def test_half_open_streams_do_not_keep_others_from_being_answered(server: ModelServer) -> None:
     """Each holds its method open without ever sending the request."""
     over = threading.Event()
 
@@ -296,8 +326,8 @@ def test_streams_that_are_opened_and_not_finished(server: ModelServer) -> None:
         over.wait(SECONDS)
         yield from ()
 
-    with asking(server.port) as half_closed:
-        calls = [half_closed.channel.stream_unary(METHOD).future(nothing()) for _ in range(48)]
+    with asking(server.port) as half_open:
+        calls = [half_open.channel.stream_unary(METHOD).future(nothing()) for _ in range(48)]
         try:
             with asking(server.port) as asked:
                 for _ in range(10):
@@ -308,7 +338,7 @@ def test_streams_that_are_opened_and_not_finished(server: ModelServer) -> None:
             over.set()
 
 
-def test_more_streams_that_are_never_finished_than_requests_may_be(server: ModelServer) -> None:
+def test_more_half_open_streams_than_requests_may_be(server: ModelServer) -> None:
     """Once they are gone there is room again."""
     over = threading.Event()
 
@@ -317,9 +347,9 @@ def test_more_streams_that_are_never_finished_than_requests_may_be(server: Model
         yield from ()
 
     for _ in range(2):
-        with asking(server.port) as half_closed:
+        with asking(server.port) as half_open:
             calls = [
-                half_closed.channel.stream_unary(METHOD).future(nothing(), timeout=1)
+                half_open.channel.stream_unary(METHOD).future(nothing(), timeout=1)
                 for _ in range(ServerOptions.max_concurrent_requests + 10)
             ]
             codes = {call.code() for call in calls}

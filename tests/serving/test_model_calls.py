@@ -13,7 +13,7 @@ from tensorflow_serving.apis import get_model_status_pb2, predict_pb2
 from serving.answers import Recommendation, VersionStatus
 from serving.call_errors import WrongAnswerError
 from serving.errors import ServingError
-from serving.model_calls import Call, ModelCalls
+from serving.model_calls import Call, ModelCalls, any_available
 from tests.serving.fake_server import tensors
 
 CALLS = ModelCalls("films", None, None)
@@ -135,10 +135,23 @@ def test_versions_are_sorted_and_unknown_states_named_so() -> None:
         VersionStatus(5, "UNKNOWN", ""),
         VersionStatus(9, "AVAILABLE", ""),
     ]
-    assert CALLS.is_available(found)
-    assert ModelCalls("films", 9, None).is_available(found)
-    assert not ModelCalls("films", 4, None).is_available(found)
-    assert not CALLS.is_available(found[:2])
+    assert any_available(found)
+    assert not any_available(found[:2])
+    assert not any_available([])
+
+
+@pytest.mark.parametrize(
+    ("version", "label", "choice"),
+    [(None, None, None), (0, None, "version"), (None, "canary", "version_label")],
+)
+def test_the_status_is_that_of_what_is_asked(
+    version: int | None, label: str | None, choice: str | None
+) -> None:
+    call = ModelCalls("films", version, label).status()
+    spec = get_model_status_pb2.GetModelStatusRequest.FromString(call.request).model_spec
+    assert spec.name == "films"
+    assert spec.WhichOneof("version_choice") == choice
+    assert spec.version_label == (label or "")
 
 
 @pytest.mark.parametrize(

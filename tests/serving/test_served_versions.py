@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,10 +17,19 @@ from serving.version_states import VersionStates
 from serving.version_watcher import VersionWatcher
 
 State = get_model_status_pb2.ModelVersionStatus
+# Generous: nothing that is asserted depends on it.
+SECONDS = 60
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + SECONDS
+    while not true():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.001)
 
 
 class Version:
-    """What stands in a version's file; `bad` does not load."""
+    """What stands in a version's file; `bad` does not load, `gone` breaks its loader."""
 
     def __init__(self, number: int, folder: Path) -> None:
         self.number = number
@@ -26,6 +37,8 @@ class Version:
         self.closed = False
         if self.word == "bad":
             raise UnreadableModelError("it is bad")
+        if self.word == "gone":
+            raise OSError("it is gone")
 
     def close(self) -> None:
         self.closed = True
@@ -198,10 +211,63 @@ def test_the_thread_looks_until_it_is_stopped(watched: Watched) -> None:
     watched.watcher.start(poll_seconds=0.01)
     while not watched.changes:
         time.sleep(0.001)
-    watched.watcher.stop()
+    assert watched.watcher.stop(SECONDS)
     watched.push(2)
     assert watched.served.numbers() == {1}
-    watched.watcher.stop()
+    assert watched.watcher.stop(SECONDS)
+
+
+def test_a_version_whose_loading_breaks_down_keeps_no_other_from_being_served(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched.push(1)
+    watched.push(2, "gone")
+    assert watched.poll() == {1}
+    assert watched.state(2).state == State.END
+    assert watched.state(2).status.error_message == "OSError: it is gone"
+    assert "Traceback" in caplog.text
+    watched.push(3)
+    assert watched.poll() == {3}
+    assert watched.loads == [2, 1, 3]
+
+
+def test_the_thread_survives_a_look_that_fails(
+    watched: Watched, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = [ZeroDivisionError("once"), ZeroDivisionError("twice")]
+    retire = watched.served.retire
+
+    def failing(number: int) -> None:
+        if failures:
+            raise failures.pop(0)
+        retire(number)
+
+    monkeypatch.setattr(watched.served, "retire", failing)
+    watched.push(1)
+    watched.watcher.start(poll_seconds=0.01)
+    wait_until(lambda: watched.changes == [{1}])
+    watched.push(2)
+    wait_until(lambda: watched.served.numbers() == {2})
+    assert watched.watcher.stop(SECONDS)
+    assert caplog.text.count("Traceback") == 2
+    assert "twice" in caplog.text
+
+
+def test_a_version_that_is_being_loaded_is_not_waited_for(watched: Watched) -> None:
+    loading, over = threading.Event(), threading.Event()
+
+    def load(number: int, folder: Path) -> Version:
+        loading.set()
+        over.wait(SECONDS)
+        return Version(number, folder)
+
+    watched.watcher._load = load  # type: ignore[assignment]
+    watched.push(1)
+    watched.watcher.start(poll_seconds=0.01)
+    assert loading.wait(SECONDS)
+    assert not watched.watcher.stop(0)
+    over.set()
+    assert watched.watcher.stop(SECONDS)
 
 
 def test_old_ends_are_forgotten() -> None:

@@ -16,9 +16,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from models import features
 from serving.errors import ServingError
+from serving.model_calls import PREDICT_METHOD
+from serving.ports import free_port
 from serving.server import ModelServer
 from serving.server_options import LOOPBACK, BatchingOptions, ServerOptions
 from serving.tls import ServerTls
+from serving.version_watcher import VersionWatcher
 from tests.serving.asking import SECONDS, Asked, asking, refused, running
 from tests.serving.tiny_models import MODEL, SLOW, pairs, predict_request, push, rating
 
@@ -86,6 +89,22 @@ def test_files_that_are_no_certificate(options: ServerOptions, tmp_path: Path) -
     assert str(pem) in refuses_to_start(replace(options, tls=ServerTls(pem, pem)))
 
 
+def test_whatever_breaks_the_start_leaves_the_port_free(
+    options: ServerOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = replace(options, port=free_port(LOOPBACK))
+
+    def interrupted(self: VersionWatcher) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(VersionWatcher, "poll", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            ModelServer(started).start()
+    with running(started) as server:
+        assert server.port == started.port
+
+
 def test_no_port_before_the_start(options: ServerOptions) -> None:
     server = ModelServer(options)
     with pytest.raises(ServingError, match="not been started"):
@@ -130,6 +149,17 @@ def test_what_is_counted(options: ServerOptions) -> None:
         'signature="unknown"} 2.0',
     }
     assert 'movierec_loaded_version{version="1"} 1.0' in lines
+    assert "movierec_requests_in_flight 0.0" in lines
+
+
+def test_streams_that_end_without_a_message_are_counted(options: ServerOptions) -> None:
+    with running(replace(options, metrics_port=0)) as server, asking(server.port) as asked:
+        call = asked.channel.stream_unary(PREDICT_METHOD)
+        for _ in range(2):
+            assert call.future(iter([])).exception(SECONDS) is not None
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{server.metrics_port}/metrics") as page:
+            lines = page.read().decode().splitlines()
+    assert 'movierec_requests_total{code="INTERNAL",method="Predict",signature=""} 2.0' in lines
     assert "movierec_requests_in_flight 0.0" in lines
 
 
@@ -189,5 +219,14 @@ def test_what_takes_longer_than_the_drain_is_broken_off(options: ServerOptions) 
         )
         while not server._admission.inside:
             threading.Event().wait(0.01)
-        server.stop()
+        assert not server.stop()
         assert slow.code() == grpc.StatusCode.UNAVAILABLE
+
+
+def test_a_server_that_has_nothing_to_do_any_more_says_so(options: ServerOptions) -> None:
+    server = ModelServer(options)
+    server.start()
+    with asking(server.port) as asked:
+        assert answered(asked)
+    assert server.stop()
+    assert server.stop()

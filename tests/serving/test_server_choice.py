@@ -38,6 +38,24 @@ def test_the_binary_comes_first_if_every_interface_is_meant(programs: FakeProgra
     assert server_choice.choose(WantedServer.AUTO, options()) == Docker()
 
 
+def test_a_binary_that_is_passed_over_is_named_with_the_reason(
+    programs: FakePrograms, caplog: pytest.LogCaptureFixture
+) -> None:
+    server_choice.choose(WantedServer.AUTO, options())
+    assert not caplog.records
+    binary = programs.add_binary()
+    server_choice.choose(WantedServer.AUTO, options(host="0.0.0.0"))
+    server_choice.choose(WantedServer.EMBEDDED, options())
+    assert not caplog.records
+    assert server_choice.choose(WantedServer.AUTO, options()) == Embedded()
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage() == (
+        f"{binary} is passed over: tensorflow_model_server listens on every interface, not on "
+        "127.0.0.1 alone: give --host 0.0.0.0 if that is meant, or take --server docker or embedded"
+    )
+
+
 def test_docker_that_does_not_answer_is_passed_over(programs: FakePrograms) -> None:
     programs.add_docker(down="Cannot connect to the Docker daemon")
     assert server_choice.choose(WantedServer.AUTO, options()) == Embedded()

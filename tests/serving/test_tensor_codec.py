@@ -105,8 +105,9 @@ def test_values_left_out_are_the_last_one(
         (proto(999, [1], int_val=[1]), ["dtype 999"]),
         (proto(types_pb2.DT_RESOURCE, [1]), ["resource"]),
         # Small in the request, large in memory.
-        (proto(types_pb2.DT_FLOAT, [251], float_val=[1]), ["251", "250"]),
-        (proto(types_pb2.DT_STRING, [42], string_val=[b"a"]), ["42", "41"]),
+        (proto(types_pb2.DT_FLOAT, [252], float_val=[1]), ["252", "250"]),
+        (proto(types_pb2.DT_STRING, [657], string_val=[b"a"]), ["657", "655"]),
+        (proto(types_pb2.DT_STRING, [2], string_val=[b"a" * 16_361]), ["2 values", "0 left out"]),
         (proto(types_pb2.DT_DOUBLE, [1000, 1000, 1000, 1000]), [str(10**12)]),
     ],
 )
@@ -134,3 +135,10 @@ def test_bytes_that_are_no_bool_are_true() -> None:
     found = decode(proto(types_pb2.DT_BOOL, [3], tensor_content=b"\0\1\7"), MAX_BYTES)
     assert found.dtype == np.bool_
     assert found.view(np.uint8).tolist() == [0, 1, 1]
+
+
+def test_as_many_strings_may_be_left_out_as_take_16_kib() -> None:
+    short = decode(proto(types_pb2.DT_STRING, [656], string_val=[b"a"]), MAX_BYTES)
+    assert short.tolist() == [b"a"] * 656
+    long = decode(proto(types_pb2.DT_STRING, [2], string_val=[b"a" * 16_360]), MAX_BYTES)
+    assert long.tolist() == [b"a" * 16_360] * 2

@@ -29,7 +29,7 @@ def tls(tmp_path: Path) -> ServerTls:
 def models(
     options: ServerOptions, base: PurePosixPath = BASE
 ) -> model_server_config_pb2.ModelConfig:
-    text = tensorflow_serving_files.model_config(options, base)
+    text = tensorflow_serving_files.models_config(options, base)
     config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
     (model,) = config.model_config_list.config
     return model
@@ -39,7 +39,7 @@ def test_one_model_of_which_the_newest_version_is_served() -> None:
     model = models(OPTIONS, PurePosixPath('/mo"dels/Käse'))
     assert (model.name, model.base_path) == ("films", '/mo"dels/Käse')
     assert model.model_platform == "tensorflow"
-    assert not model.HasField("model_version_policy")
+    assert model.model_version_policy.latest.num_versions == 1
     assert not model.version_labels
 
 

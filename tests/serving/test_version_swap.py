@@ -308,5 +308,22 @@ def test_a_process_idles_for_nothing_and_told_to_stop_answers_what_is_in_flight(
         assert server.process.wait(SECONDS) == 0
 
 
+@pytest.mark.slow
+def test_a_call_that_never_returns_does_not_keep_a_process_from_ending(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    push(tiny_model, tmp_path, 1)
+    with (
+        server_process(tmp_path, "tests.serving.blocked_process") as server,
+        asking(server.port) as asked,
+    ):
+        in_flight = asked.predictions.Predict.future(pairs([b"a"], [b"d"]), timeout=SECONDS)
+        # Answered after the other has arrived on the same connection.
+        assert versions(asked)[1].state == AVAILABLE
+        server.process.send_signal(signal.SIGTERM)
+        assert in_flight.code() == grpc.StatusCode.UNAVAILABLE
+        assert server.process.wait(SECONDS) == 0
+
+
 def _code(asked: Asked) -> grpc.StatusCode:
     return asked.predictions.Predict.future(pairs([b"1"], [b"2"]), timeout=SECONDS).code()

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from models.warm_up import MAX_WARM_UP_REQUESTS, WARM_UP_FILE
+from serving import loaded_version
 from serving.errors import UnreadableModelError
 from serving.loaded_version import LoadedVersion
+from serving.saved_model import load_saved_model
 from serving.warmup_replay import replay
 
 MAX_BYTES = 1 << 20
@@ -134,6 +138,44 @@ def test_a_damaged_file(folder: Path, damage: object) -> None:
         replay(LoadedVersion(1, folder, MAX_BYTES), folder)
     assert "\n" not in str(refused.value)
     assert "{{" not in str(refused.value)
+
+
+def test_a_file_that_is_removed_while_it_is_replayed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(folder, [predict_log(request([1]))])
+    version = LoadedVersion(1, folder, MAX_BYTES)
+    predict = version.predict
+
+    def removing(*arguments: Any, **options: Any) -> Any:
+        path.unlink()
+        return predict(*arguments, **options)
+
+    monkeypatch.setattr(version, "predict", removing)
+    with pytest.raises(UnreadableModelError, match=f"{path}: No such file or directory"):
+        replay(version, folder)
+
+
+def changed(path: Path) -> None:
+    path.write_bytes(b"\xff")
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("change", [Path.unlink, changed, emptied])
+def test_a_version_that_changes_while_it_is_loaded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None]
+) -> None:
+    def changing(loaded: Path) -> object:
+        found = load_saved_model(loaded)
+        change(loaded / "saved_model.pb")
+        return found
+
+    monkeypatch.setattr(loaded_version, "load_saved_model", changing)
+    with pytest.raises(UnreadableModelError, match=r"saved_model\.pb: changed or removed"):
+        LoadedVersion(1, folder, MAX_BYTES)
 
 
 def test_more_than_may_be(folder: Path) -> None:
