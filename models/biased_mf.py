@@ -10,6 +10,7 @@ from models import features
 from models.factors import normal_vectors, row_dot, rows
 from models.fold_in import SquaredErrorFoldIn
 from models.options import ModelOptions
+from models.rating_head import DotProductRating
 from models.rating_statistics import RatingStatistics
 
 
@@ -97,6 +98,10 @@ class BiasedMatrixFactorization(tfrs.Model):
         """`[movies + 1, dimension + 2]`: q_i, 1, b_i; the dot with a user's is the score."""
         ones = tf.ones_like(self.movie_bias)
         return tf.concat([self.movie_embedding, ones, self.movie_bias], axis=1)
+
+    def rating_head(self) -> DotProductRating:
+        """Of the vectors alone."""
+        return DotProductRating(self.score_of)
 
     def fold_in(self) -> SquaredErrorFoldIn:
         """Of p_u and b_u, penalised as in training."""

@@ -10,6 +10,7 @@ from models import features
 from models.factors import normal_vectors, row_dot, rows
 from models.fold_in import SquaredErrorFoldIn
 from models.options import ModelOptions
+from models.rating_head import DotProductRating
 from models.rating_statistics import RatingStatistics
 
 
@@ -86,6 +87,10 @@ class CollaborativeFiltering(tfrs.Model):
     def movie_vectors(self) -> tf.Tensor:
         """`[movies + 1, dimension + 2]`: x_i, 1, m_i; the dot with a user's is the unclipped r̂."""
         return tf.concat([self.x, tf.ones_like(self.movie_mean), self.movie_mean], axis=1)
+
+    def rating_head(self) -> DotProductRating:
+        """Of the vectors alone."""
+        return DotProductRating(self.score_of)
 
     def fold_in(self) -> SquaredErrorFoldIn:
         """Of w_j, penalised as in the cost, and b_j, which is not."""

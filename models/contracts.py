@@ -7,6 +7,7 @@ from typing import Protocol, TypeGuard
 import tensorflow as tf
 
 from models.fold_in import FoldIn
+from models.rating_head import RatingHead
 
 
 class RankingModel(Protocol):
@@ -38,6 +39,12 @@ class RatingModel(RankingModel, Protocol):
 
     def predict_rating(self, user_index: tf.Tensor, movie_index: tf.Tensor) -> tf.Tensor:
         """`[B]`, `[B]` -> `[B]`, within the range of ratings."""
+
+    def rating_head(self) -> RatingHead:
+        """What predicts the same from rows of both vectors, before it is clipped to the range.
+
+        Of the weights as they are now, and sharing none with the model: it is exported.
+        """
 
 
 def predicts_ratings(model: RankingModel) -> TypeGuard[RatingModel]:

@@ -9,6 +9,7 @@ from models import features
 from models.factors import row_dot, rows
 from models.fold_in import SoftmaxFoldIn
 from models.options import ModelOptions
+from models.rating_head import WeightedDotProductRating
 from models.rating_statistics import RatingStatistics
 from models.two_tower import TwoTower
 
@@ -77,6 +78,14 @@ class MultitaskModel(TwoTower):
             self._rating(user_index, movie_index),
             self._statistics.rating_min,
             self._statistics.rating_max,
+        )
+
+    def rating_head(self) -> WeightedDotProductRating:
+        """The weights a and both biases; of the vectors, b_i has no part in a rating."""
+        return WeightedDotProductRating(
+            weight=tf.concat([self.rating_scale[0], [0.0]], axis=0),
+            user_bias=self.offset + self.user_rating_bias,
+            movie_bias=self.movie_rating_bias,
         )
 
     def _rating(self, users: tf.Tensor, movies: tf.Tensor) -> tf.Tensor:

@@ -58,7 +58,7 @@ def build_model(
 
 
 def criterion_for(options: ModelOptions, statistics: RatingStatistics) -> Criterion[Any]:
-    """What early stopping of a model goes by: what its gate judges first.
+    """What early stopping of a model goes by: its ranking if it retrieves, else its error.
 
     Args:
         options: which model.

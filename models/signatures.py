@@ -32,7 +32,8 @@ from models.signature_names import (
 )
 from models.top_k import QUERIES_AT_ONCE, top_k
 
-# Of one request: rows times k, and ratings in a row.
+# Of one request that ranks: rows times movies of the catalogue, rows times k, ratings in a row.
+MAX_SCORES: Final = 100_000_000
 MAX_ANSWERS: Final = 1_000_000
 MAX_RATINGS: Final = 10_000
 
@@ -45,8 +46,9 @@ _RAW_IDS = {
 class Recommender(tf.Module):
     """A trained model with its Transform graph and its catalogue, as one SavedModel.
 
-    Holds the weights and tables that serving needs, and nothing of training. Which signatures
-    there are depends on whether the model predicts ratings and whether it is judged by its ranking.
+    Holds each vector once, by which it rates and ranks, and the tables that serving needs; nothing
+    of the model that was trained. Which signatures there are depends on whether the model predicts
+    ratings and whether it is judged by its ranking.
     """
 
     def __init__(
@@ -74,18 +76,20 @@ class Recommender(tf.Module):
         # Assigning makes the SavedModel carry its assets and tables.
         self.transform_layer = transform.transform_features_layer()
         if predicts_ratings(model):
-            self.model = model
+            self.rating_head = model.rating_head()
         self._retrieves = options.retrieves
         self._dimension = options.dimension
         self._rating_range = rating_range
         self._score_of = model.score_of
         self._fold_in = model.fold_in()
-        known_movies = len(catalogue.movie_ids)
+        # The last row of the vectors, the unknown movie's, is for ratings; it is never ranked.
+        self._movies = len(catalogue.movie_ids)
         self.user_vectors = tf.Variable(model.user_vectors(), trainable=False)
-        self.movie_vectors = tf.Variable(model.movie_vectors()[:known_movies], trainable=False)
+        self.movie_vectors = tf.Variable(model.movie_vectors(), trainable=False)
         self.movie_ids = tf.Variable(tf.constant(catalogue.movie_ids), trainable=False)
         self.movie_titles = tf.Variable(tf.constant(catalogue.movie_titles), trainable=False)
-        norms = np.linalg.norm(self.movie_vectors[:, : options.dimension].numpy(), axis=1)
+        directions = self.movie_vectors[: self._movies, : options.dimension]
+        norms = np.linalg.norm(directions.numpy(), axis=1)
         # A movie that points nowhere is like none.
         inverse = np.where(norms > 0, 1 / np.where(norms > 0, norms, 1), 0)
         self.movie_inverse_norms = tf.Variable(inverse.astype(np.float32), trainable=False)
@@ -109,7 +113,7 @@ class Recommender(tf.Module):
             ),
             SIMILAR: self.similar.get_concrete_function(strings, k),
         }
-        if hasattr(self, "model"):
+        if hasattr(self, "rating_head"):
             found[SERVING_DEFAULT] = self.rate_examples.get_concrete_function(examples)
             found[PREDICT] = self.predict.get_concrete_function(strings, strings)
         else:
@@ -129,11 +133,9 @@ class Recommender(tf.Module):
         An unknown movie gets −inf: it cannot be retrieved.
         """
         index = self.transform_layer(tf.io.parse_example(examples, _RAW_IDS))
-        movie_index = tf.cast(index[features.MOVIE_INDEX], tf.int32)
-        last = tf.shape(self.movie_vectors)[0] - 1
-        users = tf.gather(self.user_vectors, index[features.USER_INDEX])
-        movies = tf.gather(self.movie_vectors, tf.minimum(movie_index, last))
-        score = tf.where(movie_index <= last, tf.reduce_sum(users * movies, axis=1), -np.inf)
+        users, movies = self._vectors(index)
+        known = index[features.MOVIE_INDEX] < self._movies
+        score = tf.where(known, tf.reduce_sum(users * movies, axis=1), -np.inf)
         return {SCORE: self._score_of(score)}
 
     @tf.function
@@ -161,8 +163,10 @@ class Recommender(tf.Module):
         """`rating` float32 `[B]` for user_id and movie_id string `[B]`, known or not."""
         user_id, movie_id = _in_rows(features.USER_ID, user_id, features.MOVIE_ID, movie_id)
         index = self.transform_layer({features.USER_ID: user_id, features.MOVIE_ID: movie_id})
-        rating = self.model.predict_rating(index[features.USER_INDEX], index[features.MOVIE_INDEX])
-        return {features.RATING: rating}
+        rating = self.rating_head(
+            index[features.USER_INDEX], index[features.MOVIE_INDEX], *self._vectors(index)
+        )
+        return {features.RATING: tf.clip_by_value(rating, *self._rating_range)}
 
     @tf.function
     def recommend(self, user_id: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -170,8 +174,9 @@ class Recommender(tf.Module):
 
         Args:
             user_id: string `[B]`; an unknown user gets the movies with the best bias.
-            k: int32 scalar; at most the catalogue's size is returned, and B · k may be at most
-                `MAX_ANSWERS`.
+            k: int32 scalar; at most the catalogue's size is returned. B · k may be at most
+                `MAX_ANSWERS` and B times the catalogue's size `MAX_SCORES`, here and in the other
+                signatures that rank.
 
         Returns:
             `movie_id`, `movie_title` string and `score` float32, each `[B, k]`. The score is the
@@ -179,6 +184,7 @@ class Recommender(tf.Module):
             retrieval model. Where a user has fewer than k movies left, the rest of the row is
             empty strings with score -inf.
         """
+        user_id, k = self._few(user_id, k)
         user_index = self._user_index(user_id)
         return self._ranked(
             tf.gather(self.user_vectors, user_index), self._seen(user_index), k, self._score_of
@@ -198,6 +204,7 @@ class Recommender(tf.Module):
         Returns:
             As `recommend` does.
         """
+        user_id, k = self._few(user_id, k)
         user_id, exclude = _in_rows(features.USER_ID, user_id, EXCLUDE, exclude)
         user_index = self._user_index(user_id)
         more = tf.RaggedTensor.from_tensor(self._movie_index(exclude))
@@ -219,6 +226,7 @@ class Recommender(tf.Module):
         Returns:
             As `recommend` does, without what they rated. Who rated nothing is an unknown user.
         """
+        movie_id, k = self._few(movie_id, k)
         movie_id, rating = _in_rows(features.MOVIE_ID, movie_id, features.RATING, rating)
         width = tf.shape(movie_id)[1]
         few = _expect(width <= MAX_RATINGS, f"at most {MAX_RATINGS} ratings in a row", width)
@@ -249,8 +257,9 @@ class Recommender(tf.Module):
             `movie_id`, `movie_title` string and `score` float32, the cosine, each `[B, k]`. For an
             unknown movie the row is empty strings with score -inf.
         """
+        movie_id, k = self._few(movie_id, k)
         movie_index = self._movie_index(movie_id)
-        known = movie_index < tf.shape(self.movie_vectors)[0]
+        known = movie_index < self._movies
         own = tf.where(known, movie_index, 0)
         directions = (
             tf.gather(self.movie_vectors, own)[:, : self._dimension]
@@ -278,16 +287,11 @@ class Recommender(tf.Module):
         Args:
             queries: `[B, d]`; see `top_k` for this and the next two.
             excluded: `[B, (excluded)]`.
-            k: at most the catalogue's size is returned.
+            k: of `_few`.
             score_of: of dot products `[B, k]`; where it gives −inf there is no answer.
             scale: see `top_k`.
         """
-        k = tf.clip_by_value(k, 0, tf.shape(self.movie_vectors)[0])
-        answers = tf.cast(tf.shape(queries)[0], tf.int64) * tf.cast(k, tf.int64)
-        few = _expect(answers <= MAX_ANSWERS, f"at most {MAX_ANSWERS} rows times k", answers)
-        with tf.control_dependencies([few]):
-            queries = tf.identity(queries)
-        dot, position = top_k(queries, self.movie_vectors, excluded, k, scale)
+        dot, position = top_k(queries, self.movie_vectors, self._movies, excluded, k, scale)
         score = tf.where(tf.math.is_finite(dot), score_of(dot), -np.inf)
         found = tf.math.is_finite(score)
         return {
@@ -296,11 +300,33 @@ class Recommender(tf.Module):
             SCORE: score,
         }
 
+    def _few(self, ids: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The ids, and k within the catalogue's size, if a request may have so many rows.
+
+        What is done for each row is to come after it.
+        """
+        rows = tf.shape(ids, tf.int64)[0]
+        k = tf.clip_by_value(k, 0, self._movies)
+        scores, answers = rows * self._movies, rows * tf.cast(k, tf.int64)
+        catalogue = f"the {self._movies} movies of the catalogue"
+        few = [
+            _expect(scores <= MAX_SCORES, f"at most {MAX_SCORES} rows times {catalogue}", scores),
+            _expect(answers <= MAX_ANSWERS, f"at most {MAX_ANSWERS} rows times k", answers),
+        ]
+        with tf.control_dependencies(few):
+            return tf.identity(ids), k
+
+    def _vectors(self, index: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        """Of the users and of the movies of pairs, `[B, d]` each, known or not."""
+        return (
+            tf.gather(self.user_vectors, index[features.USER_INDEX]),
+            tf.gather(self.movie_vectors, index[features.MOVIE_INDEX]),
+        )
+
     def _new_users_vectors(self, movie_index: tf.Tensor, rating: tf.Tensor) -> tf.Tensor:
         """`[B, d]` for int32 and float32 `[B, N]`."""
-        known = movie_index < tf.shape(self.movie_vectors)[0]
-        vectors = tf.gather(self.movie_vectors, tf.where(known, movie_index, 0))
-        return self._fold_in(vectors, rating, known)
+        vectors = tf.gather(self.movie_vectors, movie_index)
+        return self._fold_in(vectors, rating, movie_index < self._movies)
 
     def _user_index(self, user_id: tf.Tensor) -> tf.Tensor:
         """int64 `[B]`."""
@@ -314,7 +340,8 @@ class Recommender(tf.Module):
     def _ranks(self, users: tf.Tensor, movies: tf.Tensor) -> list[tf.Tensor]:
         """In the model's order and in that of popularity, int64 `[B]` each."""
         seen = self._seen(users)
-        dots = tf.matmul(tf.gather(self.user_vectors, users), self.movie_vectors, transpose_b=True)
+        vectors = self.movie_vectors[: self._movies]
+        dots = tf.matmul(tf.gather(self.user_vectors, users), vectors, transpose_b=True)
         popularity = tf.broadcast_to(self.movie_popularity, tf.shape(dots))
         return [
             tf.cast(rank_of(without_seen(scores, seen), movies), tf.int64)

@@ -10,6 +10,7 @@ from models import features
 from models.factors import normal_vectors, row_dot, rows, with_unknown_row
 from models.fold_in import SquaredErrorFoldIn
 from models.options import ModelOptions
+from models.rating_head import DotProductRating
 from models.rating_statistics import RatingStatistics
 
 
@@ -99,6 +100,10 @@ class SparseMatrixFactorization(tfrs.Model):
         """
         known = self._known(self._statistics.movies)
         return tf.concat([self.movie_embedding, tf.ones_like(known), known], axis=1)
+
+    def rating_head(self) -> DotProductRating:
+        """Of the vectors alone."""
+        return DotProductRating(self.score_of)
 
     def fold_in(self) -> SquaredErrorFoldIn:
         """Of p_u, with a user's share of both terms over the tables."""

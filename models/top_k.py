@@ -15,6 +15,7 @@ MOVIES_AT_ONCE = 8_192
 def top_k(
     queries: tf.Tensor,
     vectors: tf.Tensor,
+    movies: int,
     excluded: tf.RaggedTensor,
     k: tf.Tensor,
     scale: tf.Tensor | None = None,
@@ -25,7 +26,8 @@ def top_k(
 
     Args:
         queries: float32 `[B, d]`.
-        vectors: of the movies, float32 `[movies, d]`.
+        vectors: float32 `[n, d]`, of which the first are the movies'.
+        movies: how many those are.
         excluded: indices that are not wanted, int32 `[B, (excluded)]`; those that are no movie's
             exclude nothing.
         k: int32 scalar; at most the number of movies is returned, and nothing below 1.
@@ -34,9 +36,11 @@ def top_k(
     Returns:
         Scores float32 and indices int32, each `[B, k]`; −inf where fewer than k are left.
     """
-    k = tf.clip_by_value(k, 0, tf.shape(vectors)[0])
+    k = tf.clip_by_value(k, 0, movies)
+    # Nothing is multiplied where nothing is wanted.
+    looked_at = tf.where(k > 0, movies, 0)
     scores, indices = in_row_parts(
-        lambda rows: _of_all_movies(queries[rows], vectors, excluded[rows], k, scale),
+        lambda rows: _of_first(looked_at, queries[rows], vectors, excluded[rows], k, scale),
         tf.shape(queries)[0],
         QUERIES_AT_ONCE,
         [tf.TensorSpec([None, None], tf.float32), tf.TensorSpec([None, None], tf.int32)],
@@ -44,7 +48,8 @@ def top_k(
     return scores, indices
 
 
-def _of_all_movies(
+def _of_first(
+    movies: tf.Tensor,
     queries: tf.Tensor,
     vectors: tf.Tensor,
     excluded: tf.RaggedTensor,
@@ -56,20 +61,19 @@ def _of_all_movies(
     index = tf.zeros([tf.shape(queries)[0], 0], tf.int32)
     rows = excluded.value_rowids()
     growing = tf.TensorShape([None, None])
-    for start in tf.range(0, tf.shape(vectors)[0], MOVIES_AT_ONCE):
+    for start in tf.range(0, movies, MOVIES_AT_ONCE):
         tf.autograph.experimental.set_loop_options(
             shape_invariants=[(best, growing), (index, growing)]
         )
-        block = slice(start, start + MOVIES_AT_ONCE)
-        scores = tf.matmul(queries, vectors[block], transpose_b=True)
+        end = tf.minimum(start + MOVIES_AT_ONCE, movies)
+        scores = tf.matmul(queries, vectors[start:end], transpose_b=True)
         if scale is not None:
-            scores *= scale[block]
-        size = tf.shape(scores)[1]
-        inside = (excluded.values >= start) & (excluded.values < start + size)
+            scores *= scale[start:end]
+        inside = (excluded.values >= start) & (excluded.values < end)
         scores = without(scores, rows[inside], excluded.values[inside] - start)
-        movies = tf.broadcast_to(tf.range(start, start + size), tf.shape(scores))
+        block = tf.broadcast_to(tf.range(start, end), tf.shape(scores))
         merged = tf.concat([best, scores], axis=1)
         # Earlier movies are on the left, and of equal values the left one goes first.
         best, place = tf.math.top_k(merged, tf.minimum(k, tf.shape(merged)[1]))
-        index = tf.gather(tf.concat([index, movies], axis=1), place, batch_dims=1)
+        index = tf.gather(tf.concat([index, block], axis=1), place, batch_dims=1)
     return best, index

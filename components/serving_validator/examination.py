@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any, Final
 
 import numpy as np
@@ -36,8 +37,9 @@ _TIMED_REQUESTS: Final = 50
 # Of what was recommended, so many are then excluded.
 _EXCLUDED: Final = 3
 
-# More than most catalogues have, and not too much for one answer.
-_WHOLE_CATALOGUE: Final = 10_000
+# What somebody unknown is offered at a time, and movies of one request for ratings or scores: far
+# below the size of a message that a server takes.
+MOVIES_AT_ONCE: Final = 10_000
 # Ids have no white space.
 _NOBODY: Final = b"nobody at all"
 
@@ -59,6 +61,7 @@ class Findings:
 def examine(
     candidate: Candidate,
     rows: Sequence[HoldoutRow],
+    movie_ids: Sequence[bytes],
     reference: ReferencePredictions,
     max_difference: float,
     findings: Findings,
@@ -68,6 +71,7 @@ def examine(
     Args:
         candidate: the model in a server.
         rows: what to ask about.
+        movie_ids: the whole catalogue.
         reference: what the Trainer predicted for pairs of the holdout.
         max_difference: between such a prediction and the answer.
         findings: filled as far as it goes.
@@ -83,8 +87,9 @@ def examine(
         findings.latency[signature] = _ask_all(candidate, signature, rows)
         logging.info("%s: %s ms", signature, findings.latency[signature])
     _check_exclusion(candidate, rows)
-    _check_whole_catalogue(candidate)
+    _check_offer(candidate)
     predicting = [name for name in (SERVING_DEFAULT, PREDICT) if name in signatures]
+    _check_every_movie(candidate, predicting[-1], movie_ids, reference.output)
     for signature in predicting:
         differences = _differences(candidate, signature, reference)
         findings.max_difference = max(findings.max_difference or 0.0, float(differences.max()))
@@ -136,10 +141,10 @@ def _check_exclusion(candidate: Candidate, rows: Sequence[HoldoutRow]) -> None:
     _answer(candidate, RECOMMEND_EXCLUDING, inputs)
 
 
-def _check_whole_catalogue(candidate: Candidate) -> None:
+def _check_offer(candidate: Candidate) -> None:
     """Somebody unknown has rated nothing, so no place is empty, as one with a score of NaN is."""
     inputs = inputs_for(RECOMMEND, [_NOBODY], [_NOBODY])
-    inputs[K] = np.array(_WHOLE_CATALOGUE, np.int32)
+    inputs[K] = np.array(MOVIES_AT_ONCE, np.int32)
     (movies,) = _answer(candidate, RECOMMEND, inputs).outputs[features.MOVIE_ID]
     offered = np.count_nonzero(movies != b"")
     if not 0 < offered == len(movies):
@@ -148,17 +153,46 @@ def _check_whole_catalogue(candidate: Candidate) -> None:
         )
 
 
+def _check_every_movie(
+    candidate: Candidate, signature: str, movie_ids: Sequence[bytes], output: str
+) -> None:
+    """Each has a rating or a score, which is made of the vectors by which it is ranked."""
+    for start in range(0, len(movie_ids), MOVIES_AT_ONCE):
+        movies = movie_ids[start : start + MOVIES_AT_ONCE]
+        values = _values(candidate, signature, [_NOBODY] * len(movies), movies, output)
+        # Only a movie that is not known may have no score.
+        for movie in compress(movies, np.isneginf(values)):
+            raise UnservableModelError(
+                f"{signature}: movie {movie.decode(errors='replace')} of the catalogue has "
+                f"no {output}"
+            )
+
+
 def _differences(
     candidate: Candidate, signature: str, reference: ReferencePredictions
 ) -> _Differences:
     """Between the answers and what the Trainer predicted."""
-    inputs = inputs_for(signature, reference.user_ids, reference.movie_ids)
+    values = _values(
+        candidate, signature, reference.user_ids, reference.movie_ids, reference.output
+    )
+    return np.abs(values.astype(np.float64) - reference.values)
+
+
+def _values(
+    candidate: Candidate,
+    signature: str,
+    user_ids: Sequence[bytes],
+    movie_ids: Sequence[bytes],
+    output: str,
+) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """The ratings or scores of n pairs, float32 `[n]`."""
+    inputs = inputs_for(signature, user_ids, movie_ids)
     outputs = _answer(candidate, signature, inputs).outputs
-    if reference.output not in outputs:
+    if output not in outputs:
         raise UnservableModelError(
-            f"{signature}: the outputs are {', '.join(outputs)}; expected {reference.output}"
+            f"{signature}: the outputs are {', '.join(outputs)}; expected {output}"
         )
-    return np.abs(outputs[reference.output].astype(np.float64) - reference.values)
+    return outputs[output]
 
 
 def _check_parity(

@@ -18,6 +18,7 @@ from tfx.utils import io_utils, path_utils
 
 from components.serving_validator import blessing, holdout, report
 from components.serving_validator.candidate import connected
+from components.serving_validator.catalogue import movie_ids
 from components.serving_validator.examination import ROWS, Findings, examine
 from models import reference_predictions
 from serving.candidate_server import candidate_server
@@ -81,7 +82,7 @@ def _judge(
             connected(server.address, model_name) as candidate,
         ):
             kind = server.kind
-            examine(candidate, rows, reference, allowed, findings)
+            examine(candidate, rows, movie_ids(folder), reference, allowed, findings)
     except ServingError as error:
         reason = " ".join(str(error).split())
     return report.ServingReport(

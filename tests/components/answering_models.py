@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 MOVIES = np.array([b"m0", b"m1", b"m2", b"m3", b"m4"])
+# In the vocabulary after those, and never recommended.
+LAST_MOVIE = b"m5" + b"-" * 40
 SCORES = np.array([4.5, 4.0, 3.5, 3.0, 2.5], np.float32)
 
 Outputs = dict[str, tf.Tensor]
@@ -100,4 +102,10 @@ def save(folder: Path, fault: Fault = lambda name, outputs: outputs, without: st
         name: function for name, function in model.signatures().items() if name != without
     }
     tf.saved_model.save(model, str(folder), signatures=signatures)
+    write_vocabulary(folder)
     return folder
+
+
+def write_vocabulary(saved_model: Path) -> None:
+    lines = [b"1 %s\n" % movie for movie in (*MOVIES, LAST_MOVIE)]
+    (saved_model / "assets" / "movie_vocabulary").write_bytes(b"".join(lines))

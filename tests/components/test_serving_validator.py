@@ -15,7 +15,7 @@ from tfx import types
 from tfx.components.pusher import executor as pusher
 from tfx.types import standard_artifacts
 
-from components.serving_validator import answers, executor, report
+from components.serving_validator import answers, examination, executor, report
 from components.serving_validator.candidate import connected
 from components.serving_validator.errors import UnservableModelError
 from components.serving_validator.report import ServingReport
@@ -27,11 +27,13 @@ from serving.errors import ServingError
 from serving.server import ModelServer
 from serving.server_options import ServerOptions
 from tests.components.answering_models import (
+    LAST_MOVIE,
     AnsweringModel,
     Fault,
     Outputs,
     expected_rating,
     save,
+    write_vocabulary,
 )
 
 SIGNATURES = {
@@ -293,6 +295,68 @@ def test_a_movie_whose_score_is_nan_is_missed_where_nothing_is_left_out(step: St
     assert_matches("recommend: somebody unknown is offered 4 of 5 movies", refused(step, fault))
 
 
+@pytest.mark.parametrize(("at_once", "rest"), [(1, 1), (4, 2), (10_000, 6)])
+def test_the_last_movie_of_a_catalogue_is_rated_too(
+    step: Step, monkeypatch: pytest.MonkeyPatch, at_once: int, rest: int
+) -> None:
+    """Its id is so long that nobody's rating of another is as high."""
+    monkeypatch.setattr(examination, "MOVIES_AT_ONCE", at_once)
+    its_least = expected_rating(b"", LAST_MOVIE)
+
+    def fault(name: str, outputs: Outputs) -> Outputs:
+        if name != "predict":
+            return outputs
+        rating = outputs["rating"]
+        return {"rating": tf.where(rating > its_least, np.nan, rating)}
+
+    assert_matches(
+        f"predict: rating: 1 of {rest} numbers are not finite; the first is nan",
+        refused(step, fault),
+    )
+
+
+@pytest.mark.parametrize("at_once", [5, 10_000])
+def test_a_movie_of_the_catalogue_has_a_score(
+    step: Step, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """−inf is the score of a movie that is not known."""
+    monkeypatch.setattr(examination, "MOVIES_AT_ONCE", at_once)
+    its_least = expected_rating(b"", LAST_MOVIE)
+
+    def scores(name: str, outputs: Outputs) -> Outputs:
+        if name != "serving_default":
+            return outputs
+        score = outputs["rating"]
+        return {"score": tf.where(score > its_least, -np.inf, score)}
+
+    save(Path(step.saved_model), scores, without="predict")
+    step.tell(PAIRS, output="score")
+    assert_matches(
+        f"serving_default: movie {LAST_MOVIE.decode()} of the catalogue has no score",
+        step.run().reason,
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "the model has no assets/movie_vocabulary"),
+        (b"", "assets/movie_vocabulary: there is no movie in it"),
+    ],
+)
+def test_a_model_without_a_catalogue_is_not_blessed(
+    step: Step, content: bytes | None, reason: str
+) -> None:
+    vocabulary = save(Path(step.saved_model)) / "assets" / "movie_vocabulary"
+    if content is None:
+        vocabulary.unlink()
+    else:
+        vocabulary.write_bytes(content)
+    found = step.run()
+    assert not found.blessed
+    assert_matches(reason, found.reason)
+
+
 def test_an_assertion_in_the_graph_is_the_reason(step: Step) -> None:
     def divides(rating: tf.Tensor) -> tf.Tensor:
         none = tf.size(rating) - tf.size(rating)
@@ -343,6 +407,7 @@ def test_a_signature_of_which_nothing_is_known_is_not_passed_over(step: Step) ->
     tf.saved_model.save(loaded, folder, signatures={**loaded.signatures, "surprise": module.add})
     tf.io.gfile.rmtree(step.saved_model)
     tf.io.gfile.rename(folder, step.saved_model)
+    write_vocabulary(Path(step.saved_model))
     assert_matches("surprise: there is no request for this signature", step.run().reason)
 
 

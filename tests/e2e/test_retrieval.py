@@ -87,6 +87,11 @@ def ids(summary: Summary, vocabulary: str) -> list[str]:
     return [line.split(" ")[1] for line in lines]
 
 
+def known_vectors(model) -> np.ndarray:
+    """Of the movies of the catalogue; the unknown movie's row comes last."""
+    return model.movie_vectors.numpy()[:-1].astype(np.float64)
+
+
 def example(user: str, movie: str) -> bytes:
     features = {
         name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode()]))
@@ -180,14 +185,24 @@ def test_both_tasks_are_judged(story: Story) -> None:
     assert 1 <= rated.numpy()[0] <= 5
 
 
-def test_only_vectors_are_exported(story: Story) -> None:
-    summary = story.runs["first"]
-    model = pushed(summary)
-    ranking = {"recommend", "recommend_excluding", "recommend_for_ratings", "similar"}
-    assert set(model.signatures) == {"serving_default", "transform_features", *ranking}
-    weights = tf.train.load_checkpoint(str(Path(summary.pushed_model, "variables", "variables")))
-    names = weights.get_variable_to_shape_map()
-    assert not [name for name in names if name.startswith("model/") or "embedding" in name]
+@pytest.mark.parametrize("name", ["first", "multitask"])
+def test_only_vectors_are_exported_and_what_rates(story: Story, name: str) -> None:
+    summary = story.runs[name]
+    signatures = {"serving_default", "transform_features", "recommend", "recommend_excluding",
+                  "recommend_for_ratings", "similar"}  # fmt: skip
+    rates = name == "multitask"
+    assert set(pushed(summary).signatures) == signatures | ({"predict"} if rates else set())
+    suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
+    saved = tf.train.list_variables(str(Path(summary.pushed_model, "variables", "variables")))
+    shapes = {key.removesuffix(suffix): shape for key, shape in saved if key.endswith(suffix)}
+    users, movies = (len(ids(summary, f"{kind}_vocabulary")) for kind in ("user", "movie"))
+    head = {"weight": [9], "user_bias": [users + 1, 1], "movie_bias": [movies + 1, 1]}
+    tables = {"user_vectors": [users + 1, 9], "movie_vectors": [movies + 1, 9]}
+    if rates:
+        tables |= {f"rating_head/{part}": shape for part, shape in head.items()}
+    assert {key: shapes.pop(key, None) for key in tables} == tables
+    assert set(shapes) == {"movie_ids", "movie_titles", "movie_inverse_norms", "movie_popularity",
+                           "seen_movie_index", "seen_row_splits"}  # fmt: skip
 
 
 def test_scores_are_the_dots_of_the_exported_vectors(story: Story) -> None:
@@ -196,7 +211,7 @@ def test_scores_are_the_dots_of_the_exported_vectors(story: Story) -> None:
     user, movie, _ = split_ratings(summary, "holdout")[0]
     users, movies = (ids(summary, f"{kind}_vocabulary") for kind in ("user", "movie"))
     index = users.index(user) if user in users else len(users)
-    dots = model.movie_vectors.numpy().astype(np.float64) @ model.user_vectors.numpy()[index]
+    dots = known_vectors(model) @ model.user_vectors.numpy()[index]
     found = model.signatures["serving_default"](
         examples=tf.constant([example(user, movie), example("nobody", "no movie")])
     )["score"].numpy()
@@ -209,7 +224,7 @@ def test_somebody_new_gets_movies_near_those_they_like(story: Story) -> None:
     summary = story.runs["first"]
     model, options = pushed(summary), load_config(None, TWO_TOWER).model
     movies = ids(summary, "movie_vocabulary")
-    vectors = model.movie_vectors.numpy().astype(np.float64)
+    vectors = known_vectors(model)
     q, b = vectors[:, :-1], vectors[:, -1]
     popularity = np.exp(b) / np.exp(b).sum()
     mean = popularity @ q
@@ -233,7 +248,7 @@ def test_somebody_new_gets_movies_near_those_they_like(story: Story) -> None:
 def test_an_unknown_user_gets_what_most_like(story: Story) -> None:
     model = pushed(story.runs["first"])
     found = model.signatures["recommend"](user_id=tf.constant(["nobody"]), k=tf.constant(100))
-    biases = model.movie_vectors.numpy()[:, -1]
+    biases = known_vectors(model)[:, -1]
     np.testing.assert_allclose(found["score"].numpy()[0], np.sort(biases)[::-1], rtol=1e-6)
 
 

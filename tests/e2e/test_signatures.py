@@ -20,7 +20,10 @@ SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 @dataclass
 class Exported:
-    """Weights in float64, ids in the order of the tables, and the ratings trained on."""
+    """Weights in float64, ids in the order of the tables, and the ratings trained on.
+
+    The vectors are p_u, μ + b_u, 1 and q_i, 1, b_i; of an unknown user, b_u is zero.
+    """
 
     weights: dict[str, np.ndarray]
     users: list[str]
@@ -47,21 +50,46 @@ def model(story: Story) -> tf.types.experimental.ConcreteFunction:
     return tf.saved_model.load(story.runs["version deleted"].pushed_model)
 
 
+def read_users(folder: Path) -> list[str]:
+    lines = (folder / "assets" / "user_vocabulary").read_text().splitlines()
+    return [line.split(" ")[1] for line in lines]
+
+
 @pytest.fixture(scope="module")
 def exported(story: Story) -> Exported:
     folder = Path(str(story.runs["version deleted"].pushed_model))
     reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
-    names = ("offset", "user_bias", "movie_bias", "user_embedding", "movie_embedding")
+    users, movies = (
+        reader.get_tensor(f"{kind}_vectors{SUFFIX}").astype(np.float64)
+        for kind in ("user", "movie")
+    )
     weights = {
-        name: np.asarray(reader.get_tensor(f"model/{name}{SUFFIX}"), np.float64) for name in names
+        "offset": users[-1, -2],
+        "user_bias": users[:, -2:-1] - users[-1, -2],
+        "movie_bias": movies[:, -1:],
+        "user_embedding": users[:, :-2],
+        "movie_embedding": movies[:, :-2],
     }
-    movies = [value.decode() for value in reader.get_tensor(f"movie_ids{SUFFIX}")]
-    lines = (folder / "assets" / "user_vocabulary").read_text().splitlines()
+    movie_ids = [value.decode() for value in reader.get_tensor(f"movie_ids{SUFFIX}")]
     rated = defaultdict(set)
     summary = story.runs["version deleted"]
     for user, movie, _ in split_ratings(summary, "train") + split_ratings(summary, "eval"):
         rated[user].add(movie)
-    return Exported(weights, [line.split(" ")[1] for line in lines], movies, rated)
+    return Exported(weights, read_users(folder), movie_ids, rated)
+
+
+def test_nothing_of_the_training_is_exported(story: Story) -> None:
+    folder = Path(str(story.runs["version deleted"].pushed_model), "variables")
+    saved = tf.train.list_variables(str(folder / "variables"))
+    sizes = {name.removesuffix(SUFFIX): shape for name, shape in saved if name.endswith(SUFFIX)}
+    assert set(sizes) == {
+        *("user_vectors", "movie_vectors", "movie_ids", "movie_titles", "movie_inverse_norms"),
+        *("movie_popularity", "seen_movie_index", "seen_row_splits"),
+    }
+    dimension = load_config(None, SMALL).model.dimension
+    users, movies = len(read_users(folder.parent)), sizes["movie_ids"][0]
+    assert sizes["user_vectors"] == [users + 1, dimension + 2]
+    assert sizes["movie_vectors"] == [movies + 1, dimension + 2]
 
 
 def recommend(model, users: list[str], k: int) -> dict[str, np.ndarray]:
@@ -222,6 +250,11 @@ def test_who_rated_nothing_gets_what_an_unknown_user_gets(model) -> None:
             "recommend",
             {"user_id": ["a"] * 20_000, "k": 100},
             r"at most 1000000 rows times k, given\] \[2000000\]",
+        ),
+        (
+            "recommend",
+            {"user_id": ["a"] * 1_000_001, "k": 0},
+            r"at most 100000000 rows times the 100 movies of the catalogue, given\] \[100000100\]",
         ),
         ("predict", {"user_id": ["a"], "movie_id": ["b", "c"]}, "as many rows"),
         ("recommend_excluding", {"user_id": ["a"], "k": 1, "exclude": [["b"]] * 2}, "as many rows"),

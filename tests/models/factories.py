@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import tensorflow as tf
 
 from models.biased_mf import BiasedMatrixFactorization
 from models.columns import Columns
-from models.contracts import RankingModel
+from models.contracts import RankingModel, RatingModel
 from models.options import ModelOptions
 from models.rating_statistics import RatingStatistics
 from models.registry import build_model
@@ -61,9 +62,21 @@ def trained_like(name: str, rng: np.random.Generator) -> RankingModel:
     model = build_model(ModelOptions(name=name, dimension=3), statistics(), seed=1)
     for variable in model.trainable_variables:
         values = rng.normal(0, 0.5, variable.shape).astype(np.float32)
-        values[-1] = 0
+        if len(values) > 1:
+            values[-1] = 0
         variable.assign(values)
     return model
+
+
+def rated_by_head(model: RatingModel) -> np.ndarray:
+    """What the head makes of the vectors, `[users + 1, movies + 1]`."""
+    users, movies = np.divmod(np.arange((USERS + 1) * (MOVIES + 1)), MOVIES + 1)
+    vectors = (
+        tf.gather(table, index)
+        for table, index in ((model.user_vectors(), users), (model.movie_vectors(), movies))
+    )
+    rated = model.rating_head()(tf.constant(users), tf.constant(movies), *vectors)
+    return rated.numpy().reshape(USERS + 1, MOVIES + 1)
 
 
 def finite_differences(function: Callable[[], float], table: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from tests.models.factories import (
     MOVIES,
     USERS,
     finite_differences,
+    rated_by_head,
     ratings,
     statistics,
 )
@@ -158,6 +159,16 @@ def test_the_dot_of_the_vectors_stands_for_the_rating(rng: np.random.Generator, 
         for i in range(MOVIES + 1):
             assert scores[u, i] == pytest.approx(SCORES[name](w, u, i), rel=1e-5, abs=1e-6)
             assert rated[u, i] == pytest.approx(rating(name, w, u, i), rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_the_head_rates_by_the_definition_from_the_vectors_alone(
+    rng: np.random.Generator, name: str
+) -> None:
+    model, w = build(name, rng)
+    expected = [[rating(name, w, u, i) for i in range(MOVIES + 1)] for u in range(USERS + 1)]
+    assert not model.rating_head().variables
+    np.testing.assert_allclose(rated_by_head(model), expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", SCORES)

@@ -21,6 +21,7 @@ from tests.models.factories import (
     MOVIES,
     USERS,
     finite_differences,
+    rated_by_head,
     ratings,
     statistics,
 )
@@ -140,6 +141,19 @@ def test_ratings_of_multitask_are_the_definition_for_known_and_unknown(
     expected = [rating(w, u, i) for u, i in zip(users, movies, strict=True)]
     predicted = model.predict_rating(users, movies).numpy()
     np.testing.assert_allclose(predicted, np.clip(expected, 1, 5), rtol=1e-5)
+
+
+def test_the_head_of_multitask_rates_by_the_definition(rng: np.random.Generator) -> None:
+    """Holding biases and a weight a dimension, none of which is the model's own."""
+    model, w = build("multitask", rng)
+    head = model.rating_head()
+    before = rated_by_head(model)
+    expected = [[rating(w, u, i) for i in range(MOVIES + 1)] for u in range(USERS + 1)]
+    np.testing.assert_allclose(before, expected, rtol=1e-5, atol=1e-6)
+    sizes = sum(variable.shape.num_elements() for variable in head.variables)
+    assert sizes == (USERS + 1) + (MOVIES + 1) + (3 + 1)
+    own = {variable.ref() for variable in model.variables}
+    assert not own & {variable.ref() for variable in head.variables}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -38,6 +38,8 @@ def test_the_best_are_found_in_order(
 ) -> None:
     queries = rng.integers(-3, 4, (users, DIMENSION)).astype(np.float32)
     vectors = rng.integers(-3, 4, (movies, DIMENSION)).astype(np.float32)
+    # What comes after the movies would be the first of all.
+    table = tf.Variable(np.concatenate([vectors, np.full((2, DIMENSION), 1e9, np.float32)]))
     scale = rng.integers(0, 3, movies).astype(np.float32) if scaled else None
     excluded = [list(rng.integers(-1, movies + 3, rng.integers(0, movies + 1))) for _ in queries]
     ragged = tf.RaggedTensor.from_row_lengths(
@@ -46,9 +48,7 @@ def test_the_best_are_found_in_order(
     )
     compiled = tf.function(top_k)
     for k in (-1, 0, 1, 10, 1_000):
-        found, index = compiled(
-            tf.constant(queries), tf.constant(vectors), ragged, tf.constant(k), scale
-        )
+        found, index = compiled(tf.constant(queries), table, movies, ragged, tf.constant(k), scale)
         best, order = expected(
             queries, vectors, excluded, k, np.ones(movies) if scale is None else scale
         )
@@ -64,6 +64,27 @@ def test_equal_movies_keep_their_order_however_many_users_ask(rng: np.random.Gen
     compiled = tf.function(top_k)
     for users in range(1, len(queries) + 1):
         nothing = tf.RaggedTensor.from_row_lengths(tf.zeros([0], tf.int32), [0] * users)
-        _, index = compiled(tf.constant(queries[:users]), tf.constant(vectors), nothing, 60)
+        _, index = compiled(tf.constant(queries[:users]), tf.constant(vectors), 60, nothing, 60)
         for row in index.numpy():
             assert [movie for movie in row if movie % 3 == 0] == list(range(0, 60, 3))
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_nothing_is_multiplied_where_nothing_is_wanted(rng: np.random.Generator) -> None:
+    """Queries and movies of other dimensions have no products."""
+    users = 21
+    queries, vectors = (
+        tf.constant(rng.normal(size=shape).astype(np.float32)) for shape in ((users, 3), (50, 4))
+    )
+    nothing = tf.RaggedTensor.from_row_lengths(tf.zeros([0], tf.int32), [0] * users)
+    any_shape = tf.TensorSpec([None, None], tf.float32)
+
+    @tf.function(input_signature=[any_shape, any_shape, tf.TensorSpec([], tf.int32)])
+    def best(queries: tf.Tensor, vectors: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return top_k(queries, vectors, 50, nothing, k)
+
+    for k in (0, -1):
+        found, index = best(queries, vectors, k)
+        assert found.shape == index.shape == (users, 0)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        best(queries, vectors, 1)
