@@ -30,9 +30,10 @@ def copy_of_the_project(folder: Path) -> None:
 
 
 def environment() -> dict[str, str]:
-    """This process's, without the environment that the tests run in."""
+    """This process's, without the environment that the tests run in, or the make that runs them."""
     own = Path(sys.executable).parent
-    kept = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONPATH")}
+    dropped = ("VIRTUAL_ENV", "PYTHONPATH", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    kept = {name: value for name, value in os.environ.items() if name not in dropped}
     folders = kept["PATH"].split(os.pathsep)
     kept["PATH"] = os.pathsep.join(name for name in folders if Path(name) != own)
     return kept
