@@ -124,7 +124,7 @@ class KubernetesConfig(Section):
     @classmethod
     def _not_latest(cls, image: str) -> str:
         if image.endswith(":latest"):
-            raise ValueError("a tag that stays the same is expected, as tensorflow/serving:2.21.0")
+            raise ValueError(f"a tag that stays the same is expected, as {SERVING_IMAGE}")
         return image
 
     @field_validator("allowed_pods")

@@ -58,7 +58,7 @@ losses: list[float] = []
 training = TrainingLoop(model, config.training, report=lambda done: losses.append(done.loss))
 training.train_for(ratings, config.training.epochs)
 for step in (1, 20, 100, 200):
-    print(f"step {step:3}: J = {losses[step - 1] * len(ratings['rating']):10.1f}")
+    print(f"step {step:3}: J = {losses[step - 1] * len(ratings['rating']):6.0f}")
 
 # %% [markdown]
 # The same cost over whole matrices, as courses write it: X, W, b, the normalised ratings Y, and R,
@@ -81,7 +81,7 @@ final_cost = float(
         config.model.l2_embedding,
     )
 )
-print(f"J over the matrices after training = {final_cost:.1f}")
+print(f"J over the matrices after training = {final_cost:.0f}")
 
 # %% [markdown]
 # What would you like? The mean of a movie that few have rated says little: 100 ratings at least.
@@ -95,5 +95,5 @@ for movie in best:
     print(f"{predicted[movie]:.2f}  {data.titles[movie]}")
 
 # %%
-for title, given in MINE.items():
-    print(f"given {given:.0f}, predicted {predicted[data.movie(title)]:.2f}  {title}")
+for movie, given in zip(mine["movie_index"], mine["rating"], strict=True):
+    print(f"given {given:.0f}, predicted {predicted[movie]:.2f}  {data.titles[movie]}")

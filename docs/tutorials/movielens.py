@@ -14,19 +14,25 @@ from pipeline.datasets import locate
 
 @dataclass(frozen=True)
 class MovieLens:
-    """The ratings as columns (`user_index`, `movie_index`, `rating`), and the movies' titles."""
+    """The ratings as columns (`user_index`, `movie_index`, `rating`), and the movies' titles.
+
+    A movie is known by its index, not by its title: there are movies that share one.
+    """
 
     ratings: Columns
     titles: list[str]
     users: int
 
     def movie(self, title: str) -> int:
-        """The index of a movie.
+        """The index of the only movie of a title.
 
         Raises:
-            ValueError: there is no movie of that title.
+            ValueError: no movie has that title, or several do, as 18 titles of MovieLens-100K.
         """
-        return self.titles.index(title)
+        found = [index for index, other in enumerate(self.titles) if other == title]
+        if len(found) != 1:
+            raise ValueError(f"{len(found)} movies are called {title!r}; one was expected")
+        return found[0]
 
 
 def load() -> MovieLens:

@@ -34,9 +34,9 @@ model = TwoTower(statistics, config.model, seed=1)
 criterion = NormalizedDiscountedCumulativeGain(statistics.seen, config.model.liked_rating)
 training = TrainingLoop(model, config.training, report=lambda progress: None, criterion=criterion)
 history = training.train(train, evaluation)
-print("epoch     loss  NDCG@10")
+print("epoch  NDCG@10")
 for result in history:
-    print(f"{result.epoch:5} {result.loss:8.4f} {result.eval_figure:8.4f}")
+    print(f"{result.epoch:5} {result.eval_figure:8.4f}")
 ndcg = best_eval_figure(history, criterion)
 print(f"highest NDCG@10 {ndcg:.4f} in epoch {best_epoch(history, criterion)}")
 
@@ -50,20 +50,18 @@ for k, share in accuracy.items():
     print(f"top {k:>3}: {share:.4f}")
 
 # %% [markdown]
-# The index holds the movies' vectors under their titles. A query is a user's vector; what the user
-# has rated in training is left out.
+# The index holds the movies' vectors in the order of their indices, and answers with those. A query
+# is a user's vector; what the user has rated in training is left out, while the movies rated in the
+# eval split are there to be found.
 
 # %%
 USER = 41
 index = tfrs.layers.factorized_top_k.BruteForce(k=10)
-index.index(model.movie_vectors()[:-1], tf.constant(data.titles))
+index.index(model.movie_vectors()[:-1])
 seen = train["movie_index"][train["user_index"] == USER]
-exclusions = tf.constant([[data.titles[movie] for movie in seen]])
-scores, titles = index.query_with_exclusions(model.user_vectors()[USER : USER + 1], exclusions)
-best = [
-    (title.decode(), float(score))
-    for title, score in zip(titles[0].numpy(), scores[0].numpy(), strict=True)
-]
-print(f"user {USER} has rated {len(seen)} movies; of the others the best are:")
-for title, score in best:
-    print(f"  {score:6.3f}  {title}")
+scores, best = index.query_with_exclusions(
+    model.user_vectors()[USER : USER + 1], exclusions=tf.constant([seen])
+)
+print(f"the user of index {USER} has rated {len(seen)} movies in training; the best of the others:")
+for movie, score in zip(best[0].numpy(), scores[0].numpy(), strict=True):
+    print(f"  {score:6.3f}  {data.titles[movie]}")

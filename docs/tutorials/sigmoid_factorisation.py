@@ -41,34 +41,31 @@ unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 often_rated = np.flatnonzero(np.bincount(train["movie_index"], minlength=movies) >= 50)
 
 
-def similar(title: str, count: int) -> list[tuple[str, float]]:
+def similar(movie: int, count: int) -> list[tuple[int, float]]:
     """The most similar movies, with the cosine."""
-    movie = data.movie(title)
     others = often_rated[often_rated != movie]
     cosines = unit[others] @ unit[movie]
-    return [
-        (data.titles[others[i]], float(cosines[i]))
-        for i in np.argsort(-cosines, kind="stable")[:count]
-    ]
+    nearest = np.argsort(-cosines, kind="stable")[:count]
+    return [(int(others[i]), float(cosines[i])) for i in nearest]
 
 
-similar_movies = similar("Star Wars (1977)", 5)
 print("similar to Star Wars (1977):")
-for title, cosine in similar_movies:
-    print(f"  {cosine:.3f}  {title}")
+for movie, cosine in similar(data.movie("Star Wars (1977)"), 5):
+    print(f"  {cosine:.3f}  {data.titles[movie]}")
 
 # %% [markdown]
 # ## The best movies for a user
 #
-# Without those that the user has rated.
+# Without those that the user has rated, be it in training or in the ratings held out: there is
+# nothing to recommend in what somebody knows.
 
 # %%
 USER = 41
-seen = train["movie_index"][train["user_index"] == USER]
+rated = data.ratings["movie_index"][data.ratings["user_index"] == USER]
 predicted = model.predict_rating(np.full(movies, USER), np.arange(movies)).numpy()
-unseen = np.setdiff1d(np.arange(movies), seen)
-top = unseen[np.argsort(-predicted[unseen], kind="stable")[:10]]
-print(f"user {USER} has rated {len(seen)} movies; of the others the best are:")
+unrated = np.setdiff1d(np.arange(movies), rated)
+top = unrated[np.argsort(-predicted[unrated], kind="stable")[:10]]
+print(f"the user of index {USER} has rated {len(rated)} movies; the best of the others:")
 for movie in top:
     print(f"  {predicted[movie]:.2f}  {data.titles[movie]}")
 
@@ -81,10 +78,7 @@ for movie in top:
 # %%
 given = test["rating"]
 for_test = model.predict_rating(test["user_index"], test["movie_index"]).numpy()
-table = {
-    int(stars): (int(np.sum(given == stars)), float(for_test[given == stars].mean()))
-    for stars in np.unique(given)
-}
 print("actual  ratings  mean predicted")
-for stars, (count, mean) in table.items():
-    print(f"{stars:6} {count:8} {mean:15.2f}")
+for stars in np.unique(given):
+    chosen = for_test[given == stars]
+    print(f"{stars:6.0f} {len(chosen):8} {chosen.mean():15.2f}")
