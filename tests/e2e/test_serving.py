@@ -204,6 +204,8 @@ def counts(answers: Sequence[Any], versions: Sequence[Any]) -> list[int]:
     return [sum(of_version) for of_version in zip(*found, strict=True)]
 
 
+# Two runs of the chain, and eight clients that ask all the while.
+@pytest.mark.slow
 def test_a_new_version_is_swapped_in_without_a_failed_request(served: Served) -> None:
     first = served.newest
     with Load(served.address) as load:
