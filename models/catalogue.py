@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import tensorflow_transform as tft
@@ -39,7 +40,10 @@ def read_catalogue(transform: tft.TFTransformOutput) -> Catalogue:
     )
 
 
+def ids_of(lines: Iterable[bytes]) -> list[bytes]:
+    """The ids of a vocabulary of users or movies, whose lines are `count id`."""
+    return [line.split(b" ", maxsplit=1)[1] for line in lines]
+
+
 def _ids(transform: tft.TFTransformOutput, vocabulary: str) -> list[str]:
-    """The ids of a vocabulary whose lines are `count id`."""
-    lines = transform.vocabulary_by_name(vocabulary)
-    return [line.decode().split(" ", maxsplit=1)[1] for line in lines]
+    return [name.decode() for name in ids_of(transform.vocabulary_by_name(vocabulary))]

@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import tensorflow as tf
 
 from models.factors import row_dot, rows
 
 
+class Pairs(NamedTuple):
+    """Users and movies to rate.
+
+    Attributes:
+        user_index: int `[B]`; the number of known users stands for an unknown one.
+        movie_index: int `[B]`; the number of known movies stands for an unknown one.
+        user_vectors: rows of the model's `user_vectors`, float32 `[B, d]`.
+        movie_vectors: rows of its `movie_vectors`, float32 `[B, d]`.
+    """
+
+    user_index: tf.Tensor
+    movie_index: tf.Tensor
+    user_vectors: tf.Tensor
+    movie_vectors: tf.Tensor
+
+
 class RatingHead(Protocol):
     """Rates pairs; a `tf.Module` that holds no weight but what the vectors leave out."""
 
-    def __call__(
-        self,
-        user_index: tf.Tensor,
-        movie_index: tf.Tensor,
-        user_vectors: tf.Tensor,
-        movie_vectors: tf.Tensor,
-    ) -> tf.Tensor:
-        """Ratings, not clipped to their range, float32 `[B]`.
-
-        Args:
-            user_index: int `[B]`; the number of known users stands for an unknown one.
-            movie_index: int `[B]`; the number of known movies stands for an unknown one.
-            user_vectors: rows of the model's `user_vectors`, float32 `[B, d]`.
-            movie_vectors: rows of its `movie_vectors`, float32 `[B, d]`.
-        """
+    def __call__(self, pairs: Pairs) -> tf.Tensor:
+        """Ratings, not clipped to their range, float32 `[B]`."""
 
 
 class DotProductRating(tf.Module):
@@ -38,15 +41,10 @@ class DotProductRating(tf.Module):
         super().__init__()
         self._score_of = score_of
 
-    def __call__(
-        self,
-        user_index: tf.Tensor,
-        movie_index: tf.Tensor,
-        user_vectors: tf.Tensor,
-        movie_vectors: tf.Tensor,
-    ) -> tf.Tensor:
+    def __call__(self, pairs: Pairs) -> tf.Tensor:
         """See `RatingHead`."""
-        return self._score_of(tf.squeeze(row_dot(user_vectors, movie_vectors), axis=1))
+        dot = row_dot(pairs.user_vectors, pairs.movie_vectors)
+        return self._score_of(tf.squeeze(dot, axis=1))
 
 
 class WeightedDotProductRating(tf.Module):
@@ -59,14 +57,8 @@ class WeightedDotProductRating(tf.Module):
         self.user_bias = tf.Variable(user_bias, trainable=False)
         self.movie_bias = tf.Variable(movie_bias, trainable=False)
 
-    def __call__(
-        self,
-        user_index: tf.Tensor,
-        movie_index: tf.Tensor,
-        user_vectors: tf.Tensor,
-        movie_vectors: tf.Tensor,
-    ) -> tf.Tensor:
+    def __call__(self, pairs: Pairs) -> tf.Tensor:
         """See `RatingHead`."""
-        bias = rows(self.user_bias, user_index) + rows(self.movie_bias, movie_index)
-        dot = row_dot(self.weight * user_vectors, movie_vectors)
+        bias = rows(self.user_bias, pairs.user_index) + rows(self.movie_bias, pairs.movie_index)
+        dot = row_dot(self.weight * pairs.user_vectors, pairs.movie_vectors)
         return tf.squeeze(bias + dot, axis=1)

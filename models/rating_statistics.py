@@ -50,8 +50,9 @@ def measure(
         movies: in the vocabulary.
         rating_mean: of the ratings that these are a part of; None if these are all.
     """
-    counts, sums = movie_counts(ratings, movies), np.zeros(movies)
+    counts, sums = np.zeros(movies, np.int64), np.zeros(movies)
     for part in in_parts(ratings):
+        counts += np.bincount(part[features.MOVIE_INDEX], minlength=movies)
         sums += np.bincount(part[features.MOVIE_INDEX], part[features.RATING], minlength=movies)
     if rating_mean is None:
         rating_mean = float(sums.sum() / counts.sum())
@@ -66,11 +67,3 @@ def measure(
         movie_rating_mean=np.where(counts > 0, sums / np.maximum(counts, 1), rating_mean),
         seen=seen_movies(ratings, users),
     )
-
-
-def movie_counts(ratings: Columns, movies: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """How often each movie is rated, `[movies]`; see `measure`."""
-    counts = np.zeros(movies, np.int64)
-    for part in in_parts(ratings):
-        counts += np.bincount(part[features.MOVIE_INDEX], minlength=movies)
-    return counts

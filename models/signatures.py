@@ -14,6 +14,7 @@ from models.catalogue import Catalogue
 from models.contracts import RankingModel, predicts_ratings
 from models.options import ModelOptions
 from models.ranking import rank_of, without_seen
+from models.rating_head import Pairs
 from models.row_parts import in_row_parts
 from models.seen_movies import SeenMovies
 from models.signature_names import (
@@ -133,9 +134,9 @@ class Recommender(tf.Module):
         An unknown movie gets −inf: it cannot be retrieved.
         """
         index = self.transform_layer(tf.io.parse_example(examples, _RAW_IDS))
-        users, movies = self._vectors(index)
-        known = index[features.MOVIE_INDEX] < self._movies
-        score = tf.where(known, tf.reduce_sum(users * movies, axis=1), -np.inf)
+        pairs = self._pairs(index)
+        dot = tf.reduce_sum(pairs.user_vectors * pairs.movie_vectors, axis=1)
+        score = tf.where(pairs.movie_index < self._movies, dot, -np.inf)
         return {SCORE: self._score_of(score)}
 
     @tf.function
@@ -163,9 +164,7 @@ class Recommender(tf.Module):
         """`rating` float32 `[B]` for user_id and movie_id string `[B]`, known or not."""
         user_id, movie_id = _in_rows(features.USER_ID, user_id, features.MOVIE_ID, movie_id)
         index = self.transform_layer({features.USER_ID: user_id, features.MOVIE_ID: movie_id})
-        rating = self.rating_head(
-            index[features.USER_INDEX], index[features.MOVIE_INDEX], *self._vectors(index)
-        )
+        rating = self.rating_head(self._pairs(index))
         return {features.RATING: tf.clip_by_value(rating, *self._rating_range)}
 
     @tf.function
@@ -316,11 +315,14 @@ class Recommender(tf.Module):
         with tf.control_dependencies(few):
             return tf.identity(ids), k
 
-    def _vectors(self, index: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        """Of the users and of the movies of pairs, `[B, d]` each, known or not."""
-        return (
-            tf.gather(self.user_vectors, index[features.USER_INDEX]),
-            tf.gather(self.movie_vectors, index[features.MOVIE_INDEX]),
+    def _pairs(self, index: dict[str, tf.Tensor]) -> Pairs:
+        """Known or not, with their vectors."""
+        users, movies = index[features.USER_INDEX], index[features.MOVIE_INDEX]
+        return Pairs(
+            users,
+            movies,
+            tf.gather(self.user_vectors, users),
+            tf.gather(self.movie_vectors, movies),
         )
 
     def _new_users_vectors(self, movie_index: tf.Tensor, rating: tf.Tensor) -> tf.Tensor:

@@ -7,12 +7,13 @@ from typing import Final
 
 from components.serving_validator.errors import UnservableModelError
 from models import features
+from models.catalogue import ids_of
 
 _VOCABULARY: Final = f"assets/{features.MOVIE_VOCABULARY}"
 
 
 def movie_ids(saved_model: Path) -> list[bytes]:
-    """The ids in the movie vocabulary of the Transform graph, whose lines are `count id`.
+    """The ids in the movie vocabulary of the Transform graph.
 
     Raises:
         UnservableModelError: there is no such file, or no movie in it.
@@ -23,4 +24,4 @@ def movie_ids(saved_model: Path) -> list[bytes]:
         raise UnservableModelError(f"the model has no {_VOCABULARY}") from error
     if not lines:
         raise UnservableModelError(f"{_VOCABULARY}: there is no movie in it")
-    return [line.split(b" ", maxsplit=1)[1] for line in lines]
+    return ids_of(lines)

@@ -52,7 +52,7 @@ movies, users = len(data.titles), data.users + 1
 
 # %%
 config = load_config(overrides=["model.name=collaborative_filtering"])
-statistics = measure(ratings, users, movies, float(ratings["rating"].mean()))
+statistics = measure(ratings, users, movies)
 model = CollaborativeFiltering(statistics, config.model, seed=1)
 losses: list[float] = []
 training = TrainingLoop(model, config.training, report=lambda done: losses.append(done.loss))

@@ -24,7 +24,7 @@ data = movielens.load()
 movies = len(data.titles)
 train, evaluation = movielens.split(data.ratings, 0.1, seed=1)
 config = load_config(overrides=["model.name=two_tower", "model.dimension=32", "training.epochs=8"])
-statistics = measure(train, data.users, movies, float(train["rating"].mean()))
+statistics = measure(train, data.users, movies)
 
 # %% [markdown]
 # Early stopping goes by NDCG@10: where the liked movies rank among all that a user had not rated.

@@ -27,7 +27,7 @@ from pipeline.config import load_config
 data = movielens.load()
 movies = len(data.titles)
 train, test = movielens.split(data.ratings, 0.1, seed=1)
-statistics = measure(train, data.users, movies, float(train["rating"].mean()))
+statistics = measure(train, data.users, movies)
 
 # %% [markdown]
 # Dimension 30 and hardly any regularisation, to see it overfit. At the end of each epoch the same

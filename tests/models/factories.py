@@ -12,6 +12,7 @@ from models.biased_mf import BiasedMatrixFactorization
 from models.columns import Columns
 from models.contracts import RankingModel, RatingModel
 from models.options import ModelOptions
+from models.rating_head import Pairs
 from models.rating_statistics import RatingStatistics
 from models.registry import build_model
 from models.seen_movies import SeenMovies
@@ -75,7 +76,7 @@ def rated_by_head(model: RatingModel) -> np.ndarray:
         tf.gather(table, index)
         for table, index in ((model.user_vectors(), users), (model.movie_vectors(), movies))
     )
-    rated = model.rating_head()(tf.constant(users), tf.constant(movies), *vectors)
+    rated = model.rating_head()(Pairs(tf.constant(users), tf.constant(movies), *vectors))
     return rated.numpy().reshape(USERS + 1, MOVIES + 1)
 
 
