@@ -12,14 +12,12 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
+from components.push_folder import is_complete, newest_first
 from models import comparison_group
-from serving.versions import version_number
 
 BASELINE_KEY: Final = "baseline_model"
 PUSHED_KEY: Final = "pushed"
 COMPARISON_GROUP_KEY: Final = "comparison_group"
-
-_SAVED_MODEL = "saved_model.pb"
 
 
 class Executor(base_executor.BaseExecutor):
@@ -48,25 +46,12 @@ class Executor(base_executor.BaseExecutor):
 def newest_comparable(pushed: str, group: str) -> str | None:
     """The folder of the newest complete version whose comparison group is the given one.
 
-    Whatever the folder's file system raises where it cannot read is left to the caller: there is
-    no baseline only where it says that there is none.
-
     Args:
         pushed: the folder of versions, of this machine or of a cloud's storage.
         group: as the Trainer wrote it into the exported model.
     """
-    # TensorFlow's isdir says no where it cannot tell; exists does not, and listdir then fails.
-    if not fileio.exists(pushed):
-        return None
-    # A cloud's storage ends the names of folders with a slash.
-    names = (name.rstrip("/") for name in fileio.listdir(pushed))
-    numbers = {name: version_number(name) for name in names}
-    found = {name: number for name, number in numbers.items() if number is not None}
-    for name in sorted(found, key=found.__getitem__, reverse=True):
-        version = os.path.join(pushed, name)
-        # Copied last, so without it the version is still on its way.
-        complete = fileio.exists(os.path.join(version, _SAVED_MODEL))
-        if complete and _group(version) == group:
+    for version in newest_first(pushed):
+        if is_complete(version) and _group(version) == group:
             return version
     return None
 

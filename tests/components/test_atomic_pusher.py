@@ -1,11 +1,32 @@
+import itertools
+import logging
+import os
 import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import tensorflow as tf
+from tfx.components.pusher import executor as tfx_executor
+from tfx.dsl.io import fileio
 from tfx.types import standard_artifacts
 
 from components.atomic_pusher import executor
+
+SAVED_MODEL = "saved_model.pb"
+
+
+class Scaled(tf.Module):
+    """A model of one weight."""
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.weight = tf.Variable(weight, dtype=tf.float32)
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.float32)])
+    def __call__(self, value: tf.Tensor) -> tf.Tensor:
+        return value * self.weight
 
 
 @pytest.fixture
@@ -81,3 +102,133 @@ def test_a_version_is_the_time_and_always_the_highest(tmp_path: Path) -> None:
     (tmp_path / str(ahead)).mkdir()
     (tmp_path / ".incoming-99999999999").mkdir()
     assert executor.next_version(str(tmp_path)) == ahead + 1
+
+
+class Pushes:
+    """Runs of the step, each with an artifact of its own; every push takes place a second later."""
+
+    def __init__(self, folder: Path, base_directory: str) -> None:
+        self.base_directory = base_directory
+        self._folder = folder
+
+    def export(self, name: str, weight: float) -> standard_artifacts.Model:
+        model = standard_artifacts.Model()
+        model.uri = str(self._folder / name)
+        tf.saved_model.save(Scaled(weight), self.exported(model))
+        return model
+
+    @staticmethod
+    def exported(model: standard_artifacts.Model) -> str:
+        return os.path.join(model.uri, "Format-Serving")
+
+    def push(
+        self,
+        model: standard_artifacts.Model,
+        blessings: tuple[int, int] = (1, 1),
+        attempt_of: standard_artifacts.PushedModel | None = None,
+    ) -> standard_artifacts.PushedModel:
+        judged = standard_artifacts.ModelBlessing(), standard_artifacts.InfraBlessing()
+        for blessing, blessed in zip(judged, blessings, strict=True):
+            blessing.set_int_custom_property("blessed", blessed)
+        pushed = standard_artifacts.PushedModel()
+        number = len(list(self._folder.glob("pushed-*")))
+        pushed.uri = attempt_of.uri if attempt_of else str(self._folder / f"pushed-{number}")
+        Path(pushed.uri).mkdir(exist_ok=True)
+        destination = f'{{"filesystem": {{"base_directory": "{self.base_directory}"}}}}'
+        executor.Executor().Do(
+            {"model": [model], "model_blessing": [judged[0]], "infra_blessing": [judged[1]]},
+            {"pushed_model": [pushed]},
+            {"push_destination": destination},
+        )
+        return pushed
+
+    def versions(self) -> list[str]:
+        if not fileio.exists(self.base_directory):
+            return []
+        return sorted(fileio.listdir(self.base_directory))
+
+    def file(self, version: str, name: str) -> str:
+        return os.path.join(self.base_directory, version, name)
+
+
+@pytest.fixture(params=["of this machine", "remote"])
+def pushes(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Pushes:
+    clock = SimpleNamespace(time=itertools.count(100.5).__next__)
+    for module in (executor, tfx_executor):
+        monkeypatch.setattr(module, "time", clock)
+    remote = request.param == "remote"
+    # A file system of TensorFlow's that is in memory.
+    return Pushes(tmp_path, f"ram:/{tmp_path}/serving" if remote else str(tmp_path / "serving"))
+
+
+def says(pushed: standard_artifacts.PushedModel) -> tuple[int, str, str]:
+    return (
+        pushed.get_int_custom_property("pushed"),
+        pushed.get_string_custom_property("pushed_destination"),
+        pushed.get_string_custom_property("pushed_version"),
+    )
+
+
+def test_a_step_that_is_tried_again_pushes_no_second_version(
+    pushes: Pushes, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = pushes.export("model", 2)
+    first = pushes.push(model)
+    # As if the first attempt had been ended while it filled the artifact.
+    Path(first.uri, SAVED_MODEL).unlink()
+    with caplog.at_level(logging.INFO):
+        again = pushes.push(model, attempt_of=first)
+    assert pushes.versions() == ["100"]
+    version = f"{pushes.base_directory}/100"
+    assert says(first) == says(again) == (1, version, "100")
+    assert f"{version} is this export already: no new version is pushed" in caplog.messages
+    saved = Path(pushes.exported(model), SAVED_MODEL).read_bytes()
+    assert Path(again.uri, SAVED_MODEL).read_bytes() == saved
+    with fileio.open(pushes.file("100", SAVED_MODEL), "rb") as file:
+        assert file.read() == saved
+
+
+def test_every_other_export_is_a_new_version(pushes: Pushes) -> None:
+    model = pushes.export("model", 2)
+    others = [
+        pushes.export("of other weights", 3),
+        pushes.export("of the same weights", 3),
+        # What was pushed before the newest is to be served again.
+        model,
+    ]
+    pushes.push(model)
+    for number, other in enumerate(others, start=101):
+        assert says(pushes.push(other)) == (1, f"{pushes.base_directory}/{number}", str(number))
+    assert pushes.versions() == ["100", "101", "102", "103"]
+
+
+def test_half_a_version_is_none(pushes: Pushes) -> None:
+    model = pushes.export("model", 2)
+    pushes.push(model)
+    fileio.remove(pushes.file("100", SAVED_MODEL))
+    assert says(pushes.push(model))[2] == "101"
+    assert fileio.exists(pushes.file("101", SAVED_MODEL))
+
+
+def test_without_a_fingerprint_two_exports_are_never_the_same(pushes: Pushes) -> None:
+    model = pushes.export("model", 2)
+    Path(pushes.exported(model), "fingerprint.pb").unlink()
+    assert [says(pushes.push(model))[2] for _ in range(2)] == ["100", "101"]
+
+
+@pytest.mark.parametrize("blessings", [(0, 1), (1, 0)])
+def test_what_one_has_not_blessed_is_not_pushed(pushes: Pushes, blessings: tuple[int, int]) -> None:
+    model = pushes.export("model", 2)
+    nothing = (0, "", "")
+    refused = pushes.push(model, blessings)
+    assert refused.has_custom_property("pushed")
+    assert says(refused) == nothing
+    assert pushes.versions() == []
+    pushes.push(model)
+    # Not even where it is already.
+    again = pushes.push(model, blessings)
+    assert says(again) == nothing
+    assert not list(Path(again.uri).iterdir())
+    assert pushes.versions() == ["100"]
