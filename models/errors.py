@@ -6,7 +6,7 @@ class TrainingError(RuntimeError):
 
 
 class TrainingDivergedError(TrainingError):
-    """The loss stopped being finite."""
+    """The loss, or a weight, stopped being finite."""
 
 
 class TrainingStoppedError(TrainingError):

@@ -12,6 +12,7 @@ import tensorflow_transform as tft
 from models import features
 from models.catalogue import Catalogue
 from models.contracts import RankingModel, predicts_ratings
+from models.errors import TrainingDivergedError
 from models.options import ModelOptions
 from models.ranking import rank_of, without_seen
 from models.rating_head import Pairs
@@ -145,8 +146,11 @@ class Recommender(tf.Module):
 
         Returns:
             `user_activity` string `[B]`; of retrieval models `rank` and `popularity_rank` int64
-            `[B]` too, the latter in the order of how often a movie is rated.
+            `[B]` too, the latter in the order of how often a movie is rated; of these B times the
+            catalogue's size may be at most `MAX_SCORES`.
         """
+        if self._retrieves:
+            examples = self._within_scores(examples)
         transformed = self.transform_layer(tf.io.parse_example(examples, _RAW_IDS))
         found = {features.USER_ACTIVITY: transformed[features.USER_ACTIVITY]}
         if self._retrieves:
@@ -304,16 +308,20 @@ class Recommender(tf.Module):
 
         What is done for each row is to come after it.
         """
-        rows = tf.shape(ids, tf.int64)[0]
         k = tf.clip_by_value(k, 0, self._movies)
-        scores, answers = rows * self._movies, rows * tf.cast(k, tf.int64)
-        catalogue = f"the {self._movies} movies of the catalogue"
-        few = [
-            _expect(scores <= MAX_SCORES, f"at most {MAX_SCORES} rows times {catalogue}", scores),
-            _expect(answers <= MAX_ANSWERS, f"at most {MAX_ANSWERS} rows times k", answers),
-        ]
-        with tf.control_dependencies(few):
+        answers = tf.shape(ids, tf.int64)[0] * tf.cast(k, tf.int64)
+        few = _expect(answers <= MAX_ANSWERS, f"at most {MAX_ANSWERS} rows times k", answers)
+        ids = self._within_scores(ids)
+        with tf.control_dependencies([few]):
             return tf.identity(ids), k
+
+    def _within_scores(self, rows: tf.Tensor) -> tf.Tensor:
+        """The rows, if every movie of the catalogue may get a score for so many."""
+        scores = tf.shape(rows, tf.int64)[0] * self._movies
+        catalogue = f"the {self._movies} movies of the catalogue"
+        few = _expect(scores <= MAX_SCORES, f"at most {MAX_SCORES} rows times {catalogue}", scores)
+        with tf.control_dependencies([few]):
+            return tf.identity(rows)
 
     def _pairs(self, index: dict[str, tf.Tensor]) -> Pairs:
         """Known or not, with their vectors."""
@@ -386,5 +394,24 @@ def _expect(condition: tf.Tensor, expected: str, *given: tf.Tensor) -> tf.Operat
 
 
 def save(recommender: Recommender, folder: str) -> None:
-    """Writes the SavedModel with all signatures."""
+    """Writes the SavedModel with all signatures.
+
+    Raises:
+        TrainingDivergedError: a number in one of the tables is not finite. An infinite rating
+            would be clipped to the range of ratings, and look like any other.
+    """
+    _check_finite(recommender)
     tf.saved_model.save(recommender, folder, signatures=recommender.signatures())
+
+
+def _check_finite(recommender: Recommender) -> None:
+    for module in (recommender, *recommender.submodules):
+        for name, table in vars(module).items():
+            if not isinstance(table, tf.Variable) or not table.dtype.is_floating:
+                continue
+            wrong = np.count_nonzero(~np.isfinite(table.numpy()))
+            if wrong:
+                raise TrainingDivergedError(
+                    f"{name}: {wrong:,} of {table.shape.num_elements():,} numbers are not finite; "
+                    "the model is not exported"
+                )

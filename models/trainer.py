@@ -122,7 +122,7 @@ def run_fn(arguments: TrainerArguments) -> None:
     Raises:
         ValueError: a split is empty.
         ClusterError: TF_CONFIG is wrong, or another worker was lost; start all of them again.
-        TrainingDivergedError: the loss was not finite.
+        TrainingDivergedError: the loss, or a number in the tables of the export, was not finite.
         TrainingStoppedError: the process was told to terminate; run again, it goes on.
     """
     model_options, options = _chosen_options(arguments)

@@ -11,6 +11,7 @@ import tensorflow as tf
 from models import signatures
 from models.catalogue import Catalogue
 from models.contracts import RankingModel, predicts_ratings
+from models.errors import TrainingDivergedError
 from models.options import ModelOptions
 from models.ranking import NEVER
 from models.registry import MODELS
@@ -194,3 +195,59 @@ def test_rows_times_movies_are_bounded_whatever_k_is(
             match=r"at most 20 rows times the 5 movies of the catalogue, given\] \[25\]",
         ):
             ask(5, k)
+
+
+@pytest.mark.parametrize("name", ["two_tower", "multitask"])
+def test_the_ranks_of_an_evaluation_are_bounded_alike(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(signatures, "MAX_SCORES", 4 * MOVIES)
+    recommender = recommender_of(name, trained_like(name, rng))
+    rows = serialized(*named(*all_pairs()))
+    assert recommender.transform_examples(rows[:4])["rank"].shape == (4,)
+    with pytest.raises(
+        tf.errors.InvalidArgumentError,
+        match=r"at most 20 rows times the 5 movies of the catalogue, given\] \[25\]",
+    ):
+        recommender.transform_examples(rows[:5])
+
+
+def test_an_evaluation_without_ranks_has_no_bound(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signatures, "MAX_SCORES", 4 * MOVIES)
+    recommender = recommender_of("biased_mf", trained_like("biased_mf", rng))
+    rows = serialized(*named(*all_pairs()))
+    assert recommender.transform_examples(rows)["user_activity"].shape == (
+        (USERS + 1) * (MOVIES + 1),
+    )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_table_with_a_number_that_is_not_finite_is_exported(
+    rng: np.random.Generator, tmp_path: Path, name: str
+) -> None:
+    """The rating of a movie whose bias is infinite would be clipped to the highest there is."""
+    recommender = recommender_of(name, trained_like(name, rng))
+    tables = [table for table in recommender.variables if table.dtype.is_floating]
+    assert len(tables) == (7 if name == "multitask" else 4)
+    for table in tables:
+        kept = table.numpy()
+        for wrong in (np.inf, -np.inf, np.nan):
+            spoilt = kept.copy()
+            spoilt.flat[-1] = wrong
+            table.assign(spoilt)
+            with pytest.raises(TrainingDivergedError, match=rf": 1 of {kept.size} numbers are not"):
+                signatures.save(recommender, str(tmp_path / "model"))
+        table.assign(kept)
+    assert not (tmp_path / "model").exists()
+
+
+def test_the_error_names_the_table(rng: np.random.Generator, tmp_path: Path) -> None:
+    recommender = recommender_of("multitask", trained_like("multitask", rng))
+    recommender.rating_head.movie_bias[2].assign([np.inf])
+    with pytest.raises(TrainingDivergedError) as caught:
+        signatures.save(recommender, str(tmp_path))
+    assert str(caught.value) == (
+        "movie_bias: 1 of 6 numbers are not finite; the model is not exported"
+    )
