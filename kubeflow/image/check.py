@@ -28,6 +28,8 @@ BUILD_TOOLS: Final = frozenset(
 
 _PROJECT: Final = "movierec"
 _LOCKED: Final = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==", re.MULTILINE)
+# The platform of one of a wheel's tags.
+_PLATFORM: Final = re.compile(r"^Tag:.*-(\w+)\s*$", re.MULTILINE)
 # A few epochs are no good model: this is about the image.
 _SETTINGS: Final = ("training.epochs=3", "gate.max_rmse=1.2")
 _ROOT: Final = "gs://image-check/root"
@@ -81,14 +83,23 @@ def check_packages(environment: Path, sources: Path, lock: str) -> None:
         environment: what was built.
         sources: the context it was built from.
         lock: the name of the lock in it.
+
+    Raises:
+        UserError: something differs, or was compiled here, which the image's builder cannot do.
     """
     (site_packages,) = environment.glob("lib/python3*/site-packages")
-    found = importlib.metadata.distributions(path=[str(site_packages)])
+    found = tuple(importlib.metadata.distributions(path=[str(site_packages)]))
     installed = {_normal(distribution.metadata["Name"]) for distribution in found}
     expected = {*map(_normal, _LOCKED.findall((sources / lock).read_text("utf-8"))), _PROJECT}
     if installed != expected:
         more, missing = _shown(installed - expected), _shown(expected - installed)
         raise UserError(f"{lock}: not installed: {missing}; installed beyond it: {more}")
+    compiled = {d.metadata["Name"] for d in found if _is_compiled_here(d)}
+    if compiled:
+        raise UserError(
+            "compiled on this machine, while the image's builder has no compiler: "
+            f"{_shown(compiled)}; expected releases with a manylinux wheel"
+        )
     tools = BUILD_TOOLS & {entry.name for entry in (environment / "bin").iterdir()}
     if tools:
         raise UserError(f"build tools are left: {_shown(tools)}")
@@ -98,6 +109,12 @@ def check_packages(environment: Path, sources: Path, lock: str) -> None:
         if source.is_file() and (not copy.is_file() or copy.read_bytes() != source.read_bytes()):
             raise UserError(f"{source.relative_to(sources)} is not in the image, or differs there")
     _say(f"{len(installed) - 1} locked packages and the project are there; no build tools")
+
+
+def _is_compiled_here(distribution: importlib.metadata.Distribution) -> bool:
+    """Whether it comes from no published wheel: those for Linux name a C library (PEP 600, 656)."""
+    platforms = _PLATFORM.findall(distribution.read_text("WHEEL") or "")
+    return bool(platforms) and all(platform.startswith("linux_") for platform in platforms)
 
 
 def _check_entrypoint(image: Image, scratch: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import re
 import shutil
@@ -83,7 +84,7 @@ def test_its_variables(stages: tuple[Stage, ...]) -> None:
     assert variables["PATH"] == f"{builder.pairs()['VIRTUAL_ENV']}/bin:$PATH"
 
 
-def test_every_requirement_is_checked_by_its_hash(stages: tuple[Stage, ...]) -> None:
+def test_every_requirement_is_a_wheel_checked_by_its_hash(stages: tuple[Stage, ...]) -> None:
     commands = [command for stage in stages for command in stage.all("RUN")]
     installing = [
         part
@@ -93,10 +94,24 @@ def test_every_requirement_is_checked_by_its_hash(stages: tuple[Stage, ...]) -> 
     ]
     assert len(installing) == 4
     for part in installing:
-        assert "--require-hashes" in part or "--no-deps --no-index" in part
+        # There is no compiler in any stage.
+        from_the_index = "--require-hashes" in part and "--only-binary :all:" in part
+        assert from_the_index or "--no-deps --no-index" in part
     (environment,) = [part for part in installing if "requirements.lock" in part]
     assert "--compile-bytecode" in environment
     assert not any("--editable" in part or " -e " in part for part in installing)
+
+
+def test_what_has_no_wheel_is_named_and_is_python_alone(stages: tuple[Stage, ...]) -> None:
+    (command,) = [command for command in stages[1].all("RUN") if "requirements.lock" in command]
+    named = re.findall(r"--no-binary\s+(\S+)", command)
+    assert named
+    for lock in LOCKS:
+        assert set(named) <= set(versions(lock))
+    for name in named:
+        wheel = importlib.metadata.distribution(name).read_text("WHEEL")
+        assert wheel is not None
+        assert re.findall(r"^Tag: \S+-(\S+)$", wheel, re.MULTILINE) == ["any"], name
 
 
 def test_what_the_check_carries_out_names_no_place_of_the_machine(

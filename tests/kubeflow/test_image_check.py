@@ -29,10 +29,19 @@ def environment(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def install(environment: Path, name: str) -> None:
+def install(environment: Path, name: str, *tags: str) -> None:
     folder = environment / "lib" / "python3.11" / "site-packages" / f"{name}-1.0.dist-info"
     folder.mkdir()
     (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\n", encoding="utf-8")
+    wheel = ["Wheel-Version: 1.0", *(f"Tag: {tag}" for tag in tags or ("py3-none-any",)), "", ""]
+    (folder / "WHEEL").write_text("\n".join(wheel), encoding="utf-8")
+
+
+def add(environment: Path, name: str, *tags: str) -> None:
+    """Installs a distribution that is locked, too."""
+    install(environment, name, *tags)
+    with (environment / "context" / LOCK).open("a", encoding="utf-8") as lock:
+        lock.write(f"{name}==1.0 \\\n")
 
 
 def test_what_the_lock_names_and_the_project(
@@ -53,6 +62,28 @@ def test_a_package_that_is_missing(environment: Path) -> None:
     lock.write_text(lock.read_text("utf-8") + "other==2 \\\n", encoding="utf-8")
     with pytest.raises(UserError, match="not installed: other; installed beyond it: none"):
         check_packages(environment, environment / "context", LOCK)
+
+
+def test_what_was_compiled_on_this_machine(environment: Path) -> None:
+    add(environment, "second", "cp311-cp311-linux_x86_64")
+    add(environment, "first", "py3-none-linux_x86_64", "py2-none-linux_x86_64")
+    message = r"^compiled on this machine, [^\n]*: first, second; expected [^\n]* manylinux wheel$"
+    with pytest.raises(UserError, match=message):
+        check_packages(environment, environment / "context", LOCK)
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        ("cp311-abi3-manylinux_2_17_x86_64",),
+        ("cp311-cp311-manylinux1_x86_64", "cp311-cp311-linux_x86_64"),
+        ("cp311-cp311-musllinux_1_2_x86_64",),
+        ("py2-none-any", "py3-none-any"),
+    ],
+)
+def test_a_published_wheel(tags: tuple[str, ...], environment: Path) -> None:
+    add(environment, "other", *tags)
+    check_packages(environment, environment / "context", LOCK)
 
 
 def test_a_build_tool(environment: Path) -> None:
