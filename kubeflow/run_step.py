@@ -10,7 +10,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 from absl import app
@@ -23,7 +24,7 @@ from kubeflow.mounts import MOUNTS, Mounts
 from kubeflow.parameters import filled_in, is_step_input
 from kubeflow.training_job import manifest, step
 from pipeline import beam_check
-from pipeline.errors import RunInterruptedError, UserError
+from pipeline.errors import EXPECTED, LINE_START, RunInterruptedError
 
 _TERMINATED: Final = 128 + signal.SIGTERM
 
@@ -112,13 +113,21 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     return arguments, beam_arguments
 
 
+@contextmanager
+def explained() -> Iterator[None]:
+    """Ends the process with the message alone of an error that is meant for a person."""
+    try:
+        yield
+    except EXPECTED as error:
+        sys.exit(f"{LINE_START}{error}")
+
+
 def _main(parsed: tuple[argparse.Namespace, list[str]]) -> None:
     try:
-        _run(parsed)
-    except UserError as error:
-        sys.exit(f"movierec: {error}")
+        with explained():
+            _run(parsed)
     except RunInterruptedError as error:
-        print(f"movierec: {error}", file=sys.stderr)
+        print(f"{LINE_START}{error}", file=sys.stderr)
         sys.exit(_TERMINATED)
 
 

@@ -16,14 +16,13 @@ from models import features
 from pipeline import exit_codes, serve_cli
 from pipeline.compile_cli import compile_job
 from pipeline.config_options import ConfigFile, Overrides
-from pipeline.errors import RunInterruptedError, UserError
+from pipeline.errors import EXPECTED, LINE_START, RunInterruptedError, UserError
 from pipeline.manifests_cli import serving_manifests
 from pipeline.query_cli import query
 from pipeline.run_compiled_cli import run_compiled
 from pipeline.submit_cli import submit
 from pipeline.workspace import Workspace
 from serving.defaults import DEFAULT_MODEL
-from serving.errors import ServingError
 from serving.versions import versions
 
 if TYPE_CHECKING:
@@ -206,7 +205,7 @@ def main() -> NoReturn:
     except RunInterruptedError as error:
         _say(str(error))
         code = exit_codes.INTERRUPTED
-    except (UserError, ServingError) as error:
+    except EXPECTED as error:
         _say(str(error))
         code = exit_codes.FAILED
     except OSError as error:
@@ -258,4 +257,4 @@ def _quietly() -> AbstractContextManager[Any]:
 
 
 def _say(message: Any) -> None:
-    print(f"movierec: {message}", file=sys.stderr)
+    print(f"{LINE_START}{message}", file=sys.stderr)

@@ -5,10 +5,15 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.metadata
+import re
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[1]
 _OUR_PACKAGES = ("pipeline", "components", "models", "serving", "kubeflow")
+# Not within a path or an address.
+_OUR_NAME = re.compile(rf"(?<![\w./-])(?:{'|'.join(_OUR_PACKAGES)})(?:\.[A-Za-z_]\w*)+")
 _LIBRARIES = (
     "apache-beam",
     "grpcio",
@@ -26,38 +31,44 @@ _LIBRARIES = (
 )
 
 
-def fingerprint(module: str) -> str:
-    """SHA-256 over the code that a module runs.
+def fingerprint(*modules: str) -> str:
+    """SHA-256 over the code that modules run.
 
-    That is the module, the modules of ours that it imports, directly or not, and the versions of
+    That is the modules, the modules of ours that they import, directly or not, and the versions of
     the libraries that do the work.
 
     Args:
-        module: a dotted name, for instance `models.trainer`. Of a module that is not ours, such
-            as `tfx`, only the versions count.
+        modules: dotted names, for instance `models.trainer`, or of something in a module, as
+            `models.trainer.run_fn`. Of a module that is not ours, such as `tfx`, only the versions
+            count.
     """
     digest = hashlib.sha256()
-    for name, path in sorted(_reachable(module).items()):
+    for name, path in sorted(_reachable(modules).items()):
         digest.update(f"{name}\0".encode() + path.read_bytes())
     for library in _LIBRARIES:
         digest.update(f"{library}=={importlib.metadata.version(library)}\0".encode())
     return digest.hexdigest()
 
 
-def _reachable(module: str) -> dict[str, Path]:
-    """Source files by module name, following imports from the given one."""
+def names_in(texts: Iterable[str]) -> list[str]:
+    """The dotted names of modules of ours, and of what is in them, that texts hold."""
+    return sorted({name for text in texts for name in _OUR_NAME.findall(text)})
+
+
+def _reachable(modules: Iterable[str]) -> dict[str, Path]:
+    """Source files by module name, following imports from the given ones."""
     found: dict[str, Path] = {}
-    waiting = [module]
+    waiting = list(modules)
     while waiting:
         name = waiting.pop()
         if name in found or name.partition(".")[0] not in _OUR_PACKAGES:
             continue
+        waiting.append(name.rpartition(".")[0])
         source = _source(name)
         if source is None:
             continue
         found[name] = source
-        waiting.extend(_imports(source))
-        waiting.append(name.rpartition(".")[0])
+        waiting.extend(_imports(source.read_bytes()))
     return found
 
 
@@ -71,9 +82,10 @@ def _source(name: str) -> Path | None:
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
-def _imports(source: Path) -> list[str]:
+@cache
+def _imports(source: bytes) -> list[str]:
     names: list[str] = []
-    for node in ast.walk(ast.parse(source.read_bytes())):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names.extend(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -11,16 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from components.errors import DataError
-from models.errors import TrainingError
 from models.progress import current_report
 from pipeline import beam_check, run_log, summary
 from pipeline.config import PipelineConfig, to_toml
 from pipeline.datasets import locate
-from pipeline.errors import UserError
+from pipeline.errors import EXPECTED, UserError
 from pipeline.step_progress import StepProgress
 from pipeline.workspace import Workspace
-from serving.errors import ServingError
 
 if TYPE_CHECKING:
     from pipeline.metadata import Outputs
@@ -135,7 +132,7 @@ def _rounded(seconds: dict[str, float]) -> dict[str, float]:
 
 
 def _explain(error: Exception, step: str | None, folder: Path) -> str:
-    if isinstance(error, DataError | TrainingError | ServingError):
+    if isinstance(error, EXPECTED):
         return f"{step}: {error}"
     if isinstance(error, OSError):
         return f"{step}: {error.strerror or error} ({error.filename or folder})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 import typer
 
 from pipeline import exit_codes
-from pipeline.errors import RunInterruptedError, UserError
+from pipeline.errors import LINE_START, RunInterruptedError, UserError
 from pipeline.name_value import pairs
 from pipeline.workspace import Workspace
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 # What TFX's Pusher says of what it made.
 _PUSHED: Final = "pushed"
 _DESTINATION: Final = "pushed_destination"
+
+_ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run_compiled(
@@ -55,7 +58,7 @@ def run_compiled(
     from kubeflow import run_parameters
     from kubeflow.local_execution import job_file, locations, runner
 
-    compiled = job_file.read(job)
+    compiled = job_file.read_to_run_here(job)
     folder = Workspace(workspace)
     changed = run_parameters.changed(compiled, pairs("--parameter", parameters or []))
     options = runner.Options(
@@ -65,7 +68,7 @@ def run_compiled(
         use_cache=cached,
     )
     try:
-        with _ended_by_signals():
+        with _ended_by_signals(options.impatient):
             result = runner.run(compiled, folder, options, _report)
     except KeyboardInterrupt as error:
         raise RunInterruptedError(
@@ -78,27 +81,36 @@ def run_compiled(
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
+def _ended_by_signals(impatient: threading.Event) -> Iterator[None]:
     """Has SIGTERM and SIGHUP end the run as Ctrl-C does: the tasks must not outlive it.
 
-    Under nohup, which has SIGHUP ignored, the run goes on when its terminal is gone.
+    What was ignored before stays so: under nohup, which has SIGHUP ignored, the run goes on when
+    its terminal is gone.
+
+    Args:
+        impatient: set by Ctrl-C once the run is being ended.
     """
-    earlier = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    if earlier[signal.SIGHUP] is signal.SIG_IGN:
-        del earlier[signal.SIGHUP]
+    before = {number: signal.getsignal(number) for number in _ENDING_SIGNALS}
+    held = {number: was for number, was in before.items() if was is not signal.SIG_IGN}
 
     def interrupt(*_: Any) -> NoReturn:
-        # A terminal that closes may send two: the second must not keep tasks from being ended.
-        for number in earlier:
+        # A second one must not keep tasks from being ended; a terminal that closes may send it.
+        for number in held:
             signal.signal(number, signal.SIG_IGN)
+        if signal.SIGINT in held:
+            signal.signal(signal.SIGINT, hurry)
         raise KeyboardInterrupt
 
-    for number in earlier:
+    def hurry(*_: Any) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        impatient.set()
+
+    for number in held:
         signal.signal(number, interrupt)
     try:
         yield
     finally:
-        for number, handler in earlier.items():
+        for number, handler in held.items():
             signal.signal(number, handler)
 
 
@@ -112,7 +124,7 @@ def _report(task: str, outcome: Outcome) -> None:
         shown += f" ({outcome.attempts} attempts)"
     print(f"{task:<24} {shown:>8}", file=sys.stderr, flush=True)
     if outcome.failure:
-        print(f"movierec: {outcome.failure}", file=sys.stderr, flush=True)
+        print(f"{LINE_START}{outcome.failure}", file=sys.stderr, flush=True)
 
 
 def _summarise(result: Result) -> None:

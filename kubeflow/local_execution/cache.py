@@ -10,13 +10,15 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any, Final
 
+from kubeflow.local_execution import values
 from kubeflow.local_execution.artifacts import Record
 from kubeflow.local_execution.executor_output import Outputs
 from kubeflow.local_execution.job import Schema, Task
 from kubeflow.local_execution.values import Value
+from pipeline import code_fingerprint
 
 # Part of every fingerprint: entries that were written another way are not found.
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 
 
 def fingerprint(
@@ -24,14 +26,19 @@ def fingerprint(
 ) -> str:
     """A fingerprint of what a task is given and runs.
 
-    An artifact's name and place are part of it: what a task made anew is another input.
+    An artifact's name and place are part of it: what a task made anew is another input. So is the
+    installed code that the command and the parameters name, which runs here in place of the image.
     """
     container = task.container
+    named = code_fingerprint.names_in(
+        [*container.command, *(values.text(value) for value in parameters.values())]
+    )
     content = [
         _FORMAT,
         schema,
         task.cache_key,
         [container.image, container.command, dict(container.environment)],
+        code_fingerprint.fingerprint(*named),
         dict(parameters),
         dict(artifacts),
         dict(task.output_artifacts),

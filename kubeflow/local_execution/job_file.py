@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from kubeflow.local_execution import task_specification, values
+from kubeflow.local_execution import task_specification, values, work_elsewhere
 from kubeflow.local_execution.job import Job, PipelineInput, Schema, Task, TaskOutput
 from kubeflow.local_execution.section import Section
 from pipeline.errors import UserError
@@ -34,6 +34,23 @@ def read(path: Path) -> Job:
     """
     with _naming(path):
         return _job(Section("job", _documents(path.read_bytes())[0]))
+
+
+def read_to_run_here(path: Path) -> Job:
+    """The job that a compiled file holds, all of whose work is done on this machine.
+
+    Args:
+        path: as `read` takes it.
+
+    Raises:
+        UserError: as `read` raises it, or a task has its work done elsewhere.
+        OSError: the file cannot be read.
+    """
+    job = read(path)
+    with _naming(path):
+        for task in job.tasks.values():
+            work_elsewhere.refuse(task)
+    return job
 
 
 def read_documents(path: Path) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -40,12 +40,14 @@ class Options:
         locations: where remote locations are on this machine.
         jobs: how many tasks run at a time.
         use_cache: whether what earlier runs made is used.
+        impatient: set when an interrupt is to end the tasks without waiting for them.
     """
 
     parameters: Mapping[str, Value]
     locations: Locations
     jobs: int
     use_cache: bool
+    impatient: threading.Event = field(default_factory=threading.Event)
 
 
 def run(
@@ -75,7 +77,7 @@ def run(
             root=_root(job, workspace, options),
             folder=folder,
             cache=Cache(workspace.root / _CACHE) if options.use_cache else None,
-            processes=Processes(),
+            processes=Processes(options.impatient),
         )
         return _run(tasks, options.jobs, report)
 

@@ -20,8 +20,13 @@ _PYTHON: Final = ("python", "python3")
 class Processes:
     """The processes of a run; may be used from several threads."""
 
-    def __init__(self) -> None:
-        """Starts nothing."""
+    def __init__(self, impatient: threading.Event) -> None:
+        """Starts nothing.
+
+        Args:
+            impatient: set when `end` is not to wait any longer; may be while it waits.
+        """
+        self._impatient = impatient
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -73,14 +78,16 @@ class Processes:
         self._stopped.wait(seconds)
 
     def end(self) -> None:
-        """Ends every process, and lets none start any more."""
+        """Ends every process, after some seconds at most, and lets none start any more."""
         self._stopped.set()
         with self._lock:
             running = list(self._running)
         for process in running:
             _signal(process, signal.SIGTERM)
         deadline = time.monotonic() + _GRACE_SECONDS
-        while any(process.poll() is None for process in running) and time.monotonic() < deadline:
+        while any(process.poll() is None for process in running):
+            if self._impatient.is_set() or time.monotonic() >= deadline:
+                break
             time.sleep(_POLL_SECONDS)
         for process in running:
             # Its children too, which may have outlived it.

@@ -23,7 +23,7 @@ from kubeflow.local_execution.locations import Locations
 from kubeflow.local_execution.outcome import Outcome, State
 from kubeflow.local_execution.task_process import Processes
 from kubeflow.local_execution.values import Value
-from pipeline.errors import UserError
+from pipeline.errors import LINE_START, UserError
 
 _LONGEST_LOG_LINE: Final = 300
 _TAIL_BYTES: Final = 65_536
@@ -157,6 +157,7 @@ class TaskRunner:
             name: self.locations.local(value) for name, value in task.container.environment.items()
         }
         log = self._log(task)
+        written = log.stat().st_size if log.exists() else 0
         try:
             code = self.processes.run(command, environment, log)
         except OSError as error:
@@ -164,13 +165,20 @@ class TaskRunner:
         if code == 0:
             return None
         ended = f"exit code {code}" if code > 0 else f"ended by {signal.Signals(-code).name}"
-        return f"{task.name}: {ended}: {_last_line(log)}; its log is {log}"
+        return f"{task.name}: {ended}: {_why(log, written)}; its log is {log}"
 
 
-def _last_line(log: Path) -> str:
+def _why(log: Path, start: int) -> str:
+    """The line that says why a task failed: the last that is meant for a person, or the last.
+
+    Args:
+        log: with what it printed.
+        start: where that begins; earlier attempts failed for reasons of their own.
+    """
     with log.open("rb") as stream:
         size = stream.seek(0, 2)
-        stream.seek(max(0, size - _TAIL_BYTES))
+        stream.seek(max(start, size - _TAIL_BYTES))
         lines = stream.read().decode("utf-8", errors="replace").split("\n")
     said = [line.strip() for line in lines if line.strip()]
-    return said[-1][:_LONGEST_LOG_LINE] if said else "it printed nothing"
+    meant = [line.removeprefix(LINE_START) for line in said if line.startswith(LINE_START)]
+    return (meant or said or ["it printed nothing"])[-1][:_LONGEST_LOG_LINE]

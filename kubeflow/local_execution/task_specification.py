@@ -21,7 +21,6 @@ from kubeflow.local_execution.values import ParameterType
 from pipeline.errors import UserError
 
 _ONLY_ON_A_CLUSTER = ("artifactIterator", "parameterIterator")
-_STARTS_A_PAID_JOB = "tfx.extensions.google_cloud_ai_platform."
 _ALL_SUCCEEDED = ("TRIGGER_STRATEGY_UNSPECIFIED", "ALL_UPSTREAM_TASKS_SUCCEEDED")
 
 
@@ -121,11 +120,6 @@ def _container(task: str, component: Section, specification: Section) -> Contain
     command = (*container.texts("command"), *container.texts("args"))
     if not command:
         raise UserError(f"task {task}: its container has no command; only the image knows it")
-    if any(word.startswith(_STARTS_A_PAID_JOB) for word in command):
-        raise UserError(
-            f"task {task}: it starts a job on Vertex AI; compile with training.workers=1 to run "
-            "it on this machine"
-        )
     return Container(
         image=str(container.content.get("image", "")),
         command=command,

@@ -9,14 +9,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import tempfile
 
 from absl import app
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
-from kubeflow.run_step import parse
-from models.errors import TrainingError
+from kubeflow.run_step import explained, parse
 
 
 def _run(parsed: tuple[argparse.Namespace, list[str]]) -> None:
@@ -26,10 +24,8 @@ def _run(parsed: tuple[argparse.Namespace, list[str]]) -> None:
         # What the platform is told of the outputs comes from the step, once for all replicas.
         executor_input["outputs"]["outputFile"] = os.path.join(folder, "output.json")
         arguments.json_serialized_invocation_args = json.dumps(executor_input)
-        try:
+        with explained():
             kubeflow_v2_run_executor.main((arguments, []))
-        except TrainingError as error:
-            sys.exit(f"movierec: {error}")
 
 
 if __name__ == "__main__":

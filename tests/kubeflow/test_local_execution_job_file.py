@@ -14,6 +14,7 @@ from kubeflow.local_execution.job import (
     TaskOutput,
 )
 from kubeflow.local_execution.values import ParameterType
+from pipeline.beam_config import EVALUATOR, BeamConfig
 from pipeline.errors import UserError
 from tests.kubeflow.compiled_jobs import KFP, ROOT, VERTEX, Job
 
@@ -100,6 +101,116 @@ def test_a_parameter_without_a_value_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--parameter epochs=VALUE"):
         job_file.with_parameters(job, {})
     assert job_file.with_parameters(job, {"epochs": "1"})["epochs"] == 1
+
+
+FLINK = {"runner": "flink", "environment_type": "LOOPBACK"}
+PORTABLE = {"runner": "portable", "environment_type": "LOOPBACK"}
+SPARK = {"runner": "spark", "environment_type": "LOOPBACK"}
+DATAFLOW = {
+    "runner": "dataflow",
+    "project": "movies-1234",
+    "region": "us-central1",
+    "temp_location": "gs://bucket/tmp",
+}
+PROCESS = {"environment_type": "PROCESS", "environment_config": '{"command": "/opt/worker"}'}
+
+
+def with_beam(arguments: list[str], folder: Path) -> Path:
+    """A job whose task has Beam work so."""
+    return Job(KFP).add("second", arguments=("{{$}}", *arguments)).write(folder)
+
+
+@pytest.mark.parametrize(
+    "beam",
+    [
+        {},
+        {"workers": 2},
+        {**PORTABLE, "job_endpoint": "localhost:8099"},
+        {**PORTABLE, "job_endpoint": "127.0.0.1:8099", "artifact_endpoint": "[::1]:8098"},
+        {**PORTABLE, "job_endpoint": "localhost:8099", **PROCESS},
+        {
+            "runner": "portable",
+            "job_endpoint": "localhost:8099",
+            "environment_type": "EXTERNAL",
+            "environment_config": "localhost:50000",
+        },
+        {**FLINK, "flink_master": "http://localhost:8081"},
+        {**FLINK, "job_endpoint": "localhost:8099"},
+        {**SPARK, "spark_master_url": "local[2]"},
+        {**SPARK, "spark_master_url": "spark://127.0.0.1:7077"},
+    ],
+)
+def test_beam_may_work_on_this_machine(beam: dict[str, Any], tmp_path: Path) -> None:
+    arguments = BeamConfig(**beam).arguments_for(EVALUATOR, "registry.example/movierec:1")
+    assert "second" in job_file.read_to_run_here(with_beam(arguments, tmp_path)).tasks
+
+
+@pytest.mark.parametrize(
+    ("beam", "told"),
+    [
+        (DATAFLOW, "(--runner=DataflowRunner)"),
+        (
+            {**PORTABLE, "job_endpoint": "jobs.example:8099"},
+            "(--runner=PortableRunner, --job_endpoint=jobs.example:8099, ",
+        ),
+        ({**PORTABLE, "job_endpoint": "192.168.0.7:8099"}, "--job_endpoint=192.168.0.7:8099"),
+        (
+            {**PORTABLE, "job_endpoint": "localhost:8099", "artifact_endpoint": "files.example:1"},
+            "--artifact_endpoint=files.example:1",
+        ),
+        (
+            {"runner": "portable", "job_endpoint": "localhost:8099"},
+            "--environment_type=DOCKER, --environment_config=registry.example/movierec:1)",
+        ),
+        (
+            {
+                "runner": "flink",
+                "job_endpoint": "localhost:8099",
+                "environment_type": "EXTERNAL",
+                "environment_config": "workers.example:50000",
+            },
+            "--environment_config=workers.example:50000)",
+        ),
+        ({**FLINK, "flink_master": "flink.example:8081"}, "--flink_master=flink.example:8081"),
+        ({**SPARK, "spark_master_url": "yarn"}, "--spark_master_url=yarn"),
+        (
+            {**SPARK, "spark_master_url": "k8s://https://localhost:6443"},
+            "--spark_master_url=k8s://https://localhost:6443",
+        ),
+    ],
+)
+def test_a_job_whose_beam_works_elsewhere_is_not_run_here(
+    beam: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    arguments = BeamConfig(**beam).arguments_for(EVALUATOR, "registry.example/movierec:1")
+    path = with_beam(arguments, tmp_path)
+    with pytest.raises(UserError) as raised:
+        job_file.read_to_run_here(path)
+    said = str(raised.value)
+    assert said.startswith(f"{path}: task second: Beam's work would not stay in processes of ")
+    assert told in said
+    assert "compile with beam.runner=direct or" in said
+    assert "\n" not in said
+    # To submit it is another matter.
+    assert "second" in job_file.read(path).tasks
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--runner", "DataflowRunner"],
+        ["--runner=FnApiRunner", "--runner=DataflowRunner"],
+        ["--runner={{$.inputs.parameters['runner']}}"],
+        ["--runner=SomeRunner"],
+        ["--runner=FlinkRunner", "--environment_type=LOOPBACK"],
+        ["--runner=FlinkRunner", "--job_endpoint=[::1", "--environment_type=LOOPBACK"],
+    ],
+)
+def test_what_others_may_have_compiled_is_not_run_here_either(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="task second: Beam's work would not stay"):
+        job_file.read_to_run_here(with_beam(arguments, tmp_path))
 
 
 def _set(path: str, value: Any) -> Callable[[dict[str, Any]], None]:

@@ -1,14 +1,17 @@
 import json
+import math
 import os
 import shutil
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kubeflow.local_execution import job_file, locations, runner
+from kubeflow.local_execution import job_file, locations, runner, task_process
 from kubeflow.local_execution.outcome import TASKS_FILE, Outcome, Result, State
+from pipeline import code_fingerprint
 from pipeline.errors import UserError
 from pipeline.workspace import Workspace
 from tests.kubeflow.compiled_jobs import KFP, VERTEX, Job
@@ -268,6 +271,37 @@ def test_what_changed_is_made_again_with_all_after_it(tmp_path: Path) -> None:
     assert states(run(cached_chain(KFP), tmp_path)) == {"first": "cached", "second": "cached"}
 
 
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"arguments": ("{{$}}", "--executor_class_path", "components.step.executor.Executor")},
+        {"constants": {"run_fn": "components.step.executor.run"}},
+        {"constants": {"metrics": '{"of": [{"module": "components.step.executor"}]}'}},
+    ],
+)
+def test_what_other_code_made_is_made_again(
+    named: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The code is a tree of its own: what is installed stays as it is."""
+    step, models = tmp_path / "code" / "components" / "step", tmp_path / "code" / "models"
+    for folder in (step, models):
+        folder.mkdir(parents=True)
+    (step / "executor.py").write_text("from models import helper\n", encoding="utf-8")
+    for name in ("helper", "other"):
+        (models / f"{name}.py").touch()
+    monkeypatch.setattr(code_fingerprint, "_ROOT", tmp_path / "code")
+    job = Job(KFP).add("only", **named, **CACHED)
+    assert states(run(job, tmp_path)) == {"only": "done"}
+    (models / "other.py").write_text("EDITED = True\n", encoding="utf-8")
+    assert states(run(job, tmp_path)) == {"only": "cached"}
+    # What the executor imports is its code, too.
+    for edited in (step / "executor.py", models / "helper.py"):
+        with edited.open("a", encoding="utf-8") as file:
+            file.write("EDITED = True\n")
+        assert states(run(job, tmp_path)) == {"only": "done"}
+    assert states(run(job, tmp_path)) == {"only": "cached"}
+
+
 def test_what_is_gone_is_made_again(tmp_path: Path) -> None:
     first = run(cached_chain(KFP), tmp_path)
     shutil.rmtree(outcome(first, "first")["artifacts"]["model"]["uri"])
@@ -301,6 +335,13 @@ def test_a_failed_task_stops_what_comes_after_it_alone(tmp_path: Path) -> None:
     ("schema", "script", "command", "message"),
     [
         (KFP, "os.kill(os.getpid(), 9)", None, "ended by SIGKILL: it printed nothing"),
+        (
+            KFP,
+            "print('movierec: first\\nmovierec: bad rows\\n  movie 1')\nsys.exit('at exit')",
+            None,
+            "exit code 1: bad rows; its log is ",
+        ),
+        (KFP, "sys.exit('see movierec: there')", None, "exit code 1: see movierec: there; its"),
         (KFP, "", ["no-such-program"], "no-such-program cannot be started here: No such file"),
         (KFP, "", ["python", "{{$.nothing}}"], "{{$.nothing}}: no such placeholder"),
         (KFP, "pathlib.Path(outputs['outputFile']).write_text('{')", None, "output is no JSON"),
@@ -342,6 +383,21 @@ def test_a_task_is_run_again_as_often_as_the_file_says(tmp_path: Path) -> None:
     assert result.outcomes["only"].attempts == 3
 
 
+def test_why_a_task_failed_is_said_by_its_last_attempt(tmp_path: Path) -> None:
+    script = (
+        f"path = pathlib.Path({str(tmp_path / 'tried')!r})\n"
+        "if path.exists(): os.kill(os.getpid(), 9)\n"
+        "path.touch()\n"
+        "sys.exit('movierec: no ratings here')\n"
+    )
+    retries = {"retryPolicy": {"maxRetryCount": 1, "backoffDuration": "0.01s"}}
+    result = run(Job(KFP).add("only", script, **retries), tmp_path)
+    log = result.folder / "only.log"
+    failure = f"only: ended by SIGKILL: it printed nothing; its log is {log}"
+    assert result.outcomes["only"].failure == failure
+    assert log.read_text("utf-8") == "movierec: no ratings here\n"
+
+
 def test_the_environment_of_a_container_is_added(tmp_path: Path) -> None:
     job = Job(KFP).add("only", "print(json.dumps([os.environ['PATH'], os.environ['WHERE']]))")
     job.executors["exec-only"]["container"]["env"] = [{"name": "WHERE", "value": "gs://data/x"}]
@@ -369,17 +425,32 @@ def test_a_second_run_in_the_workspace_is_refused(tmp_path: Path) -> None:
         run(Job(KFP).add("only"), tmp_path)
 
 
-def test_an_interrupt_ends_what_runs_and_what_it_started(tmp_path: Path) -> None:
-    """The interrupt comes from a report, as a signal would between two tasks."""
+# What ends on SIGTERM, and what has to be killed for it.
+HEEDS = ""
+IGNORES = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+
+
+@pytest.mark.parametrize(("begins", "impatient"), [(HEEDS, False), (IGNORES, True)])
+def test_an_interrupt_ends_what_runs_and_what_it_started(
+    begins: str, impatient: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The interrupt comes from a report, as a signal would between two tasks.
+
+    The grace is without end: what is not ended by a signal is never seen to end.
+    """
+    monkeypatch.setattr(task_process, "_GRACE_SECONDS", math.inf)
+    pids = tmp_path / "pids"
+    child = f"{begins}print(flush=True); import time; time.sleep(600)"
     forks = (
-        "import subprocess\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
-        f"path = pathlib.Path({str(tmp_path / 'pids')!r})\n"
+        f"{begins}import subprocess\n"
+        f"child = subprocess.Popen([sys.executable, '-c', {child!r}], stdout=subprocess.PIPE)\n"
+        "child.stdout.readline()\n"
+        f"path = pathlib.Path({str(pids)!r})\n"
         "path.with_suffix('.part').write_text(f'{os.getpid()} {child.pid}')\n"
         "path.with_suffix('.part').rename(path)\n"
         "time.sleep(600)\n"
     )
-    waits = f"while not os.path.exists({str(tmp_path / 'pids')!r}): time.sleep(0.01)\n"
+    waits = f"while not os.path.exists({str(pids)!r}): time.sleep(0.01)\n"
     job = Job(KFP).add("long", forks).add("short", waits).add("after", dependentTasks=["long"])
     compiled = job_file.read(job.write(tmp_path))
     workspace = Workspace(tmp_path / "ws")
@@ -387,11 +458,14 @@ def test_an_interrupt_ends_what_runs_and_what_it_started(tmp_path: Path) -> None
 
     def interrupt(task: str, _outcome: Outcome) -> None:
         assert task == "short"
+        if impatient:
+            # Once it waits for what does not end.
+            threading.Timer(0.1, options.impatient.set).start()
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         runner.run(compiled, workspace, options, interrupt)
-    for pid in (tmp_path / "pids").read_text("utf-8").split():
+    for pid in pids.read_text("utf-8").split():
         while _runs(int(pid)):
             time.sleep(0.01)
     (folder,) = workspace.runs.iterdir()

@@ -1,13 +1,23 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pytest
+from absl import logging
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils
 from tfx.types import standard_artifacts
 
+from components.errors import DataError
+from components.serving_validator.errors import UnservableModelError
+from kubeflow import run_step
 from kubeflow.mounts import Mounts
 from kubeflow.run_step import prepared
+from kubeflow.training_job import replica
+from models.errors import TrainingDivergedError
+from pipeline.errors import UserError
 from pipeline.schema_file import SCHEMA_FILE
 
 EPOCHS = "{{$.inputs.parameters['pipelinechannel--epochs']}}"
@@ -148,3 +158,64 @@ def test_what_is_not_mounted_stays_a_uri(tmp_path: Path) -> None:
     mounts = Mounts({"s3": str(tmp_path / "absent")})
     assert mounts.path("s3://b/m") == "s3://b/m"
     assert mounts.path("/local/m") == "/local/m"
+
+
+def test_bad_ratings_are_one_line(tmp_path: Path) -> None:
+    ratings = ["userId,movieId,rating,timestamp", "1,1,99,0", "1,2,4,0"]
+    (tmp_path / "ratings.csv").write_text("\n".join(ratings) + "\n", encoding="utf-8")
+    movies = ["movieId,title,genres", "1,One,Drama", "2,Two,Drama"]
+    (tmp_path / "movies.csv").write_text("\n".join(movies) + "\n", encoding="utf-8")
+    ingest = {"edition": "csv", "max_rejected_fraction": 0.25, "split": {"method": "hash"}}
+    parameters = {"input_base": str(tmp_path), "custom_config": json.dumps({"ingest": ingest})}
+    examples = {"uri": str(tmp_path / "examples"), "type": {"instanceSchema": EXAMPLES}}
+    given = {
+        "inputs": {"parameterValues": parameters},
+        "outputs": {
+            "artifacts": {"examples": {"artifacts": [examples]}},
+            "outputFile": str(tmp_path / "output.json"),
+        },
+    }
+    spec = {"parameters": {key: {"parameterType": "STRING"} for key in parameters}}
+    step = run_step.parse(
+        [
+            "run_step",
+            "--executor_class_path=components.movielens_example_gen.executor.Executor",
+            f"--json_serialized_invocation_args={json.dumps(given)}",
+            f"--json_serialized_inputs_spec_args={json.dumps(spec)}",
+        ]
+    )
+    told = logging.get_verbosity()
+    try:
+        with pytest.raises(SystemExit) as ended:
+            run_step._main(step)
+    finally:
+        logging.set_verbosity(told)
+    # A text is printed, and the exit code is 1.
+    assert isinstance(ended.value.code, str)
+    (line,) = ended.value.code.splitlines()
+    assert line.startswith("movierec: 1 of 2 rows cannot be ratings (50.00%")
+    assert "1 rating out of range" in line
+    assert not (tmp_path / "output.json").exists()
+
+
+@pytest.mark.parametrize("main", [run_step._main, replica._run])
+@pytest.mark.parametrize(
+    "kind", [UserError, DataError, TrainingDivergedError, UnservableModelError]
+)
+def test_what_is_meant_for_a_person_is_no_traceback(
+    main: Callable[[Any], None], kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Any) -> None:
+        raise kind("do this instead")
+
+    given = json.dumps({"outputs": {"outputFile": "/output.json"}})
+    step = run_step.parse(
+        ["run_step", "--executor_class_path=a.B", f"--json_serialized_invocation_args={given}"]
+    )
+    monkeypatch.setattr(replica.kubeflow_v2_run_executor, "main", fail)
+    with pytest.raises(SystemExit) as ended:
+        main(step)
+    assert ended.value.code == "movierec: do this instead"
+    monkeypatch.setattr(replica.kubeflow_v2_run_executor, "main", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(step)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.code_fingerprint import fingerprint, names_in
+
 ROOT = Path(__file__).parents[2]
 STEPS = ("components.movielens_example_gen.executor", "models.preprocessing", "models.trainer")
 
@@ -51,3 +53,27 @@ def test_an_edit_changes_the_steps_that_run_it_and_no_other(
         file.write("\n_EDITED = True\n")
     after = digests(copy)
     assert [one != two for one, two in zip(before, after, strict=True)] == changed
+
+
+def test_what_is_in_a_module_stands_for_the_module() -> None:
+    assert fingerprint("models.preprocessing.preprocessing_fn") == fingerprint(
+        "models.preprocessing"
+    )
+    both = fingerprint("models.preprocessing", "models.trainer")
+    assert both == fingerprint("models.trainer", "models.preprocessing")
+    assert both not in {fingerprint("models.preprocessing"), fingerprint("models.trainer")}
+
+
+def test_names_of_our_code_are_found_in_texts() -> None:
+    texts = [
+        "--executor_class_path=components.x.executor.Executor",
+        '{"module": "pipeline.metrics", "other": "models.a and models.b2._c"}',
+        "tfx.components.trainer.executor.GenericExecutor models our_models.a models.",
+        "gs://bucket/models.v1 /home/serving.d/a movie-models.a",
+    ]
+    assert names_in(texts) == [
+        "components.x.executor.Executor",
+        "models.a",
+        "models.b2._c",
+        "pipeline.metrics",
+    ]

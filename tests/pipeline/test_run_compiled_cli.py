@@ -2,9 +2,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,17 @@ def test_a_file_that_is_no_job_is_one_line(content: str | None, tmp_path: Path) 
     assert not (tmp_path / "ws").exists()
 
 
+def test_a_job_whose_beam_works_elsewhere_is_one_line_and_nothing_is_written(
+    tmp_path: Path,
+) -> None:
+    job = Job(KFP).add("far", arguments=("{{$}}", "--runner=DataflowRunner")).write(tmp_path)
+    result = movierec(job, tmp_path / "ws")
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"movierec: {job}: task far: Beam's work would not stay")
+    assert not (tmp_path / "ws").exists()
+
+
 @contextmanager
 def inheriting(number: signal.Signals, disposition: signal.Handlers) -> Iterator[None]:
     """What started processes do on a signal, whoever runs the tests: nohup, or a shell's job."""
@@ -159,12 +171,12 @@ def inheriting(number: signal.Signals, disposition: signal.Handlers) -> Iterator
 
 
 @contextmanager
-def started(script: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
+def started(script: str, folder: Path, before: str = "") -> Iterator[subprocess.Popen[str]]:
     """The command, once its task has written its process id to `pid` and goes on by a script."""
     pid_file = folder / "pid"
     job = Job(KFP).add(
         "long",
-        f"path = pathlib.Path({str(pid_file)!r})\n"
+        f"{before}path = pathlib.Path({str(pid_file)!r})\n"
         "path.with_suffix('.part').write_text(str(os.getpid()))\n"
         f"path.with_suffix('.part').rename(path)\n{script}\n",
     )
@@ -198,14 +210,46 @@ def test_under_nohup_a_run_outlives_its_terminal(tmp_path: Path) -> None:
     assert process.returncode == 0, said
 
 
-def test_a_second_signal_does_not_keep_the_tasks_from_being_ended() -> None:
-    with inheriting(signal.SIGHUP, signal.SIG_DFL):
-        with run_compiled_cli._ended_by_signals():
+def test_a_second_interrupt_kills_the_tasks(tmp_path: Path) -> None:
+    pid_file, told = tmp_path / "pid", tmp_path / "told"
+    ignores = (
+        "import signal\n"
+        f"signal.signal(signal.SIGTERM, lambda *_: pathlib.Path({str(told)!r}).touch())\n"
+    )
+    script = "while True: time.sleep(600)"
+    with (
+        inheriting(signal.SIGINT, signal.SIG_DFL),
+        started(script, tmp_path, before=ignores) as process,
+    ):
+        process.send_signal(signal.SIGINT)
+        while not told.exists():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+    assert process.returncode == 130
+    (line,) = said.splitlines()
+    assert line.startswith("movierec: interrupted; the tasks under way were ended")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid_file.read_text("utf-8")), 0)
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_second_signal_does_not_keep_the_tasks_from_being_ended(first: signal.Signals) -> None:
+    impatient = threading.Event()
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    with ExitStack() as inherited:
+        for number in numbers:
+            inherited.enter_context(inheriting(number, signal.SIG_DFL))
+        with run_compiled_cli._ended_by_signals(impatient):
             with pytest.raises(KeyboardInterrupt):
-                signal.raise_signal(signal.SIGHUP)
+                signal.raise_signal(first)
             signal.raise_signal(signal.SIGHUP)
             signal.raise_signal(signal.SIGTERM)
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+            assert not impatient.is_set()
+            for _ in range(2):
+                signal.raise_signal(signal.SIGINT)
+                assert impatient.is_set()
+        assert [signal.getsignal(number) for number in numbers] == [signal.SIG_DFL] * 3
 
 
 def test_nothing_heavy_is_imported(tmp_path: Path) -> None:
