@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from pipeline.errors import UserError
+from pipeline.wording import listed
 
 _TYPE: Final = "training.accelerator"
 _COUNT: Final = "training.accelerator_count"
@@ -131,7 +131,7 @@ def machine(machine_type: str) -> Machine:
     if size not in map(str, sizes):
         known = [f"{family}-{cores}" for cores in sizes] or _series()
         raise UserError(
-            f"{_MACHINE}={machine_type}: vertex does not know it; expected {_or(known)}"
+            f"{_MACHINE}={machine_type}: vertex does not know it; expected {listed(known, 'or')}"
         )
     return Machine(int(size), round(int(size) * gigabytes, 1))
 
@@ -153,7 +153,9 @@ def check_vertex(accelerator: str | None, count: int, machine_type: str) -> None
         UserError: it has no such type, no such machine, or not with so many of them.
     """
     if accelerator is not None and accelerator not in VERTEX:
-        raise UserError(f"{_TYPE}={accelerator}: vertex does not know it; expected {_or(VERTEX)}")
+        raise UserError(
+            f"{_TYPE}={accelerator}: vertex does not know it; expected {listed(VERTEX, 'or')}"
+        )
     found = machine(machine_type)
     if accelerator is None:
         _check_without(machine_type)
@@ -162,12 +164,12 @@ def check_vertex(accelerator: str | None, count: int, machine_type: str) -> None
     if not counts:
         raise UserError(
             f"{_MACHINE}={machine_type}: carries no {accelerator}; expected "
-            f"{_or(_carriers(accelerator, count))}"
+            f"{listed(_carriers(accelerator, count), 'or')}"
         )
     if count not in counts:
         raise UserError(
-            f"{_COUNT}={count}: {machine_type} carries {_or(map(str, counts))} {accelerator}; "
-            f"expected such a number, or another {_MACHINE}"
+            f"{_COUNT}={count}: {machine_type} carries {listed(map(str, counts), 'or')} "
+            f"{accelerator}; expected such a number, or another {_MACHINE}"
         )
 
 
@@ -179,8 +181,8 @@ def check_gke(accelerator: str) -> None:
     """
     if accelerator not in GKE:
         raise UserError(
-            f"{_TYPE}={accelerator}: kfp does not know it; expected {_or(GKE)}, or, for nodes that "
-            f"are not Google's, kfp.node_selector beside it"
+            f"{_TYPE}={accelerator}: kfp does not know it; expected {listed(GKE, 'or')}, or, for "
+            f"nodes that are not Google's, kfp.node_selector beside it"
         )
 
 
@@ -228,8 +230,3 @@ def _carriers(accelerator: str, count: int) -> list[str]:
     ]
     counts = {name: _counts(accelerator, name, machine(name)) for name in names}
     return [name for name in names if count in counts[name]] or [n for n in names if counts[n]]
-
-
-def _or(names: Iterable[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} or {last}" if first else last

@@ -7,7 +7,7 @@ import os
 import tempfile
 from typing import Any, Final
 
-from kubeflow import object_storage
+from pipeline.object_stores import is_stored
 
 _SETTINGS: Final = "custom_config"
 _CHECKPOINTS: Final = "checkpoints"
@@ -26,7 +26,7 @@ def with_local_checkpoints(executor_input: dict[str, Any]) -> dict[str, Any]:
     inputs = executor_input.get("inputs", {})
     values = inputs.get("parameterValues", {})
     settings = json.loads(values.get(_SETTINGS, "{}")) or {}
-    if not object_storage.is_stored(settings.get(_CHECKPOINTS, "")):
+    if not is_stored(settings.get(_CHECKPOINTS, "")):
         return executor_input
     folder = os.path.join(tempfile.gettempdir(), "movierec", _CHECKPOINTS)
     changed = {**values, _SETTINGS: json.dumps({**settings, _CHECKPOINTS: folder})}

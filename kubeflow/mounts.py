@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from pipeline.object_stores import OBJECT_STORES
+
 # Vertex AI mounts buckets there; the launcher of Kubeflow Pipelines copies a step's inputs there
 # before it, and its outputs from there after it.
-MOUNTS: Final = {"gs": "/gcs", "s3": "/s3", "minio": "/minio"}
+MOUNTS: Final = {"gs": "/gcs", **{scheme: f"/{scheme}" for scheme in OBJECT_STORES}}
 
 _SEPARATOR: Final = "://"
 

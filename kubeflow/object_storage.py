@@ -21,8 +21,7 @@ from pyarrow import fs
 from tfx.dsl.io import filesystem, filesystem_registry
 
 from pipeline.errors import UserError
-
-SCHEMES: Final = ("s3", "minio")
+from pipeline.object_stores import OBJECT_STORES
 
 _SEPARATOR: Final = "://"
 _ENDPOINT: Final = "AWS_ENDPOINT_URL"
@@ -38,12 +37,6 @@ _WILD: Final = frozenset("*?[")
 def register() -> None:
     """Has TFX use this for its schemes from now on."""
     filesystem_registry.DEFAULT_FILESYSTEM_REGISTRY.register(ObjectStorage, priority=_PRIORITY)
-
-
-def is_stored(uri: str) -> bool:
-    """Whether a URI is one of these."""
-    scheme, separator, _ = uri.partition(_SEPARATOR)
-    return bool(separator) and scheme in SCHEMES
 
 
 @dataclass(frozen=True)
@@ -72,7 +65,7 @@ class ObjectStorage(filesystem.Filesystem):
         NotFoundError: of TFX, where something is read or removed that is not there.
     """
 
-    SUPPORTED_SCHEMES: ClassVar = [f"{scheme}{_SEPARATOR}" for scheme in SCHEMES]
+    SUPPORTED_SCHEMES: ClassVar = [f"{scheme}{_SEPARATOR}" for scheme in OBJECT_STORES]
 
     @staticmethod
     def open(name: filesystem.PathType, mode: str = "r") -> Any:
@@ -221,7 +214,7 @@ class _Place:
     """A URI, in parts.
 
     Attributes:
-        scheme: one of `SCHEMES`.
+        scheme: one of `OBJECT_STORES`.
         path: the bucket and the key, without a slash at the end.
     """
 

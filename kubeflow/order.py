@@ -16,7 +16,7 @@ from kubeflow.targets import (
 )
 from kubeflow.training_job import manifest
 from pipeline import beam_check
-from pipeline.config import PipelineConfig
+from pipeline.config import PipelineConfig, ServingConfig
 from pipeline.errors import UserError
 from pipeline.pipeline_name import PIPELINE_NAME
 
@@ -55,15 +55,17 @@ class Order:
 
         Raises:
             UserError: the platform does not take the image, the name or a location, or cannot
-                train as the configuration asks.
+                work as the configuration asks.
         """
         check_image(self.image)
         check_name(self.name, self.target)
         training_machines.check(config, self.target)
+        _check_binary(config.serving)
         manifest.check_root("--pipeline-root", self.root, config, self.target)
         data = self._data(config)
         beam_check.check_compiled(config.beam, self.image, self.root, data)
-        push = self.push or f"{self.root}/serving/{config.serving.model_name}"
+        usual_push = f"{self.root}/serving/{config.serving.model_name}"
+        push = usual_push if self.push is None else self.push
         return (
             Parameter(parameters.PIPELINE_ROOT, self.root),
             Parameter(parameters.DATA, data),
@@ -87,3 +89,11 @@ class Order:
 
     def _location(self, option: str, uri: str) -> str:
         return check_location(option, uri, self.target, self.root)
+
+
+def _check_binary(serving: ServingConfig) -> None:
+    if serving.binary is not None:
+        raise UserError(
+            f"serving.binary={serving.binary}: a file of this machine is not in the image; leave "
+            f"it out: the step takes the tensorflow_model_server on its PATH, or ours"
+        )

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.errors import UserError
+from pipeline.image_reference import image_problem
+from pipeline.object_stores import OBJECT_STORES
 
 # Of every container; the entrypoint of the image, too.
 COMMAND: Final = ("python", "-m", "kubeflow.run_step")
 
-SCHEMES: Final = ("gs", "s3", "minio")
+SCHEMES: Final = ("gs", *OBJECT_STORES)
 """Of all storage that a platform may have."""
 
 
@@ -55,16 +57,7 @@ RULES: Final = {
 }
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-# The first part of an image's name is a host only if it cannot be a part of a path.
-_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
-_HOST = rf"((localhost|{_LABEL}(\.{_LABEL})+|\[[0-9A-Fa-f:]+\])(:\d+)?|{_LABEL}:\d+)"
-_COMPONENT = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
-_IMAGE = re.compile(
-    rf"({_HOST}/)?{_COMPONENT}(/{_COMPONENT})*"
-    r"(:(?P<tag>\w[\w.-]{0,127}))?(?P<digest>@sha256:[0-9a-f]{64})?",
-    re.ASCII,
-)
-_MOVING_TAG = "latest"
+_EXAMPLE_IMAGE = "REGISTRY/movierec:1.2"
 _REMOTE = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>[A-Za-z0-9][^\s{}'\"\\]*)")
 _LOCAL = re.compile(r"/[^\s{}'\"\\]*")
 
@@ -88,22 +81,9 @@ def check_image(image: str) -> str:
     Raises:
         UserError: it is no name of an image, or has neither a digest nor a tag that stays.
     """
-    found = _IMAGE.fullmatch(image)
-    if found is None:
-        raise UserError(
-            f"--image {image}: is no name of an image; expected one as REGISTRY/movierec:1.2, "
-            f"whose path has lower-case letters and digits, and ., _ or - between them"
-        )
-    if found["digest"] is None and found["tag"] is None:
-        raise UserError(
-            f"--image {image}: a tag or a digest is expected, as in REGISTRY/movierec:1.2, so "
-            f"that every step of a run has the same code"
-        )
-    if found["digest"] is None and found["tag"] == _MOVING_TAG:
-        raise UserError(
-            f"--image {image}: a tag that stays the same is expected, as in "
-            f"REGISTRY/movierec:1.2, so that every step of a run has the same code"
-        )
+    problem = image_problem(image, _EXAMPLE_IMAGE)
+    if problem is not None:
+        raise UserError(f"--image {image}: {problem}")
     return image
 
 

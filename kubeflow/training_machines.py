@@ -35,11 +35,12 @@ def check(config: PipelineConfig, target: Target) -> None:
     accelerators.check_vertex(
         training.accelerator, training.accelerator_count, config.vertex.machine_type
     )
-    if training.workers > 1 and config.vertex.project is None:
-        raise UserError(
-            f"vertex.project: not given; training.workers={training.workers} needs the id of the "
-            f"Google Cloud project"
-        )
+    for key, given, what in (
+        ("vertex.project", config.vertex.project, "the id of the Google Cloud project"),
+        ("vertex.region", config.vertex.region, "where they train, as us-central1"),
+    ):
+        if training.workers > 1 and given is None:
+            raise UserError(f"{key}: not given; training.workers={training.workers} needs {what}")
 
 
 def resources(config: PipelineConfig, target: Target) -> dict[str, Any]:

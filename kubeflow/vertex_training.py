@@ -18,7 +18,7 @@ def trainer(
     """A Trainer whose step starts a CustomJob, a chief and workers, and waits for it.
 
     Args:
-        config: which machines; with a project.
+        config: which machines; with a project and a region.
         order: which image they run.
         custom_config: what they are told.
         arguments: the others of TFX's own Trainer.

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from pipeline.beam_config import BEAM_NAMES, BEAM_STEPS, EXAMPLE_GEN, PROCESSES_RUNNER, BeamConfig
 from pipeline.errors import UserError
+from pipeline.object_stores import is_stored
 
 _ANSWER_SECONDS: Final = 5.0
 _RUNNERS_HERE: Final = {None, BEAM_NAMES["direct"], PROCESSES_RUNNER}
@@ -40,24 +41,44 @@ def check_compiled(beam: BeamConfig, image: str, root: str, data: str) -> None:
         data: the folder of the ratings.
 
     Raises:
-        UserError: Beam does not know an option, or its workers do not reach those or the steps.
+        UserError: Beam does not know an option, its workers do not reach those or the steps, or
+            the image lacks what it needs.
     """
     _check_options(beam)
-    if beam.runner == "direct":
-        return
     if root.startswith("/"):
         _check_local_files(beam, image)
         return
-    if beam.environment(image) == "LOOPBACK":
+    arguments = beam.arguments_for(EXAMPLE_GEN, image)
+    check_in_cluster(arguments, {"--pipeline-root": root, "data": data})
+
+
+def check_in_cluster(arguments: Sequence[str], folders: Mapping[str, str]) -> None:
+    """Whether Beam can work for a step of a cluster, in the image of the steps.
+
+    Args:
+        arguments: of the step, as `BeamConfig.arguments_for` makes them; others may be among them.
+        folders: what is read and written, by what names it.
+
+    Raises:
+        UserError: its workers do not reach those or the step, or the image lacks what it needs.
+    """
+    if stays_here(arguments):
+        return
+    if _value(arguments, "environment_type") == "LOOPBACK":
         raise UserError(
             "beam.environment_type=LOOPBACK: a cluster does not reach the process of a step; "
             "expected DOCKER, EXTERNAL or PROCESS"
         )
-    for option, uri in (("--pipeline-root", root), ("data", data)):
-        if uri.startswith(("s3://", "minio://")):
+    if _starts_job_server(arguments):
+        raise UserError(
+            "beam.spark_master_url: the step would start a job server, which needs Java, and the "
+            "image has none; expected beam.job_endpoint, HOST:PORT of one that runs"
+        )
+    for option, uri in folders.items():
+        if is_stored(uri):
             raise UserError(
                 f"{option} {uri}: only steps that work on their own machine reach it; expected "
-                f"gs://BUCKET/PATH for beam.runner={beam.runner}, or beam.runner=direct"
+                f"gs://BUCKET/PATH, or beam.runner=direct"
             )
 
 
@@ -74,11 +95,11 @@ def check_start(arguments: Sequence[str]) -> None:
     if runner == BEAM_NAMES["dataflow"] and not _installed("google.cloud.dataflow"):
         raise UserError(
             "beam.runner=dataflow: Beam's clients of Google Cloud are not installed; "
-            "install movierec[gcp]"
+            "install apache-beam[gcp]"
         )
     if _value(arguments, "job_endpoint") is not None:
         return
-    spark = runner == BEAM_NAMES["spark"]
+    spark = _starts_job_server(arguments)
     if spark and shutil.which("java") is None:
         raise UserError(
             "beam.spark_master_url: a job server is started here, and there is no java; install "
@@ -92,6 +113,12 @@ def check_start(arguments: Sequence[str]) -> None:
 def stays_here(arguments: Sequence[str]) -> bool:
     """Whether all of Beam's work is done on this machine; workers elsewhere lack its mounts."""
     return _value(arguments, "runner") in _RUNNERS_HERE
+
+
+def _starts_job_server(arguments: Sequence[str]) -> bool:
+    """Whether a job server in Java starts beside the step; Flink itself takes its jobs."""
+    on_spark = _value(arguments, "runner") == BEAM_NAMES["spark"]
+    return on_spark and _value(arguments, "job_endpoint") is None
 
 
 def _check_local_files(beam: BeamConfig, image: str | None) -> None:

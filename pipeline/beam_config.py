@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
 from pipeline.cluster_config import GoogleAccount, ProjectId, Region
 from pipeline.section import Section
+from pipeline.wording import listed
 
 EXAMPLE_GEN: Final = "MovieLensExampleGen"
 STATISTICS_GEN: Final = "StatisticsGen"
@@ -182,7 +183,7 @@ class BeamConfig(Section):
         for step, arguments in by_step.items():
             if step not in BEAM_STEPS:
                 raise ValueError(
-                    f"no step that uses Beam is called {step}; allowed: {_and(BEAM_STEPS)}"
+                    f"no step that uses Beam is called {step}; allowed: {listed(BEAM_STEPS, 'and')}"
                 )
             for argument in arguments:
                 _check_argument(argument, _SAME_FOR_ALL)
@@ -193,7 +194,8 @@ class BeamConfig(Section):
         for key, options in _OPTIONS.items():
             if getattr(self, key) is not None and self.runner not in options:
                 raise ValueError(
-                    f"beam.{key} is of no use to runner={self.runner}; it is for {_and(options)}"
+                    f"beam.{key} is of no use to runner={self.runner}; it is for "
+                    f"{listed(options, 'and')}"
                 )
         for problem in self._problems():
             raise ValueError(problem)
@@ -263,7 +265,7 @@ class BeamConfig(Section):
         needed = ("project", "region", "temp_location") if self.runner == "dataflow" else ()
         absent = [f"beam.{key}" for key in needed if getattr(self, key) is None]
         if absent:
-            yield f"{needs} {_and(absent)}"
+            yield f"{needs} {listed(absent, 'and')}"
         for key in ("flink_master", "spark_master_url", "job_server_jar"):
             if answered and getattr(self, key) is not None:
                 yield f"beam.{key} is of no use beside beam.job_endpoint; leave one of them out"
@@ -306,8 +308,3 @@ def _check_argument(argument: str, keys: dict[str, str]) -> None:
         raise ValueError(f"beam.{keys[found['option']]} is the key for {argument}")
     if found["option"] in _IMAGE_OPTIONS:
         raise ValueError(f"Beam's workers run the image of the steps, not that of {argument}")
-
-
-def _and(names: Iterable[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last

@@ -26,12 +26,12 @@ GoogleAccount = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")]
 
 
 class VertexConfig(Section):
-    """Where Vertex AI runs, and the machine that it trains on."""
+    """The machines of Vertex AI that a model is trained on."""
 
     project: ProjectId | None = Field(
         None, description="id of the Google Cloud project; training on several workers needs it"
     )
-    region: Region = Field("us-central1", description="where it runs")
+    region: Region | None = Field(None, description="where several workers train, who need it")
     machine_type: str = Field(
         "n1-standard-8",
         pattern=r"^[a-z0-9-]+$",
@@ -61,7 +61,7 @@ class Toleration(Section):
         return self
 
 
-Endpoint = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.-]+(:\d{1,5})?$")]
+EndpointUrl = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.-]+(:\d{1,5})?$")]
 
 
 class KfpConfig(Section):
@@ -82,7 +82,7 @@ class KfpConfig(Section):
     service_account: AccountName | None = Field(
         None, description="whose rights several workers have; the namespace's own if not given"
     )
-    storage_endpoint: Endpoint | None = Field(
+    storage_endpoint: EndpointUrl | None = Field(
         None, description="server that s3:// and minio:// are on; Amazon S3 if not given"
     )
     storage_secret: AccountName | None = Field(

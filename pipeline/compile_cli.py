@@ -44,7 +44,7 @@ def compile_job(
         pipeline_root=pipeline_root,
         data=data,
         push=push,
-        name=name or Order.name,
+        name=Order.name if name is None else name,
     )
     settings = load_config(config, overrides or ())
     # What can be said without TFX, which takes its time to import, is said before.

@@ -6,8 +6,9 @@ import re
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
+from pipeline.image_reference import image_problem
 from pipeline.model_location import ModelLocation
 from pipeline.section import Section
 from serving.defaults import SERVING_IMAGE
@@ -19,13 +20,17 @@ _LABEL_KEY = rf"({_LABEL}(\.{_LABEL})*/)?{_LABEL_VALUE}"
 Namespace = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}$")]
 AccountName = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}(\.{_LABEL})*$", max_length=253)]
 Label = Annotated[str, StringConstraints(pattern=rf"^{_LABEL_KEY}$")]
-# A tag or a digest has to be named: what is served must not change by itself.
-Image = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^[a-z0-9][A-Za-z0-9._/:-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|@sha256:[0-9a-f]{64})$"
-    ),
-]
+
+
+def _check_image(image: str) -> str:
+    """The image: what is served must not change by itself."""
+    problem = image_problem(image, SERVING_IMAGE)
+    if problem is not None:
+        raise ValueError(problem)
+    return image
+
+
+Image = Annotated[str, AfterValidator(_check_image)]
 Cpu = Annotated[str, StringConstraints(pattern=r"^(\d{1,4}(\.\d{1,3})?|\d{1,7}m)$")]
 Memory = Annotated[str, StringConstraints(pattern=r"^\d{1,15}(k|M|G|T|Ki|Mi|Gi|Ti)?$")]
 
@@ -119,13 +124,6 @@ class KubernetesConfig(Section):
     @classmethod
     def _location(cls, text: str | None) -> str | None:
         return None if text is None else ModelLocation.parse(text).uri
-
-    @field_validator("image")
-    @classmethod
-    def _not_latest(cls, image: str) -> str:
-        if image.endswith(":latest"):
-            raise ValueError(f"a tag that stays the same is expected, as {SERVING_IMAGE}")
-        return image
 
     @field_validator("allowed_pods")
     @classmethod

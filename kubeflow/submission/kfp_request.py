@@ -12,10 +12,12 @@ from functools import cached_property
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from kubeflow.parameters import PIPELINE_ROOT
+from kubeflow.parameters import DATA, PIPELINE_ROOT
 from kubeflow.submission.request import LOCATIONS, Call, Request, check_given, check_kind
 from kubeflow.submission.watching import UnreachableError
 from kubeflow.targets import Target, remote_folders
+from kubeflow.training_job import manifest
+from pipeline import beam_check
 from pipeline.errors import UserError
 from pipeline.kubernetes_config import AccountName, Namespace
 
@@ -103,7 +105,8 @@ def checked(request: KfpRequest) -> KfpRequest:
     ):
         if name is not None:
             check_given(option, name, "a name", Target.KFP)
-    _check_remote(request.request)
+    _check_locations(request.request)
+    _check_namespace(request)
     schedule = request.request.schedule
     if schedule is not None and schedule.max_concurrent > MOST_AT_A_TIME:
         raise UserError(
@@ -133,18 +136,37 @@ def named(name: str) -> str:
     return json.dumps({"predicates": [predicate]})
 
 
-def _check_remote(request: Request) -> None:
-    """Whether the steps can reach what they read and write: a dry run may keep it here."""
+def _check_locations(request: Request) -> None:
+    """Whether the steps, and who works for them, can reach what they read and write."""
     job = request.compiled.job
-    found = {PIPELINE_ROOT: job.pipeline_root, **job.parameters, **request.parameters}
-    for name in LOCATIONS:
-        uri = str(found.get(name))
+    values = {PIPELINE_ROOT: job.pipeline_root, **job.parameters, **request.parameters}
+    uris = {name: str(values[name]) for name in LOCATIONS if values.get(name) is not None}
+    changed, path = request.parameters, request.compiled.path
+    called = {n: f"--parameter {n}" if n in changed else f"{path}: {n}" for n in uris}
+    for name, uri in uris.items():
+        # A dry run may keep it here.
         if uri.startswith("/"):
-            changed = name in request.parameters
-            given = f"--parameter {name}" if changed else f"{request.compiled.path}: {name}"
             raise UserError(
-                f"{given} {uri}: a folder of this machine is for run-compiled alone; expected "
-                f"{remote_folders(Target.KFP)}"
+                f"{called[name]} {uri}: a folder of this machine is for run-compiled alone; "
+                f"expected {remote_folders(Target.KFP)}"
+            )
+    # As when it was compiled: with another root it would be refused, too.
+    of_beam = {called[name]: uris[name] for name in (PIPELINE_ROOT, DATA) if name in uris}
+    for task in job.tasks.values():
+        if manifest.VARIABLE in task.container.environment and PIPELINE_ROOT in uris:
+            manifest.check_shared(called[PIPELINE_ROOT], uris[PIPELINE_ROOT])
+        beam_check.check_in_cluster(task.container.command, of_beam)
+
+
+def _check_namespace(kfp: KfpRequest) -> None:
+    """Whether a step that has a TFJob train makes it beside itself, where it has the rights."""
+    for task in kfp.request.compiled.job.tasks.values():
+        compiled = manifest.namespace(task.container.environment)
+        if None not in (compiled, kfp.namespace) and compiled != kfp.namespace:
+            raise UserError(
+                f"--namespace {kfp.namespace}: {kfp.file} has several workers train in {compiled}; "
+                f"expected --namespace {compiled}, or a file compiled with "
+                f"kfp.namespace={kfp.namespace}"
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from copy import deepcopy
@@ -10,8 +11,9 @@ from typing import Annotated, Any, Final
 
 from pydantic import StringConstraints
 
+from kubeflow import parameters
 from kubeflow.local_execution import values
-from kubeflow.local_execution.job import Schema
+from kubeflow.local_execution.job import Constant, Schema, Task
 from kubeflow.submission.request import Call, Request, check_given, check_kind
 from kubeflow.targets import Target, name_problem
 from pipeline.cluster_config import GoogleAccount, ProjectId, Region
@@ -26,6 +28,11 @@ _NETWORK = Annotated[
 _LABEL_KEY = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _LABEL_VALUE = re.compile(r"[a-z0-9_-]{0,63}")
 _GOOGLE_SCHEME = "gs://"
+
+# Where the Trainer's step is told of a job for several workers, by TFX's names.
+_SETTINGS: Final = "custom_config"
+_JOB: Final = "ai_platform_training_args"
+_JOB_REGION: Final = "ai_platform_vertex_region"
 
 
 @dataclass(frozen=True)
@@ -111,6 +118,7 @@ def checked(vertex: VertexRequest) -> VertexRequest:
         expected = "projects/NUMBER/global/networks/NAME"
         check_kind("--network", vertex.network, _NETWORK, expected)
     _check_labels(vertex.labels)
+    _check_workers(vertex)
     path = vertex.request.compiled.path
     if "runtimeConfig" not in vertex.request.compiled.pipeline:
         raise UserError(f"{path}: has no runtimeConfig; `movierec compile` writes one")
@@ -123,6 +131,32 @@ def checked(vertex: VertexRequest) -> VertexRequest:
     if problem is not None:
         raise UserError(f"{path}: a pipeline of the name {name}: {problem}")
     return vertex
+
+
+def workers_place(task: Task) -> tuple[str, str] | None:
+    """Project and region of the job that a step has train; None if it trains itself."""
+    settings = task.parameters.get(_SETTINGS)
+    text = str(settings.value) if isinstance(settings, Constant) else ""
+    if _JOB not in text:
+        return None
+    # Some of the placeholders stand where JSON has a number.
+    told = json.loads(parameters.filled_in(text, dict.fromkeys(parameters.used_inputs(text), "0")))
+    return told[_JOB]["project"], told[_JOB_REGION]
+
+
+def _check_workers(vertex: VertexRequest) -> None:
+    """Whether several workers train where the run is: that is compiled in."""
+    path = vertex.request.compiled.path
+    for task in vertex.request.compiled.job.tasks.values():
+        given = (vertex.project, vertex.region)
+        for key, asked, compiled in zip(
+            ("project", "region"), given, workers_place(task) or given, strict=True
+        ):
+            if asked != compiled:
+                raise UserError(
+                    f"--{key} {asked}: {path} has several workers train in {compiled}; expected "
+                    f"--{key} {compiled}, or a file compiled with vertex.{key}={asked}"
+                )
 
 
 def _bucket_call(root: str) -> Call:

@@ -110,7 +110,7 @@ def check_root(option: str, root: str, config: PipelineConfig, target: Target) -
         UserError: they cannot.
     """
     if is_wanted(config, target) and not root.startswith("/"):
-        _check_shared(option, root)
+        check_shared(option, root)
 
 
 def trains(executor_input: Mapping[str, Any], environment: Mapping[str, str]) -> bool:
@@ -130,16 +130,28 @@ def trains(executor_input: Mapping[str, Any], environment: Mapping[str, str]) ->
     (model,) = executor_input["outputs"]["artifacts"]["model"]["artifacts"]
     if str(model["uri"]).startswith("/"):
         return False
-    _check_shared("pipeline root", str(model["uri"]))
+    check_shared("pipeline root", str(model["uri"]))
     return True
 
 
-def _check_shared(option: str, uri: str) -> None:
+def check_shared(option: str, uri: str) -> None:
+    """Whether several machines can read and write there, each by itself.
+
+    Raises:
+        UserError: they cannot.
+    """
     if not uri.startswith(_READABLE):
         raise UserError(
             f"{option} {uri}: TensorFlow does not read it, as each of several workers must; "
             f"expected {_READABLE}BUCKET/PATH, or training.workers=1"
         )
+
+
+def namespace(environment: Mapping[str, str]) -> str | None:
+    """Where a step with this environment has such a job train; None if it trains itself."""
+    if VARIABLE not in environment:
+        return None
+    return str(json.loads(environment[VARIABLE])["metadata"]["namespace"])
 
 
 def _replicas(config: PipelineConfig, image: str, labels: dict[str, str], count: int) -> Manifest:

@@ -21,6 +21,7 @@ from kubeflow import compiler, run_step, training_machines
 from kubeflow.compiler import CompiledPipeline
 from kubeflow.local_execution import job_file
 from kubeflow.order import Order
+from kubeflow.submission import vertex_request
 from kubeflow.targets import Target
 from pipeline import graph
 from pipeline.cluster_config import Toleration
@@ -30,7 +31,7 @@ from pipeline.errors import UserError
 IMAGE = "registry.example/movierec:1.2"
 ROOT = "gs://bucket/root"
 T4 = "training.accelerator=NVIDIA_TESLA_T4"
-PROJECT = "vertex.project=movies-1234"
+PLACE = ("vertex.project=movies-1234", "vertex.region=us-central1")
 
 
 @cache
@@ -98,7 +99,7 @@ def test_vertex_limits_of_a_step_end_at_96_cores_and_624_gigabytes() -> None:
 
 @cache
 def vertex_workers() -> CompiledPipeline:
-    return compiled(Target.VERTEX, T4, PROJECT, "training.workers=2", "training.epochs=7")
+    return compiled(Target.VERTEX, T4, *PLACE, "training.workers=2", "training.epochs=7")
 
 
 def worker_pool(replicas: int) -> dict[str, Any]:
@@ -153,7 +154,7 @@ def test_a_chief_and_a_worker_of_vertex() -> None:
 def test_more_workers_in_another_region_with_rights_of_their_own() -> None:
     pipeline = compiled(
         Target.VERTEX,
-        PROJECT,
+        PLACE[0],
         "training.workers=4",
         "training.accelerator=NVIDIA_L4",
         "training.accelerator_count=2",
@@ -182,7 +183,7 @@ def test_more_workers_in_another_region_with_rights_of_their_own() -> None:
 
 
 def test_workers_without_gpus() -> None:
-    pipeline = compiled(Target.VERTEX, PROJECT, "training.workers=2")
+    pipeline = compiled(Target.VERTEX, *PLACE, "training.workers=2")
     job = trainer_config(pipeline)["ai_platform_training_args"]["job_spec"]
     for pool in job["worker_pool_specs"]:
         assert pool["machine_spec"] == {"machine_type": "n1-standard-8"}
@@ -296,11 +297,23 @@ def test_the_step_sends_vertex_a_job_that_trains(
     assert output["artifacts"]["model"]["artifacts"][0]["uri"] == f"{tmp_path}/model"
 
 
+def test_a_request_knows_where_they_train(tmp_path: Path) -> None:
+    path = tmp_path / "job.json"
+    path.write_text(vertex_workers().text(), encoding="utf-8")
+    places = {
+        name: vertex_request.workers_place(task) for name, task in job_file.read(path).tasks.items()
+    }
+    assert places.pop("trainer") == ("movies-1234", "us-central1")
+    assert set(places.values()) == {None}
+
+
 def test_a_dry_run_starts_no_paid_job(tmp_path: Path) -> None:
     path = tmp_path / "job.json"
     path.write_text(vertex_workers().text(), encoding="utf-8")
     with pytest.raises(UserError, match=r"task trainer: it starts a job on Vertex AI; compile"):
-        job_file.read(path)
+        job_file.read_to_run_here(path)
+    # To submit it is another matter.
+    assert "trainer" in job_file.read(path).tasks
 
 
 # Kubeflow Pipelines, one pod.
@@ -432,6 +445,11 @@ def test_a_pipeline_that_asks_for_nothing_has_one_document() -> None:
     ("target", "overrides", "message"),
     [
         (Target.VERTEX, ["training.workers=2"], r"vertex\.project: not given; training\.workers=2"),
+        (
+            Target.VERTEX,
+            ["training.workers=2", PLACE[0]],
+            r"vertex\.region: not given; training\.workers=2 needs where they train",
+        ),
         (Target.VERTEX, ["training.accelerator=GPU"], r"accelerator=GPU: vertex does not know it"),
         (Target.KFP, ["training.accelerator=GPU"], r"accelerator=GPU: kfp does not know it"),
         (Target.KFP, ["training.accelerator_count=2"], r"accelerator_count=2: of no type"),
@@ -447,7 +465,7 @@ def test_what_a_platform_cannot_do_is_refused(
 
 def test_the_graph_of_this_machine_is_the_same_whatever_a_cluster_gives() -> None:
     locations = graph.Locations(data="/d", artifacts="/a", checkpoints="/c", serving="/s")
-    asked = load_config(overrides=[T4, PROJECT, "training.workers=2"])
+    asked = load_config(overrides=[T4, *PLACE, "training.workers=2"])
     trainers = [
         next(c for c in graph.create_pipeline(config, locations).components if c.id == "Trainer")
         for config in (load_config(), asked)

@@ -393,11 +393,15 @@ def test_without_credentials_it_is_one_line(
     assert vertex.jobs == []
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [[], ["training.workers=2", "vertex.project=my-project", "vertex.region=europe-west1"]],
+)
 def test_the_pipeline_itself_is_sent_as_it_was_compiled(
-    vertex: Vertex, movierec: Movierec, tmp_path: Path
+    overrides: list[str], vertex: Vertex, movierec: Movierec, tmp_path: Path
 ) -> None:
     order = Order(Target.VERTEX, "registry.example/movierec:1.2", "gs://bucket/root")
-    text = compiler.compile_pipeline(load_config(), order).text()
+    text = compiler.compile_pipeline(load_config(overrides=overrides), order).text()
     path = compiler.write(text, tmp_path / "pipeline.json")
     ended = movierec(str(path), *USUAL, "--send", "--parameter", "epochs=3")
     assert ended.code == 0, ended.err

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from google.protobuf import json_format
 from kfp import components
+from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 from kubernetes import client
 from tfx.components.trainer.executor import GenericExecutor
@@ -29,6 +30,9 @@ from tests.kubeflow.trainer_step import arguments, container, executor_input
 IMAGE = "registry.example/movierec:1.2"
 ROOT = "gs://bucket/root"
 TWO = ("training.workers=2", "training.accelerator=NVIDIA_TESLA_T4")
+# What GKE labels and taints its nodes with that have such a GPU.
+GPU_NODE = {"cloud.google.com/gke-accelerator": "nvidia-tesla-t4"}
+GPU_TAINT = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
 
 
 @cache
@@ -71,6 +75,56 @@ def test_the_trainer_alone_has_the_job_and_nothing_of_it_is_in_the_cache_key() -
     assert "comparison_group" in parts[0]["outputDefinitions"]["artifacts"]["model"]["metadata"]
 
 
+def test_the_replicas_alone_have_the_gpus_and_go_to_their_nodes() -> None:
+    job = json.loads(container(compiled(*TWO))["env"][0]["value"])
+    replicas = job["spec"]["tfReplicaSpecs"]
+    assert {kind: entry["replicas"] for kind, entry in replicas.items()} == {
+        "Chief": 1,
+        "Worker": 1,
+    }
+    for entry in replicas.values():
+        pod = entry["template"]["spec"]
+        assert [one["resources"] for one in pod["containers"]] == [
+            {"limits": {"nvidia.com/gpu": "1"}}
+        ]
+        assert pod["nodeSelector"] == GPU_NODE
+        assert pod["tolerations"] == [GPU_TAINT]
+    # The step that makes the job and waits for it runs anywhere: the spec has no platforms.
+    assert compiled(*TWO).platforms == {}
+    assert list(yaml.safe_load_all(compiled(*TWO).text())) == [compiled(*TWO).spec]
+
+
+def test_the_tuner_beside_them_has_a_gpu_and_a_node_of_its_own() -> None:
+    pipeline = compiled(*TWO, "tuning.enabled=true")
+    assert container(pipeline, "tuner")["resources"]["accelerator"] == {
+        "type": "nvidia.com/gpu",
+        "count": "1",
+        "resourceType": "nvidia.com/gpu",
+        "resourceCount": "1",
+    }
+    executors = pipeline.spec["deploymentSpec"]["executors"]
+    with_resources = [name for name, step in executors.items() if "resources" in step["container"]]
+    assert with_resources == ["exec-tuner"]
+    # A KubernetesExecutorConfig for the one step.
+    pod = {"nodeSelector": {"labels": GPU_NODE}, "tolerations": [GPU_TAINT]}
+    expected = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {"exec-tuner": pod}}}}}
+    assert pipeline.platforms == expected
+    assert list(yaml.safe_load_all(pipeline.text())) == [pipeline.spec, expected]
+    spec = json_format.ParseDict(expected, pipeline_spec_pb2.PlatformSpec())
+    (config,) = spec.platforms["kubernetes"].deployment_spec.executors.values()
+    read = json_format.ParseDict(
+        json_format.MessageToDict(config),
+        kubernetes_executor_config_pb2.KubernetesExecutorConfig(),
+    )
+    assert dict(read.node_selector.labels) == GPU_NODE
+    (toleration,) = read.tolerations
+    assert (toleration.key, toleration.operator, toleration.effect) == (
+        "nvidia.com/gpu",
+        "Exists",
+        "NoSchedule",
+    )
+
+
 def test_it_is_of_the_published_schema() -> None:
     spec = json_format.ParseDict(compiled(*TWO).spec, pipeline_spec_pb2.PipelineSpec())
     deployment = json_format.ParseDict(
@@ -86,7 +140,9 @@ def test_other_roots_and_platforms_have_none() -> None:
     with pytest.raises(UserError, match=r"--pipeline-root s3://bucket/root: TensorFlow does not"):
         compiled(*TWO, root="s3://bucket/root")
     assert "env" not in container(compiled(root="s3://bucket/root"))
-    vertex = compiled(*TWO, "vertex.project=movies-1234", target=Target.VERTEX)
+    vertex = compiled(
+        *TWO, "vertex.project=movies-1234", "vertex.region=us-central1", target=Target.VERTEX
+    )
     assert "env" not in container(vertex)
 
 

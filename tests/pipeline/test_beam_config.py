@@ -345,6 +345,19 @@ def test_workers_of_a_cluster() -> None:
     beam_check.check_compiled(configured(), IMAGE, "s3://bucket/root", "s3://data")
 
 
+def test_the_image_has_no_java_for_a_job_server() -> None:
+    spark = ("beam.runner=spark", "beam.spark_master_url=spark://a:7077")
+    with pytest.raises(UserError, match=r"needs Java, .* expected beam\.job_endpoint, HOST:PORT"):
+        beam_check.check_compiled(configured(*spark), IMAGE, "gs://bucket/root", "gs://data")
+    served = configured("beam.runner=spark", *SERVICE)
+    beam_check.check_compiled(served, IMAGE, "gs://bucket/root", "gs://data")
+    flink = configured("beam.runner=flink", "beam.flink_master=a:8081")
+    beam_check.check_compiled(flink, IMAGE, "gs://bucket/root", "gs://data")
+    # A dry run works on this machine, which may have it.
+    here = configured(*spark, "beam.environment_type=LOOPBACK")
+    beam_check.check_compiled(here, IMAGE, "/dry/run", "/data")
+
+
 def test_loopback_is_for_the_process_of_a_run() -> None:
     loopback = configured("beam.runner=portable", *SERVICE, "beam.environment_type=LOOPBACK")
     beam_check.check_compiled(loopback, IMAGE, "/dry/run", "/data")
@@ -389,7 +402,7 @@ def test_dataflow_needs_the_clients_of_the_cloud(monkeypatch: pytest.MonkeyPatch
         "find_spec",
         lambda name: None if name == "google.cloud.dataflow" else find(name),
     )
-    with pytest.raises(UserError, match=r"install movierec\[gcp\]"):
+    with pytest.raises(UserError, match=r"install apache-beam\[gcp\]"):
         start(*DATAFLOW)
 
 

@@ -46,8 +46,11 @@ def test_it_writes_what_the_target_runs(target: str, name: str, tmp_path: Path) 
         ({"target": "vertex"}, [], "expected a name that ends in .json"),
         ({"pipeline_root": "hdfs://a/b"}, [], "--pipeline-root hdfs://a/b: kfp does not reach it"),
         ({"image": "movierec:latest"}, [], "--image movierec:latest: a tag that stays the same"),
-        ({"image": "Movierec:1"}, [], "--image Movierec:1: is no name of an image"),
+        ({"image": "Movierec:1"}, [], "--image Movierec:1: no name of an image"),
         ({"name": "a" * 64}, [], "64 characters; expected at most 63 for kfp"),
+        ({"name": ""}, [], "--name : expected lower-case letters, digits and -"),
+        ({"push": ""}, [], "--push : kfp does not reach it; expected gs://BUCKET/PATH"),
+        ({"data": ""}, [], "--data : kfp does not reach it; expected gs://BUCKET/PATH"),
         ({"data": "/data"}, [], "--data /data: a folder of this machine is not there"),
         ({"push": "http://a/b"}, [], "--push http://a/b: kfp does not reach it"),
         ({}, ["--set", "training.epoch=3"], "training.epoch: no such key"),
@@ -57,6 +60,23 @@ def test_it_writes_what_the_target_runs(target: str, name: str, tmp_path: Path) 
         ({}, ["--set", "kfp.namespace=A_B"], "kfp.namespace: 'A_B' is not allowed"),
         ({}, ["--set", 'kfp.node_selector={"a b"="c"}'], "a b=c is not a label of Kubernetes"),
         ({}, ["--set", 'kfp.tolerations=[{key="a", value="b"}]'], 'compared by operator "Equal"'),
+        (
+            {},
+            ["--set", "serving.binary=/a/b"],
+            "serving.binary=/a/b: a file of this machine is not",
+        ),
+        # Nor in a dry run, which tries what the image will do.
+        (
+            {"pipeline_root": "/dry/run"},
+            ["--set", "serving.binary=/a/b"],
+            "serving.binary=/a/b: a file of this machine is not in the image; leave it out",
+        ),
+        (
+            {},
+            ["--set", "beam.runner=spark", "--set", "beam.spark_master_url=spark://a:7077"],
+            "beam.spark_master_url: the step would start a job server, which needs Java, and the "
+            "image has none; expected beam.job_endpoint",
+        ),
         ({}, ["--set", "kfp.cpu_limit=0"], "kfp.cpu_limit: 0 is not allowed: more than nothing"),
     ],
 )
@@ -80,6 +100,10 @@ def test_a_mistake_is_one_line_and_nothing_is_written(
         ),
         (["vertex.machine_type=big"], "vertex.machine_type=big: vertex does not know it"),
         (["training.workers=2"], "vertex.project: not given; training.workers=2 needs"),
+        (
+            ["training.workers=2", "vertex.project=movies-1234"],
+            "vertex.region: not given; training.workers=2 needs where they train, as us-central1",
+        ),
         (["vertex.project=My Project"], "vertex.project: 'My Project' is not allowed"),
     ],
 )
@@ -88,6 +112,18 @@ def test_machines_that_vertex_lacks_are_told_before_they_are_paid_for(
 ) -> None:
     more = [word for setting in settings for word in ("--set", setting)]
     refused(movierec(tmp_path / "job.json", *more, target="vertex"), message, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a" * 114, "114 characters; expected at most 113 for vertex"),
+        ("9lives", "--name 9lives: expected lower-case letters, digits and -, with a letter first"),
+        ("", "--name : expected lower-case letters, digits and -, with a letter first"),
+    ],
+)
+def test_a_name_that_vertex_does_not_take(name: str, message: str, tmp_path: Path) -> None:
+    refused(movierec(tmp_path / "job.json", target="vertex", name=name), message, tmp_path)
 
 
 def test_a_file_that_cannot_be_written_is_told_before_the_work(tmp_path: Path) -> None:
@@ -100,7 +136,8 @@ def test_a_file_that_cannot_be_written_is_told_before_the_work(tmp_path: Path) -
 def refused(result: subprocess.CompletedProcess[str], message: str, folder: Path) -> None:
     assert result.returncode == 1
     assert message in result.stderr
-    assert len([line for line in result.stderr.splitlines() if "movierec: " in line]) == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("movierec: ")
     assert result.stdout == ""
     assert list(folder.iterdir()) == []
 

@@ -65,6 +65,16 @@ def test_the_tree_is_frozen() -> None:
         ('tuning.ranges={"model.dimension"=[0, 9]}', ["model.dimension: 0 is not allowed"]),
         ('tuning.ranges={"model.dimension"=[9, 2]}', ["model.dimension: the lowest value comes"]),
         ("serving.model_name=../x", ["serving.model_name", "'../x'"]),
+        (
+            "kubernetes.image=Movierec:1",
+            ["kubernetes.image", "'Movierec:1'", "no name of an image"],
+        ),
+        (
+            "kubernetes.image=server",
+            ["kubernetes.image", "a tag or a digest", "tensorflow/serving"],
+        ),
+        ("kubernetes.image=server:latest", ["kubernetes.image", "a tag that stays the same"]),
+        ("vertex.region=Europe", ["vertex.region", "'Europe' is not allowed"]),
         ("epochs=3", ["--set epochs=3", "SECTION.KEY=VALUE"]),
         ("training.epochs", ["--set training.epochs", "SECTION.KEY=VALUE"]),
     ],

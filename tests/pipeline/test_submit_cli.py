@@ -155,6 +155,124 @@ def test_the_push_folder_moves_with_the_root_that_it_is_in(
         assert {name: sent[name]["stringValue"] for name in moved} == moved
 
 
+def compiled_with(schema: str, folder: Path, settings: str = "{}", **container: object) -> Path:
+    """A job whose step has something of its own in its settings or in its container."""
+    job = Job(schema, epochs=5, data="gs://data/here", pipeline_root="gs://bucket/root")
+    job.add("only", constants={"custom_config": settings})
+    job.executors["exec-only"]["container"] |= container
+    return job.write(folder)
+
+
+# What the Trainer is told of a CustomJob, beside a number and a text that a run fills in.
+CUSTOM_JOB = """{
+    "training": {"epochs": {{$.inputs.parameters['pipelinechannel--epochs']}}},
+    "checkpoints": "{{$.inputs.parameters['pipelinechannel--pipeline_root']}}/checkpoints",
+    "ai_platform_training_args": {"project": "my-project", "job_spec": {}},
+    "ai_platform_vertex_region": "europe-west1"
+}"""
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        (
+            ("--project", "my-project", "--region", "us-central1"),
+            "--region us-central1: {path} has several workers train in europe-west1; expected "
+            "--region europe-west1, or a file compiled with vertex.region=us-central1",
+        ),
+        (
+            ("--project", "other-project", "--region", "europe-west1"),
+            "--project other-project: {path} has several workers train in my-project; expected "
+            "--project my-project, or a file compiled with vertex.project=other-project",
+        ),
+        (PLACE, None),
+    ],
+)
+def test_several_workers_of_vertex_train_where_the_run_is(
+    place: tuple[str, ...], message: str | None, tmp_path: Path
+) -> None:
+    path = compiled_with(VERTEX, tmp_path, CUSTOM_JOB)
+    holds(movierec(path, *place), message and message.format(path=path))
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (
+            ["--namespace", "team-b"],
+            "--namespace team-b: {path} has several workers train in team-a; expected --namespace "
+            "team-a, or a file compiled with kfp.namespace=team-b",
+        ),
+        (["--namespace", "team-a"], None),
+        # Of a platform for one team there is no more to know.
+        ([], None),
+        (
+            ["--parameter", "pipeline_root=s3://bucket/root"],
+            "--parameter pipeline_root s3://bucket/root: TensorFlow does not read it, as each of "
+            "several workers must; expected gs://BUCKET/PATH, or training.workers=1",
+        ),
+        (["--parameter", "data=s3://bucket/root"], None),
+    ],
+)
+def test_several_workers_of_kubeflow_train_beside_the_run(
+    more: list[str], message: str | None, tmp_path: Path
+) -> None:
+    variable = {
+        "name": "MOVIEREC_TRAINING_JOB",
+        "value": json.dumps({"kind": "TFJob", "metadata": {"namespace": "team-a"}}),
+    }
+    path = compiled_with(KFP, tmp_path, env=[variable])
+    holds(movierec(path, *HOST, *more), message and message.format(path=path))
+
+
+@pytest.mark.parametrize(
+    ("told", "more", "message"),
+    [
+        (
+            ["--runner=FlinkRunner", "--environment_type=DOCKER"],
+            ["--parameter", "pipeline_root=minio://bucket/root"],
+            "--parameter pipeline_root minio://bucket/root: only steps that work on their own "
+            "machine reach it; expected gs://BUCKET/PATH, or beam.runner=direct",
+        ),
+        (
+            ["--runner=PortableRunner", "--job_endpoint=a:1"],
+            ["--parameter", "data=s3://bucket/data"],
+            "--parameter data s3://bucket/data: only steps that work on their own machine reach "
+            "it; expected gs://BUCKET/PATH, or beam.runner=direct",
+        ),
+        (
+            ["--runner=PortableRunner", "--environment_type=LOOPBACK"],
+            [],
+            "beam.environment_type=LOOPBACK: a cluster does not reach the process of a step; "
+            "expected DOCKER, EXTERNAL or PROCESS",
+        ),
+        (
+            ["--runner=SparkRunner", "--spark_master_url=spark://a:1"],
+            [],
+            "beam.spark_master_url: the step would start a job server, which needs Java, and the "
+            "image has none; expected beam.job_endpoint, HOST:PORT of one that runs",
+        ),
+        (["--runner=FnApiRunner"], ["--parameter", "pipeline_root=s3://bucket/root"], None),
+    ],
+)
+def test_workers_of_beam_reach_what_a_run_is_given(
+    told: list[str], more: list[str], message: str | None, tmp_path: Path
+) -> None:
+    path = compiled_with(KFP, tmp_path, args=["{{$}}", *told])
+    holds(movierec(path, *HOST, *more), message)
+
+
+def holds(result: subprocess.CompletedProcess[str], message: str | None) -> None:
+    """That the request was shown, or refused with one line."""
+    if message is None:
+        assert result.returncode == 0, result.stderr
+        assert yaml.safe_load(result.stdout)["calls"]
+        return
+    assert result.returncode == 1
+    assert result.stderr == f"movierec: {message}\n"
+    assert result.stdout == ""
+
+
 @pytest.mark.parametrize("content", [None, "{", "schemaVersion: 9.9.9\n"])
 def test_a_file_that_is_no_job_is_one_line(content: str | None, tmp_path: Path) -> None:
     path = tmp_path / "job.yaml"
