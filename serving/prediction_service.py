@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from tensorflow_serving.apis import (
 )
 
 from serving.admission import Admission
+from serving.brief_requests import is_brief
 from serving.metrics import UNKNOWN, Metrics, Observation
 from serving.model_specs import ModelSpecs
 from serving.request_error import RequestError, invalid, quoted
@@ -24,6 +26,9 @@ from serving.rpc_service import Method, parse, rpc_service
 DESCRIPTOR: Final = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"]
 
 _SIGNATURE_DEF: Final = "signature_def"
+
+# A model that takes longer over brief requests is called in a thread: the loop has others to hear.
+_BRIEF_SECONDS: Final = 0.005
 
 
 @dataclass
@@ -57,7 +62,11 @@ class _Caller:
 
 
 class PredictionService:
-    """Answers in an event loop; the model is called in the threads of an executor."""
+    """Answers in an event loop; the model is called in the threads of an executor.
+
+    A brief request that is alone in the house is answered in the loop itself: to hand it to a
+    thread and back, and to wake both, would take half as long as the model does.
+    """
 
     def __init__(
         self,
@@ -66,13 +75,25 @@ class PredictionService:
         metrics: Metrics,
         executor: Executor,
         max_message_bytes: int,
+        batched: bool,
     ) -> None:
-        """Takes what finds versions, counts requests and runs them."""
+        """Takes what finds versions, counts requests and runs them.
+
+        Args:
+            specs: find versions.
+            admission: counts requests.
+            metrics: where they are counted for others.
+            executor: of the threads.
+            max_message_bytes: of an answer.
+            batched: `predict` waits for other requests, which it must not do in the loop.
+        """
         self._specs = specs
         self._admission = admission
         self._metrics = metrics
         self._executor = executor
         self._max_message_bytes = max_message_bytes
+        self._batched = batched
+        self._seconds_of_last_brief = math.inf
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Of the official service; Classify, Regress and MultiInference answer UNIMPLEMENTED."""
@@ -89,25 +110,32 @@ class PredictionService:
         left = context.time_remaining()
         caller = _Caller(None if left is None else time.monotonic() + left)
         self._admission.enter()
+        brief = not self._batched and self._admission.inside == 1 and is_brief(raw)
+        if brief and self._seconds_of_last_brief <= _BRIEF_SECONDS:
+            return self._work(raw, caller, observation, brief)
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[bytes] = loop.create_future()
 
-        def hand_over(work: Future[bytes]) -> None:
+        def hand_over(done: Future[bytes]) -> None:
             if not loop.is_closed():
-                loop.call_soon_threadsafe(_settle, answer, work)
+                loop.call_soon_threadsafe(_settle, answer, done)
 
         # Not `run_in_executor`, whose answers take three more turns of the loop. A request whose
         # caller has gone keeps its place until a thread has thrown it away.
-        self._executor.submit(self._work, raw, caller, observation).add_done_callback(hand_over)
+        work = self._executor.submit(self._work, raw, caller, observation, brief)
+        work.add_done_callback(hand_over)
         try:
             return await answer
         finally:
             caller.gone = True
 
-    def _work(self, raw: bytes, caller: _Caller, observation: Observation) -> bytes:
+    def _work(self, raw: bytes, caller: _Caller, observation: Observation, brief: bool) -> bytes:
+        started = time.monotonic()
         try:
             return self._answer(raw, caller, observation)
         finally:
+            if brief:
+                self._seconds_of_last_brief = time.monotonic() - started
             self._admission.leave()
 
     def _answer(self, raw: bytes, caller: _Caller, observation: Observation) -> bytes:

@@ -142,6 +142,7 @@ class ModelServer:
             self._metrics,
             self._executor,
             self._options.max_message_bytes,
+            batched=self._options.batching is not None,
         )
         model = model_service.ModelService(self._specs, self._states, self._metrics)
         return GrpcServer(

@@ -1,0 +1,166 @@
+"""Which requests are answered in the server's loop, and that none is that could hold it up."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2
+
+from models import features, signature_names
+from serving import prediction_service
+from serving.brief_requests import is_brief
+from serving.loaded_version import LoadedVersion
+from serving.server_options import BatchingOptions, ServerOptions
+from tests.serving.asking import SECONDS, Asked, asking, running
+from tests.serving.tiny_models import (
+    MODEL,
+    SLOW,
+    pairs,
+    predict_request,
+    push,
+    rating,
+)
+
+IN_THE_LOOP = "grpc"
+IN_A_THREAD = "predict"
+
+
+def some_pairs(count: int) -> predict_pb2.PredictRequest:
+    return pairs([b"1"] * count, [b"23"] * count)
+
+
+def filled(count: int) -> predict_pb2.PredictRequest:
+    """One value in the request, and a shape of many."""
+    request = some_pairs(1)
+    request.inputs[features.USER_ID].tensor_shape.dim[0].size = count
+    return request
+
+
+@pytest.mark.parametrize("count", [0, 1, 100])
+def test_a_few_pairs_are_brief(count: int) -> None:
+    assert is_brief(some_pairs(count).SerializeToString())
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        some_pairs(1000),
+        filled(1_000_000),
+        pairs([b"1" * 100_000], [b"2"]),
+        predict_request(SLOW, {"seconds": np.float64(1)}),
+        predict_request("", {"examples": np.array([b""], object)}),
+        predict_request(
+            signature_names.RECOMMEND,
+            {features.USER_ID: np.array([b"1"], object), signature_names.K: np.int32(10)},
+        ),
+    ],
+    ids=["many", "filled", "long", "slow", "default", "recommend"],
+)
+def test_what_may_take_its_time_is_not(request_: predict_pb2.PredictRequest) -> None:
+    assert not is_brief(request_.SerializeToString())
+
+
+def test_what_is_no_request_is_not() -> None:
+    assert not is_brief(b"\xff\xff")
+    assert not is_brief(b"")
+
+
+class Calls:
+    """Asks a server, and tells which of its threads called the model."""
+
+    def __init__(self, asked: Asked, threads: list[str]) -> None:
+        self.asked = asked
+        self.threads = threads
+
+    def thread_of(self, request: predict_pb2.PredictRequest) -> str:
+        del self.threads[:]
+        self.asked.predictions.Predict(request, timeout=SECONDS)
+        (name,) = self.threads
+        return name.partition("_")[0]
+
+
+@pytest.fixture
+def options(tiny_model: Path, tmp_path: Path) -> ServerOptions:
+    push(tiny_model, tmp_path / "base", 1)
+    return ServerOptions(MODEL, tmp_path / "base", port=0)
+
+
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of those that called a model, from now on."""
+    names: list[str] = []
+    predict = LoadedVersion.predict
+
+    def watched(
+        self: LoadedVersion, request: predict_pb2.PredictRequest, timeout_seconds: float | None
+    ) -> predict_pb2.PredictResponse:
+        names.append(threading.current_thread().name)
+        return predict(self, request, timeout_seconds)
+
+    monkeypatch.setattr(LoadedVersion, "predict", watched)
+    return names
+
+
+@pytest.fixture
+def calls(
+    options: ServerOptions, threads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Calls]:
+    # However busy this machine is.
+    monkeypatch.setattr(prediction_service, "_BRIEF_SECONDS", SECONDS)
+    with running(options) as server, asking(server.port) as asked:
+        yield Calls(asked, threads)
+
+
+def test_only_what_is_brief_and_known_to_be_is_answered_in_the_loop(calls: Calls) -> None:
+    found = [calls.thread_of(some_pairs(count)) for count in (1, 1, 100, 1000, 1)]
+    assert found == [IN_A_THREAD, IN_THE_LOOP, IN_THE_LOOP, IN_A_THREAD, IN_THE_LOOP]
+
+
+def test_one_beside_another_is_answered_in_a_thread(calls: Calls) -> None:
+    calls.thread_of(some_pairs(1))
+    slow = calls.asked.predictions.Predict.future(
+        predict_request(SLOW, {"seconds": np.float64(3)}), timeout=SECONDS
+    )
+    while not calls.threads[1:]:
+        assert not slow.done()
+    assert calls.thread_of(some_pairs(1)) == IN_A_THREAD
+    slow.result()
+
+
+def test_a_model_that_took_long_is_called_in_a_thread(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls.thread_of(some_pairs(1))
+    assert calls.thread_of(some_pairs(1)) == IN_THE_LOOP
+    monkeypatch.setattr(prediction_service, "_BRIEF_SECONDS", 0.0)
+    assert calls.thread_of(some_pairs(1)) == IN_A_THREAD
+
+
+def test_what_waits_for_a_batch_does_so_in_a_thread(
+    options: ServerOptions, threads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prediction_service, "_BRIEF_SECONDS", SECONDS)
+    batching = ServerOptions(
+        options.model_name, options.base_path, port=0, batching=BatchingOptions()
+    )
+    with running(batching) as server, asking(server.port) as asked:
+        calls = Calls(asked, threads)
+        assert {calls.thread_of(some_pairs(1)) for _ in range(3)} == {IN_A_THREAD}
+
+
+def test_answers_are_the_same_wherever_they_are_made(calls: Calls) -> None:
+    def ask(number: int) -> bool:
+        users, movies = [b"u" * number], [b"m" * (number % 7)]
+        answer = calls.asked.predictions.Predict(pairs(users, movies), timeout=SECONDS)
+        found = tf.make_ndarray(answer.outputs[features.RATING])
+        return bool(np.array_equal(found, rating(users, movies)))
+
+    assert all(map(ask, range(20)))
+    with ThreadPoolExecutor(8) as callers:
+        assert all(callers.map(ask, range(100)))
