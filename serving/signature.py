@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from itertools import chain
+from typing import Any, Final
 
 import tensorflow as tf
-from tensorflow.core.framework import tensor_pb2
-from tensorflow.python.eager import context
+from tensorflow.core.framework import graph_pb2, tensor_pb2
+from tensorflow.python.eager import context, execute
 from tensorflow.python.framework import ops
 
 from serving.errors import UnreadableModelError
 from serving.request_error import RequestError, invalid, listed, quoted
 from serving.tensor_codec import Array, decode, dtype_name, encode, shape_text, supported
 from serving.tensorflow_errors import reason, request_error
+
+# Operations that call one of several functions, or one again and again. What has none of them can
+# be run by TensorFlow's simple executor, in the thread that calls.
+_CONTROL_FLOW: Final = frozenset(
+    {"Case", "If", "StatelessCase", "StatelessIf", "StatelessWhile", "While"}
+    | {"Enter", "Exit", "LoopCond", "Merge", "NextIteration", "Switch"}
+)
+_SIMPLE_EXECUTOR: Final = "SINGLE_THREADED_EXECUTOR"
 
 
 class Signature:
@@ -41,8 +50,9 @@ class Signature:
         # that a small request takes. Flat arguments and results are in the order of their names.
         self._flat_names = sorted(self._inputs)
         self._flat_outputs = sorted(self._outputs)
-        self._flat_call = function._inference_function.call_flat
+        self._function_name = function._inference_function.name.decode()
         self._captured = list(function.captured_inputs)
+        self._attributes = _call_attributes(function.graph.as_graph_def())
 
     def decode(self, protos: Mapping[str, tensor_pb2.TensorProto]) -> dict[str, Array]:
         """The inputs as arrays.
@@ -76,13 +86,21 @@ class Signature:
         Raises:
             RequestError: the model refuses the values, or fails.
         """
-        device = context.context().device_name
+        eager = context.context()
         flat = [
-            ops.EagerTensor(inputs[name], device, self._inputs[name].dtype.as_datatype_enum)
+            ops.EagerTensor(
+                inputs[name], eager.device_name, self._inputs[name].dtype.as_datatype_enum
+            )
             for name in self._flat_names
         ]
         try:
-            found = self._flat_call(*flat, *self._captured)
+            found = execute.quick_execute(
+                self._function_name,
+                len(self._flat_outputs),
+                [*flat, *self._captured],
+                self._attributes,
+                eager,
+            )
         except tf.errors.OpError as error:
             raise request_error(error) from error
         except UnicodeDecodeError as error:
@@ -127,6 +145,18 @@ class Signature:
             f"{listed(self._inputs.keys() - given.keys())}; unknown: "
             f"{listed(given.keys() - self._inputs.keys())}"
         )
+
+
+def _call_attributes(graph: graph_pb2.GraphDef) -> tuple[object, ...]:
+    """Names and values, in turns, of what TensorFlow is told of each call of a function.
+
+    To spread the operations of a small graph over threads takes longer than they do.
+    """
+    attributes = dict(context.context().function_call_options.as_attrs())
+    nodes = chain(graph.node, *(function.node_def for function in graph.library.function))
+    if _CONTROL_FLOW.isdisjoint(node.op for node in nodes):
+        attributes["executor_type"] = _SIMPLE_EXECUTOR
+    return tuple(chain.from_iterable(attributes.items()))
 
 
 def _fits(shape: Sequence[int], expected: tf.TensorShape) -> bool:
