@@ -147,10 +147,11 @@ class Recommender(tf.Module):
         Returns:
             `user_activity` string `[B]`; of retrieval models `rank` and `popularity_rank` int64
             `[B]` too, the latter in the order of how often a movie is rated; of these B times the
-            catalogue's size may be at most `MAX_SCORES`.
+            catalogue's size may be at most `MAX_SCORES`, or B at most `QUERIES_AT_ONCE`, which
+            no batch of the Evaluator exceeds.
         """
         if self._retrieves:
-            examples = self._within_scores(examples)
+            examples = self._within_scores(examples, QUERIES_AT_ONCE)
         transformed = self.transform_layer(tf.io.parse_example(examples, _RAW_IDS))
         found = {features.USER_ACTIVITY: transformed[features.USER_ACTIVITY]}
         if self._retrieves:
@@ -315,11 +316,17 @@ class Recommender(tf.Module):
         with tf.control_dependencies([few]):
             return tf.identity(ids), k
 
-    def _within_scores(self, rows: tf.Tensor) -> tf.Tensor:
-        """The rows, if every movie of the catalogue may get a score for so many."""
+    def _within_scores(self, rows: tf.Tensor, always: int = 0) -> tf.Tensor:
+        """The rows, if every movie of the catalogue may get a score for so many.
+
+        Args:
+            rows: of any dtype and shape.
+            always: as many may be there whatever the catalogue's size.
+        """
         scores = tf.shape(rows, tf.int64)[0] * self._movies
+        limit = max(MAX_SCORES, always * self._movies)
         catalogue = f"the {self._movies} movies of the catalogue"
-        few = _expect(scores <= MAX_SCORES, f"at most {MAX_SCORES} rows times {catalogue}", scores)
+        few = _expect(scores <= limit, f"at most {limit} rows times {catalogue}", scores)
         with tf.control_dependencies([few]):
             return tf.identity(rows)
 

@@ -16,7 +16,7 @@ _MOST_VALUES: Final = 128
 
 
 def is_brief(raw: bytes) -> bool:
-    """Whether it asks `predict` for the ratings of a few pairs.
+    """Whether it asks `predict`, of the newest version, for the ratings of a few pairs.
 
     Args:
         raw: a serialized PredictRequest, or what is none.
@@ -27,7 +27,8 @@ def is_brief(raw: bytes) -> bool:
         message = predict_pb2.PredictRequest.FromString(raw)
     except DecodeError:
         return False
-    if message.model_spec.signature_name != PREDICT:
+    spec = message.model_spec
+    if spec.signature_name != PREDICT or spec.WhichOneof("version_choice"):
         return False
     shapes = ([size.size for size in value.tensor_shape.dim] for value in message.inputs.values())
     return all(math.prod(shape) <= _MOST_VALUES for shape in shapes)

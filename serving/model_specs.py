@@ -43,6 +43,10 @@ class ModelSpecs:
             )
         return known[spec.version_label]
 
+    def newest(self) -> int | None:
+        """The number of the version that answers who names none; None if none is loaded."""
+        return max(self._served.numbers(), default=None)
+
     @contextmanager
     def lease(self, spec: model_pb2.ModelSpec) -> Iterator[LoadedVersion]:
         """The version, which stays loaded meanwhile.

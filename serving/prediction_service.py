@@ -27,7 +27,7 @@ DESCRIPTOR: Final = prediction_service_pb2.DESCRIPTOR.services_by_name["Predicti
 
 _SIGNATURE_DEF: Final = "signature_def"
 
-# A model that takes longer over brief requests is called in a thread: the loop has others to hear.
+# A version that takes longer over brief requests is called in a thread: the loop has other work.
 _BRIEF_SECONDS: Final = 0.005
 
 
@@ -93,7 +93,8 @@ class PredictionService:
         self._executor = executor
         self._max_message_bytes = max_message_bytes
         self._batched = batched
-        self._seconds_of_last_brief = math.inf
+        # A version, and the seconds that it took over a brief request.
+        self._last_brief: tuple[int | None, float] = (None, math.inf)
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Of the official service; Classify, Regress and MultiInference answer UNIMPLEMENTED."""
@@ -111,7 +112,7 @@ class PredictionService:
         caller = _Caller(None if left is None else time.monotonic() + left)
         self._admission.enter()
         brief = not self._batched and self._admission.inside == 1 and is_brief(raw)
-        if brief and self._seconds_of_last_brief <= _BRIEF_SECONDS:
+        if brief and self._newest_is_quick():
             return self._work(raw, caller, observation, brief)
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[bytes] = loop.create_future()
@@ -130,22 +131,27 @@ class PredictionService:
             caller.gone = True
 
     def _work(self, raw: bytes, caller: _Caller, observation: Observation, brief: bool) -> bytes:
-        started = time.monotonic()
         try:
-            return self._answer(raw, caller, observation)
+            return self._answer(raw, caller, observation, brief)
         finally:
-            if brief:
-                self._seconds_of_last_brief = time.monotonic() - started
             self._admission.leave()
 
-    def _answer(self, raw: bytes, caller: _Caller, observation: Observation) -> bytes:
+    def _newest_is_quick(self) -> bool:
+        """Whether it is known to be."""
+        version, seconds = self._last_brief
+        return seconds <= _BRIEF_SECONDS and version == self._specs.newest()
+
+    def _answer(self, raw: bytes, caller: _Caller, observation: Observation, brief: bool) -> bytes:
         caller.seconds_left()
         message = parse(predict_pb2.PredictRequest, raw)
         if not message.HasField("model_spec"):
             raise invalid("Missing ModelSpec")
         with self._specs.lease(message.model_spec) as version:
             observation.signature = version.signature(message.model_spec.signature_name).name
+            started = time.monotonic()
             response = version.predict(message, caller.seconds_left())
+            if brief:
+                self._last_brief = version.number, time.monotonic() - started
         response.model_spec.name = self._specs.model_name
         answer = response.SerializeToString()
         if len(answer) > self._max_message_bytes:

@@ -150,11 +150,13 @@ class Signature:
 def _call_attributes(graph: graph_pb2.GraphDef) -> tuple[object, ...]:
     """Names and values, in turns, of what TensorFlow is told of each call of a function.
 
-    To spread the operations of a small graph over threads takes longer than they do.
+    To spread the operations of a small graph over threads takes longer than they do. Beside a GPU
+    the simple executor would wait for ever: for what comes from the other device.
     """
     attributes = dict(context.context().function_call_options.as_attrs())
     nodes = chain(graph.node, *(function.node_def for function in graph.library.function))
-    if _CONTROL_FLOW.isdisjoint(node.op for node in nodes):
+    one_device = len(tf.config.list_logical_devices()) == 1
+    if one_device and _CONTROL_FLOW.isdisjoint(node.op for node in nodes):
         attributes["executor_type"] = _SIMPLE_EXECUTOR
     return tuple(chain.from_iterable(attributes.items()))
 

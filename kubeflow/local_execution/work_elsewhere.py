@@ -78,7 +78,8 @@ def _beam_stays_here(beam: argparse.Namespace) -> bool:
 def _are_here(beam: argparse.Namespace) -> Iterator[bool]:
     """Whether who takes the work, who takes files for it and the workers are on this machine."""
     master = beam.job_endpoint or getattr(beam, _MASTERS[beam.runner]) or ""
-    yield _is_loopback(master) or _NO_CLUSTER.fullmatch(master) is not None
+    within = beam.runner == BEAM_NAMES["spark"] and not beam.job_endpoint
+    yield _is_loopback(master) or (within and _NO_CLUSTER.fullmatch(master) is not None)
     yield beam.artifact_endpoint is None or _is_loopback(beam.artifact_endpoint)
     # A container does not have the files of this machine.
     external = beam.environment_type == "EXTERNAL" and _is_loopback(beam.environment_config or "")

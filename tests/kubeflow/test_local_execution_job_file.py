@@ -204,6 +204,8 @@ def test_a_job_whose_beam_works_elsewhere_is_not_run_here(
         ["--runner=SomeRunner"],
         ["--runner=FlinkRunner", "--environment_type=LOOPBACK"],
         ["--runner=FlinkRunner", "--job_endpoint=[::1", "--environment_type=LOOPBACK"],
+        ["--runner=PortableRunner", "--job_endpoint=local", "--environment_type=LOOPBACK"],
+        ["--runner=FlinkRunner", "--flink_master=local", "--environment_type=LOOPBACK"],
     ],
 )
 def test_what_others_may_have_compiled_is_not_run_here_either(

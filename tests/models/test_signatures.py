@@ -202,6 +202,7 @@ def test_the_ranks_of_an_evaluation_are_bounded_alike(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(signatures, "MAX_SCORES", 4 * MOVIES)
+    monkeypatch.setattr(signatures, "QUERIES_AT_ONCE", 2)
     recommender = recommender_of(name, trained_like(name, rng))
     rows = serialized(*named(*all_pairs()))
     assert recommender.transform_examples(rows[:4])["rank"].shape == (4,)
@@ -210,6 +211,15 @@ def test_the_ranks_of_an_evaluation_are_bounded_alike(
         match=r"at most 20 rows times the 5 movies of the catalogue, given\] \[25\]",
     ):
         recommender.transform_examples(rows[:5])
+
+
+def test_a_batch_of_an_evaluation_has_ranks_however_many_movies_there_are(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signatures, "MAX_SCORES", MOVIES)
+    recommender = recommender_of("two_tower", trained_like("two_tower", rng))
+    rows = np.resize(serialized(*named(*all_pairs())), signatures.QUERIES_AT_ONCE)
+    assert recommender.transform_examples(rows)["rank"].shape == rows.shape
 
 
 def test_an_evaluation_without_ranks_has_no_bound(

@@ -188,17 +188,21 @@ def started(script: str, folder: Path, before: str = "") -> Iterator[subprocess.
         yield process
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_the_tasks(number: signal.Signals, tmp_path: Path) -> None:
-    pid_file = tmp_path / "pid"
-    with inheriting(number, signal.SIG_DFL), started("time.sleep(600)", tmp_path) as process:
-        process.send_signal(number)
-        _, said = process.communicate()
+def ends_with_its_tasks(process: subprocess.Popen[str], folder: Path) -> None:
+    """Asserts that the interrupted command says so and that its task is no more."""
+    _, said = process.communicate()
     assert process.returncode == 130
     (line,) = said.splitlines()
     assert line.startswith("movierec: interrupted; the tasks under way were ended")
     with pytest.raises(ProcessLookupError):
-        os.kill(int(pid_file.read_text("utf-8")), 0)
+        os.kill(int((folder / "pid").read_text("utf-8")), 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_tasks(number: signal.Signals, tmp_path: Path) -> None:
+    with inheriting(number, signal.SIG_DFL), started("time.sleep(600)", tmp_path) as process:
+        process.send_signal(number)
+        ends_with_its_tasks(process, tmp_path)
 
 
 def test_under_nohup_a_run_outlives_its_terminal(tmp_path: Path) -> None:
@@ -211,7 +215,7 @@ def test_under_nohup_a_run_outlives_its_terminal(tmp_path: Path) -> None:
 
 
 def test_a_second_interrupt_kills_the_tasks(tmp_path: Path) -> None:
-    pid_file, told = tmp_path / "pid", tmp_path / "told"
+    told = tmp_path / "told"
     ignores = (
         "import signal\n"
         f"signal.signal(signal.SIGTERM, lambda *_: pathlib.Path({str(told)!r}).touch())\n"
@@ -225,12 +229,7 @@ def test_a_second_interrupt_kills_the_tasks(tmp_path: Path) -> None:
         while not told.exists():
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate()
-    assert process.returncode == 130
-    (line,) = said.splitlines()
-    assert line.startswith("movierec: interrupted; the tasks under way were ended")
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(pid_file.read_text("utf-8")), 0)
+        ends_with_its_tasks(process, tmp_path)
 
 
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

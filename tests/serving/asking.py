@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,6 +62,14 @@ def running(options: ServerOptions) -> Iterator[ModelServer]:
         yield server
     finally:
         server.stop()
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    """Fails if it does not come true."""
+    end = time.monotonic() + SECONDS
+    while not true():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
 
 
 def refused(call: Callable[[], object]) -> tuple[grpc.StatusCode, str]:

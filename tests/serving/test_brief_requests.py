@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -17,7 +19,7 @@ from serving import prediction_service
 from serving.brief_requests import is_brief
 from serving.loaded_version import LoadedVersion
 from serving.server_options import BatchingOptions, ServerOptions
-from tests.serving.asking import SECONDS, Asked, asking, running
+from tests.serving.asking import SECONDS, Asked, asking, refused, running, wait_until
 from tests.serving.tiny_models import (
     MODEL,
     SLOW,
@@ -53,6 +55,8 @@ def test_a_few_pairs_are_brief(count: int) -> None:
         some_pairs(1000),
         filled(1_000_000),
         pairs([b"1" * 100_000], [b"2"]),
+        pairs([b"1"], [b"2"], version=1),
+        pairs([b"1"], [b"2"], version_label="stable"),
         predict_request(SLOW, {"seconds": np.float64(1)}),
         predict_request("", {"examples": np.array([b""], object)}),
         predict_request(
@@ -60,7 +64,7 @@ def test_a_few_pairs_are_brief(count: int) -> None:
             {features.USER_ID: np.array([b"1"], object), signature_names.K: np.int32(10)},
         ),
     ],
-    ids=["many", "filled", "long", "slow", "default", "recommend"],
+    ids=["many", "filled", "long", "version", "label", "slow", "default", "recommend"],
 )
 def test_what_may_take_its_time_is_not(request_: predict_pb2.PredictRequest) -> None:
     assert not is_brief(request_.SerializeToString())
@@ -72,16 +76,17 @@ def test_what_is_no_request_is_not() -> None:
 
 
 class Calls:
-    """Asks a server, and tells which of its threads called the model."""
+    """Of the model, by the threads of a server; each may be kept from returning."""
 
-    def __init__(self, asked: Asked, threads: list[str]) -> None:
-        self.asked = asked
-        self.threads = threads
+    def __init__(self) -> None:
+        self.threads: list[str] = []
+        self.hold: dict[str, threading.Event] = {}
 
-    def thread_of(self, request: predict_pb2.PredictRequest) -> str:
-        del self.threads[:]
-        self.asked.predictions.Predict(request, timeout=SECONDS)
-        (name,) = self.threads
+    def thread_of(self, asked: Asked, request: predict_pb2.PredictRequest) -> str:
+        """That in which the request was answered."""
+        before = len(self.threads)
+        asked.predictions.Predict(request, timeout=SECONDS)
+        (name,) = self.threads[before:]
         return name.partition("_")[0]
 
 
@@ -92,72 +97,91 @@ def options(tiny_model: Path, tmp_path: Path) -> ServerOptions:
 
 
 @pytest.fixture
-def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of those that called a model, from now on."""
-    names: list[str] = []
+def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    calls = Calls()
     predict = LoadedVersion.predict
 
     def watched(
         self: LoadedVersion, request: predict_pb2.PredictRequest, timeout_seconds: float | None
     ) -> predict_pb2.PredictResponse:
-        names.append(threading.current_thread().name)
+        calls.threads.append(threading.current_thread().name)
+        if request.model_spec.signature_name in calls.hold:
+            calls.hold[request.model_spec.signature_name].wait(SECONDS)
         return predict(self, request, timeout_seconds)
 
     monkeypatch.setattr(LoadedVersion, "predict", watched)
-    return names
+    # However busy this machine is.
+    monkeypatch.setattr(prediction_service, "_BRIEF_SECONDS", SECONDS)
+    return calls
 
 
 @pytest.fixture
-def calls(
-    options: ServerOptions, threads: list[str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Calls]:
-    # However busy this machine is.
-    monkeypatch.setattr(prediction_service, "_BRIEF_SECONDS", SECONDS)
+def asked(options: ServerOptions, calls: Calls) -> Iterator[Asked]:
     with running(options) as server, asking(server.port) as asked:
-        yield Calls(asked, threads)
+        yield asked
 
 
-def test_only_what_is_brief_and_known_to_be_is_answered_in_the_loop(calls: Calls) -> None:
-    found = [calls.thread_of(some_pairs(count)) for count in (1, 1, 100, 1000, 1)]
+def test_only_what_is_brief_and_known_to_be_is_answered_in_the_loop(
+    asked: Asked, calls: Calls
+) -> None:
+    found = [calls.thread_of(asked, some_pairs(count)) for count in (1, 1, 100, 1000, 1)]
     assert found == [IN_A_THREAD, IN_THE_LOOP, IN_THE_LOOP, IN_A_THREAD, IN_THE_LOOP]
 
 
-def test_one_beside_another_is_answered_in_a_thread(calls: Calls) -> None:
-    calls.thread_of(some_pairs(1))
-    slow = calls.asked.predictions.Predict.future(
-        predict_request(SLOW, {"seconds": np.float64(3)}), timeout=SECONDS
+def test_one_beside_another_is_answered_in_a_thread(asked: Asked, calls: Calls) -> None:
+    calls.thread_of(asked, some_pairs(1))
+    over = calls.hold[SLOW] = threading.Event()
+    other = asked.predictions.Predict.future(
+        predict_request(SLOW, {"seconds": np.float64(0)}), timeout=SECONDS
     )
-    while not calls.threads[1:]:
-        assert not slow.done()
-    assert calls.thread_of(some_pairs(1)) == IN_A_THREAD
-    slow.result()
+    while len(calls.threads) < 2:
+        assert not other.done()
+    assert calls.thread_of(asked, some_pairs(1)) == IN_A_THREAD
+    over.set()
+    other.result()
 
 
-def test_a_model_that_took_long_is_called_in_a_thread(
-    calls: Calls, monkeypatch: pytest.MonkeyPatch
+def test_a_version_that_took_long_is_called_in_a_thread(
+    asked: Asked, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls.thread_of(some_pairs(1))
-    assert calls.thread_of(some_pairs(1)) == IN_THE_LOOP
+    calls.thread_of(asked, some_pairs(1))
+    assert calls.thread_of(asked, some_pairs(1)) == IN_THE_LOOP
     monkeypatch.setattr(prediction_service, "_BRIEF_SECONDS", 0.0)
-    assert calls.thread_of(some_pairs(1)) == IN_A_THREAD
+    assert calls.thread_of(asked, some_pairs(1)) == IN_A_THREAD
 
 
-def test_what_waits_for_a_batch_does_so_in_a_thread(
-    options: ServerOptions, threads: list[str], monkeypatch: pytest.MonkeyPatch
+def test_what_was_refused_says_nothing_of_how_long_the_model_takes(
+    asked: Asked, calls: Calls
 ) -> None:
-    monkeypatch.setattr(prediction_service, "_BRIEF_SECONDS", SECONDS)
-    batching = ServerOptions(
-        options.model_name, options.base_path, port=0, batching=BatchingOptions()
-    )
-    with running(batching) as server, asking(server.port) as asked:
-        calls = Calls(asked, threads)
-        assert {calls.thread_of(some_pairs(1)) for _ in range(3)} == {IN_A_THREAD}
+    for wrong in (predict_request(signature_names.PREDICT, {}), pairs([b"1"], [b"2", b"3"])):
+        code, _ = refused(lambda wrong=wrong: asked.predictions.Predict(wrong, timeout=SECONDS))
+        assert code == grpc.StatusCode.INVALID_ARGUMENT
+    assert calls.thread_of(asked, some_pairs(1)) == IN_A_THREAD
 
 
-def test_answers_are_the_same_wherever_they_are_made(calls: Calls) -> None:
+def test_of_a_new_version_it_is_not_known(
+    options: ServerOptions, calls: Calls, tiny_model: Path
+) -> None:
+    with running(options) as server, asking(server.port) as asked:
+        calls.thread_of(asked, some_pairs(1))
+        assert calls.thread_of(asked, some_pairs(1)) == IN_THE_LOOP
+        push(tiny_model, options.base_path, 2)
+        wait_until(lambda: 2 in server.versions)
+        found = [calls.thread_of(asked, some_pairs(1)) for _ in range(2)]
+        assert found == [IN_A_THREAD, IN_THE_LOOP]
+
+
+def test_what_waits_for_a_batch_does_so_in_a_thread(options: ServerOptions, calls: Calls) -> None:
+    batched = replace(options, batching=BatchingOptions())
+    with running(batched) as server, asking(server.port) as asked:
+        assert {calls.thread_of(asked, some_pairs(1)) for _ in range(3)} == {IN_A_THREAD}
+
+
+@pytest.mark.usefixtures("calls")
+def test_answers_are_the_same_wherever_they_are_made(asked: Asked) -> None:
     def ask(number: int) -> bool:
         users, movies = [b"u" * number], [b"m" * (number % 7)]
-        answer = calls.asked.predictions.Predict(pairs(users, movies), timeout=SECONDS)
+        answer = asked.predictions.Predict(pairs(users, movies), timeout=SECONDS)
         found = tf.make_ndarray(answer.outputs[features.RATING])
         return bool(np.array_equal(found, rating(users, movies)))
 

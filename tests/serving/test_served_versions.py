@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,17 +14,9 @@ from serving.errors import UnreadableModelError
 from serving.served_versions import ServedVersions
 from serving.version_states import VersionStates
 from serving.version_watcher import VersionWatcher
+from tests.serving.asking import SECONDS, wait_until
 
 State = get_model_status_pb2.ModelVersionStatus
-# Generous: nothing that is asserted depends on it.
-SECONDS = 60
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + SECONDS
-    while not true():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.001)
 
 
 class Version:

@@ -20,7 +20,15 @@ from tensorflow_serving.apis import get_model_status_pb2
 from models import features, signature_names
 from models.warm_up import WARM_UP_FILE
 from serving.server_options import ServerOptions
-from tests.serving.asking import SECONDS, Asked, asking, refused, running, server_process
+from tests.serving.asking import (
+    SECONDS,
+    Asked,
+    asking,
+    refused,
+    running,
+    server_process,
+    wait_until,
+)
 from tests.serving.tiny_models import (
     MODEL,
     SLOW,
@@ -36,13 +44,6 @@ END = get_model_status_pb2.ModelVersionStatus.END
 CLIENTS = 8
 # Of the models of the two fixtures.
 BIAS, OTHER_BIAS = 0, 100
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + SECONDS
-    while not true():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
 
 
 def answer(asked: Asked) -> tuple[int, float]:
