@@ -6,10 +6,10 @@ import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tomli_w
-from pydantic import Field, ValidationError, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
 
 from components.movielens_example_gen.options import EditionName, SplitOptions
 from models import features
@@ -29,28 +29,30 @@ from pipeline.training_config import TrainingConfig
 from serving.defaults import DEFAULT_MODEL
 
 
+def _path_text(value: object) -> object:
+    if value == "":
+        raise ValueError("a path is needed")
+    # A name of digits alone reads as a number.
+    return str(value) if isinstance(value, int) else value
+
+
+# Of this machine; absolute once read, so that no step depends on where another was started.
+LocalPath = Annotated[
+    Path,
+    BeforeValidator(_path_text),
+    AfterValidator(lambda path: path.expanduser().resolve()),
+]
+
+
 class DataConfig(Section):
     """Which ratings."""
 
     dataset: EditionName = "ml-100k"
-    path: Path | None = Field(None, description="folder of the files; ml-100k finds its own")
+    path: LocalPath | None = Field(None, description="folder of the files; ml-100k finds its own")
     name: str | None = Field(
         None, description="models of one name are compared; the dataset's if not given"
     )
     max_rejected_fraction: float = Field(0.01, ge=0, le=1)
-
-    @field_validator("path", mode="before")
-    @classmethod
-    def _not_empty(cls, path: object) -> object:
-        if path == "":
-            raise ValueError("a folder is needed")
-        # A name of digits alone reads as a number.
-        return str(path) if isinstance(path, int) else path
-
-    @field_validator("path")
-    @classmethod
-    def _absolute(cls, path: Path | None) -> Path | None:
-        return None if path is None else path.expanduser().resolve()
 
 
 class GateConfig(Section):
@@ -95,15 +97,10 @@ class ServingConfig(Section):
     max_difference: float = Field(
         1e-4, ge=0, description="between a served answer and what the Trainer predicted"
     )
-    binary: Path | None = Field(
+    binary: LocalPath | None = Field(
         None,
         description="tensorflow_model_server to try new models in; else that on PATH, else ours",
     )
-
-    @field_validator("binary")
-    @classmethod
-    def _absolute(cls, binary: Path | None) -> Path | None:
-        return None if binary is None else binary.expanduser().resolve()
 
 
 class RunnerConfig(Section):
@@ -174,7 +171,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"--config {path}: not TOML: {error}") from error
     data = values.get("data")
-    if isinstance(data, dict) and isinstance(data.get("path"), str):
+    if isinstance(data, dict) and isinstance(data.get("path"), str) and data["path"]:
         data["path"] = str(path.parent / Path(data["path"]).expanduser())
     return values
 

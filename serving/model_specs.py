@@ -44,8 +44,8 @@ class ModelSpecs:
         return known[spec.version_label]
 
     def newest(self) -> int | None:
-        """The number of the version that answers who names none; None if none is loaded."""
-        return max(self._served.numbers(), default=None)
+        """The number of the version meant where none is named; None if none is loaded."""
+        return self._served.newest()
 
     @contextmanager
     def lease(self, spec: model_pb2.ModelSpec) -> Iterator[LoadedVersion]:

@@ -31,8 +31,13 @@ class ServedVersions:
         with self._lock:
             return set(self._served)
 
+    def newest(self) -> int | None:
+        """The highest number, whose version answers requests that name none; None if none does."""
+        with self._lock:
+            return self._newest()
+
     def publish(self, version: LoadedVersion) -> None:
-        """From now on it answers requests; the highest number answers those that name none."""
+        """From now on it answers requests."""
         with self._lock:
             self._served[version.number] = _Served(version)
 
@@ -55,13 +60,13 @@ class ServedVersions:
 
     @contextmanager
     def lease(self, number: int | None) -> Iterator[LoadedVersion | None]:
-        """A version that stays loaded meanwhile: by its number, or the highest; None if not served.
+        """A version that stays loaded meanwhile: by its number, or the newest; None if not served.
 
         It is chosen and taken at once: no swap can come in between.
         """
         with self._lock:
-            chosen = max(self._served, default=-1) if number is None else number
-            found = self._served.get(chosen)
+            chosen = self._newest() if number is None else number
+            found = None if chosen is None else self._served.get(chosen)
             if found is not None:
                 found.requests += 1
         try:
@@ -70,3 +75,6 @@ class ServedVersions:
             if found is not None:
                 with self._lock:
                     found.requests -= 1
+
+    def _newest(self) -> int | None:
+        return max(self._served, default=None)

@@ -52,7 +52,8 @@ def test_the_tree_is_frozen() -> None:
         ("trainin.epochs=3", ["trainin: ", "did you mean training?", "data, split"]),
         ("model.epochs=3", ["model.epochs", "did you mean training.epochs?"]),
         ("gate.max_rmse=inf", ["gate.max_rmse", "finite"]),
-        ("data.path=", ["data.path", "a folder is needed"]),
+        ("data.path=", ["data.path", "a path is needed"]),
+        ("serving.binary=", ["serving.binary", "a path is needed"]),
         ("training.epochs=none", ["training.epochs", "'none' is not allowed", "integer"]),
         ("training.epochs=0", ["training.epochs", "0 is not allowed", "greater than"]),
         ("model.name=svd", ["model.name", "'svd' is not allowed", "biased_mf"]),
@@ -88,7 +89,9 @@ def test_a_wrong_override_is_one_line_that_names_it(override: str, parts: list[s
         assert part in message
 
 
-@pytest.mark.parametrize("content", [b"[training", b"\xff\xfe", b"training = 3\n"])
+@pytest.mark.parametrize(
+    "content", [b"[training", b"\xff\xfe", b"training = 3\n", b'data.path = ""\n']
+)
 def test_a_wrong_file_is_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "run.toml"
     path.write_bytes(content)
