@@ -14,7 +14,7 @@ from models.catalogue import Catalogue
 from models.contracts import RankingModel, predicts_ratings
 from models.errors import TrainingDivergedError
 from models.options import ModelOptions
-from models.ranking import rank_of, without_seen
+from models.ranking import dot_products, rank_of, without_seen
 from models.rating_head import Pairs
 from models.row_parts import in_row_parts
 from models.seen_movies import SeenMovies
@@ -146,12 +146,11 @@ class Recommender(tf.Module):
 
         Returns:
             `user_activity` string `[B]`; of retrieval models `rank` and `popularity_rank` int64
-            `[B]` too, the latter in the order of how often a movie is rated; of these B times the
-            catalogue's size may be at most `MAX_SCORES`, or B at most `QUERIES_AT_ONCE`, which
-            no batch of the Evaluator exceeds.
+            `[B]` too, the latter in the order of how often a movie is rated; of these B is bounded
+            as in `recommend`, which no batch of the Evaluator exceeds.
         """
         if self._retrieves:
-            examples = self._within_scores(examples, QUERIES_AT_ONCE)
+            examples = self._within_scores(examples)
         transformed = self.transform_layer(tf.io.parse_example(examples, _RAW_IDS))
         found = {features.USER_ACTIVITY: transformed[features.USER_ACTIVITY]}
         if self._retrieves:
@@ -179,8 +178,8 @@ class Recommender(tf.Module):
         Args:
             user_id: string `[B]`; an unknown user gets the movies with the best bias.
             k: int32 scalar; at most the catalogue's size is returned. B · k may be at most
-                `MAX_ANSWERS` and B times the catalogue's size `MAX_SCORES`, here and in the other
-                signatures that rank.
+                `MAX_ANSWERS`; B times the catalogue's size at most `MAX_SCORES`, or B at most
+                `QUERIES_AT_ONCE`; here and in the other signatures that rank.
 
         Returns:
             `movie_id`, `movie_title` string and `score` float32, each `[B, k]`. The score is the
@@ -316,15 +315,15 @@ class Recommender(tf.Module):
         with tf.control_dependencies([few]):
             return tf.identity(ids), k
 
-    def _within_scores(self, rows: tf.Tensor, always: int = 0) -> tf.Tensor:
+    def _within_scores(self, rows: tf.Tensor) -> tf.Tensor:
         """The rows, if every movie of the catalogue may get a score for so many.
 
         Args:
             rows: of any dtype and shape.
-            always: as many may be there whatever the catalogue's size.
         """
         scores = tf.shape(rows, tf.int64)[0] * self._movies
-        limit = max(MAX_SCORES, always * self._movies)
+        # A catalogue of any size can be asked for a batch.
+        limit = max(MAX_SCORES, QUERIES_AT_ONCE * self._movies)
         catalogue = f"the {self._movies} movies of the catalogue"
         few = _expect(scores <= limit, f"at most {limit} rows times {catalogue}", scores)
         with tf.control_dependencies([few]):
@@ -358,7 +357,7 @@ class Recommender(tf.Module):
         """In the model's order and in that of popularity, int64 `[B]` each."""
         seen = self._seen(users)
         vectors = self.movie_vectors[: self._movies]
-        dots = tf.matmul(tf.gather(self.user_vectors, users), vectors, transpose_b=True)
+        dots = dot_products(tf.gather(self.user_vectors, users), vectors)
         popularity = tf.broadcast_to(self.movie_popularity, tf.shape(dots))
         return [
             tf.cast(rank_of(without_seen(scores, seen), movies), tf.int64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from models.ranking import without
+from models.ranking import dot_products, without
 from models.row_parts import in_row_parts
 
 # Queries and movies whose scores are in memory at a time: 32 MiB.
@@ -66,7 +66,7 @@ def _of_first(
             shape_invariants=[(best, growing), (index, growing)]
         )
         end = tf.minimum(start + MOVIES_AT_ONCE, movies)
-        scores = tf.matmul(queries, vectors[start:end], transpose_b=True)
+        scores = dot_products(queries, vectors[start:end])
         if scale is not None:
             scores *= scale[start:end]
         inside = (excluded.values >= start) & (excluded.values < end)

@@ -179,6 +179,7 @@ def test_the_unknown_movie_has_no_place_and_no_score(rng: np.random.Generator, n
 def test_rows_times_movies_are_bounded_whatever_k_is(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, signature: str
 ) -> None:
+    monkeypatch.setattr(signatures, "QUERIES_AT_ONCE", 2)
     monkeypatch.setattr(signatures, "MAX_SCORES", 4 * MOVIES)
     recommender = recommender_of("biased_mf", trained_like("biased_mf", rng))
     rank = getattr(recommender, signature)

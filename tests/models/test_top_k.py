@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -57,16 +59,30 @@ def test_the_best_are_found_in_order(
 
 
 @pytest.mark.usefixtures("small_blocks")
-def test_equal_movies_keep_their_order_however_many_users_ask(rng: np.random.Generator) -> None:
-    vectors = rng.normal(size=(60, DIMENSION)).astype(np.float32)
+def test_equal_movies_keep_their_order_in_whatever_blocks(rng: np.random.Generator) -> None:
+    keep_their_order(rng, movies=60, dimension=DIMENSION, users=(1, 9))
+
+
+@pytest.mark.parametrize(("movies", "dimension"), [(100, 6), (1_682, 16), (1_682, 33)])
+def test_equal_movies_keep_their_order_however_many_users_ask(
+    rng: np.random.Generator, movies: int, dimension: int
+) -> None:
+    """The last columns of a product of matrices are rounded by other instructions."""
+    keep_their_order(rng, movies, dimension, users=(1, 4, 5, 9, 20))
+
+
+def keep_their_order(
+    rng: np.random.Generator, movies: int, dimension: int, users: Sequence[int]
+) -> None:
+    vectors = rng.normal(size=(movies, dimension)).astype(np.float32)
     vectors[::3] = vectors[0]
-    queries = rng.normal(size=(9, DIMENSION)).astype(np.float32)
+    queries = tf.constant(rng.normal(size=(max(users), dimension)).astype(np.float32))
     compiled = tf.function(top_k)
-    for users in range(1, len(queries) + 1):
-        nothing = tf.RaggedTensor.from_row_lengths(tf.zeros([0], tf.int32), [0] * users)
-        _, index = compiled(tf.constant(queries[:users]), tf.constant(vectors), 60, nothing, 60)
+    for count in users:
+        nothing = tf.RaggedTensor.from_row_lengths(tf.zeros([0], tf.int32), [0] * count)
+        _, index = compiled(queries[:count], tf.constant(vectors), movies, nothing, movies)
         for row in index.numpy():
-            assert [movie for movie in row if movie % 3 == 0] == list(range(0, 60, 3))
+            assert [movie for movie in row if movie % 3 == 0] == list(range(0, movies, 3))
 
 
 @pytest.mark.usefixtures("small_blocks")
