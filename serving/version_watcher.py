@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,8 +24,32 @@ _MAX_NUMBER: Final = 2**63 - 1
 # Seconds that a version being loaded may hold up the end.
 _STOP_SECONDS: Final = 5.0
 
+# As TensorFlow Serving has them: what keeps a version from being loaded may be gone in a while, as
+# want of memory or of open files, and no error says for certain that it will not.
+_RETRIES: Final = 5
+_RETRY_SECONDS: Final = 60.0
+
 # What a folder holds: path, size and time of each file.
 _Contents = tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """Of a version that has not been loaded.
+
+    Attributes:
+        contents: of its folder.
+        attempts: how often it has been tried with these.
+        at: in seconds of `time.monotonic`, the last time.
+    """
+
+    contents: _Contents
+    attempts: int
+    at: float
+
+    def may_be_tried(self) -> bool:
+        """Now, while the folder holds the same."""
+        return self.attempts <= _RETRIES and time.monotonic() >= self.at + _RETRY_SECONDS
 
 
 class VersionWatcher:
@@ -54,8 +81,7 @@ class VersionWatcher:
         self._served = served
         self._states = states
         self._on_change = on_change
-        # A version that did not load is tried again when its files change.
-        self._failed: dict[int, _Contents] = {}
+        self._failed: dict[int, _Failure] = {}
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -69,7 +95,7 @@ class VersionWatcher:
             return
         before = self._served.numbers()
         self._failed = {
-            number: contents for number, contents in self._failed.items() if number in available
+            number: failure for number, failure in self._failed.items() if number in available
         }
         wanted = self._wanted(available)
         for number in sorted(self._served.numbers() - wanted):
@@ -135,7 +161,7 @@ class VersionWatcher:
         return wanted or self._served.numbers()
 
     def _is_served(self, number: int, folder: Path) -> bool:
-        """Whether it is served, after loading it if that has not failed before."""
+        """Whether it is served, after loading it if that may be tried."""
         if number in self._served.numbers():
             return True
         try:
@@ -144,7 +170,10 @@ class VersionWatcher:
         except OSError:
             # It is being written or deleted.
             return False
-        if self._failed.get(number) == contents:
+        failure = self._failed.get(number)
+        if failure is None or failure.contents != contents:
+            failure = _Failure(contents, attempts=0, at=-math.inf)
+        if not failure.may_be_tried():
             return False
         self._states.loading(number)
         try:
@@ -153,7 +182,7 @@ class VersionWatcher:
             # What a damaged model may break cannot be listed, and the others are to be served.
             expected = isinstance(error, UnreadableModelError)
             reason = str(error) if expected else f"{type(error).__name__}: {error}"
-            self._failed[number] = contents
+            self._failed[number] = _Failure(contents, failure.attempts + 1, time.monotonic())
             self._states.ended(number, reason)
             _LOGGER.warning("version %d is not served: %s", number, reason, exc_info=not expected)
             return False

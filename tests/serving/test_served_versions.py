@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tensorflow_serving.apis import get_model_status_pb2
 
+from serving import version_watcher
 from serving.errors import UnreadableModelError
 from serving.served_versions import ServedVersions
 from serving.version_states import VersionStates
@@ -33,6 +36,10 @@ class Version:
 
     def close(self) -> None:
         self.closed = True
+
+
+def _no_more_open_files(*_: object) -> None:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 class Watched:
@@ -124,6 +131,39 @@ def test_a_bad_version_leaves_the_one_before_and_is_tried_again_when_it_changes(
     watched.push(2, "good")
     assert watched.poll() == {2}
     assert not watched.state(2).status.error_message
+
+
+def test_a_version_is_tried_again_after_a_while_a_few_times(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched.push(1)
+    watched.push(2, "gone")
+    now = 1_000.0
+    monkeypatch.setattr(version_watcher, "time", SimpleNamespace(monotonic=lambda: now))
+    assert watched.poll() == {1}
+    for _ in range(7):
+        tried = len(watched.loads)
+        now += 59
+        assert watched.poll() == {1}
+        assert len(watched.loads) == tried
+        now += 2
+        assert watched.poll() == {1}
+    assert watched.loads == [2, 1, *[2] * 5]
+    assert watched.state(2).state == State.END
+    watched.push(2, "gone for now")
+    assert watched.poll() == {2}
+
+
+def test_what_kept_a_version_from_being_loaded_may_be_gone(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched.push(1)
+    watched.push(2)
+    monkeypatch.setattr(version_watcher, "_RETRY_SECONDS", 0.0)
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(Version, "__init__", _no_more_open_files)
+        assert watched.poll() == set()
+    assert watched.poll() == {2}
 
 
 def test_at_first_the_newest_that_loads(watched: Watched) -> None:
