@@ -17,10 +17,13 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
 from models import features, signature_names
-from serving.server import ModelServer
+from serving import prediction_service
+from serving.loaded_version import LoadedVersion
+from serving.prediction_service import _Caller
+from serving.server import _WORKERS, ModelServer
 from serving.server_options import LOOPBACK, ServerOptions
 from tests.serving import tiny_models
-from tests.serving.asking import SECONDS, Asked, asking, refused, running
+from tests.serving.asking import SECONDS, Asked, asking, refused, running, wait_until
 from tests.serving.tiny_models import MODEL, POSITIVE, SLOW, pairs, predict_request, rating
 
 METHOD = "/tensorflow.serving.PredictionService/Predict"
@@ -291,6 +294,50 @@ def test_a_deadline_that_passes_during_the_call(asked: Asked) -> None:
     request = predict_request(SLOW, {"seconds": np.float64(1)})
     code, _ = refused(lambda: asked.predictions.Predict(request, timeout=0.1))
     assert code == grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_the_model_is_not_asked_for_a_caller_who_waits_no_more(
+    server: ModelServer, asked: Asked, monkeypatch: pytest.MonkeyPatch, cancelled: bool
+) -> None:
+    callers: list[_Caller] = []
+    asked_for: list[str] = []
+    free = threading.Event()
+    predict = LoadedVersion.predict
+
+    def held(
+        version: LoadedVersion, request: predict_pb2.PredictRequest, seconds: float | None
+    ) -> predict_pb2.PredictResponse:
+        asked_for.append(request.model_spec.signature_name)
+        if request.model_spec.signature_name == SLOW:
+            free.wait(SECONDS)
+        return predict(version, request, seconds)
+
+    def noted(deadline: float | None) -> _Caller:
+        callers.append(_Caller(deadline))
+        return callers[-1]
+
+    monkeypatch.setattr(LoadedVersion, "predict", held)
+    monkeypatch.setattr(prediction_service, "_Caller", noted)
+    slow = predict_request(SLOW, {"seconds": np.float64(0)})
+    busy = [asked.predictions.Predict.future(slow, timeout=SECONDS) for _ in range(_WORKERS)]
+    wait_until(lambda: len(asked_for) == _WORKERS)
+    late = asked.predictions.Predict.future(
+        pairs([b"1"], [b"2"]), timeout=SECONDS if cancelled else 1
+    )
+    wait_until(lambda: late.done() or server._admission.inside == _WORKERS + 1)
+    if cancelled:
+        late.cancel()
+    assert late.code() == (
+        grpc.StatusCode.CANCELLED if cancelled else grpc.StatusCode.DEADLINE_EXCEEDED
+    )
+    # The client knows at once; the server when it is told.
+    wait_until(lambda: callers[-1].gone)
+    free.set()
+    for call in busy:
+        call.result()
+    wait_until(lambda: not server._admission.inside)
+    assert asked_for == [SLOW] * _WORKERS
 
 
 @pytest.mark.parametrize("method", METHODS)
