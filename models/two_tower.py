@@ -19,10 +19,10 @@ class TwoTower(tfrs.Model):
 
     Trained by TFRS's retrieval task: each movie that was liked against the other movies of the
     batch. The scale of s is that of log-probabilities, because the softmax is corrected for how
-    often each movie comes up in a batch; b_i alone is about the logarithm of i's popularity.
+    often each movie comes up in a batch; b_i grows with i's popularity.
 
     The last row of each table is the out-of-vocabulary one and stays zero: an unknown user gets
-    the most popular movies.
+    the movies of the highest b_i.
     """
 
     def __init__(self, statistics: RatingStatistics, options: ModelOptions, seed: int) -> None:

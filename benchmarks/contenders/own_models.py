@@ -69,7 +69,11 @@ def train_as_the_trainer_does(
 def test(
     model: RatingModel, statistics: RatingStatistics, given: Arrays, measured: Measured
 ) -> None:
-    """Fills in the errors on the test ratings; whoever was not trained on is unknown."""
+    """Fills in the errors on the test ratings.
+
+    Users and movies beyond the tables are unknown. One within them that has no training rating is
+    not: it has its initial vector, or what a penalty on the whole table has left of it.
+    """
     users = given["test_user_index"].clip(max=statistics.users)
     movies = given["test_movie_index"].clip(max=statistics.movies)
     predicted = model.predict_rating(users, movies).numpy()

@@ -91,15 +91,14 @@ for color, (gravity, (_, curves)) in zip(("C0", "C1"), fits.items(), strict=True
         axes.plot(range(1, len(errors) + 1), errors, color=color, linestyle=style, label=label)
 axes.set(xlabel="epoch", ylabel="MSE, squared stars", xticks=range(0, 21, 5))
 figure.legend(loc="outside upper center", ncols=2)
-picture = Path(tempfile.gettempdir(), "sparse_factorisation.png")
+picture = Path(tempfile.mkdtemp(), "sparse_factorisation.png")
 figure.savefig(picture)
 print(f"the curves are drawn in {picture}")
 
 # %% [markdown]
 # Movies with similar vectors were liked by the same people. The dot product also rewards a long
-# vector, and popular movies have long ones; the cosine looks at the direction alone. Where nothing
-# holds the vectors of movies that few have rated, such movies come near by chance; with gravity
-# the nearest by cosine were rated by many.
+# vector, and popular movies have long ones; the cosine looks at the direction alone. Without
+# gravity some of the nearest were rated only about a hundred times; with it none so seldom.
 
 # %%
 rating_count = np.bincount(train["movie_index"], minlength=movies)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import runpy
 from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,14 @@ Tables = dict[str, np.ndarray]
 
 def run(name: str) -> Namespace:
     return runpy.run_module(f"docs.tutorials.{name}")
+
+
+def test_every_tutorial_has_a_test() -> None:
+    # `movielens` is what they share.
+    files = {path.stem for path in Path(movielens.__file__).parent.glob("*.py")}
+    scripts = files - {"__init__", "movielens"}
+    assert scripts
+    assert {f"test_{script}" for script in scripts} <= globals().keys()
 
 
 def tables_of(model: tf.Module) -> Tables:
@@ -113,16 +122,39 @@ def gradient_descent_in_float32(rate: float) -> float:
     return float(w)
 
 
+def gradient_descent_rounded_once(rate: float) -> float:
+    """w ← (1 − 2α) w + 2α in float32, each step rounded once: float64 holds the product exactly."""
+    keep, add = np.float32(1 - 2 * rate), np.float32(2 * rate)
+    w = np.float32(3)
+    for _ in range(30):
+        w = np.float32(np.float64(keep) * np.float64(w) + np.float64(add))
+    return float(w)
+
+
+def taped_by_xla(cost: Callable[[tf.Tensor], tf.Tensor], rate: float) -> float:
+    @tf.function(jit_compile=True)
+    def step(w: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(w)
+            loss = cost(w)
+        return w - rate * tape.gradient(loss, w)
+
+    w = tf.constant(3.0)
+    for _ in range(30):
+        w = step(w)
+    return float(w)
+
+
 def test_gradient_descent(capsys: pytest.CaptureFixture[str]) -> None:
     found = run("gradient_descent")
     printed = capsys.readouterr().out
     taped = {rate: gradient_descent_in_float32(rate) for rate in (0.1, 0.01)}
-    # Rounded once a step, the second rate's figure is 1.4e-6 above that of float64.
-    fused = {0.1: 1.002476, 0.01: 2.090970}
+    fused = {rate: gradient_descent_rounded_once(rate) for rate in taped}
     for rate, path in found["paths"].items():
         exact = [1 + 2 * (1 - 2 * rate) ** step for step in range(31)]
         np.testing.assert_allclose(path, exact, rtol=0, atol=30 * SPACING)
         assert abs(fused[rate] - gradient_descent(rate)) <= 30 * SPACING
+        assert taped_by_xla(found["cost"], rate) == taped[rate]
     w = [np.array([3.0])]
     adam(w, lambda weights: [2 * (weights[0] - 1)], 0.1, 30)
     descent = "gradient descent, α = {}: w = {:.6f} after 30 steps"
@@ -240,14 +272,18 @@ def nearest_lines(
 
 
 def test_sparse_factorisation(
-    capsys: pytest.CaptureFixture[str], trainings: list[list[Tables]]
+    capsys: pytest.CaptureFixture[str],
+    trainings: list[list[Tables]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     found = run("sparse_factorisation")
     data, train, test = found["data"], found["train"], found["test"]
     counts = np.bincount(train["movie_index"], minlength=1682)
     drawn = {curve.get_label(): curve.get_ydata() for curve in found["axes"].get_lines()}
     assert len(drawn) == 4
-    expected, neighbours, mean_squares = [], [], []
+    expected, neighbours, mean_squares, rarest = [], [], [], []
     for gravity, epochs in zip((0.0, 0.5), trainings, strict=True):
         assert len(epochs) == 20
         on_train, on_test = (
@@ -276,9 +312,15 @@ def test_sparse_factorisation(
             line("mean squared score over all pairs {:.3f}", mean_squares[-1]),
         ]
         for name in ("dot product", "cosine"):
-            neighbours += nearest_lines(name, gravity, q, data, counts)
+            nearest = nearest_lines(name, gravity, q, data, counts)
+            neighbours += nearest
+            rarest.append(min(entry.values[1] for entry in nearest[1:]))
+    # By either measure the nearest were rated more often with gravity.
+    assert max(rarest[:2]) < min(rarest[2:])
     # The pull to zero that the tutorial speaks of.
     assert mean_squares[1] < 0.5 * mean_squares[0]
+    # In a folder of its own.
+    assert found["picture"].parents[1] == tmp_path
     assert found["picture"].read_bytes().startswith(b"\x89PNG")
     drawn_in = line("the curves are drawn in {}", found["picture"])
     assert_printed(capsys.readouterr().out, [*expected, drawn_in, *neighbours])

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from models.options import ModelOptions
 from models.registry import MODELS
+from models.sample_requests import inputs_for
 from tests.e2e.conftest import SMALL
 from tests.e2e.test_commands import MOVIEREC
 from tests.e2e.test_retrieval import example
@@ -27,6 +28,8 @@ MIN_NDCG = 0.44
 # A known user and movie, and unknown ones.
 USERS, MOVIES = tf.constant(["196", "nobody"]), tf.constant(["242", "none"])
 EXAMPLES = tf.constant([example("196", "242"), example("nobody", "none")])
+# Users and movies that every run knows.
+KNOWN = ([b"196", b"186"], [b"242", b"302"])
 
 
 def start(workspace: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
@@ -41,12 +44,25 @@ def run(workspace: Path, *overrides: str) -> dict:
     return json.loads(result.stdout)
 
 
+def assert_every_signature_answers(model: tf.types.experimental.ConcreteFunction) -> None:
+    """A row for each pair of `KNOWN`, and no number that is not finite."""
+    for name, signature in model.signatures.items():
+        inputs = inputs_for(name, *KNOWN)
+        answers = signature(**{key: tf.constant(value) for key, value in inputs.items()})
+        assert answers, name
+        for output, values in answers.items():
+            assert len(values) == len(KNOWN[0]), (name, output)
+            if values.dtype.is_floating:
+                assert np.isfinite(values).all(), (name, output)
+
+
 def test_the_default_run(tmp_path: Path) -> None:
     summary = run(tmp_path)
     assert summary["rows"]["read"] == 100_000
     assert summary["rows"]["rejected"] == 0
     assert summary["rmse"]["holdout"] <= MAX_RMSE
     assert summary["gate"]["blessed"]
+    assert_every_signature_answers(tf.saved_model.load(summary["pushed_model"]))
     again = run(tmp_path)
     assert len(again["cached"]) == 10
     assert again["rmse"] == summary["rmse"]
@@ -66,6 +82,7 @@ def test_every_model_passes_the_gate_and_answers(tmp_path: Path, name: str) -> N
     options = ModelOptions(name=name)
     assert summary["gate"]["blessed"]
     model = tf.saved_model.load(summary["pushed_model"])
+    assert_every_signature_answers(model)
     best = model.signatures["recommend"](user_id=USERS, k=tf.constant(5))
     assert (np.diff(best["score"].numpy(), axis=1) <= 0).all()
     if options.predicts_ratings:

@@ -245,7 +245,7 @@ def test_somebody_new_gets_movies_near_those_they_like(story: Story) -> None:
     np.testing.assert_allclose(expected[shown], best, rtol=1e-4)
 
 
-def test_an_unknown_user_gets_what_most_like(story: Story) -> None:
+def test_an_unknown_user_gets_the_movies_of_the_highest_bias(story: Story) -> None:
     model = pushed(story.runs["first"])
     found = model.signatures["recommend"](user_id=tf.constant(["nobody"]), k=tf.constant(100))
     biases = known_vectors(model)[:, -1]

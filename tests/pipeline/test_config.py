@@ -62,6 +62,7 @@ def test_the_tree_is_frozen() -> None:
         ('gate.slices=["year=1"]', ["gate.slices", "movie_genres=VALUE"]),
         ("gate.slices=movie_genres=Drama", ["gate.slices", 'a list is expected, as ["A", "B"]']),
         ("tuning.trials=0", ["tuning.trials", "0 is not allowed", "greater than"]),
+        ("tuning.trials=1001", ["tuning.trials", "1001 is not allowed", "equal to 1000"]),
         ('tuning.ranges={"model.dim"=[1, 2]}', ["model.dim cannot be tuned", "model.dimension"]),
         ('tuning.ranges={"model.dimension"=[0, 9]}', ["model.dimension: 0 is not allowed"]),
         ('tuning.ranges={"model.dimension"=[9, 2]}', ["model.dimension: the lowest value comes"]),
