@@ -14,30 +14,24 @@ import json
 import math
 import os
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
-from urllib.parse import quote
 
 from serving import ports, readiness, tensorflow_serving_command
 from serving.errors import ServingError
 from serving.process_end import end_process_after
 from serving.server_options import ServerOptions
 from serving.server_process import ServerProcess
+from serving.socket_folder import socket_path
 from serving.tensorflow_serving_command import BINARY
 
 # From the end of the input to the end of the process.
 GRACE_SECONDS: Final = 10.0
 
 _DRAIN_SECONDS: Final = 1.0
-_SOCKET: Final = "grpc"
-# In bytes, on macOS; 107 on Linux.
-_LONGEST_SOCKET: Final = 103
-_SHORT_FOLDER: Final = "/tmp"
-_PREFIX: Final = "movierec-"
 
 
 def main() -> int:
@@ -102,10 +96,9 @@ def _tensorflow_serving(
     binary: Path, options: ServerOptions, orphaned: threading.Event
 ) -> Iterator[str]:
     """Yields the address, also when nobody wants it any more before the server answers."""
-    with _socket_folder() as folder:
-        socket = folder / _SOCKET
+    with socket_path() as socket:
         target = f"unix:{socket}"
-        command = tensorflow_serving_command.socket_command(binary, folder, socket, options)
+        command = tensorflow_serving_command.socket_command(binary, socket.parent, socket, options)
         with ServerProcess(command, _DRAIN_SECONDS) as process:
             # The parent knows how long to wait.
             readiness.wait_until_served(
@@ -117,25 +110,6 @@ def _tensorflow_serving(
             if process.exit_code is not None:
                 raise ServingError(f"{BINARY} {process.last_words()}")
             yield target
-
-
-@contextmanager
-def _socket_folder() -> Iterator[Path]:
-    """A folder of this user's alone, with room for a socket.
-
-    It is where temporary folders are, unless the path of a socket is too long there or is not the
-    same in a URI, as which gRPC reads it.
-    """
-    with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder:
-        if _can_be_socket(f"{folder}/{_SOCKET}"):
-            yield Path(folder)
-            return
-    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=_SHORT_FOLDER) as folder:
-        yield Path(folder)
-
-
-def _can_be_socket(path: str) -> bool:
-    return len(path) <= _LONGEST_SOCKET and quote(path) == path
 
 
 if __name__ == "__main__":

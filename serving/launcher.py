@@ -24,6 +24,8 @@ from serving.monitoring_config import METRICS_PATH
 from serving.server_choice import Binary, Docker, Embedded
 from serving.server_options import ServerOptions
 from serving.server_process import ServerProcess
+from serving.socket_folder import socket_path
+from serving.socket_relay import SocketRelay
 from serving.tensorflow_serving_command import BINARY
 from serving.versions import versions
 from serving.wanted_server import WantedServer
@@ -96,8 +98,10 @@ def launch(
         match server_choice.choose(wanted, options, binary):
             case Embedded():
                 _run_embedded(options, announce, stop)
-            case Binary(path):
+            case Binary(path) if ports.is_every_interface(options.host):
                 _run_binary(path, _with_ports(options), announce, stop)
+            case Binary(path):
+                _run_relayed_binary(path, options, announce, stop)
             case Docker():
                 _run_docker(_with_ports(options), announce, stop)
 
@@ -155,6 +159,15 @@ def _run_binary(
     with tempfile.TemporaryDirectory(prefix="movierec-serve-") as folder:
         command = tensorflow_serving_command.binary_command(path, Path(folder), options)
         _supervise(command, BINARY, options, announce, stop)
+
+
+def _run_relayed_binary(
+    path: Path, options: ServerOptions, announce: Callable[[Started], None], stop: _Stop
+) -> None:
+    """For a host that is not every interface: the binary cannot bind a port to less."""
+    with socket_path() as socket, SocketRelay(options.host, options.port, socket) as relay:
+        command = tensorflow_serving_command.socket_command(path, socket.parent, socket, options)
+        _supervise(command, BINARY, replace(options, port=relay.port), announce, stop)
 
 
 def _run_docker(options: ServerOptions, announce: Callable[[Started], None], stop: _Stop) -> None:

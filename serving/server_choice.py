@@ -46,7 +46,7 @@ def choose(wanted: WantedServer, options: ServerOptions, binary: Path | None = N
     `auto` takes the binary on PATH, else Docker, else our own; the first that is there and can do
     what the options ask for. With batching it takes our own: TensorFlow Serving batches the calls
     of every signature, and refuses those whose k has no batch dimension. A binary that is passed
-    over for the host of the options is named in a warning.
+    over for where its metrics would be is named in a warning.
 
     Args:
         wanted: by whoever starts it.
@@ -116,12 +116,15 @@ def executable(binary: Path | None) -> Path:
 
 def binary_objection(options: ServerOptions) -> str | None:
     """Why the binary of TensorFlow Serving cannot do what is asked, or None."""
-    if not ports.is_every_interface(options.host):
+    if objection := _objection(options):
+        return objection
+    if options.metrics_port is not None and not ports.is_every_interface(options.host):
         return (
-            f"{BINARY} listens on every interface, not on {options.host} alone: give "
-            "--host 0.0.0.0 if that is meant, or take --server docker or embedded"
+            f"{BINARY} has its metrics on its REST port, which listens on every interface, not on "
+            f"{options.host} alone: leave --metrics-port out, give --host 0.0.0.0 if that is "
+            "meant, or take --server docker or embedded"
         )
-    return _objection(options)
+    return None
 
 
 def _objection(options: ServerOptions) -> str | None:

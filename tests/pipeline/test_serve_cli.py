@@ -104,12 +104,12 @@ def test_a_server_that_batches_every_signature_warns_on_standard_error(
     programs: FakePrograms, workspace: Path
 ) -> None:
     programs.add_binary()
-    arguments = ["--server", "binary", "--host", "0.0.0.0", "--port", "0", "--batching"]
+    arguments = ["--server", "binary", "--port", "0", "--batching"]
     with serving(workspace, *arguments) as process:
         said = line(process)
         process.terminate()
         rest, errors = process.communicate(timeout=60)
-    assert said.startswith("tensorflow_model_server serves movierec, version 12, at 0.0.0.0:")
+    assert said.startswith("tensorflow_model_server serves movierec, version 12, at 127.0.0.1:")
     assert (process.returncode, rest) == (0, "")
     (warning,) = errors.splitlines()
     assert "WARNING TensorFlow Serving batches the calls of every signature" in warning
@@ -117,7 +117,7 @@ def test_a_server_that_batches_every_signature_warns_on_standard_error(
 
 def test_a_server_that_ends_by_itself_is_one_line(programs: FakePrograms, workspace: Path) -> None:
     programs.add_binary(log=["Failed to start server."], exit_code=255)
-    with serving(workspace, "--host", "0.0.0.0", "--port", "0") as process:
+    with serving(workspace, "--port", "0") as process:
         output, errors = process.communicate(timeout=60)
     assert (process.returncode, output) == (1, "")
     assert errors == (
@@ -128,7 +128,7 @@ def test_a_server_that_ends_by_itself_is_one_line(programs: FakePrograms, worksp
 
 def test_a_server_that_is_killed_later_is_told(programs: FakePrograms, workspace: Path) -> None:
     programs.add_binary()
-    with serving(workspace, "--host", "0.0.0.0", "--port", "0") as process:
+    with serving(workspace, "--port", "0") as process:
         line(process)
         os.kill(programs.processes("tensorflow_model_server")[0], signal.SIGKILL)
         _, errors = process.communicate(timeout=60)
@@ -176,8 +176,8 @@ def test_an_embedded_server_that_does_not_come_up_is_one_line(
         (["--tls-key", "key.pem"], "TLS needs --tls-key and --tls-certificate"),
         (["--tls-client-authority", "ca.pem"], "TLS needs --tls-key and --tls-certificate"),
         (["--server", "docker"], "docker cannot be run"),
-        (["--server", "binary", "--host", "0.0.0.0"], "not on PATH"),
-        (["--server", "binary"], "every interface"),
+        (["--server", "binary"], "not on PATH"),
+        (["--server", "binary", "--metrics-port", "0"], "every interface"),
         (["--server", "fast"], "'fast' is not one of"),
         (["--port", "65536"], "--port"),
         (["--host", "no.such.host.invalid"], "host no.such.host.invalid"),

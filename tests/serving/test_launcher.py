@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from serving import launcher
+from serving import launcher, ports, readiness
 from serving.errors import ServingError
 from serving.launcher import Started
 from serving.server_options import BatchingOptions, ServerOptions
@@ -90,29 +90,58 @@ def test_the_binary_gets_what_was_asked_for(
     assert not Path(config).exists()
 
 
+def test_on_loopback_the_binary_listens_to_a_socket_alone(
+    programs: FakePrograms, options: ServerOptions
+) -> None:
+    programs.add_binary()
+    asked = replace(options, host="localhost")
+    found = []
+
+    def announce(started: Started) -> None:
+        (config,) = programs.configs()
+        found.append(stat.S_IMODE(Path(config).stat().st_mode))
+        port = int(started.address.removeprefix("localhost:"))
+        found.append(readiness.served_versions(ports.reachable("localhost", port), asked))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    launcher.launch(asked, announce)
+    (arguments,) = programs.calls("tensorflow_model_server")
+    (config,) = programs.configs()
+    assert flags(arguments) == {
+        "model_config_file": f"{config}/models.config",
+        "port": "0",
+        "grpc_socket_path": f"{config}/grpc",
+        "file_system_poll_wait_seconds": "1",
+        "max_num_load_retries": "0",
+    }
+    assert found == [0o700, [12]]
+    assert not Path(config).exists()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_server_and_the_handlers_are_put_back(
-    programs: FakePrograms, everywhere: ServerOptions, number: signal.Signals
+    programs: FakePrograms, options: ServerOptions, number: signal.Signals, host: str
 ) -> None:
     programs.add_binary()
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
-    port = launched(everywhere, number=number).address.split(":")[1]
+    port = launched(replace(options, host=host), number=number).address.split(":")[1]
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", int(port)))
 
 
 def test_a_server_that_does_not_heed_the_signal_is_ended(
-    programs: FakePrograms, everywhere: ServerOptions
+    programs: FakePrograms, options: ServerOptions
 ) -> None:
     programs.add_binary(stubborn=True)
-    port = launched(replace(everywhere, drain_seconds=0.5)).address.split(":")[1]
+    port = launched(replace(options, drain_seconds=0.5)).address.split(":")[1]
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", int(port)))
 
 
 def test_a_signal_during_the_start_ends_it_without_a_word(
-    programs: FakePrograms, everywhere: ServerOptions, monkeypatch: pytest.MonkeyPatch
+    programs: FakePrograms, options: ServerOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     programs.add_binary(deaf=True)
 
@@ -122,7 +151,7 @@ def test_a_signal_during_the_start_ends_it_without_a_word(
 
     monkeypatch.setattr(launcher.readiness, "served_versions", signalled)
     said: list[Started] = []
-    launcher.launch(everywhere, said.append)
+    launcher.launch(options, said.append)
     assert said == []
 
 
@@ -141,10 +170,10 @@ def test_labels_and_metrics(programs: FakePrograms, everywhere: ServerOptions) -
 
 
 def test_batching_comes_with_a_warning(
-    programs: FakePrograms, everywhere: ServerOptions, caplog: pytest.LogCaptureFixture
+    programs: FakePrograms, options: ServerOptions, caplog: pytest.LogCaptureFixture
 ) -> None:
     programs.add_binary()
-    launched(replace(everywhere, batching=BatchingOptions()), WantedServer.BINARY)
+    launched(replace(options, batching=BatchingOptions()), WantedServer.BINARY)
     (arguments,) = programs.calls("tensorflow_model_server")
     given = flags(arguments)
     (config,) = programs.configs()
@@ -165,9 +194,12 @@ def test_batching_in_docker(programs: FakePrograms, options: ServerOptions) -> N
     assert given["batching_parameters_file"] == "/config/batching.config"
 
 
-def test_mutual_tls(programs: FakePrograms, everywhere: ServerOptions, tls: ServerTls) -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_mutual_tls(
+    programs: FakePrograms, options: ServerOptions, tls: ServerTls, host: str
+) -> None:
     programs.add_binary()
-    started = launched(replace(everywhere, tls=tls))
+    started = launched(replace(options, host=host, tls=tls))
     (arguments,) = programs.calls("tensorflow_model_server")
     assert "ssl_config_file" in flags(arguments)
     # The newest one that is pushed: the server talks to its own clients alone.
@@ -244,35 +276,37 @@ def test_a_container_that_fails_is_removed(programs: FakePrograms, options: Serv
 
 
 def test_a_binary_that_ends_by_itself_leaves_its_last_words(
-    programs: FakePrograms, everywhere: ServerOptions
+    programs: FakePrograms, options: ServerOptions
 ) -> None:
     programs.add_binary(log=["one", "two", "three", "", "Failed to start server."], exit_code=255)
     with pytest.raises(ServingError) as error:
-        launched(everywhere)
+        launched(options)
     assert str(error.value) == (
         "tensorflow_model_server ended by itself (exit code 255): "
         "two | three | Failed to start server."
     )
 
 
-def test_a_binary_that_cannot_be_run(everywhere: ServerOptions, tmp_path: Path) -> None:
+def test_a_binary_that_cannot_be_run(options: ServerOptions, tmp_path: Path) -> None:
     binary = tmp_path / "tensorflow_model_server"
     binary.write_bytes(b"\x7fELF of another machine")
     binary.chmod(0o755)
     with pytest.raises(ServingError, match=f"{binary}: cannot be run: Exec format error"):
-        launched(everywhere, binary=binary)
+        launched(options, binary=binary)
 
 
 def test_the_reason_why_a_version_does_not_load(
-    programs: FakePrograms, everywhere: ServerOptions
+    programs: FakePrograms, options: ServerOptions
 ) -> None:
     programs.add_binary()
     programs.status(refused(12, "Could not find meta graph def matching supplied tags: { serve }"))
     with pytest.raises(ServingError, match="films: the model server cannot load it: Could not fin"):
-        launched(everywhere)
+        launched(options)
 
 
-def test_a_taken_port(programs: FakePrograms, everywhere: ServerOptions) -> None:
+def test_a_taken_port(
+    programs: FakePrograms, options: ServerOptions, everywhere: ServerOptions
+) -> None:
     programs.add_binary()
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -281,6 +315,8 @@ def test_a_taken_port(programs: FakePrograms, everywhere: ServerOptions) -> None
         for asked in (replace(everywhere, port=port), replace(everywhere, metrics_port=port)):
             with pytest.raises(ServingError, match=f"0.0.0.0:{port}: Address already in use"):
                 launched(asked)
+        with pytest.raises(ServingError, match=f"127.0.0.1:{port}: Address already in use"):
+            launched(replace(options, port=port))
     assert programs.calls("tensorflow_model_server") == []
 
 

@@ -1,3 +1,4 @@
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -30,30 +31,36 @@ def test_the_embedded_server_where_there_is_nothing_else(programs: FakePrograms)
     assert server_choice.choose(WantedServer.AUTO, options()) == Embedded()
 
 
-def test_the_binary_comes_first_if_every_interface_is_meant(programs: FakePrograms) -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "::"])
+def test_the_binary_comes_first(programs: FakePrograms, host: str) -> None:
     binary = programs.add_binary()
     programs.add_docker()
-    for host in ("0.0.0.0", "::"):
-        assert server_choice.choose(WantedServer.AUTO, options(host=host)) == Binary(binary)
-    assert server_choice.choose(WantedServer.AUTO, options()) == Docker()
+    assert server_choice.choose(WantedServer.AUTO, options(host=host)) == Binary(binary)
+    assert server_choice.choose(WantedServer.AUTO, options(host=host, tls=TLS)) == Binary(binary)
 
 
 def test_a_binary_that_is_passed_over_is_named_with_the_reason(
     programs: FakePrograms, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server_choice.choose(WantedServer.AUTO, options())
-    assert not caplog.records
+    asked = options(metrics_port=0)
+    server_choice.choose(WantedServer.AUTO, asked)
     binary = programs.add_binary()
-    server_choice.choose(WantedServer.AUTO, options(host="0.0.0.0"))
-    server_choice.choose(WantedServer.EMBEDDED, options())
+    server_choice.choose(WantedServer.AUTO, options())
+    server_choice.choose(WantedServer.EMBEDDED, asked)
+    everywhere = options(host="0.0.0.0", metrics_port=0)
+    assert server_choice.choose(WantedServer.AUTO, everywhere) == Binary(binary)
     assert not caplog.records
-    assert server_choice.choose(WantedServer.AUTO, options()) == Embedded()
-    (record,) = caplog.records
-    assert record.levelname == "WARNING"
-    assert record.getMessage() == (
-        f"{binary} is passed over: tensorflow_model_server listens on every interface, not on "
-        "127.0.0.1 alone: give --host 0.0.0.0 if that is meant, or take --server docker or embedded"
+    assert server_choice.choose(WantedServer.AUTO, asked) == Embedded()
+    programs.add_docker()
+    assert server_choice.choose(WantedServer.AUTO, asked) == Docker()
+    first, second = caplog.records
+    assert first.levelname == "WARNING"
+    assert first.getMessage() == (
+        f"{binary} is passed over: tensorflow_model_server has its metrics on its REST port, which "
+        "listens on every interface, not on 127.0.0.1 alone: leave --metrics-port out, give --host "
+        "0.0.0.0 if that is meant, or take --server docker or embedded"
     )
+    assert second.getMessage() == first.getMessage()
 
 
 def test_docker_that_does_not_answer_is_passed_over(programs: FakePrograms) -> None:
@@ -71,7 +78,7 @@ def test_docker_that_is_not_there(programs: FakePrograms) -> None:
 def test_batching_is_embedded_unless_another_server_is_asked_for(programs: FakePrograms) -> None:
     binary = programs.add_binary()
     programs.add_docker()
-    asked = options(host="0.0.0.0", batching=BatchingOptions())
+    asked = options(batching=BatchingOptions())
     assert server_choice.choose(WantedServer.AUTO, asked) == Embedded()
     assert server_choice.choose(WantedServer.AUTO, asked, binary) == Binary(binary)
     assert server_choice.choose(WantedServer.BINARY, asked) == Binary(binary)
@@ -81,9 +88,11 @@ def test_batching_is_embedded_unless_another_server_is_asked_for(programs: FakeP
 def test_what_tensorflow_serving_cannot_do_is_embedded_or_refused(programs: FakePrograms) -> None:
     programs.add_binary()
     programs.add_docker()
-    asked = options(host="0.0.0.0", tls=TLS, metrics_port=0)
-    assert server_choice.choose(WantedServer.AUTO, asked) == Embedded()
-    for wanted in (WantedServer.BINARY, WantedServer.DOCKER):
+    for host, wanted in itertools.product(
+        ("127.0.0.1", "0.0.0.0"), (WantedServer.BINARY, WantedServer.DOCKER)
+    ):
+        asked = options(host=host, tls=TLS, metrics_port=0)
+        assert server_choice.choose(WantedServer.AUTO, asked) == Embedded()
         with pytest.raises(ServingError, match="answers predictions in the clear"):
             server_choice.choose(wanted, asked)
 
@@ -99,18 +108,17 @@ def test_a_binary_that_is_given_is_taken_or_refused_but_not_passed_over(
     programs: FakePrograms, wanted: WantedServer, tmp_path: Path
 ) -> None:
     binary = programs.add_binary().rename(tmp_path / "elsewhere")
-    everywhere = options(host="0.0.0.0")
-    assert server_choice.choose(wanted, everywhere, binary) == Binary(binary)
+    assert server_choice.choose(wanted, options(), binary) == Binary(binary)
     with pytest.raises(ServingError, match=r"every interface, not on 127\.0\.0\.1 alone"):
-        server_choice.choose(wanted, options(), binary)
+        server_choice.choose(wanted, options(metrics_port=0), binary)
     binary.chmod(0o644)
     with pytest.raises(ServingError, match=f"--binary {binary}: no file that can be run"):
-        server_choice.choose(wanted, everywhere, binary)
+        server_choice.choose(wanted, options(), binary)
 
 
 def test_a_binary_that_is_nowhere(programs: FakePrograms) -> None:
     with pytest.raises(ServingError, match="tensorflow_model_server is not on PATH: give --binary"):
-        server_choice.choose(WantedServer.BINARY, options(host="0.0.0.0"))
+        server_choice.choose(WantedServer.BINARY, options())
 
 
 def test_a_binary_contradicts_the_other_servers(programs: FakePrograms) -> None:
@@ -146,5 +154,4 @@ def test_a_candidate_is_not_tried_in_docker_nor_a_binary_embedded(programs: Fake
 def test_the_embedded_server_can_be_asked_for(programs: FakePrograms) -> None:
     programs.add_binary()
     programs.add_docker()
-    asked = options(host="0.0.0.0")
-    assert server_choice.choose(WantedServer.EMBEDDED, asked) == Embedded()
+    assert server_choice.choose(WantedServer.EMBEDDED, options()) == Embedded()
