@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -31,7 +32,9 @@ from serving.warmup_replay import replay
 _WORKERS: Final = max(2, os.cpu_count() or 1)
 # Seconds for answers that are on their way when the time to drain is over.
 _LAST_ANSWERS_SECONDS: Final = 1.0
-# Seconds for what else there is to do then.
+# Seconds between two looks for a signal that came at an unlucky moment.
+_LOOK_SECONDS: Final = 0.5
+# Seconds for what else there is to do at the end.
 _CLEANUP_SECONDS: Final = 1.0
 
 
@@ -206,7 +209,7 @@ def serve(options: ServerOptions, announce: Callable[[ModelServer], None]) -> No
     }
     try:
         announce(server)
-        signals.get()
+        _wait_for(signals)
     finally:
         end = end_process_after(
             options.drain_seconds + _LAST_ANSWERS_SECONDS + _CLEANUP_SECONDS, exit_code=0
@@ -215,6 +218,18 @@ def serve(options: ServerOptions, announce: Callable[[ModelServer], None]) -> No
             end.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _wait_for(signals: queue.SimpleQueue[int]) -> None:
+    """Returns once there is one.
+
+    A handler runs between two steps of the interpreter. For a signal that comes when the last of
+    these has been done, and the wait has not begun, there would be none before the wait is over.
+    """
+    while True:
+        with suppress(queue.Empty):
+            signals.get(timeout=_LOOK_SECONDS)
+            return
 
 
 def _workers(options: ServerOptions) -> int:

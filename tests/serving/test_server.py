@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import queue
+import signal
 import socket
 import threading
 import urllib.request
@@ -18,7 +20,7 @@ from models import features
 from serving.errors import ServingError
 from serving.model_calls import PREDICT_METHOD
 from serving.ports import free_port
-from serving.server import ModelServer
+from serving.server import ModelServer, _wait_for
 from serving.server_options import LOOPBACK, BatchingOptions, ServerOptions
 from serving.tls import ServerTls
 from serving.version_watcher import VersionWatcher
@@ -230,3 +232,27 @@ def test_a_server_that_has_nothing_to_do_any_more_says_so(options: ServerOptions
         assert answered(asked)
     assert server.stop()
     assert server.stop()
+
+
+def test_a_signal_that_does_not_break_off_the_wait_is_heeded() -> None:
+    """As one that comes between the last step of the interpreter and the wait."""
+    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+    before = signal.signal(signal.SIGUSR1, lambda number, _: signals.put(number))
+    # What another thread receives does not wake the main one, whose handler it is.
+    receiver = threading.Timer(0.1, lambda: signal.pthread_kill(receiver.ident, signal.SIGUSR1))
+    given_up = threading.Event()
+
+    def give_up() -> None:
+        given_up.set()
+        signals.put(0)
+
+    end = threading.Timer(SECONDS, give_up)
+    try:
+        receiver.start()
+        end.start()
+        _wait_for(signals)
+        assert not given_up.is_set()
+    finally:
+        end.cancel()
+        receiver.join()
+        signal.signal(signal.SIGUSR1, before)
