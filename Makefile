@@ -32,7 +32,8 @@ test: $(DEV) ## the tests
 	$(BIN)/pytest -n 2 --dist loadscope -m "not slow" $(ARGS)
 
 test-all: $(DEV) ## the tests, the slow ones among them
-	$(BIN)/pytest -n 2 --dist loadscope $(ARGS)
+	@# In the order of the files: the slowest has few tests, and would come last.
+	$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 peers: .peers/.installed $(RUNTIME) ## what the benchmarks compare with, apart
 
