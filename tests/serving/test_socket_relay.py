@@ -1,3 +1,5 @@
+"""Bytes and calls through the relay, with a server at the socket."""
+
 from __future__ import annotations
 
 import gc
