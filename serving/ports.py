@@ -41,6 +41,28 @@ def reachable(host: str, port: int) -> str:
     return address("127.0.0.1" if bound.version == 4 else "::1", port)  # noqa: PLR2004
 
 
+def listener(host: str, port: int) -> socket.socket:
+    """A socket that listens; port 0 takes a free one.
+
+    Raises:
+        ServingError: the port is taken or may not be bound, or the address is not this machine's.
+    """
+    bound = numeric(host)
+    family = socket.AF_INET6 if ":" in bound else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM)
+    # As servers do: connections of an earlier one that linger are not in the way.
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((bound, port))
+        found.listen()
+    except OSError as error:
+        found.close()
+        raise ServingError(
+            f"{address(host, port)}: {error.strerror}; another port or host is needed"
+        ) from error
+    return found
+
+
 def free_port(host: str, port: int = 0) -> int:
     """The port itself if nothing listens there, or a free one for 0.
 
@@ -48,18 +70,7 @@ def free_port(host: str, port: int = 0) -> int:
     before that server does.
 
     Raises:
-        ServingError: the port is taken or may not be bound, or the address is not this machine's.
+        ServingError: as `listener`.
     """
-    bound = numeric(host)
-    family = socket.AF_INET6 if ":" in bound else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
-        # As servers do: connections of an earlier one that linger are not in the way.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((bound, port))
-            listener.listen()
-        except OSError as error:
-            raise ServingError(
-                f"{address(host, port)}: {error.strerror}; another port or host is needed"
-            ) from error
-        return int(listener.getsockname()[1])
+    with listener(host, port) as found:
+        return int(found.getsockname()[1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import threading
 from asyncio import StreamReader, StreamWriter
@@ -14,7 +13,6 @@ from types import TracebackType
 from typing import Final, Self
 
 from serving import ports
-from serving.errors import ServingError
 
 _NAME: Final = "socket relay"
 _CHUNK_BYTES: Final = 64 * 1024
@@ -50,9 +48,11 @@ class SocketRelay:
         """Binds, and relays from now on.
 
         Raises:
-            ServingError: the port is taken or may not be bound, or the host is not this machine's.
+            ServingError: as `ports.listener`.
         """
-        listener = _listener(self._host, self._asked_port)
+        listener = ports.listener(self._host, self._asked_port)
+        # Its connections inherit it: one whose client is gone without a word is not kept for ever.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self.port = listener.getsockname()[1]
         self._end = asyncio.Event()
         self._loop = asyncio.new_event_loop()
@@ -123,19 +123,3 @@ async def _sent(writer: StreamWriter) -> None:
     """Closes it once all that was written has been sent."""
     writer.close()
     await writer.wait_closed()
-
-
-def _listener(host: str, port: int) -> socket.socket:
-    address = ports.numeric(host)
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    try:
-        listener = socket.create_server((address, port), family=family, backlog=socket.SOMAXCONN)
-    except OSError as error:
-        # Its own text has the address in it.
-        reason = error.errno and os.strerror(error.errno)
-        raise ServingError(
-            f"{ports.address(host, port)}: {reason}; another port or host is needed"
-        ) from error
-    # Its connections inherit it. One whose client is gone without a word would be kept for ever.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    return listener

@@ -140,33 +140,28 @@ def test_who_does_not_read_holds_up_who_sends(
         assert read(reader) == data[:sent]
 
 
-def test_a_side_that_has_said_all_still_hears(relay: SocketRelay, upstream: socket.socket) -> None:
+@pytest.mark.parametrize("from_client", [True, False])
+def test_a_side_that_has_said_all_still_hears(
+    relay: SocketRelay, upstream: socket.socket, from_client: bool
+) -> None:
     with connected(relay) as client, accepted(upstream) as server:
-        client.sendall(b"question")
-        client.shutdown(socket.SHUT_WR)
-        assert read(server) == b"question"
-        server.sendall(b"answer")
-        server.shutdown(socket.SHUT_WR)
-        assert read(client) == b"answer"
-    with connected(relay) as client, accepted(upstream) as server:
-        server.sendall(b"greeting")
-        server.shutdown(socket.SHUT_WR)
-        assert read(client) == b"greeting"
-        client.sendall(b"farewell")
-        client.shutdown(socket.SHUT_WR)
-        assert read(server) == b"farewell"
+        first, second = (client, server) if from_client else (server, client)
+        for sender, reader, said in ((first, second, b"greeting"), (second, first, b"farewell")):
+            sender.sendall(said)
+            sender.shutdown(socket.SHUT_WR)
+            assert read(reader) == said
 
 
 def test_what_was_sent_before_a_close_arrives(
     path: Path, upstream: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def with_small_buffer(host: str, port: int, bind: Any = socket_relay._listener) -> Any:
+    def with_small_buffer(host: str, port: int, bind: Any = ports.listener) -> Any:
         listener = bind(host, port)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         return listener
 
     # What the system does not take, the relay still has when it has read all.
-    monkeypatch.setattr(socket_relay, "_listener", with_small_buffer)
+    monkeypatch.setattr(ports, "listener", with_small_buffer)
     with SocketRelay(LOOPBACK, 0, path) as relay, socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.settimeout(SECONDS)
