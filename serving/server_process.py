@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
 
-from serving.errors import ServingError
+from serving import ends_with_parent
 
 _KEPT_LINES: Final = 200
 _SHOWN_LINES: Final = 3
@@ -21,7 +22,7 @@ class ServerProcess:
     """Started on entry; ended, whatever happens, on exit.
 
     The process is the leader of its own session: a terminal's Ctrl-C reaches it through its owner
-    alone.
+    alone. On Linux it ends with the thread that entered, also when that is killed.
 
     Attributes:
         shows_log: whether what it says from now on goes to this process's standard error.
@@ -40,24 +41,18 @@ class ServerProcess:
         self.shows_log = False
 
     def __enter__(self) -> Self:
-        """Starts the process.
-
-        Raises:
-            ServingError: the program cannot be run.
-        """
-        try:
-            self._process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                encoding="utf-8",
-                errors="replace",
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise ServingError(f"{self._command[0]}: cannot be run: {error.strerror}") from error
+        """Starts the process."""
+        tie = [sys.executable, "-m", ends_with_parent.__name__, str(os.getpid())]
+        self._process = subprocess.Popen(
+            [*tie, *self._command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         return self

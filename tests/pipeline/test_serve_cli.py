@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,7 +49,7 @@ def tls(tmp_path: Path) -> list[str]:
 
 @contextmanager
 def serving(workspace: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Asked to end at the end, as one that is killed would leave its own server behind."""
+    """Asked to end at the end, so that it clears up."""
     with subprocess.Popen(
         [*COMMAND, "--workspace", str(workspace), *arguments],
         stdout=subprocess.PIPE,
@@ -136,6 +137,32 @@ def test_a_server_that_is_killed_later_is_told(programs: FakePrograms, workspace
     assert errors == (
         "movierec: tensorflow_model_server ended by itself (SIGKILL): it said nothing\n"
     )
+
+
+@pytest.mark.parametrize("program", ["tensorflow_model_server", "docker"])
+def test_the_server_ends_with_a_command_that_is_killed(
+    programs: FakePrograms, workspace: Path, program: str
+) -> None:
+    programs.add_binary() if program == "tensorflow_model_server" else programs.add_docker()
+    with serving(workspace, "--port", "0") as process:
+        line(process)
+        server = programs.processes(program)[-1]
+        assert not has_ended(server)
+        process.kill()
+        for _ in range(600):
+            if has_ended(server):
+                return
+            time.sleep(0.1)
+    pytest.fail("the server is still there")
+
+
+def has_ended(process: int) -> bool:
+    """Whether or not somebody has asked how."""
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text()
+    except FileNotFoundError:
+        return True
+    return stat.rpartition(")")[2].split()[0] == "Z"
 
 
 def test_the_embedded_server_serves_what_loads(
