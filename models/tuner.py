@@ -172,13 +172,20 @@ class TuningStoppedError(TrainingStoppedError, errors.FatalError):
 
 
 class _Oracle(keras_tuner.oracles.BayesianOptimizationOracle):
-    """Tries the configured values first, so that a search is never worse than none."""
+    """Tries the configured values first, so that a search is never worse than none.
+
+    It tries no values twice, which a model of few whole numbers would propose again and again; a
+    search that has tried all there are ends before its number of trials.
+    """
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         if int(trial_id) == 0:
             configured = {one.name: one.default for one in self.hyperparameters.space}
             return {"status": TrialStatus.RUNNING, "values": configured}
-        return super().populate_space(trial_id)
+        proposed = super().populate_space(trial_id)
+        if proposed["values"] and self._duplicate(proposed["values"]):
+            return self._random_populate_space()
+        return proposed
 
 
 def _space(

@@ -102,6 +102,26 @@ def test_errors_are_to_be_low_and_gains_high(
     assert found.values == search.oracle.trials[best].hyperparameters.values
 
 
+@pytest.mark.parametrize(("trial_count", "expected"), [(5, 5), (9, 6)])
+def test_no_values_are_tried_twice(
+    data: TrainingData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    trial_count: int,
+    expected: int,
+) -> None:
+    # Nothing to choose by: the search would come back to where it was.
+    monkeypatch.setattr(
+        TrainingLoop, "train", lambda loop, *_: [EpochResult(1, 0.0, 0.5, 0.0, 0.0)]
+    )
+    search = trials(data, tmp_path, trials=trial_count, ranges={"model.dimension": (1, 6)})
+    search.search()
+    tried = [
+        trial.hyperparameters.values["model.dimension"] for trial in search.oracle.trials.values()
+    ]
+    assert len(tried) == len(set(tried)) == expected
+
+
 def test_without_ranges_rate_and_l2_are_searched_around_the_configured_ones(
     data: TrainingData, tmp_path: Path
 ) -> None:
