@@ -14,7 +14,7 @@ from models import features
 from models.columns import Columns, row_count
 from models.contracts import RankingModel, RatingModel
 from models.devices import Processes
-from models.ranking import rank_of, ranking_figures, without_seen
+from models.ranking import dot_products, rank_of, ranking_figures, without_seen
 from models.seen_movies import SeenMovies
 
 _PREDICTION_BATCH = 65_536
@@ -152,7 +152,7 @@ def _ranks(
     movie_index: tf.Tensor,
 ) -> tf.Tensor:
     """Of each pair, `[B]`, `[B]` -> `[B]`."""
-    scores = tf.matmul(tf.gather(user_vectors, user_index), movie_vectors, transpose_b=True)
+    scores = dot_products(tf.gather(user_vectors, user_index), movie_vectors)
     return rank_of(without_seen(scores, tf.gather(seen, user_index)), movie_index)
 
 

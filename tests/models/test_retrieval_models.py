@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from models.devices import Processes
 from models.loop import TrainingLoop, best_epoch, best_eval_figure
 from models.options import ModelOptions, TrainingOptions
 from models.registry import build_model, criterion_for
+from models.seen_movies import SeenMovies
 from models.top_k_accuracy import top_k_accuracy
 from tests.models.factories import (
     MOVIES,
@@ -216,6 +219,27 @@ def test_the_criterion_is_ndcg_over_the_whole_catalogue(rng: np.random.Generator
     model.movie_bias.assign(-model.movie_bias)
     w["movie_bias"] = -w["movie_bias"]
     assert measure() == pytest.approx(ndcg_of(w, eval_pairs()), rel=1e-9), "as it is when called"
+
+
+def test_the_criterion_ranks_equal_movies_in_their_order(rng: np.random.Generator) -> None:
+    """As the exported model does, on processors too that round the last columns otherwise."""
+    users, movies, dimension = 20, 101, 33
+    vectors = np.tile(rng.normal(size=dimension), (movies + 1, 1)).astype(np.float32)
+    equal = SimpleNamespace(
+        user_vectors=lambda: rng.normal(size=(users + 1, dimension)).astype(np.float32),
+        movie_vectors=lambda: tf.constant(vectors),
+    )
+    nothing = SeenMovies(np.zeros(0, np.int32), np.zeros(users + 2, np.int64))
+    liked = {
+        "user_index": np.arange(users, dtype=np.int32),
+        "movie_index": np.full(users, 2, np.int32),
+        "rating": np.full(users, 5, np.float32),
+    }
+    criterion = NormalizedDiscountedCumulativeGain(nothing, LIKED)
+    measure = criterion.evaluator(
+        cast(RankingModel, equal), liked, Processes(tf.distribute.get_strategy())
+    )
+    assert measure() == pytest.approx(1 / math.log2(2 + 2), rel=1e-12)
 
 
 def test_training_keeps_the_weights_with_the_highest_ndcg(rng: np.random.Generator) -> None:
