@@ -174,8 +174,8 @@ class TuningStoppedError(TrainingStoppedError, errors.FatalError):
 class _Oracle(keras_tuner.oracles.BayesianOptimizationOracle):
     """Tries the configured values first, so that a search is never worse than none.
 
-    It tries no values twice, which a model of few whole numbers would propose again and again; a
-    search that has tried all there are ends before its number of trials.
+    It tries no values twice: of a range of few whole numbers the search would propose the same ones
+    again and again. Once it has tried all there are, it ends, before its number of trials.
     """
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:

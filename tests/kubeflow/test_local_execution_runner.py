@@ -14,6 +14,7 @@ from kubeflow.local_execution.outcome import TASKS_FILE, Outcome, Result, State
 from pipeline import code_fingerprint
 from pipeline.errors import UserError
 from pipeline.workspace import Workspace
+from tests import processes
 from tests.kubeflow.compiled_jobs import KFP, VERTEX, Job
 
 both_schemas = pytest.mark.parametrize("schema", [VERTEX, KFP])
@@ -466,16 +467,8 @@ def test_an_interrupt_ends_what_runs_and_what_it_started(
     with pytest.raises(KeyboardInterrupt):
         runner.run(compiled, workspace, options, interrupt)
     for pid in pids.read_text("utf-8").split():
-        while _runs(int(pid)):
+        while processes.runs(int(pid)):
             time.sleep(0.01)
     (folder,) = workspace.runs.iterdir()
     tasks = json.loads((folder / TASKS_FILE).read_text("utf-8"))
     assert tasks["after"]["state"] == State.NOT_RUN
-
-
-def _runs(pid: int) -> bool:
-    """Whether a process runs; one that has ended and that nobody asked about does not."""
-    try:
-        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text("utf-8")
-    except FileNotFoundError:
-        return False

@@ -2,14 +2,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import trustme
 
+from tests import processes
+from tests.serving.asking import wait_until
 from tests.serving.doubling import save_doubling
 from tests.serving.fake_programs import FakePrograms
 from tests.serving.pushed_versions import available, push
@@ -139,30 +140,23 @@ def test_a_server_that_is_killed_later_is_told(programs: FakePrograms, workspace
     )
 
 
-@pytest.mark.parametrize("program", ["tensorflow_model_server", "docker"])
+@pytest.mark.parametrize(
+    ("program", "add"),
+    [
+        ("tensorflow_model_server", FakePrograms.add_binary),
+        ("docker", FakePrograms.add_docker),
+    ],
+)
 def test_the_server_ends_with_a_command_that_is_killed(
-    programs: FakePrograms, workspace: Path, program: str
+    programs: FakePrograms, workspace: Path, program: str, add: Callable[[FakePrograms], Path]
 ) -> None:
-    programs.add_binary() if program == "tensorflow_model_server" else programs.add_docker()
+    add(programs)
     with serving(workspace, "--port", "0") as process:
         line(process)
         server = programs.processes(program)[-1]
-        assert not has_ended(server)
+        assert processes.runs(server)
         process.kill()
-        for _ in range(600):
-            if has_ended(server):
-                return
-            time.sleep(0.1)
-    pytest.fail("the server is still there")
-
-
-def has_ended(process: int) -> bool:
-    """Whether or not somebody has asked how."""
-    try:
-        stat = Path(f"/proc/{process}/stat").read_text()
-    except FileNotFoundError:
-        return True
-    return stat.rpartition(")")[2].split()[0] == "Z"
+        wait_until(lambda: not processes.runs(server))
 
 
 def test_the_embedded_server_serves_what_loads(

@@ -3,7 +3,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import grpc
@@ -17,6 +16,7 @@ from serving.client import RecommenderClient
 from serving.errors import ServingError
 from serving.server_options import ServerOptions
 from serving.wanted_server import WantedServer
+from tests.serving.asking import wait_until
 from tests.serving.doubling import save_doubling
 from tests.serving.fake_programs import ROOT, FakePrograms
 from tests.serving.pushed_versions import available, push, refused
@@ -223,11 +223,7 @@ def test_it_does_not_outlive_a_parent_that_is_killed(
         address = parent.stdout.readline().strip()
         assert answers(address)
         parent.kill()
-    for _ in range(600):
-        if not answers(address):
-            return
-        time.sleep(0.1)
-    pytest.fail("the server still answers")
+    wait_until(lambda: not answers(address))
 
 
 def test_a_server_that_ends_the_process_itself(

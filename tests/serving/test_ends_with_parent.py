@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="prctl(2) is Linux's")
-
 
 def run(parent: int, *command: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     tie = [sys.executable, "-m", "serving.ends_with_parent", str(parent)]
@@ -28,7 +26,7 @@ def test_signals_that_python_ignores_end_the_program(name: str, tmp_path: Path) 
     assert (done.returncode, done.stdout) == (-signal.Signals[f"SIG{name}"], "")
 
 
-@LINUX
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl(2) is Linux's")
 def test_nothing_is_started_for_a_parent_that_is_gone(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     assert run(os.getppid(), "touch", str(mark)).returncode == 0
