@@ -51,7 +51,7 @@ def measure(overrides: list[str], seeds: int) -> list[Run]:
 
 def _run(workspace: str, overrides: list[str]) -> Run:
     settings = [part for override in overrides for part in ("--set", override)]
-    command = [sys.executable, "-m", "pipeline", "run", "--json", "--workspace", workspace]
+    command = [sys.executable, "-m", "movierec", "run", "--json", "--workspace", workspace]
     result = subprocess.run([*command, *settings], stdout=subprocess.PIPE, check=True)
     return run_of(Summary.model_validate_json(result.stdout))
 

@@ -14,7 +14,7 @@ from tfx_bsl.coders import example_coder
 from components.movielens_example_gen.options import FOLDS
 from components.movielens_example_gen.readers import parquet_100k
 from models import features
-from pipeline.config import DataConfig
+from pipeline.config.tree import DataConfig
 from pipeline.datasets import locate
 
 Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]

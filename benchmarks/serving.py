@@ -33,19 +33,20 @@ from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from models import features, signature_names
 from models.columns import Columns
-from models.sample_requests import predict_request
+from models.export.sample_requests import predict_request
 from pipeline import ratings, summary
-from pipeline.errors import UserError
+from pipeline.config.errors import UserError
 from pipeline.workspace import Workspace
-from serving import ports, readiness
-from serving.candidate_server import EMBEDDED, candidate_server
+from serving import ports
+from serving.client import readiness
 from serving.defaults import DEFAULT_MODEL
 from serving.errors import ServingError
+from serving.launch.candidate_server import EMBEDDED, candidate_server
+from serving.launch.server_process import ServerProcess
+from serving.launch.tensorflow_serving_command import BINARY, binary_command
+from serving.launch.wanted_server import WantedServer
 from serving.server_options import LOOPBACK, ServerOptions
-from serving.server_process import ServerProcess
-from serving.tensorflow_serving_command import BINARY, binary_command
 from serving.versions import newest_version
-from serving.wanted_server import WantedServer
 
 _CLIENTS = (1, 8)
 _ROUNDS = 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pipeline.config import DataConfig
+from pipeline.config.tree import DataConfig
 from pipeline.datasets import locate
 from pipeline.schema_file import SCHEMA_FILE
 

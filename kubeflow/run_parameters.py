@@ -12,9 +12,9 @@ from kubeflow.local_execution.job import Job
 from kubeflow.local_execution.values import Value
 from kubeflow.parameters import EPOCHS, MAX_RMSE, PIPELINE_ROOT, PUSH
 from kubeflow.targets import SCHEMES, Target, remote_folders
-from pipeline.config import GateConfig
-from pipeline.errors import UserError
-from pipeline.training_config import TrainingConfig
+from pipeline.config.errors import UserError
+from pipeline.config.training import TrainingConfig
+from pipeline.config.tree import GateConfig
 
 # The key of the configuration that each of these was compiled from.
 _KEYS: Final[dict[str, tuple[type[BaseModel], str]]] = {

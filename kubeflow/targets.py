@@ -9,12 +9,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from pipeline.errors import UserError
-from pipeline.image_reference import image_problem
-from pipeline.object_stores import OBJECT_STORES
+from pipeline.config.errors import UserError
+from pipeline.config.image_reference import image_problem
+from pipeline.config.object_stores import OBJECT_STORES
 
 # Of every container; the entrypoint of the image, too.
-COMMAND: Final = ("python", "-m", "kubeflow.run_step")
+COMMAND: Final = ("python", "-m", "kubeflow.steps.run_step")
 
 SCHEMES: Final = ("gs", *OBJECT_STORES)
 """Of all storage that a platform may have."""

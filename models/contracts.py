@@ -6,8 +6,8 @@ from typing import Protocol, TypeGuard
 
 import tensorflow as tf
 
-from models.fold_in import FoldIn
-from models.rating_head import RatingHead
+from models.export.rating_head import RatingHead
+from models.zoo.fold_in import FoldIn
 
 
 class RankingModel(Protocol):

@@ -7,21 +7,21 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
-from models.biased_mf import BiasedMatrixFactorization
-from models.collaborative_filtering import CollaborativeFiltering
 from models.contracts import RankingModel
-from models.criteria import (
+from models.options import ModelOptions
+from models.rating_statistics import RatingStatistics
+from models.training.criteria import (
     Criterion,
     NormalizedDiscountedCumulativeGain,
     RootMeanSquaredError,
 )
-from models.multitask import MultitaskModel
-from models.options import ModelOptions
-from models.rating_statistics import RatingStatistics
-from models.sigmoid_mf import SigmoidMatrixFactorization
-from models.sparse_mf import SparseMatrixFactorization
-from models.svdpp import SVDPlusPlus
-from models.two_tower import TwoTower
+from models.zoo.biased_mf import BiasedMatrixFactorization
+from models.zoo.collaborative_filtering import CollaborativeFiltering
+from models.zoo.multitask import MultitaskModel
+from models.zoo.sigmoid_mf import SigmoidMatrixFactorization
+from models.zoo.sparse_mf import SparseMatrixFactorization
+from models.zoo.svdpp import SVDPlusPlus
+from models.zoo.two_tower import TwoTower
 
 MODELS: dict[str, type[tfrs.Model]] = {
     "biased_mf": BiasedMatrixFactorization,

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from pipeline.beam_config import BEAM_NAMES, BEAM_STEPS, EXAMPLE_GEN, PROCESSES_RUNNER, BeamConfig
-from pipeline.errors import UserError
-from pipeline.object_stores import is_stored
+from pipeline.config.beam import BEAM_NAMES, BEAM_STEPS, EXAMPLE_GEN, PROCESSES_RUNNER, BeamConfig
+from pipeline.config.errors import UserError
+from pipeline.config.object_stores import is_stored
 
 _ANSWER_SECONDS: Final = 5.0
 _RUNNERS_HERE: Final = {None, BEAM_NAMES["direct"], PROCESSES_RUNNER}

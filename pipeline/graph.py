@@ -35,10 +35,10 @@ from components.pushed_baseline.component import PushedBaseline
 from components.rating_baselines.component import RatingBaselines
 from components.serving_validator.component import ServingValidator
 from models import features
-from pipeline import beam_config
 from pipeline.code_fingerprint import fingerprint
-from pipeline.config import PipelineConfig
-from pipeline.evaluation_config import evaluation_config
+from pipeline.config import beam as beam_config
+from pipeline.config.tree import PipelineConfig
+from pipeline.gate import evaluation_config
 from pipeline.pipeline_name import PIPELINE_NAME
 from pipeline.schema_file import SCHEMA_FILE
 
@@ -182,9 +182,9 @@ def _transform(
 
 def _tuner(config: PipelineConfig, transform: Transform, checkpoints: str) -> Tuner:
     return Tuner(
-        tuner_fn="models.tuner.tuner_fn",
+        tuner_fn="models.training.tuner.tuner_fn",
         custom_config={
-            **_custom_config(config, checkpoints, "models.tuner"),
+            **_custom_config(config, checkpoints, "models.training.tuner"),
             "tuning": config.tuning.model_dump(mode="json"),
         },
         **_training_inputs(transform),
@@ -199,10 +199,10 @@ def _trainer(
     make_trainer: MakeTrainer,
 ) -> Trainer:
     trainer = make_trainer(
-        run_fn="models.trainer.run_fn",
+        run_fn="models.training.trainer.run_fn",
         hyperparameters=tuner and tuner.outputs["best_hyperparameters"],
         custom_config={
-            **_custom_config(config, checkpoints, "models.trainer"),
+            **_custom_config(config, checkpoints, "models.training.trainer"),
             "export": config.export.model_dump(mode="json"),
             "comparison_group": _comparison_group(config),
         },

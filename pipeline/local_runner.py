@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from models.progress import current_report
+from models.training.progress import current_report
 from pipeline import beam_check, run_log, summary
-from pipeline.config import PipelineConfig, to_toml
+from pipeline.config.errors import EXPECTED, UserError
+from pipeline.config.tree import PipelineConfig, to_toml
 from pipeline.datasets import locate
-from pipeline.errors import EXPECTED, UserError
 from pipeline.step_progress import StepProgress
 from pipeline.workspace import Workspace
 

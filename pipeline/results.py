@@ -9,11 +9,11 @@ from typing import Any
 from components.movielens_example_gen import report as ingest_report
 from components.rating_baselines import executor as rating_baselines
 from components.serving_validator import report as serving_report
-from models import history
+from models.training import history
 from pipeline import graph, summary
-from pipeline.config import PipelineConfig
-from pipeline.evaluation_config import CALIBRATION, MAE, RMSE
-from pipeline.gate_report import GateReport, read_gate_report
+from pipeline.config.tree import PipelineConfig
+from pipeline.gate import CALIBRATION, MAE, RMSE
+from pipeline.gate_verdict import GateReport, read_gate_report
 from pipeline.metadata import Outputs
 from pipeline.ranking_metrics import NDCG, POPULARITY_NDCG, POPULARITY_RECALL, RECALL
 

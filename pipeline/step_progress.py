@@ -12,7 +12,7 @@ from typing import IO, Self
 from rich.console import Console, RenderableType
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
 
-from models.progress import Progress as TrainingProgress
+from models.training.progress import Progress as TrainingProgress
 
 
 class _NoteColumn(ProgressColumn):

@@ -8,7 +8,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipeline.errors import UserError
+from pipeline.config.errors import UserError
 from pipeline.workspace import Workspace
 
 SUMMARY_FILE: Final = "summary.json"

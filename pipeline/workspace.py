@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pipeline.errors import UserError
+from pipeline.config.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from models import features, signature_names
-from serving.answers import Recommendation
+from serving.client.answers import Recommendation
 from serving.errors import UnreadableModelError
 from serving.saved_model import load_saved_model
 

@@ -8,7 +8,7 @@ from typing import Final
 import grpc
 import tensorflow as tf
 
-from serving.request_error import RequestError
+from serving.embedded.request_error import RequestError
 
 # Follows where in the Python code a node was made, which a loaded graph does not know.
 _AFTER: Final = "<stack traces unavailable>"

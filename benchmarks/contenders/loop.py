@@ -8,11 +8,11 @@ from benchmarks.contenders.measuring import EpochClock, Measured, arrays, settin
 from benchmarks.contenders.own_models import statistics_of, test
 from models.columns import RATING_COLUMNS, Columns, ColumnStorage, stream_columns
 from models.contracts import predicts_ratings
-from models.epoch_order import EpochOrder
-from models.loop import TrainingLoop
 from models.options import ModelOptions, TrainingOptions
-from models.progress import Progress
 from models.registry import build_model
+from models.training.epoch_order import EpochOrder
+from models.training.loop import TrainingLoop
+from models.training.progress import Progress
 
 
 def main() -> None:

@@ -9,10 +9,10 @@ import numpy as np
 from benchmarks.contenders.measuring import Arrays, Measured, mae, rmse
 from models.columns import RATING_COLUMNS, Columns, canonical_order
 from models.contracts import RankingModel, RatingModel
-from models.loop import TrainingLoop, best_epoch
 from models.rating_statistics import RatingStatistics, measure
 from models.registry import build_model, criterion_for
-from pipeline.config import load_config
+from models.training.loop import TrainingLoop, best_epoch
+from pipeline.config.tree import load_config
 
 _EVAL_FRACTION = 0.1
 

@@ -13,7 +13,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from components.push_folder import is_complete, newest_first
-from models import comparison_group
+from models.export import comparison_group
 
 BASELINE_KEY: Final = "baseline_model"
 PUSHED_KEY: Final = "pushed"

@@ -10,7 +10,7 @@ import numpy as np
 from components.serving_validator.candidate import Outputs
 from components.serving_validator.errors import UnservableModelError
 from models import features
-from models.sample_requests import Inputs
+from models.export.sample_requests import Inputs
 from models.signature_names import (
     EXCLUDE,
     POPULARITY_RANK,
@@ -43,7 +43,7 @@ _HIGHEST_COSINE: Final = 1.001
 
 
 def check(signature: str, inputs: Inputs, outputs: Outputs) -> None:
-    """Holds an answer against what `models.signatures` says of the signature.
+    """Holds an answer against what `models.export.signatures` says of the signature.
 
     Args:
         signature: one of `models.signature_names`.

@@ -18,7 +18,7 @@ from tensorflow_serving.apis import (
 )
 
 from components.serving_validator.errors import UnservableModelError
-from models.sample_requests import Inputs, predict_request
+from models.export.sample_requests import Inputs, predict_request
 
 Outputs = dict[str, np.ndarray[Any, np.dtype[Any]]]
 

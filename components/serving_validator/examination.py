@@ -16,8 +16,8 @@ from components.serving_validator.errors import UnservableModelError
 from components.serving_validator.holdout import HoldoutRow
 from components.serving_validator.report import Latency
 from models import features
-from models.reference_predictions import ReferencePredictions
-from models.sample_requests import Inputs, can_ask, inputs_for
+from models.export.reference_predictions import ReferencePredictions
+from models.export.sample_requests import Inputs, can_ask, inputs_for
 from models.signature_names import (
     EXAMPLES,
     EXCLUDE,
@@ -103,7 +103,7 @@ def _check_signatures(signatures: Sequence[str], reference: ReferencePredictions
     for name in signatures:
         if not can_ask(name):
             raise UnservableModelError(
-                f"{name}: there is no request for this signature in models/sample_requests.py"
+                f"{name}: models/export/sample_requests.py has no request for this signature"
             )
 
 

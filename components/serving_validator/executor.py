@@ -20,9 +20,9 @@ from components.serving_validator import blessing, holdout, report
 from components.serving_validator.candidate import connected
 from components.serving_validator.catalogue import movie_ids
 from components.serving_validator.examination import ROWS, Findings, examine
-from models import reference_predictions
-from serving.candidate_server import candidate_server
+from models.export import reference_predictions
 from serving.errors import ServingError
+from serving.launch.candidate_server import candidate_server
 
 MODEL_NAME_KEY = "model_name"
 STARTUP_SECONDS_KEY = "startup_seconds"

@@ -14,10 +14,10 @@ import numpy as np
 import tensorflow as tf
 
 from docs.tutorials import movielens
-from models.collaborative_filtering import CollaborativeFiltering, cofi_cost
-from models.loop import TrainingLoop
 from models.rating_statistics import measure
-from pipeline.config import load_config
+from models.training.loop import TrainingLoop
+from models.zoo.collaborative_filtering import CollaborativeFiltering, cofi_cost
+from pipeline.config.tree import load_config
 
 data = movielens.load()
 

@@ -12,7 +12,7 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 import numpy as np
 import tensorflow as tf
 
-from models.optimizers import SGD, Adam, Optimizer
+from models.training.optimizers import SGD, Adam, Optimizer
 
 X, Y = 1.0, 1.0
 START, STEPS = 3.0, 30

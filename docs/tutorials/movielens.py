@@ -8,7 +8,7 @@ import numpy as np
 
 from components.movielens_example_gen.readers import parquet_100k
 from models.columns import Columns
-from pipeline.config import DataConfig
+from pipeline.config.tree import DataConfig
 from pipeline.datasets import locate
 
 

@@ -13,12 +13,12 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from docs.tutorials import movielens
-from models.criteria import NormalizedDiscountedCumulativeGain, liked_pairs
-from models.loop import TrainingLoop, best_epoch, best_eval_figure
 from models.rating_statistics import measure
-from models.top_k_accuracy import top_k_accuracy
-from models.two_tower import TwoTower
-from pipeline.config import load_config
+from models.training.criteria import NormalizedDiscountedCumulativeGain, liked_pairs
+from models.training.loop import TrainingLoop, best_epoch, best_eval_figure
+from models.training.top_k_accuracy import top_k_accuracy
+from models.zoo.two_tower import TwoTower
+from pipeline.config.tree import load_config
 
 data = movielens.load()
 movies = len(data.titles)

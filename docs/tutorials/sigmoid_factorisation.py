@@ -12,11 +12,11 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 import numpy as np
 
 from docs.tutorials import movielens
-from models.criteria import rmse
-from models.loop import TrainingLoop
 from models.rating_statistics import measure
-from models.sigmoid_mf import SigmoidMatrixFactorization
-from pipeline.config import load_config
+from models.training.criteria import rmse
+from models.training.loop import TrainingLoop
+from models.zoo.sigmoid_mf import SigmoidMatrixFactorization
+from pipeline.config.tree import load_config
 
 data = movielens.load()
 # Early stopping looks at other ratings than the test does.

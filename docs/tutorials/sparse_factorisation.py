@@ -18,11 +18,11 @@ import numpy as np
 
 from docs.tutorials import movielens
 from models.columns import Columns
-from models.loop import TrainingLoop
-from models.progress import Progress
 from models.rating_statistics import measure
-from models.sparse_mf import SparseMatrixFactorization
-from pipeline.config import load_config
+from models.training.loop import TrainingLoop
+from models.training.progress import Progress
+from models.zoo.sparse_mf import SparseMatrixFactorization
+from pipeline.config.tree import load_config
 
 data = movielens.load()
 movies = len(data.titles)

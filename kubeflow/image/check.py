@@ -15,7 +15,7 @@ from typing import Final
 
 from kubeflow.image import context, dockerfile
 from kubeflow.image.tree import Image, Tree, last_line
-from pipeline.errors import UserError
+from pipeline.config.errors import UserError
 
 CHECKOUT: Final = Path(__file__).parents[2]
 DOCKERFILE: Final = CHECKOUT / "kubeflow" / "Dockerfile"

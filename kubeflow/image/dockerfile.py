@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pipeline.errors import UserError
+from pipeline.config.errors import UserError
 
 _CONTINUED: Final = re.compile(r"\\\n")
 _COMMENT: Final = re.compile(r"^\s*#.*\n", re.MULTILINE)

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from kubeflow.image.dockerfile import Copy, Instruction, Stage
-from pipeline.errors import UserError
+from pipeline.config.errors import UserError
 
 # What an image of Debian finds programs in.
 _BASE_PATH: Final = "/usr/local/bin:/usr/bin:/bin"

@@ -13,7 +13,7 @@ from kubeflow.local_execution.artifacts import Record
 from kubeflow.local_execution.job import OutputParameter
 from kubeflow.local_execution.section import Section
 from kubeflow.local_execution.values import ParameterType, Value
-from pipeline.errors import UserError
+from pipeline.config.errors import UserError
 
 
 @dataclass(frozen=True)

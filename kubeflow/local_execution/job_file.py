@@ -14,7 +14,7 @@ import yaml
 from kubeflow.local_execution import task_specification, values, work_elsewhere
 from kubeflow.local_execution.job import Job, PipelineInput, Schema, Task, TaskOutput
 from kubeflow.local_execution.section import Section
-from pipeline.errors import UserError
+from pipeline.config.errors import UserError
 
 # A second document holds what only Kubernetes needs.
 _PLATFORMS = "platforms"

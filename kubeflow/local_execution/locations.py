@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kubeflow.targets import SCHEMES
-from pipeline.errors import UserError
+from pipeline.config.errors import UserError
 
 # An address may stand inside JSON or another text.
 _REMOTE: Final = re.compile(rf"\b(?P<scheme>{'|'.join(SCHEMES)})://(?P<rest>[^\s\"'\\,;<>{{}}]*)")

@@ -11,7 +11,7 @@ from typing import Any, Final
 from kubeflow.local_execution import values
 from kubeflow.local_execution.values import Value
 from kubeflow.parameters import filled_in
-from pipeline.errors import UserError
+from pipeline.config.errors import UserError
 
 _ANY: Final = re.compile(r"\{\{\$(?P<path>.*?)\}\}")
 _ESCAPED: Final = re.compile(r"\.json_escape\[(?P<times>\d+)\]")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.errors import UserError
+from pipeline.config.errors import UserError
 
 _KINDS = {dict: "a mapping", list: "a list", str: "a text", float: "a number"}
 

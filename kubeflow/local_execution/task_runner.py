@@ -23,7 +23,7 @@ from kubeflow.local_execution.locations import Locations
 from kubeflow.local_execution.outcome import Outcome, State
 from kubeflow.local_execution.task_process import Processes
 from kubeflow.local_execution.values import Value
-from pipeline.errors import LINE_START, UserError
+from pipeline.config.errors import LINE_START, UserError
 
 _LONGEST_LOG_LINE: Final = 300
 _TAIL_BYTES: Final = 65_536

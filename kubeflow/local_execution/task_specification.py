@@ -18,7 +18,7 @@ from kubeflow.local_execution.job import (
 )
 from kubeflow.local_execution.section import Section
 from kubeflow.local_execution.values import ParameterType
-from pipeline.errors import UserError
+from pipeline.config.errors import UserError
 
 _ONLY_ON_A_CLUSTER = ("artifactIterator", "parameterIterator")
 _ALL_SUCCEEDED = ("TRIGGER_STRATEGY_UNSPECIFIED", "ALL_UPSTREAM_TASKS_SUCCEEDED")

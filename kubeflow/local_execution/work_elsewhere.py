@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from kubeflow.local_execution.job import Task
 from pipeline import beam_check
-from pipeline.beam_config import BEAM_NAMES
-from pipeline.errors import UserError
+from pipeline.config.beam import BEAM_NAMES
+from pipeline.config.errors import UserError
 
 _STARTS_A_PAID_JOB: Final = "tfx.extensions.google_cloud_ai_platform."
 

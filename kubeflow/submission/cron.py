@@ -8,7 +8,7 @@ from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from kubeflow.targets import Target
-from pipeline.errors import UserError
+from pipeline.config.errors import UserError
 
 
 @dataclass(frozen=True)

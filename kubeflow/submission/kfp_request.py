@@ -18,8 +18,8 @@ from kubeflow.submission.watching import UnreachableError
 from kubeflow.targets import Target, remote_folders
 from kubeflow.training_job import manifest
 from pipeline import beam_check
-from pipeline.errors import UserError
-from pipeline.kubernetes_config import AccountName, Namespace
+from pipeline.config.errors import UserError
+from pipeline.config.kubernetes import AccountName, Namespace
 
 API: Final = "/apis/v2beta1"
 MOST_AT_A_TIME: Final = 10

@@ -18,7 +18,7 @@ from kfp import client as kfp_client
 from kubeflow.submission.kfp_request import KfpRequest, named
 from kubeflow.submission.quiet import one_line, quietly
 from kubeflow.submission.watching import Sent, Snapshot, State, UnreachableError
-from pipeline.errors import UserError
+from pipeline.config.errors import UserError
 
 _NO_RIGHTS: Final = (401, 403)
 _NOT_FOUND: Final = 404

@@ -16,8 +16,8 @@ from kubeflow.local_execution import values
 from kubeflow.local_execution.job import Constant, Schema, Task
 from kubeflow.submission.request import Call, Request, check_given, check_kind
 from kubeflow.targets import Target, name_problem
-from pipeline.cluster_config import GoogleAccount, ProjectId, Region
-from pipeline.errors import UserError
+from pipeline.config.cluster import GoogleAccount, ProjectId, Region
+from pipeline.config.errors import UserError
 
 MOST_LABELS: Final = 64
 LONGEST_NAME: Final = 128

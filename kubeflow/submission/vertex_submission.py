@@ -15,7 +15,7 @@ from google.cloud.aiplatform.constants import base as constants
 from kubeflow.submission.quiet import one_line, quietly
 from kubeflow.submission.vertex_request import VertexRequest
 from kubeflow.submission.watching import Sent, Snapshot, State, UnreachableError
-from pipeline.errors import UserError
+from pipeline.config.errors import UserError
 
 _TIMEOUT_SECONDS: Final = 60.0
 _STATE_PREFIX: Final = "PIPELINE_STATE_"

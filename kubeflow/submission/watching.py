@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.errors import UserError
+from pipeline.config.errors import UserError
 
 POLL_SECONDS: Final = 10.0
 """Between two looks at a run."""

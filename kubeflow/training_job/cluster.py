@@ -11,7 +11,7 @@ from kubernetes import client, config
 from urllib3.exceptions import HTTPError
 
 from kubeflow.training_job.manifest import GROUP, PLURAL, VERSION, Manifest
-from pipeline.errors import UserError
+from pipeline.config.errors import UserError
 
 # Every pod of a job has its name by this label.
 JOB_LABEL: Final = "training.kubeflow.org/job-name"

@@ -10,7 +10,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import path_utils
 
-from pipeline.errors import UserError
+from pipeline.config.errors import UserError
 
 
 class TrainedModelExecutor(base_executor.BaseExecutor):

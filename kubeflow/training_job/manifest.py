@@ -7,10 +7,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from kubeflow import training_machines
+from kubeflow.compiling import training_machines
 from kubeflow.targets import Target
-from pipeline.config import PipelineConfig
-from pipeline.errors import UserError
+from pipeline.config.errors import UserError
+from pipeline.config.tree import PipelineConfig
 
 Manifest = dict[str, Any]
 

@@ -14,7 +14,7 @@ import tempfile
 from absl import app
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
-from kubeflow.run_step import explained, parse
+from kubeflow.steps.run_step import explained, parse
 
 
 def _run(parsed: tuple[argparse.Namespace, list[str]]) -> None:

@@ -18,7 +18,7 @@ from kubernetes.client import ApiException
 from kubeflow.training_job.cluster import Cluster, connect, explain
 from kubeflow.training_job.manifest import VARIABLE, Manifest, for_run
 from kubeflow.training_job.pods import PodLog, condition, first_failure, state
-from pipeline.errors import RunInterruptedError, UserError
+from pipeline.config.errors import RunInterruptedError, UserError
 
 # Takes the place of TFX's own, which every replica runs.
 EXECUTOR: Final = "kubeflow.training_job.executor.TrainedModelExecutor"

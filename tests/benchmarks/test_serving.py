@@ -14,7 +14,7 @@ import pytest
 from benchmarks import serving
 from benchmarks.serving import Figures, Latencies, Measured, Workload
 from models.signature_names import PREDICT
-from serving import readiness
+from serving.client import readiness
 from serving.errors import ServingError
 from serving.server_options import ServerOptions
 from tests.benchmarks.rendering import rows

@@ -12,7 +12,7 @@ from tfx.types import standard_artifacts, standard_component_specs
 from components.movielens_example_gen import executor, report
 from components.movielens_example_gen.options import IngestOptions, SplitOptions
 from models import features
-from pipeline.beam_config import EXAMPLE_GEN, BeamConfig
+from pipeline.config.beam import EXAMPLE_GEN, BeamConfig
 
 
 def test_all_of_it_goes_through_the_storage_of_the_artifact(

@@ -6,7 +6,7 @@ import pytest
 
 from components.errors import DataError
 from components.movielens_example_gen.readers import parquet_100k as reader
-from pipeline.config import DataConfig
+from pipeline.config.tree import DataConfig
 from pipeline.datasets import locate
 
 

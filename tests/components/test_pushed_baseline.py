@@ -7,7 +7,7 @@ from tfx.types import standard_artifacts
 
 from components.baseline_evaluator.executor import without_empty_baseline
 from components.pushed_baseline.executor import Executor, newest_comparable
-from models import comparison_group
+from models.export import comparison_group
 
 
 def push(folder: Path, version: str, group: str | None, complete: bool = True) -> Path:

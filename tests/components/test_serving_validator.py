@@ -19,12 +19,12 @@ from components.serving_validator import answers, examination, executor, report
 from components.serving_validator.candidate import connected
 from components.serving_validator.errors import UnservableModelError
 from components.serving_validator.report import ServingReport
-from models import reference_predictions
-from models.reference_predictions import ReferencePredictions
-from models.sample_requests import inputs_for
-from serving.candidate_server import CandidateServer
+from models.export import reference_predictions
+from models.export.reference_predictions import ReferencePredictions
+from models.export.sample_requests import inputs_for
+from serving.embedded.server import ModelServer
 from serving.errors import ServingError
-from serving.server import ModelServer
+from serving.launch.candidate_server import CandidateServer
 from serving.server_options import ServerOptions
 from tests.components.answering_models import (
     LAST_MOVIE,

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import known_keys, load_config
+from pipeline.config.tree import known_keys, load_config
 
 ROOT = Path(__file__).parents[2]
 

@@ -18,9 +18,9 @@ import tensorflow as tf
 
 from docs.tutorials import movielens
 from models.columns import Columns
-from models.loop import TrainingLoop
 from models.options import TrainingOptions
-from models.progress import Progress, Report
+from models.training.loop import TrainingLoop
+from models.training.progress import Progress, Report
 from tests.docs.printed import Line, assert_printed, line
 
 Namespace = dict[str, Any]
@@ -67,7 +67,7 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[list[Tables]]:
 
             super().__init__(model, options, report=record, **arguments)
 
-    monkeypatch.setattr("models.loop.TrainingLoop", Recorded)
+    monkeypatch.setattr("models.training.loop.TrainingLoop", Recorded)
     return trainings
 
 

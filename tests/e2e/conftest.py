@@ -14,9 +14,9 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from models import signatures
+from models.export import signatures
 from pipeline import graph, local_runner
-from pipeline.config import DataConfig, load_config
+from pipeline.config.tree import DataConfig, load_config
 from pipeline.datasets import locate
 from pipeline.summary import Summary
 from pipeline.workspace import Workspace
@@ -135,7 +135,7 @@ def story(cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story
 def sequel(story: Story) -> Story:
     """The same workspace, after runs that take longer; for slow tests."""
     story.tell("trained anew", *SMALL, "runner.cache=false", "gate.max_regression=0")
-    with edited_code("models.trainer"):
+    with edited_code("models.training.trainer"):
         story.tell("trainer edited", *SMALL)
     with edited_code("components.example_validator.executor"):
         story.tell("validator edited", *SMALL)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.beam_config import BEAM_STEPS
-from pipeline.errors import UserError
+from pipeline.config.beam import BEAM_STEPS
+from pipeline.config.errors import UserError
 from pipeline.summary import Summary
 from tests.e2e.conftest import SMALL, run
 

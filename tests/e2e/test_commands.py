@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.conftest import SMALL, Story
 
-MOVIEREC = [sys.executable, "-m", "pipeline"]
+MOVIEREC = [sys.executable, "-m", "movierec"]
 
 
 def movierec(story: Story, *arguments: str) -> subprocess.CompletedProcess[str]:

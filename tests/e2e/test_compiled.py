@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.config import GateConfig
-from pipeline.evaluation_config import RMSE
-from pipeline.gate_report import GateReport, read_gate_report
+from pipeline.config.tree import GateConfig
+from pipeline.gate import RMSE
+from pipeline.gate_verdict import GateReport, read_gate_report
 from serving.versions import newest_version, versions
 from tests.e2e.test_commands import MOVIEREC
 

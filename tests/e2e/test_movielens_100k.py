@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models.export.sample_requests import inputs_for
 from models.options import ModelOptions
 from models.registry import MODELS
-from models.sample_requests import inputs_for
 from tests.e2e.conftest import SMALL
 from tests.e2e.test_commands import MOVIEREC
 from tests.e2e.test_retrieval import example

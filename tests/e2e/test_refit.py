@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import history
-from models.factors import normal_vectors
-from pipeline.config import load_config
+from models.training import history
+from models.zoo.factors import normal_vectors
+from pipeline.config.tree import load_config
 from tests.e2e.conftest import run
 from tests.e2e.test_retrieval import ids, pushed
 from tests.e2e.test_story import split_ratings

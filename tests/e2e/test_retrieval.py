@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline.config import load_config
+from pipeline.config.tree import load_config
 from pipeline.summary import Summary
 from tests.e2e.conftest import Story
 from tests.e2e.test_commands import MOVIEREC

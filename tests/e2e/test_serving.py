@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serving.answers import VersionStatus
-from serving.client import RecommenderClient
+from serving.client.answers import VersionStatus
+from serving.client.client import RecommenderClient
 from serving.errors import ServingError
 from serving.pushed_model import PushedModel
 from serving.versions import newest_version
 from tests.e2e.conftest import SMALL
 
-MOVIEREC = [sys.executable, "-m", "pipeline"]
+MOVIEREC = [sys.executable, "-m", "movierec"]
 CLIENTS = 8
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline.config import load_config
+from pipeline.config.tree import load_config
 from tests.e2e.conftest import SMALL, Story
 from tests.e2e.test_story import split_ratings
 

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from pipeline.config import load_config
+from pipeline.config.tree import load_config
 from pipeline.summary import Summary
 from tests.e2e.conftest import ROWS, SMALL, Story, worst_slice
 

@@ -15,13 +15,14 @@ import pytest
 import tensorflow as tf
 from kubernetes import client
 
-from kubeflow import compiler, run_step
-from kubeflow.order import Order
+from kubeflow.compiling import compiler
+from kubeflow.compiling.order import Order
+from kubeflow.steps import run_step
 from kubeflow.targets import Target
 from kubeflow.training_job import manifest, step
 from models import features
-from models.trainer import run_fn
-from pipeline.config import load_config
+from models.training.trainer import run_fn
+from pipeline.config.tree import load_config
 from pipeline.summary import Summary
 from tests.e2e.conftest import SMALL, run
 from tests.e2e.test_workers import weights

@@ -26,7 +26,7 @@ CONFIGURED = 0.02
 def movierec_run(workspace: Path, data: Path, *arguments: str) -> str:
     """What is printed, on lines that are long enough for it."""
     settings = [part for value in (f"data.path={data}", *SMALL) for part in ("--set", value)]
-    command = [sys.executable, "-m", "pipeline", "run", "--workspace", str(workspace)]
+    command = [sys.executable, "-m", "movierec", "run", "--workspace", str(workspace)]
     result = subprocess.run(
         [*command, *settings, *arguments],
         capture_output=True,

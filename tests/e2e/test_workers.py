@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from pipeline import graph
-from pipeline.config import load_config
+from pipeline.config.tree import load_config
 from tests.e2e.conftest import SMALL, run
 from tests.models.training_process import finish, start_cluster
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-from models.trainer import run_fn
+from models.training.trainer import run_fn
 
 
 def main(workspace: Path, out: Path, custom_config: Path) -> None:

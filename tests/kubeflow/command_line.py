@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import pytest
 
-from pipeline import cli
+from movierec.cli import app as cli
 
 
 @dataclass

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kubeflow.image.check import check_packages
-from pipeline.errors import UserError
+from pipeline.config.errors import UserError
 
 LOCK = "requirements.lock"
 

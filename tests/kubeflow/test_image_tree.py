@@ -8,7 +8,7 @@ import pytest
 
 from kubeflow.image import context, dockerfile
 from kubeflow.image.tree import Image, Tree
-from pipeline.errors import UserError
+from pipeline.config.errors import UserError
 
 
 def build(tmp_path: Path, text: str, **arguments: str) -> tuple[Image, Tree, list[str]]:

@@ -4,7 +4,7 @@ import pytest
 
 from kubeflow import run_parameters
 from kubeflow.local_execution import job_file
-from pipeline.errors import UserError
+from pipeline.config.errors import UserError
 from tests.kubeflow.compiled_jobs import KFP, VERTEX
 from tests.kubeflow.compiled_jobs import Job as CompiledJob
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from kubeflow import targets
-from kubeflow.mounts import MOUNTS
-from kubeflow.names import task_name
+from kubeflow.compiling.names import task_name
+from kubeflow.steps.mounts import MOUNTS
 from kubeflow.targets import Target
-from pipeline.errors import UserError
+from pipeline.config.errors import UserError
 
 
 def test_an_unknown_target_is_told_what_there_is() -> None:

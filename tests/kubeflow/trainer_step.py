@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kubeflow.compiler import CompiledPipeline
+from kubeflow.compiling.compiler import CompiledPipeline
 from kubeflow.parameters import is_step_input
 
 TRAINER = "trainer"

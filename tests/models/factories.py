@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 import tensorflow as tf
 
-from models.biased_mf import BiasedMatrixFactorization
 from models.columns import Columns
 from models.contracts import RankingModel, RatingModel
+from models.export.rating_head import Pairs
 from models.options import ModelOptions
-from models.rating_head import Pairs
 from models.rating_statistics import RatingStatistics
 from models.registry import build_model
 from models.seen_movies import SeenMovies
+from models.zoo.biased_mf import BiasedMatrixFactorization
 
 USERS, MOVIES = 6, 5
 

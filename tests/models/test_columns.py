@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from models import columns
-from models.loop import TrainingLoop
 from models.options import TrainingOptions
+from models.training.loop import TrainingLoop
 from tests.models import factories
 
 

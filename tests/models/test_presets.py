@@ -4,7 +4,7 @@ import pytest
 
 from models.presets import PRESETS, with_preset
 from models.registry import MODELS
-from pipeline.config import load_config
+from pipeline.config.tree import load_config
 
 
 def test_every_model_has_its_defaults() -> None:

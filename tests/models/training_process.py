@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from models import devices, loop
 from models.errors import ClusterError, TrainingStoppedError
 from models.options import ModelOptions, TrainingOptions
-from models.progress import Progress
 from models.registry import criterion_for
+from models.training import devices, loop
+from models.training.progress import Progress
 from tests.models.factories import ratings, statistics, trained_like
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,11 @@ import pytest
 from pipeline.code_fingerprint import fingerprint, names_in
 
 ROOT = Path(__file__).parents[2]
-STEPS = ("components.movielens_example_gen.executor", "models.preprocessing", "models.trainer")
+STEPS = (
+    "components.movielens_example_gen.executor",
+    "models.preprocessing",
+    "models.training.trainer",
+)
 
 
 @pytest.fixture
@@ -37,12 +41,12 @@ def digests(folder: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("edited", "changed"),
     [
-        ("models/biased_mf.py", [False, False, True]),
-        ("models/optimizers.py", [False, False, True]),
+        ("models/zoo/biased_mf.py", [False, False, True]),
+        ("models/training/optimizers.py", [False, False, True]),
         ("models/preprocessing.py", [False, True, False]),
         ("components/movielens_example_gen/readers/csv_folder.py", [True, False, False]),
         ("models/features.py", [True, True, True]),
-        ("pipeline/tables.py", [False, False, False]),
+        ("movierec/cli/tables.py", [False, False, False]),
     ],
 )
 def test_an_edit_changes_the_steps_that_run_it_and_no_other(
@@ -59,9 +63,9 @@ def test_what_is_in_a_module_stands_for_the_module() -> None:
     assert fingerprint("models.preprocessing.preprocessing_fn") == fingerprint(
         "models.preprocessing"
     )
-    both = fingerprint("models.preprocessing", "models.trainer")
-    assert both == fingerprint("models.trainer", "models.preprocessing")
-    assert both not in {fingerprint("models.preprocessing"), fingerprint("models.trainer")}
+    both = fingerprint("models.preprocessing", "models.training.trainer")
+    assert both == fingerprint("models.training.trainer", "models.preprocessing")
+    assert both not in {fingerprint("models.preprocessing"), fingerprint("models.training.trainer")}
 
 
 def test_names_of_our_code_are_found_in_texts() -> None:

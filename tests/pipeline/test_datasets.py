@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from components.movielens_example_gen.readers import EDITIONS
-from pipeline.config import DataConfig
+from pipeline.config.errors import UserError
+from pipeline.config.tree import DataConfig
 from pipeline.datasets import locate
-from pipeline.errors import UserError
 
 
 def test_the_installed_edition_is_found() -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import UserError
+from pipeline.config.errors import UserError
 from pipeline.workspace import Workspace
 from serving.versions import newest_version, versions
 

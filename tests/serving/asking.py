@@ -16,7 +16,7 @@ import grpc
 import pytest
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
-from serving.server import ModelServer
+from serving.embedded.server import ModelServer
 from serving.server_options import LOOPBACK, ServerOptions
 
 # Generous: nothing that is asserted depends on it.

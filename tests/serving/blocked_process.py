@@ -10,8 +10,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from serving.loaded_version import LoadedVersion
-from serving.server import serve
+from serving.embedded.loaded_version import LoadedVersion
+from serving.embedded.server import serve
 from serving.server_options import ServerOptions
 from tests.serving.tiny_models import MODEL
 

@@ -4,7 +4,7 @@ import sys
 import time
 from pathlib import Path
 
-from serving.candidate_server import candidate_server
+from serving.launch.candidate_server import candidate_server
 
 with candidate_server(
     Path(sys.argv[1]), "films", startup_seconds=60, binary=Path(sys.argv[2])

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from serving.async_client import AsyncRecommenderClient
-from serving.client import RecommenderClient
+from serving.client.async_client import AsyncRecommenderClient
+from serving.client.client import RecommenderClient
 
 
 class Blocking:

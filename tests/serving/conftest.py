@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.server import ModelServer
+from serving.embedded.server import ModelServer
 from serving.server_options import ServerOptions
 from tests.serving import tiny_models
 from tests.serving.asking import VERSION, Asked, asking, running

@@ -13,7 +13,7 @@ import signal
 import sys
 from pathlib import Path
 
-from serving.server import serve
+from serving.embedded.server import serve
 from serving.server_options import ServerOptions
 from tests.serving.tiny_models import MODEL
 

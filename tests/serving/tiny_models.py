@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from models import features, signature_names
-from models.warm_up import WARM_UP_FILE
+from models.export.warm_up import WARM_UP_FILE
 
 MODEL: Final = "movierec"
 MOVIES: Final = 20

@@ -1,0 +1,1 @@
+"""The command of a compiled job's containers, and what it prepares for each step."""

@@ -1,0 +1,166 @@
+"""The command of every container: prepares what a step is given, and has TFX run it.
+
+The arguments are those of TFX's `kubeflow_v2_run_executor`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+from absl import app
+from absl.flags import argparse_flags
+from tfx.dsl.io import fileio
+from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
+
+from kubeflow import installed
+from kubeflow.parameters import filled_in, is_step_input
+from kubeflow.steps import beam_worker, checkpoints, object_storage
+from kubeflow.steps.mounts import MOUNTS, Mounts
+from kubeflow.training_job import manifest, step
+from pipeline import beam_check
+from pipeline.config.errors import EXPECTED, LINE_START, RunInterruptedError
+
+_TERMINATED: Final = 128 + signal.SIGTERM
+
+
+def prepared(
+    executor_input: dict[str, Any], inputs_spec: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What a step is given, with everything in it that only its own machine can resolve.
+
+    Placeholders inside constants get their values, whether or not the platform has done so, and
+    the inputs that brought them are gone; addresses of installed files become paths; input
+    artifacts whose type the platform leaves out get the type that the step's inputs are declared
+    with.
+
+    Args:
+        executor_input: an ExecutorInput of schema 2.0 or 2.1 as JSON.
+        inputs_spec: the ComponentInputsSpec of the step as JSON; schema 2.0 has none.
+    """
+    inputs = executor_input.get("inputs", {})
+    changed = {
+        kind: _prepared_parameters(inputs[kind])
+        for kind in ("parameters", "parameterValues")
+        if kind in inputs
+    }
+    if "artifacts" in inputs:
+        declared = (inputs_spec or {}).get("artifacts", {})
+        changed["artifacts"] = {
+            name: _typed(listed, declared.get(name, {}))
+            for name, listed in inputs["artifacts"].items()
+        }
+    return {**executor_input, "inputs": {**inputs, **changed}}
+
+
+def _typed(listed: dict[str, Any], declared: Mapping[str, Any]) -> dict[str, Any]:
+    """Artifacts with a type, without which TFX does not know their class.
+
+    The driver of Kubeflow Pipelines keeps no types: it has `{"instanceSchema": ""}` for all.
+    """
+    return {
+        **listed,
+        "artifacts": [
+            artifact
+            if any(artifact.get("type", {}).values()) or "artifactType" not in declared
+            else {**artifact, "type": declared["artifactType"]}
+            for artifact in listed.get("artifacts", ())
+        ],
+    }
+
+
+def _prepared_parameters(values: dict[str, Any]) -> dict[str, Any]:
+    texts = {name: _text(value) for name, value in values.items()}
+    return {
+        name: _with_text(value, installed.path(filled_in(texts[name], texts)))
+        for name, value in values.items()
+        if not is_step_input(name)
+    }
+
+
+def _text(value: Any) -> str:
+    """A parameter as it stands inside a text."""
+    if isinstance(value, dict) and len(value) == 1:
+        (value,) = value.values()
+    if isinstance(value, str):
+        return value
+    # JSON makes a float of every number on its way.
+    whole = isinstance(value, float) and value.is_integer()
+    return json.dumps(int(value) if whole else value)
+
+
+def _with_text(value: Any, text: str) -> Any:
+    """The parameter, with another text if it is one."""
+    if isinstance(value, str):
+        return text
+    if isinstance(value, dict) and "stringValue" in value:
+        return {"stringValue": text}
+    return value
+
+
+def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The command's own arguments, and those that are Beam's."""
+    parser = argparse_flags.ArgumentParser()
+    parser.add_argument("--executor_class_path", required=True)
+    parser.add_argument("--json_serialized_invocation_args", required=True)
+    parser.add_argument("--json_serialized_inputs_spec_args")
+    arguments, beam_arguments = parser.parse_known_args(argv[1:])
+    return arguments, beam_arguments
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Ends the process with the message alone of an error that is meant for a person."""
+    try:
+        yield
+    except EXPECTED as error:
+        sys.exit(f"{LINE_START}{error}")
+
+
+def _main(parsed: tuple[argparse.Namespace, list[str]]) -> None:
+    try:
+        with explained():
+            _run(parsed)
+    except RunInterruptedError as error:
+        print(f"{LINE_START}{error}", file=sys.stderr)
+        sys.exit(_TERMINATED)
+
+
+def _run(parsed: tuple[argparse.Namespace, list[str]]) -> None:
+    arguments, beam_arguments = parsed
+    beam_check.check_start(beam_arguments)
+    object_storage.register()
+    given = prepared(
+        json.loads(arguments.json_serialized_invocation_args),
+        json.loads(arguments.json_serialized_inputs_spec_args or "{}"),
+    )
+    given = checkpoints.with_local_checkpoints(given)
+    elsewhere = manifest.trains(given, os.environ)
+    # Nothing is written where the launcher of Kubeflow Pipelines looks for outputs if others have
+    # written them at their URIs. It then says that it finds nothing to copy, and goes by the URIs.
+    here = beam_check.stays_here(beam_arguments) and not elsewhere
+    mounts = Mounts(MOUNTS if here else {})
+    executor_input = mounts.mounted(given)
+    arguments.json_serialized_invocation_args = json.dumps(executor_input)
+    if elsewhere:
+        step.train(arguments)
+        arguments.executor_class_path = step.EXECUTOR
+    kubeflow_v2_run_executor.main((arguments, beam_arguments))
+    output = executor_input["outputs"]["outputFile"]
+    with fileio.open(output, "r") as file:
+        executor_output = json.loads(file.read())
+    with fileio.open(output, "w") as file:
+        file.write(json.dumps(mounts.unmounted(executor_output)))
+
+
+if __name__ == "__main__":
+    # Beam's runners call the image of the steps without a command.
+    if beam_worker.is_asked_for(sys.argv[1:]):
+        beam_worker.main()
+    app.run(_main, flags_parser=parse)

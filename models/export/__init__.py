@@ -1,0 +1,1 @@
+"""The exported model: its signatures, and the files that go with it."""

@@ -1,0 +1,1 @@
+"""The training loop, and the Trainer and Tuner steps that run it."""

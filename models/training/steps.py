@@ -1,0 +1,213 @@
+"""Training steps as one compiled call: on one device, on several in step, or on many workers."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from models.columns import Columns
+from models.training.devices import current_task, is_asynchronous
+from models.training.optimizers import Gradient, Optimizer
+
+Batches = np.ndarray[Any, np.dtype[np.int32]]
+Rates = np.ndarray[Any, np.dtype[np.float32]]
+Losses = np.ndarray[Any, np.dtype[np.float32]]
+
+# Pieces of a call for each worker of an asynchronous training: few enough that a piece is long,
+# many enough that a slow worker gets less to do.
+_PIECES_PER_WORKER = 4
+
+
+class TrainableModel(Protocol):
+    """What a step needs of a model; every `tfrs.Model` has it."""
+
+    trainable_variables: list[tf.Variable]
+
+    def compute_loss(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        """The mean loss over a batch, a scalar."""
+
+
+class Steps(Protocol):
+    """Runs training steps."""
+
+    def run(self, ratings: Columns, batches: Batches, rates: Rates) -> Losses:
+        """Takes a step on each batch in turn.
+
+        Args:
+            ratings: one array of length n a feature.
+            batches: the rows of each batch, `[steps, batch]`.
+            rates: the learning rate of each step, `[steps]`.
+
+        Returns:
+            The loss of each step before it was taken, `[steps]`.
+        """
+
+
+def make_steps(
+    strategy: tf.distribute.Strategy,
+    model: TrainableModel,
+    optimizer: Optimizer,
+    clip_norm: float,
+    xla: bool,
+) -> Steps:
+    """The steps for a strategy, under whose scope model and optimizer were made.
+
+    Args:
+        strategy: TensorFlow's; the default one for one device.
+        model: trained in place.
+        optimizer: of the model's trainable variables.
+        clip_norm: the largest global norm of a gradient; 0 clips nothing.
+        xla: whether XLA compiles the steps; where `can_use_xla` says that it can.
+    """
+    step = _Step(strategy, model, optimizer, clip_norm)
+    if is_asynchronous(strategy):
+        return _AsynchronousSteps(strategy, step)
+    return _SynchronousSteps(strategy, step, xla)
+
+
+class _Step:
+    """One step on one global batch, to be called where all replicas are seen at once."""
+
+    def __init__(
+        self,
+        strategy: tf.distribute.Strategy,
+        model: TrainableModel,
+        optimizer: Optimizer,
+        clip_norm: float,
+    ) -> None:
+        self._strategy = strategy
+        self._model = model
+        self._optimizer = optimizer
+        self._clip_norm = clip_norm
+
+    def steps(self, columns: Any, share: Any, rates: tf.Tensor) -> tf.Tensor:
+        """Consecutive steps, `[steps]` losses.
+
+        Args:
+            columns: for each replica its part of the batches, one after the other.
+            share: for each replica the fraction of a batch that its part is.
+            rates: `[steps]`, of static shape.
+        """
+        losses = tf.zeros_like(rates)
+        for step in tf.range(tf.size(rates)):
+            loss, gradients = self._strategy.run(
+                self._share_of_gradient, args=(columns, share, step, rates.shape[0])
+            )
+            loss = self._strategy.reduce(tf.distribute.ReduceOp.SUM, loss, axis=None)
+            self._optimizer.apply(self._over_replicas(gradients), rates[step])
+            losses = tf.tensor_scatter_nd_update(losses, [[step]], [loss])
+        return losses
+
+    def _share_of_gradient(
+        self, columns: dict[str, tf.Tensor], share: tf.Tensor, step: tf.Tensor, steps: int
+    ) -> tuple[tf.Tensor, list[Gradient]]:
+        """A replica's part of the loss over the global batch, and its gradients."""
+        batch = {}
+        for name, values in columns.items():
+            size = values.shape[0] // steps
+            batch[name] = tf.slice(values, [step * size], [size])
+        with tf.GradientTape() as tape:
+            loss = share * self._model.compute_loss(batch, training=True)
+        return loss, tape.gradient(
+            loss, self._optimizer.variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+
+    def _over_replicas(self, gradients: list[Gradient]) -> list[Gradient]:
+        """The gradients of the global batch, on every replica."""
+        summed = self._strategy.extended.batch_reduce_to(
+            tf.distribute.ReduceOp.SUM,
+            list(zip(gradients, self._optimizer.variables, strict=True)),
+        )
+        if not self._clip_norm:
+            return list(summed)
+        return list(self._strategy.run(self._clip, args=(list(summed),)))
+
+    def _clip(self, gradients: list[Gradient]) -> list[Gradient]:
+        norm = tf.sqrt(tf.add_n([_squared_norm(gradient) for gradient in gradients]))
+        clipped, _ = tf.clip_by_global_norm(gradients, self._clip_norm, use_norm=norm)
+        return list(clipped)
+
+
+class _SynchronousSteps:
+    """Every replica takes its part of every batch; all hold the same weights after each step."""
+
+    def __init__(self, strategy: tf.distribute.Strategy, step: _Step, xla: bool) -> None:
+        self._strategy = strategy
+        self._replicas = strategy.num_replicas_in_sync
+        self._steps = tf.function(step.steps, jit_compile=xla)
+
+    def run(self, ratings: Columns, batches: Batches, rates: Rates) -> Losses:
+        size = batches.shape[1]
+
+        def part(context: tf.distribute.ReplicaContext) -> slice:
+            replica = context.replica_id_in_sync_group
+            first = min(replica * size // self._replicas, size - 1)
+            # The mean over no rating is not a number: a replica without a rating of its own takes
+            # one of another's, and its share is none.
+            return slice(first, max((replica + 1) * size // self._replicas, first + 1))
+
+        def columns_of(context: tf.distribute.ReplicaContext) -> dict[str, tf.Tensor]:
+            return _gather(ratings, batches[:, part(context)])
+
+        def share_of(context: tf.distribute.ReplicaContext) -> tf.Tensor:
+            replica = context.replica_id_in_sync_group
+            own = (replica + 1) * size // self._replicas - replica * size // self._replicas
+            return tf.constant(own / size, tf.float32)
+
+        distribute = self._strategy.experimental_distribute_values_from_function
+        losses: Losses = self._steps(
+            distribute(columns_of), distribute(share_of), tf.constant(rates)
+        ).numpy()
+        return losses
+
+
+class _AsynchronousSteps:
+    """Each worker takes steps of its own on the variables of the parameter servers."""
+
+    def __init__(self, strategy: tf.distribute.Strategy, step: _Step) -> None:
+        self._coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
+        self._steps = tf.function(step.steps)
+        self._pieces = current_task().processes["worker"] * _PIECES_PER_WORKER
+
+    def run(self, ratings: Columns, batches: Batches, rates: Rates) -> Losses:
+        results = [
+            self._coordinator.schedule(
+                self._steps,
+                args=(_gather(ratings, piece), tf.constant(1.0), tf.constant(piece_rates)),
+            )
+            for piece, piece_rates in zip(
+                np.array_split(batches, self._pieces),
+                np.array_split(rates, self._pieces),
+                strict=True,
+            )
+            if len(piece)
+        ]
+        self._coordinator.join()
+        return np.concatenate([result.fetch() for result in results])
+
+
+def _squared_norm(gradient: Gradient) -> tf.Tensor:
+    """Of the gradient as a whole: what a row has got in several places is summed first."""
+    if not isinstance(gradient, tf.IndexedSlices):
+        return tf.reduce_sum(tf.square(gradient))
+    order = tf.argsort(gradient.indices)
+    indices = tf.gather(gradient.indices, order)
+    # Of a part of a table that no rating of the batch is in, there are no rows at all.
+    is_next = indices != tf.concat([indices[:1], indices[:-1]], axis=0)
+    summed = tf.math.unsorted_segment_sum(
+        tf.gather(gradient.values, order),
+        tf.cumsum(tf.cast(is_next, tf.int32)),
+        num_segments=tf.size(indices),
+    )
+    return tf.reduce_sum(tf.square(summed))
+
+
+def _gather(ratings: Columns, rows: Batches) -> dict[str, tf.Tensor]:
+    """The rows of every column, as tensors: arguments of the compiled function, not part of it."""
+    flat = np.ravel(rows)
+    # All rows exist, so nothing is clipped; asked not to raise, NumPy takes a third less time.
+    return {
+        name: tf.constant(np.take(values, flat, mode="clip")) for name, values in ratings.items()
+    }

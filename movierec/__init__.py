@@ -1,0 +1,6 @@
+"""The command line, and everything else that a person meets."""
+
+import os
+
+# TensorFlow Recommenders needs Keras 2, and TFX touches `tf.keras` before any of our models does.
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")

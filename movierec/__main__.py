@@ -1,0 +1,5 @@
+"""`python -m movierec` is the `movierec` command."""
+
+from movierec.cli.app import main
+
+main()

@@ -1,0 +1,1 @@
+"""The `movierec` command, one file a subcommand."""

@@ -1,5 +1,0 @@
-"""`python -m pipeline` is the `movierec` command."""
-
-from pipeline.cli import main
-
-main()

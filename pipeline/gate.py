@@ -1,0 +1,123 @@
+"""The gate, in TFMA's terms."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from tensorflow_model_analysis.proto import config_pb2
+
+from models import features, signature_names
+from models.options import ModelOptions
+from pipeline import ranking_metrics
+from pipeline.config.tree import SLICE_FEATURES, GateConfig
+
+RMSE = "root_mean_squared_error"
+MAE = "mean_absolute_error"
+CALIBRATION = "calibration"
+
+_RATING_METRICS = {
+    RMSE: "RootMeanSquaredError",
+    MAE: "MeanAbsoluteError",
+    CALIBRATION: "Calibration",
+}
+
+
+def evaluation_config(gate: GateConfig, model: ModelOptions) -> config_pb2.EvalConfig:
+    """What the Evaluator computes on the holdout, and what it blesses.
+
+    - Of a model that predicts ratings, RMSE has an upper bound and may not rise by more than
+      `max_regression` above the baseline's.
+    - Of a retrieval model, Recall@10 and NDCG@10 have to be `min_gain_over_popularity` above those
+      of the most popular movies, and may not fall by more than `max_ranking_regression` below the
+      baseline's.
+
+    Both hold on the whole holdout and on the slices that the gate names.
+    """
+    metrics_specs = []
+    if model.predicts_ratings:
+        metrics_specs.append(_rating_metrics(gate))
+    if model.retrieves:
+        metrics_specs.append(_ranking_metrics(gate, model.liked_rating))
+    prediction = features.RATING if model.predicts_ratings else signature_names.SCORE
+    return config_pb2.EvalConfig(
+        model_specs=[
+            config_pb2.ModelSpec(
+                model_type="tf_generic",
+                signature_name=signature_names.SERVING_DEFAULT,
+                preprocessing_function_names=[signature_names.TRANSFORM_FEATURES],
+                label_key=features.RATING,
+                prediction_key=prediction,
+            )
+        ],
+        slicing_specs=[
+            config_pb2.SlicingSpec(),
+            *(config_pb2.SlicingSpec(feature_keys=[name]) for name in SLICE_FEATURES),
+        ],
+        metrics_specs=metrics_specs,
+    )
+
+
+def _rating_metrics(gate: GateConfig) -> config_pb2.MetricsSpec:
+    bound = config_pb2.MetricThreshold(
+        value_threshold=config_pb2.GenericValueThreshold(upper_bound={"value": gate.max_rmse}),
+        change_threshold=config_pb2.GenericChangeThreshold(
+            absolute={"value": gate.max_regression},
+            direction=config_pb2.MetricDirection.LOWER_IS_BETTER,
+        ),
+    )
+    return config_pb2.MetricsSpec(
+        metrics=[
+            config_pb2.MetricConfig(
+                class_name=class_name,
+                config=json.dumps({"name": name}),
+                per_slice_thresholds=[_on_slices(gate, bound)] if name == RMSE else [],
+            )
+            for name, class_name in _RATING_METRICS.items()
+        ]
+    )
+
+
+def _ranking_metrics(gate: GateConfig, liked_rating: float) -> config_pb2.MetricsSpec:
+    gain = config_pb2.MetricThreshold(
+        value_threshold=config_pb2.GenericValueThreshold(
+            lower_bound={"value": gate.min_gain_over_popularity}
+        )
+    )
+    change = config_pb2.MetricThreshold(
+        change_threshold=config_pb2.GenericChangeThreshold(
+            absolute={"value": -gate.max_ranking_regression},
+            direction=config_pb2.MetricDirection.HIGHER_IS_BETTER,
+        )
+    )
+    return config_pb2.MetricsSpec(
+        metrics=[
+            config_pb2.MetricConfig(
+                class_name=ranking_metrics.RankingMetrics.__name__,
+                module=ranking_metrics.__name__,
+                config=json.dumps({"liked_rating": liked_rating}),
+            )
+        ],
+        per_slice_thresholds={
+            **_for_each((ranking_metrics.NDCG_GAIN, ranking_metrics.RECALL_GAIN), gate, gain),
+            **_for_each((ranking_metrics.NDCG, ranking_metrics.RECALL), gate, change),
+        },
+    )
+
+
+def _for_each(
+    names: Iterable[str], gate: GateConfig, threshold: config_pb2.MetricThreshold
+) -> dict[str, config_pb2.PerSliceMetricThresholds]:
+    thresholds = config_pb2.PerSliceMetricThresholds(thresholds=[_on_slices(gate, threshold)])
+    return dict.fromkeys(names, thresholds)
+
+
+def _on_slices(
+    gate: GateConfig, threshold: config_pb2.MetricThreshold
+) -> config_pb2.PerSliceMetricThreshold:
+    """The threshold, on the whole holdout and on each slice that the gate names."""
+    slices = [config_pb2.SlicingSpec()]
+    for entry in gate.slices:
+        feature, _, value = entry.partition("=")
+        slices.append(config_pb2.SlicingSpec(feature_values={feature: value}))
+    return config_pb2.PerSliceMetricThreshold(slicing_specs=slices, threshold=threshold)

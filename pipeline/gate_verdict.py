@@ -1,0 +1,150 @@
+"""What the Evaluator found, in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import tensorflow_model_analysis as tfma
+
+from pipeline import ranking_metrics
+from pipeline.config.tree import GateConfig
+from pipeline.gate import RMSE
+
+# What the gate's keys say of each figure.
+_BOUND_KEYS = {
+    RMSE: "gate.max_rmse",
+    ranking_metrics.NDCG_GAIN: "gate.min_gain_over_popularity",
+    ranking_metrics.RECALL_GAIN: "gate.min_gain_over_popularity",
+}
+_CHANGE_KEYS = {
+    RMSE: "gate.max_regression",
+    ranking_metrics.NDCG: "gate.max_ranking_regression",
+    ranking_metrics.RECALL: "gate.max_ranking_regression",
+}
+_LABELS = {
+    RMSE: "RMSE",
+    ranking_metrics.NDCG: "NDCG@10",
+    ranking_metrics.RECALL: "Recall@10",
+    ranking_metrics.NDCG_GAIN: "NDCG@10 less popularity's",
+    ranking_metrics.RECALL_GAIN: "Recall@10 less popularity's",
+}
+
+
+@dataclass(frozen=True)
+class GateReport:
+    """Figures of the whole holdout, and why the model was blessed or not.
+
+    Attributes:
+        candidate: by name, those of the model; only those that it is judged by.
+        baseline: the same of the last blessed model on the same holdout; empty without one.
+        reason: one line.
+        slices: by slice, as `feature=value`, RMSE of the candidate, or NDCG@10 where it predicts no
+            ratings; slices in which nothing is liked are left out of the latter.
+    """
+
+    candidate: dict[str, float]
+    baseline: dict[str, float]
+    reason: str
+    slices: dict[str, float]
+
+
+def read_gate_report(evaluation_folder: str, gate: GateConfig) -> GateReport:
+    """Reads the Evaluator's output."""
+    figures: dict[bool, dict[str, float]] = {False: {}, True: {}}
+    by_slice: dict[str, dict[str, float]] = {}
+    for metrics in tfma.load_metrics(evaluation_folder):
+        name = _slice_name(metrics.slice_key)
+        for entry in metrics.metric_keys_and_values:
+            key, value = entry.key, entry.value.double_value.value
+            if key.is_diff:
+                continue
+            is_baseline = key.model_name == tfma.BASELINE_KEY
+            if not name:
+                figures[is_baseline][key.name] = value
+            elif not is_baseline:
+                by_slice.setdefault(name, {})[key.name] = value
+    candidate, baseline = figures[False], figures[True]
+    shown = RMSE if RMSE in candidate else ranking_metrics.NDCG
+    return GateReport(
+        candidate=candidate,
+        baseline=baseline,
+        reason=_reason(tfma.load_validation_result(evaluation_folder), candidate, baseline, gate),
+        slices={
+            name: values[shown]
+            for name, values in sorted(by_slice.items())
+            if not math.isnan(values[shown])
+        },
+    )
+
+
+def _slice_name(key: tfma.proto.metrics_for_slice_pb2.SliceKey) -> str:
+    """`feature=value`; empty for the whole holdout."""
+    return ",".join(
+        f"{single.column}={single.bytes_value.decode()}" for single in key.single_slice_keys
+    )
+
+
+def _reason(
+    validation: tfma.proto.validation_result_pb2.ValidationResult,
+    candidate: dict[str, float],
+    baseline: dict[str, float],
+    gate: GateConfig,
+) -> str:
+    if validation.validation_ok:
+        return "; ".join(_merits(candidate, baseline, gate))
+    failures = [
+        _failure(_slice_name(per_slice.slice_key), failure)
+        for per_slice in validation.metric_validations_per_slice
+        for failure in per_slice.failures
+    ]
+    failures += [
+        f"no rating in the slice {_spec_name(missing)}" for missing in validation.missing_slices
+    ]
+    return "; ".join(failures) or "the evaluation gave no figure to judge"
+
+
+def _merits(
+    candidate: dict[str, float], baseline: dict[str, float], gate: GateConfig
+) -> Iterator[str]:
+    """Each thing that speaks for a model that was blessed."""
+    if RMSE in candidate:
+        yield f"RMSE {candidate[RMSE]:.4f} is within {gate.max_rmse:g}"
+    for name, popularity in (
+        (ranking_metrics.NDCG, ranking_metrics.POPULARITY_NDCG),
+        (ranking_metrics.RECALL, ranking_metrics.POPULARITY_RECALL),
+    ):
+        if name in candidate:
+            yield f"{_LABELS[name]} {candidate[name]:.4f}, popularity's {candidate[popularity]:.4f}"
+    if not baseline:
+        yield "no blessed model to compare with"
+    for name, key, sign in (
+        (RMSE, gate.max_regression, "+"),
+        (ranking_metrics.NDCG, gate.max_ranking_regression, "-"),
+    ):
+        if name in baseline:
+            yield (
+                f"{candidate[name] - baseline[name]:+.4f} against the last blessed model's "
+                f"{_LABELS[name]} {baseline[name]:.4f} (allowed {sign}{key:g})"
+            )
+
+
+def _failure(slice_name: str, failure: tfma.proto.validation_result_pb2.ValidationFailure) -> str:
+    where = f" on {slice_name}" if slice_name else ""
+    name = failure.metric_key.name
+    value = failure.metric_value.double_value.value
+    threshold = failure.metric_threshold
+    if failure.metric_key.is_diff:
+        allowed = threshold.change_threshold.absolute.value
+        return (
+            f"{_LABELS[name]}{where} is {value:+.6f} against the last blessed model's "
+            f"({_CHANGE_KEYS[name]} allows {allowed:+g})"
+        )
+    bounds = threshold.value_threshold
+    side, bound = ("above", bounds.upper_bound) if name == RMSE else ("below", bounds.lower_bound)
+    return f"{_LABELS[name]} {value:.4f}{where} is {side} {_BOUND_KEYS[name]} {bound.value:g}"
+
+
+def _spec_name(spec: tfma.SlicingSpec) -> str:
+    return ",".join(f"{name}={value}" for name, value in spec.feature_values.items())

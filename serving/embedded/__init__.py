@@ -1,0 +1,1 @@
+"""A model server in Python, for machines without TensorFlow Serving."""

@@ -1,0 +1,194 @@
+"""PredictionService: Predict and GetModelMetadata."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    predict_pb2,
+    prediction_service_pb2,
+)
+
+from serving.embedded.admission import Admission
+from serving.embedded.brief_requests import is_brief
+from serving.embedded.metrics import UNKNOWN, Metrics, Observation
+from serving.embedded.model_specs import ModelSpecs
+from serving.embedded.request_error import RequestError, invalid, quoted
+from serving.embedded.rpc_service import Method, parse, rpc_service
+
+DESCRIPTOR: Final = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"]
+
+_SIGNATURE_DEF: Final = "signature_def"
+
+# A version that takes longer over brief requests is called in a thread: the loop has other work.
+_BRIEF_SECONDS: Final = 0.005
+
+
+@dataclass
+class _Caller:
+    """Who waits for an answer.
+
+    Attributes:
+        deadline: in seconds of `time.monotonic`, None if there is none.
+        gone: nobody waits any more.
+    """
+
+    deadline: float | None
+    gone: bool = False
+
+    def seconds_left(self) -> float | None:
+        """None if there is no deadline.
+
+        Raises:
+            RequestError: DEADLINE_EXCEEDED or CANCELLED; there is no use in an answer.
+        """
+        if self.gone:
+            raise RequestError(grpc.StatusCode.CANCELLED, "the caller has gone")
+        if self.deadline is None:
+            return None
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise RequestError(
+                grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed before the model was asked"
+            )
+        return left
+
+
+class PredictionService:
+    """Answers in an event loop; the model is called in the threads of an executor.
+
+    A brief request that is alone in the house is answered in the loop itself: to hand it to a
+    thread and back, and to wake both, would take half as long as the model does.
+    """
+
+    def __init__(
+        self,
+        specs: ModelSpecs,
+        admission: Admission,
+        metrics: Metrics,
+        executor: Executor,
+        max_message_bytes: int,
+        batched: bool,
+    ) -> None:
+        """Takes what finds versions, counts requests and runs them.
+
+        Args:
+            specs: find versions.
+            admission: counts requests.
+            metrics: where they are counted for others.
+            executor: of the threads.
+            max_message_bytes: of an answer.
+            batched: `predict` waits for other requests, which it must not do in the loop.
+        """
+        self._specs = specs
+        self._admission = admission
+        self._metrics = metrics
+        self._executor = executor
+        self._max_message_bytes = max_message_bytes
+        self._batched = batched
+        # A version, and the seconds that it took over a brief request.
+        self._last_brief: tuple[int | None, float] = (None, math.inf)
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """Of the official service; Classify, Regress and MultiInference answer UNIMPLEMENTED."""
+        methods: dict[str, Method] = {
+            "Predict": self._predict,
+            "GetModelMetadata": self._get_model_metadata,
+        }
+        return rpc_service(DESCRIPTOR, methods, self._metrics)
+
+    async def _predict(
+        self, raw: bytes, context: grpc.aio.ServicerContext, observation: Observation
+    ) -> bytes:
+        observation.signature = UNKNOWN
+        left = context.time_remaining()
+        caller = _Caller(None if left is None else time.monotonic() + left)
+        self._admission.enter()
+        brief = not self._batched and self._admission.inside == 1 and is_brief(raw)
+        if brief and self._newest_is_quick():
+            return self._work(raw, caller, observation, brief)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[bytes] = loop.create_future()
+
+        def hand_over(done: Future[bytes]) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_settle, answer, done)
+
+        # Not `run_in_executor`, whose answers take three more turns of the loop. A request whose
+        # caller has gone keeps its place until a thread has thrown it away.
+        work = self._executor.submit(self._work, raw, caller, observation, brief)
+        work.add_done_callback(hand_over)
+        try:
+            return await answer
+        finally:
+            caller.gone = True
+
+    def _work(self, raw: bytes, caller: _Caller, observation: Observation, brief: bool) -> bytes:
+        try:
+            return self._answer(raw, caller, observation, brief)
+        finally:
+            self._admission.leave()
+
+    def _newest_is_quick(self) -> bool:
+        """Whether it is known to be."""
+        version, seconds = self._last_brief
+        return seconds <= _BRIEF_SECONDS and version == self._specs.newest()
+
+    def _answer(self, raw: bytes, caller: _Caller, observation: Observation, brief: bool) -> bytes:
+        caller.seconds_left()
+        message = parse(predict_pb2.PredictRequest, raw)
+        if not message.HasField("model_spec"):
+            raise invalid("Missing ModelSpec")
+        with self._specs.lease(message.model_spec) as version:
+            observation.signature = version.signature(message.model_spec.signature_name).name
+            started = time.monotonic()
+            response = version.predict(message, caller.seconds_left())
+            if brief:
+                self._last_brief = version.number, time.monotonic() - started
+        response.model_spec.name = self._specs.model_name
+        answer = response.SerializeToString()
+        if len(answer) > self._max_message_bytes:
+            raise RequestError(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"the answer has {len(answer)} bytes, of at most {self._max_message_bytes}: ask in "
+                "several requests",
+            )
+        return answer
+
+    async def _get_model_metadata(self, raw: bytes, *_: object) -> bytes:
+        message = parse(get_model_metadata_pb2.GetModelMetadataRequest, raw)
+        if not message.HasField("model_spec"):
+            raise invalid("Missing ModelSpec")
+        if not message.metadata_field:
+            raise invalid(f"no metadata_field is given: expected {quoted(_SIGNATURE_DEF)}")
+        for name in message.metadata_field:
+            if name != _SIGNATURE_DEF:
+                raise invalid(
+                    f"Metadata field {quoted(name)} is not supported: expected "
+                    f"{quoted(_SIGNATURE_DEF)}"
+                )
+        response = get_model_metadata_pb2.GetModelMetadataResponse()
+        with self._specs.lease(message.model_spec) as version:
+            response.model_spec.name = self._specs.model_name
+            response.model_spec.version.value = version.number
+            response.metadata[_SIGNATURE_DEF].CopyFrom(version.signature_defs)
+        return response.SerializeToString()
+
+
+def _settle(answer: asyncio.Future[bytes], work: Future[bytes]) -> None:
+    """Gives an answer that is still waited for what came of the work."""
+    if answer.done():
+        return
+    if work.cancelled():
+        answer.cancel()
+    elif (error := work.exception()) is not None:
+        answer.set_exception(error)
+    else:
+        answer.set_result(work.result())

@@ -1,0 +1,176 @@
+"""A signature of a SavedModel, called with TensorProtos."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any, Final
+
+import tensorflow as tf
+from tensorflow.core.framework import graph_pb2, tensor_pb2
+from tensorflow.python.eager import context, execute
+from tensorflow.python.framework import ops
+
+from serving.embedded.request_error import RequestError, invalid, listed, quoted
+from serving.embedded.tensor_codec import Array, decode, dtype_name, encode, shape_text, supported
+from serving.errors import UnreadableModelError
+from serving.tensorflow_errors import reason, request_error
+
+# Operations that call one of several functions, or one again and again. What has none of them can
+# be run by TensorFlow's simple executor, in the thread that calls.
+_CONTROL_FLOW: Final = frozenset(
+    {"Case", "If", "StatelessCase", "StatelessIf", "StatelessWhile", "While"}
+    | {"Enter", "Exit", "LoopCond", "Merge", "NextIteration", "Switch"}
+)
+_SIMPLE_EXECUTOR: Final = "SINGLE_THREADED_EXECUTOR"
+
+
+class Signature:
+    """Checks what is sent to a function of the model, and calls it."""
+
+    def __init__(self, name: str, function: Any, max_bytes: int) -> None:
+        """Reads what the function takes and returns.
+
+        Args:
+            name: in requests.
+            function: a `tf.ConcreteFunction` among the signatures of a loaded SavedModel.
+            max_bytes: of memory for values that a request does not hold itself.
+
+        Raises:
+            UnreadableModelError: it takes or returns what cannot be sent.
+        """
+        self.name = name
+        self._max_bytes = max_bytes
+        self._inputs: dict[str, tf.TensorSpec] = dict(function.structured_input_signature[1])
+        self._outputs: dict[str, tf.TensorSpec] = dict(function.structured_outputs)
+        for key, spec in (*self._inputs.items(), *self._outputs.items()):
+            if not isinstance(spec, tf.TensorSpec) or not supported(spec.dtype):
+                raise UnreadableModelError(f"signature {name}: {key} is {spec}, which is not sent")
+        # A public call binds, checks, copies and packs anew what is checked here: half of the time
+        # that a small request takes. Flat arguments and results are in the order of their names.
+        self._flat_names = sorted(self._inputs)
+        self._flat_outputs = sorted(self._outputs)
+        self._function_name = function._inference_function.name.decode()
+        self._captured = list(function.captured_inputs)
+        self._attributes = _call_attributes(function.graph.as_graph_def())
+
+    def decode(self, protos: Mapping[str, tensor_pb2.TensorProto]) -> dict[str, Array]:
+        """The inputs as arrays.
+
+        Raises:
+            RequestError: INVALID_ARGUMENT; one is missing, unknown, malformed or of another dtype
+                or shape than expected.
+        """
+        if protos.keys() != self._inputs.keys():
+            raise self._wrong_names(protos)
+        return {name: self._decode_one(name, proto) for name, proto in protos.items()}
+
+    def check_outputs(self, names: Sequence[str]) -> None:
+        """Of a request's filter.
+
+        Raises:
+            RequestError: INVALID_ARGUMENT; one is unknown or is there twice.
+        """
+        for name in names:
+            if name not in self._outputs:
+                raise invalid(
+                    f"output {quoted(name)} is not in signature {quoted(self.name)}: expected "
+                    f"some of {listed(self._outputs)}"
+                )
+        if len(set(names)) < len(names):
+            raise invalid(f"an output is asked for twice: {listed(names)}")
+
+    def call(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """The outputs for arrays as `decode` returns.
+
+        Raises:
+            RequestError: the model refuses the values, or fails.
+        """
+        eager = context.context()
+        flat = [
+            ops.EagerTensor(
+                inputs[name], eager.device_name, self._inputs[name].dtype.as_datatype_enum
+            )
+            for name in self._flat_names
+        ]
+        try:
+            found = execute.quick_execute(
+                self._function_name,
+                len(self._flat_outputs),
+                [*flat, *self._captured],
+                self._attributes,
+                eager,
+            )
+        except tf.errors.OpError as error:
+            raise request_error(error) from error
+        except UnicodeDecodeError as error:
+            # The text of the graph's error quotes bytes of the request; its code is lost.
+            raise invalid(reason(error.object.decode(errors="replace"))) from error
+        return {
+            name: tensor.numpy() for name, tensor in zip(self._flat_outputs, found, strict=True)
+        }
+
+    def encode(
+        self,
+        outputs: Mapping[str, Array],
+        names: Sequence[str],
+        protos: Mapping[str, tensor_pb2.TensorProto],
+    ) -> None:
+        """Writes outputs into a response.
+
+        Args:
+            outputs: as `call` returns them.
+            names: those that are asked for; all if there is none.
+            protos: the response's map, which makes an entry when it is asked for one.
+        """
+        for name in names or self._flat_outputs:
+            encode(outputs[name], protos[name])
+
+    def _decode_one(self, name: str, proto: tensor_pb2.TensorProto) -> Array:
+        spec = self._inputs[name]
+        shape = [dimension.size for dimension in proto.tensor_shape.dim]
+        if proto.dtype != spec.dtype.as_datatype_enum or not _fits(shape, spec.shape):
+            raise invalid(
+                f"input {quoted(name)} of signature {quoted(self.name)}: expected "
+                f"{_spec_text(spec)}, got {dtype_name(proto)} {shape_text(shape)}"
+            )
+        try:
+            return decode(proto, self._max_bytes)
+        except RequestError as error:
+            raise invalid(f"input {quoted(name)}: {error}") from error
+
+    def _wrong_names(self, given: Mapping[str, tensor_pb2.TensorProto]) -> RequestError:
+        return invalid(
+            f"signature {quoted(self.name)} takes {listed(self._inputs)}; missing: "
+            f"{listed(self._inputs.keys() - given.keys())}; unknown: "
+            f"{listed(given.keys() - self._inputs.keys())}"
+        )
+
+
+def _call_attributes(graph: graph_pb2.GraphDef) -> tuple[object, ...]:
+    """Names and values, in turns, of what TensorFlow is told of each call of a function.
+
+    To spread the operations of a small graph over threads takes longer than they do. Beside a GPU
+    the simple executor would wait for ever: for what comes from the other device.
+    """
+    attributes = dict(context.context().function_call_options.as_attrs())
+    nodes = chain(graph.node, *(function.node_def for function in graph.library.function))
+    one_device = len(tf.config.list_logical_devices()) == 1
+    if one_device and _CONTROL_FLOW.isdisjoint(node.op for node in nodes):
+        attributes["executor_type"] = _SIMPLE_EXECUTOR
+    return tuple(chain.from_iterable(attributes.items()))
+
+
+def _fits(shape: Sequence[int], expected: tf.TensorShape) -> bool:
+    """Whether the rank is right, and each size that is fixed."""
+    if expected.rank is None:
+        return True
+    return len(shape) == expected.rank and all(
+        wanted is None or size == wanted
+        for size, wanted in zip(shape, expected.as_list(), strict=True)
+    )
+
+
+def _spec_text(spec: tf.TensorSpec) -> str:
+    shape = "any shape" if spec.shape.rank is None else shape_text(spec.shape.as_list())
+    return f"{spec.dtype.name} {shape}"

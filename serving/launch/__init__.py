@@ -1,0 +1,1 @@
+"""Starts a model server, TensorFlow Serving's or the embedded one, and ends it."""

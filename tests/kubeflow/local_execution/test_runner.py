@@ -1,0 +1,474 @@
+import json
+import math
+import os
+import shutil
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubeflow.local_execution import job_file, locations, runner, task_process
+from kubeflow.local_execution.outcome import TASKS_FILE, Outcome, Result, State
+from pipeline import code_fingerprint
+from pipeline.config.errors import UserError
+from pipeline.workspace import Workspace
+from tests import processes
+from tests.kubeflow.compiled_jobs import KFP, VERTEX, Job
+
+both_schemas = pytest.mark.parametrize("schema", [VERTEX, KFP])
+CACHED = {"cachingOptions": {"enableCache": True}}
+WRITES = "pathlib.Path(made('model')['uri']).mkdir()\n"
+
+
+def run(job: Job, folder: Path, jobs: int = 1, cached: bool = True, **given: str) -> Result:
+    workspace = Workspace(folder / "ws")
+    compiled = job_file.read(job.write(folder))
+    options = runner.Options(
+        parameters=job_file.with_parameters(compiled, given),
+        locations=locations.parse(runner.remote_folder(workspace), []),
+        jobs=jobs,
+        use_cache=cached,
+    )
+    return runner.run(compiled, workspace, options, lambda _task, _outcome: None)
+
+
+def states(result: Result) -> dict[str, str]:
+    return {name: outcome.state.value for name, outcome in result.outcomes.items()}
+
+
+def outcome(result: Result, task: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((result.folder / TASKS_FILE).read_text("utf-8"))[task]
+    return content
+
+
+def answer(schema: str, name: str) -> str:
+    """What a task says of a parameter that is declared as usual in its schema."""
+    if schema == KFP:
+        return f"parameterValues={{{name!r}: 'hello'}}"
+    return f"parameters={{{name!r}: {{'stringValue': 'hello'}}}}"
+
+
+def shown(result: Result, task: str) -> Any:
+    """The ExecutorInput that a task printed."""
+    return json.loads((result.folder / f"{task}.log").read_text("utf-8"))
+
+
+@both_schemas
+def test_a_task_is_told_what_a_launcher_tells(schema: str, tmp_path: Path) -> None:
+    job = Job(schema, epochs=5, rate=0.5, data="gs://data/here")
+    job.add(
+        "only",
+        "print(json.dumps(given))",
+        constants={
+            "config": "{\"n\": {{$.inputs.parameters['pipelinechannel--epochs']}}, "
+            '"at": "{{$.inputs.parameters[\'pipelinechannel--data\']}}/x"}',
+            "whole": 7,
+        },
+        parameters={
+            "pipelinechannel--epochs": "epochs",
+            "pipelinechannel--data": "data",
+            "rate": "rate",
+        },
+        makes={"model": {"size": 3}},
+    )
+    result = run(job, tmp_path)
+    assert states(result) == {"only": "done"}
+    told = shown(result, "only")
+    data = f"{tmp_path}/ws/locations/gs/data/here"
+    if schema == KFP:
+        # Kubeflow's launcher replaces placeholders in commands and arguments alone, and holds
+        # numbers as google.protobuf.Value does.
+        values = told["inputs"]["parameterValues"]
+        assert values == {
+            "config": "{\"n\": {{$.inputs.parameters['pipelinechannel--epochs']}}, "
+            '"at": "{{$.inputs.parameters[\'pipelinechannel--data\']}}/x"}',
+            "whole": 7.0,
+            "pipelinechannel--epochs": 5.0,
+            "pipelinechannel--data": data,
+            "rate": 0.5,
+        }
+        assert {type(value) for value in values.values()} == {str, float}
+        assert "parameters" not in told["inputs"]
+    else:
+        assert told["inputs"]["parameters"] == {
+            "config": {"stringValue": f'{{"n": 5, "at": "{data}/x"}}'},
+            "whole": {"intValue": "7"},
+            "pipelinechannel--epochs": {"intValue": "5"},
+            "pipelinechannel--data": {"stringValue": data},
+            "rate": {"doubleValue": 0.5},
+        }
+    home = f"{tmp_path}/ws/locations/gs/bucket/root/small/{result.folder.name}/only"
+    # Kubeflow's metadata store names an artifact after the task that makes it.
+    named = {} if schema == KFP else {"name": f"{result.folder.name}/only/model"}
+    assert told["outputs"] == {
+        "artifacts": {
+            "model": {
+                "artifacts": [
+                    {
+                        **named,
+                        "type": {"instanceSchema": "title: tfx.Model\ntype: object\n"},
+                        "uri": f"{home}/model",
+                        "metadata": {"size": 3},
+                    }
+                ]
+            }
+        },
+        "parameters": {},
+        "outputFile": f"{home}/executor_output.json",
+    }
+
+
+@both_schemas
+def test_what_comes_back_goes_on(schema: str, tmp_path: Path) -> None:
+    job = Job(schema)
+    job.add(
+        "first",
+        "answer = {k: v for k, v in made('model').items() if k != 'type'}\n"
+        "answer['metadata'] = {'size': 4, 'blessed': 1}\n"
+        f"tell(artifacts={{'model': {{'artifacts': [answer]}}}}, {answer(schema, 'said')})\n"
+        "pathlib.Path(outputs['parameters']['written']['outputFile']).parent.mkdir(exist_ok=True)\n"
+        "pathlib.Path(outputs['parameters']['written']['outputFile']).write_text('6')\n",
+        makes={"model": {"size": 3, "kept": "yes"}},
+        returns={"said": str, "written": int},
+    )
+    job.add(
+        "second",
+        "print(json.dumps(given))",
+        returned={"said": ("first", "said")},
+        artifacts={"taken": ("first", "model")},
+    )
+    result = run(job, tmp_path)
+    assert states(result) == {"first": "done", "second": "done"}
+    told = shown(result, "second")["inputs"]
+    (record,) = told["artifacts"]["taken"]["artifacts"]
+    assert record["metadata"] == {"size": 4, "kept": "yes", "blessed": 1}
+    kept = outcome(result, "first")["artifacts"]["model"]
+    assert record["name"] == kept["name"]
+    assert kept["type"] == {"instanceSchema": "title: tfx.Model\ntype: object\n"}
+    if schema == KFP:
+        # The driver has the number of the artifact in the metadata store, and no type.
+        assert record["name"].isdecimal()
+        assert int(record["name"]) < 2**63
+        assert record["type"] == {"instanceSchema": ""}
+    else:
+        assert record["name"] == f"{result.folder.name}/first/model"
+        assert record["type"] == kept["type"]
+    said = told["parameterValues" if schema == KFP else "parameters"]["said"]
+    assert said == ("hello" if schema == KFP else {"stringValue": "hello"})
+    assert outcome(result, "first")["parameters"] == {"said": "hello", "written": 6}
+
+
+@pytest.mark.parametrize(
+    ("schema", "declared", "answered"),
+    [
+        (VERTEX, "type", "parameters"),
+        # As TFX declares it, whose executor answers so in both schemas.
+        (VERTEX, "parameterType", "parameterValues"),
+        (KFP, "parameterType", "parameterValues"),
+    ],
+)
+def test_a_parameter_comes_back_in_the_form_it_is_declared_in(
+    schema: str, declared: str, answered: str, tmp_path: Path
+) -> None:
+    answers = {
+        "parameters": "parameters={'said': {'stringValue': 'hello'}}",
+        "parameterValues": "parameterValues={'said': 'hello'}",
+    }
+    for form, said in answers.items():
+        job = Job(schema).add("first", f"tell({said})", returns={"said": str})
+        definitions = job.components["comp-first"]["outputDefinitions"]["parameters"]
+        definitions["said"] = {declared: "STRING"}
+        job.add("second", "print(json.dumps(given))", returned={"said": ("first", "said")})
+        result = run(job, tmp_path)
+        if form == answered:
+            told = shown(result, "second")["inputs"]
+            if schema == KFP:
+                assert told["parameterValues"] == {"said": "hello"}
+            else:
+                assert told["parameters"] == {"said": {"stringValue": "hello"}}
+        else:
+            assert states(result) == {"first": "failed", "second": "not run"}
+            failure = result.outcomes["first"].failure
+            assert failure is not None
+            assert "it did not return its parameter said" in failure
+
+
+def test_no_two_artifacts_of_kubeflow_have_one_name(tmp_path: Path) -> None:
+    job = Job(KFP)
+    job.add("one", makes={"model": {}, "other": {}}).add("two", makes={"model": {}})
+    runs = [run(job, tmp_path), run(job, tmp_path)]
+    names = [
+        record["name"]
+        for result in runs
+        for task in ("one", "two")
+        for record in outcome(result, task)["artifacts"].values()
+    ]
+    assert len(set(names)) == 6
+
+
+def test_order_is_by_artifacts_parameters_and_dependencies(tmp_path: Path) -> None:
+    note = f"open({str(tmp_path / 'order')!r}, 'a').write(given['outputs']['outputFile'] + '\\n')\n"
+    job = Job(KFP)
+    job.add("last", note, dependentTasks=["third"])
+    job.add("third", note, returned={"word": ("second", "word")})
+    job.add(
+        "second",
+        note + "tell(parameterValues={'word': 'x'})",
+        artifacts={"model": ("first", "model")},
+        returns={"word": str},
+    )
+    job.add("first", note, makes={"model": {}})
+    assert set(states(run(job, tmp_path, jobs=4)).values()) == {"done"}
+    lines = (tmp_path / "order").read_text("utf-8").split()
+    assert [Path(line).parent.name for line in lines] == ["first", "second", "third", "last"]
+
+
+def test_independent_tasks_run_together(tmp_path: Path) -> None:
+    def meets(own: str, other: str) -> str:
+        return (
+            f"pathlib.Path({str(tmp_path)!r}, {own!r}).touch()\n"
+            f"while not pathlib.Path({str(tmp_path)!r}, {other!r}).exists(): time.sleep(0.01)\n"
+        )
+
+    job = Job(KFP).add("one", meets("a", "b")).add("two", meets("b", "a"))
+    assert states(run(job, tmp_path, jobs=2)) == {"one": "done", "two": "done"}
+
+
+def test_one_job_is_one_task_at_a_time(tmp_path: Path) -> None:
+    alone = (
+        f"own = pathlib.Path({str(tmp_path / 'running')!r})\n"
+        "own.mkdir()\ntime.sleep(0.05)\nown.rmdir()\n"
+    )
+    job = Job(KFP).add("one", alone).add("two", alone).add("three", alone)
+    assert set(states(run(job, tmp_path)).values()) == {"done"}
+
+
+def cached_chain(schema: str, script: str = WRITES) -> Job:
+    job = Job(schema, epochs=5)
+    job.add("first", script, parameters={"epochs": "epochs"}, makes={"model": {}}, **CACHED)
+    return job.add("second", artifacts={"model": ("first", "model")}, **CACHED)
+
+
+@both_schemas
+def test_what_was_made_is_not_made_again(schema: str, tmp_path: Path) -> None:
+    first = run(cached_chain(schema), tmp_path)
+    assert states(first) == {"first": "done", "second": "done"}
+    again = run(cached_chain(schema), tmp_path)
+    assert states(again) == {"first": "cached", "second": "cached"}
+    assert outcome(again, "first")["artifacts"] == outcome(first, "first")["artifacts"]
+
+
+def test_what_changed_is_made_again_with_all_after_it(tmp_path: Path) -> None:
+    run(cached_chain(KFP), tmp_path)
+    made_again = {"first": "done", "second": "done"}
+    assert states(run(cached_chain(KFP), tmp_path, epochs="6")) == made_again
+    assert states(run(cached_chain(KFP, WRITES + "\n"), tmp_path)) == made_again
+    assert states(run(cached_chain(KFP), tmp_path, cached=False)) == made_again
+    image = cached_chain(KFP)
+    image.executors["exec-first"]["container"]["image"] = "registry.example/movierec:2"
+    assert states(run(image, tmp_path)) == made_again
+    assert states(run(cached_chain(KFP), tmp_path)) == {"first": "cached", "second": "cached"}
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"arguments": ("{{$}}", "--executor_class_path", "components.step.executor.Executor")},
+        {"constants": {"run_fn": "components.step.executor.run"}},
+        {"constants": {"metrics": '{"of": [{"module": "components.step.executor"}]}'}},
+    ],
+)
+def test_what_other_code_made_is_made_again(
+    named: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The code is a tree of its own: what is installed stays as it is."""
+    step, models = tmp_path / "code" / "components" / "step", tmp_path / "code" / "models"
+    for folder in (step, models):
+        folder.mkdir(parents=True)
+    (step / "executor.py").write_text("from models import helper\n", encoding="utf-8")
+    for name in ("helper", "other"):
+        (models / f"{name}.py").touch()
+    monkeypatch.setattr(code_fingerprint, "_ROOT", tmp_path / "code")
+    job = Job(KFP).add("only", **named, **CACHED)
+    assert states(run(job, tmp_path)) == {"only": "done"}
+    (models / "other.py").write_text("EDITED = True\n", encoding="utf-8")
+    assert states(run(job, tmp_path)) == {"only": "cached"}
+    # What the executor imports is its code, too.
+    for edited in (step / "executor.py", models / "helper.py"):
+        with edited.open("a", encoding="utf-8") as file:
+            file.write("EDITED = True\n")
+        assert states(run(job, tmp_path)) == {"only": "done"}
+    assert states(run(job, tmp_path)) == {"only": "cached"}
+
+
+def test_what_is_gone_is_made_again(tmp_path: Path) -> None:
+    first = run(cached_chain(KFP), tmp_path)
+    shutil.rmtree(outcome(first, "first")["artifacts"]["model"]["uri"])
+    assert states(run(cached_chain(KFP), tmp_path)) == {"first": "done", "second": "done"}
+
+
+def test_without_leave_nothing_is_cached(tmp_path: Path) -> None:
+    job = Job(KFP).add("only")
+    run(job, tmp_path)
+    assert states(run(job, tmp_path)) == {"only": "done"}
+
+
+def test_a_failed_task_stops_what_comes_after_it_alone(tmp_path: Path) -> None:
+    job = Job(KFP)
+    job.add("bad", "print('so far')\nsys.exit('no ratings here')", makes={"model": {}})
+    job.add("after", artifacts={"model": ("bad", "model")})
+    job.add("later", dependentTasks=["after"])
+    job.add("other")
+    result = run(job, tmp_path)
+    assert states(result) == {
+        "bad": "failed",
+        "after": "not run",
+        "later": "not run",
+        "other": "done",
+    }
+    failure = result.outcomes["bad"].failure
+    assert failure == f"bad: exit code 1: no ratings here; its log is {result.folder / 'bad.log'}"
+
+
+@pytest.mark.parametrize(
+    ("schema", "script", "command", "message"),
+    [
+        (KFP, "os.kill(os.getpid(), 9)", None, "ended by SIGKILL: it printed nothing"),
+        (
+            KFP,
+            "print('movierec: first\\nmovierec: bad rows\\n  movie 1')\nsys.exit('at exit')",
+            None,
+            "exit code 1: bad rows; its log is ",
+        ),
+        (KFP, "sys.exit('see movierec: there')", None, "exit code 1: see movierec: there; its"),
+        (KFP, "", ["no-such-program"], "no-such-program cannot be started here: No such file"),
+        (KFP, "", ["python", "{{$.nothing}}"], "{{$.nothing}}: no such placeholder"),
+        (KFP, "pathlib.Path(outputs['outputFile']).write_text('{')", None, "output is no JSON"),
+        (KFP, "", None, "it did not return its parameter count"),
+        # Kubeflow does not look there.
+        (KFP, "tell(parameters={'count': {'intValue': '1'}})", None, "it did not return its"),
+        (VERTEX, "tell(parameters={'count': {'x': 1}})", None, "is none of stringValue"),
+        (KFP, "tell(artifacts={'model': {'artifacts': [1]}})", None, "1; expected a mapping"),
+    ],
+)
+def test_why_a_task_failed(
+    schema: str, script: str, command: list[str] | None, message: str, tmp_path: Path
+) -> None:
+    job = Job(schema).add("bad", script, makes={"model": {}}, returns={"count": int})
+    if command:
+        job.executors["exec-bad"]["container"]["command"] = command
+    failure = run(job, tmp_path).outcomes["bad"].failure
+    assert failure is not None
+    assert failure.startswith("bad: ")
+    assert message in failure
+    assert "\n" not in failure
+
+
+def test_a_task_is_run_again_as_often_as_the_file_says(tmp_path: Path) -> None:
+    counts = (
+        f"path = pathlib.Path({str(tmp_path / 'attempts')!r})\n"
+        "tries = int(path.read_text()) + 1 if path.exists() else 1\n"
+        "path.write_text(str(tries))\n"
+        "assert not pathlib.Path(outputs['outputFile']).exists()\n"
+        "tell()\n"
+    )
+    retries = {"retryPolicy": {"maxRetryCount": 2, "backoffDuration": "0.01s"}}
+    result = run(Job(KFP).add("only", counts + "sys.exit(tries < 3)", **retries), tmp_path)
+    assert states(result) == {"only": "done"}
+    assert result.outcomes["only"].attempts == 3
+    (tmp_path / "attempts").unlink()
+    result = run(Job(KFP).add("only", counts + "sys.exit(1)", **retries), tmp_path)
+    assert states(result) == {"only": "failed"}
+    assert result.outcomes["only"].attempts == 3
+
+
+def test_why_a_task_failed_is_said_by_its_last_attempt(tmp_path: Path) -> None:
+    script = (
+        f"path = pathlib.Path({str(tmp_path / 'tried')!r})\n"
+        "if path.exists(): os.kill(os.getpid(), 9)\n"
+        "path.touch()\n"
+        "sys.exit('movierec: no ratings here')\n"
+    )
+    retries = {"retryPolicy": {"maxRetryCount": 1, "backoffDuration": "0.01s"}}
+    result = run(Job(KFP).add("only", script, **retries), tmp_path)
+    log = result.folder / "only.log"
+    failure = f"only: ended by SIGKILL: it printed nothing; its log is {log}"
+    assert result.outcomes["only"].failure == failure
+    assert log.read_text("utf-8") == "movierec: no ratings here\n"
+
+
+def test_the_environment_of_a_container_is_added(tmp_path: Path) -> None:
+    job = Job(KFP).add("only", "print(json.dumps([os.environ['PATH'], os.environ['WHERE']]))")
+    job.executors["exec-only"]["container"]["env"] = [{"name": "WHERE", "value": "gs://data/x"}]
+    result = run(job, tmp_path)
+    assert shown(result, "only") == [os.environ["PATH"], f"{tmp_path}/ws/locations/gs/data/x"]
+
+
+def test_a_job_without_a_pipeline_root_keeps_its_artifacts_in_the_workspace(tmp_path: Path) -> None:
+    job = Job(KFP).add("only", makes={"model": {}})
+    path = job.write(tmp_path)
+    path.write_text(path.read_text("utf-8").replace("defaultPipelineRoot", "other"), "utf-8")
+    compiled = job_file.read(path)
+    workspace = Workspace(tmp_path / "ws")
+    options = runner.Options({}, locations.parse(tmp_path, []), jobs=1, use_cache=True)
+    result = runner.run(compiled, workspace, options, lambda _task, _outcome: None)
+    uri = outcome(result, "only")["artifacts"]["model"]["uri"]
+    assert uri.startswith(f"{workspace.artifacts}/small/")
+
+
+def test_a_second_run_in_the_workspace_is_refused(tmp_path: Path) -> None:
+    with (
+        Workspace(tmp_path / "ws").locked(),
+        pytest.raises(UserError, match="is running in it"),
+    ):
+        run(Job(KFP).add("only"), tmp_path)
+
+
+# What ends on SIGTERM, and what has to be killed for it.
+HEEDS = ""
+IGNORES = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+
+
+@pytest.mark.parametrize(("begins", "impatient"), [(HEEDS, False), (IGNORES, True)])
+def test_an_interrupt_ends_what_runs_and_what_it_started(
+    begins: str, impatient: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The interrupt comes from a report, as a signal would between two tasks.
+
+    The grace is without end: what is not ended by a signal is never seen to end.
+    """
+    monkeypatch.setattr(task_process, "_GRACE_SECONDS", math.inf)
+    pids = tmp_path / "pids"
+    child = f"{begins}print(flush=True); import time; time.sleep(600)"
+    forks = (
+        f"{begins}import subprocess\n"
+        f"child = subprocess.Popen([sys.executable, '-c', {child!r}], stdout=subprocess.PIPE)\n"
+        "child.stdout.readline()\n"
+        f"path = pathlib.Path({str(pids)!r})\n"
+        "path.with_suffix('.part').write_text(f'{os.getpid()} {child.pid}')\n"
+        "path.with_suffix('.part').rename(path)\n"
+        "time.sleep(600)\n"
+    )
+    waits = f"while not os.path.exists({str(pids)!r}): time.sleep(0.01)\n"
+    job = Job(KFP).add("long", forks).add("short", waits).add("after", dependentTasks=["long"])
+    compiled = job_file.read(job.write(tmp_path))
+    workspace = Workspace(tmp_path / "ws")
+    options = runner.Options({}, locations.parse(tmp_path, []), jobs=2, use_cache=True)
+
+    def interrupt(task: str, _outcome: Outcome) -> None:
+        assert task == "short"
+        if impatient:
+            # Once it waits for what does not end.
+            threading.Timer(0.1, options.impatient.set).start()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(compiled, workspace, options, interrupt)
+    for pid in pids.read_text("utf-8").split():
+        while processes.runs(int(pid)):
+            time.sleep(0.01)
+    (folder,) = workspace.runs.iterdir()
+    tasks = json.loads((folder / TASKS_FILE).read_text("utf-8"))
+    assert tasks["after"]["state"] == State.NOT_RUN

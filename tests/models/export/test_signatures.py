@@ -1,0 +1,264 @@
+"""The export of every model of the registry: what is in it, and how it rates and ranks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.catalogue import Catalogue
+from models.contracts import RankingModel, predicts_ratings
+from models.errors import TrainingDivergedError
+from models.export import signatures
+from models.export.sample_requests import inputs_for
+from models.options import ModelOptions
+from models.ranking import NEVER
+from models.registry import MODELS
+from tests.models.factories import MOVIES, USERS, statistics, trained_like
+
+SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
+USER_IDS = [f"u{place}" for place in range(USERS)]
+MOVIE_IDS = [f"m{place}" for place in range(MOVIES)]
+RATING_MODELS = sorted(set(MODELS) - {"two_tower"})
+
+
+class TransformLayer(tf.Module):
+    """Looks ids up, as the layer of a Transform output does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables = {
+            f"{kind}_id": tf.lookup.StaticHashTable(
+                tf.lookup.KeyValueTensorInitializer(ids, tf.range(len(ids), dtype=tf.int64)),
+                default_value=len(ids),
+            )
+            for kind, ids in (("user", USER_IDS), ("movie", MOVIE_IDS))
+        }
+
+    def __call__(self, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        found = {
+            name.replace("_id", "_index"): self.tables[name].lookup(ids)
+            for name, ids in raw.items()
+        }
+        if "user_id" in raw:
+            found["user_activity"] = tf.fill(tf.shape(raw["user_id"]), "1-20")
+        return found
+
+
+class Transform:
+    def transform_features_layer(self) -> TransformLayer:
+        return TransformLayer()
+
+
+def recommender_of(name: str, model: RankingModel) -> signatures.Recommender:
+    measured = statistics()
+    return signatures.Recommender(
+        model=model,
+        options=ModelOptions(name=name, dimension=3),
+        rating_range=(measured.rating_min, measured.rating_max),
+        transform=Transform(),
+        catalogue=Catalogue(USER_IDS, MOVIE_IDS, [f"Movie {id_}" for id_ in MOVIE_IDS]),
+        seen=measured.seen,
+        popularity=measured.movie_rating_count,
+    )
+
+
+def all_pairs() -> tuple[np.ndarray, np.ndarray]:
+    """Of known and unknown users and movies, by index."""
+    users, movies = np.divmod(np.arange((USERS + 1) * (MOVIES + 1)), MOVIES + 1)
+    return users, movies
+
+
+def named(users: np.ndarray, movies: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
+    return tf.gather([*USER_IDS, "nobody"], users), tf.gather([*MOVIE_IDS, "nothing"], movies)
+
+
+def serialized(users: tf.Tensor, movies: tf.Tensor) -> tf.Tensor:
+    return tf.constant(inputs_for("serving_default", users.numpy(), movies.numpy())["examples"])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_vectors_are_exported_once_and_nothing_of_the_training(
+    rng: np.random.Generator, tmp_path: Path, name: str
+) -> None:
+    model = trained_like(name, rng)
+    # The variables do not depend on the signatures, which take seconds to trace.
+    tf.saved_model.save(recommender_of(name, model), str(tmp_path))
+    shapes = {
+        key.removesuffix(SUFFIX): shape
+        for key, shape in tf.train.list_variables(str(tmp_path / "variables" / "variables"))
+        if key.endswith(SUFFIX)
+    }
+    # Three dimensions, and one entry for each bias of the score.
+    floats = 4 if name in ("two_tower", "multitask") else 5
+    expected = {
+        "user_vectors": [USERS + 1, floats],
+        "movie_vectors": [MOVIES + 1, floats],
+        "movie_ids": [MOVIES],
+        "movie_titles": [MOVIES],
+        "movie_inverse_norms": [MOVIES],
+        "movie_popularity": [MOVIES],
+        "seen_movie_index": [len(statistics().seen.movie_index)],
+        "seen_row_splits": [USERS + 2],
+    }
+    if name == "multitask":
+        expected |= {
+            "rating_head/weight": [floats],
+            "rating_head/user_bias": [USERS + 1, 1],
+            "rating_head/movie_bias": [MOVIES + 1, 1],
+        }
+    assert shapes == expected
+
+
+@pytest.mark.parametrize("name", RATING_MODELS)
+def test_exported_ratings_are_the_models_for_known_and_unknown(
+    rng: np.random.Generator, tmp_path: Path, name: str
+) -> None:
+    model = trained_like(name, rng)
+    assert predicts_ratings(model)
+    users, movies = all_pairs()
+    expected = model.predict_rating(tf.constant(users), tf.constant(movies)).numpy()
+    recommender = recommender_of(name, model)
+    strings = tf.TensorSpec([None], tf.string)
+    tf.saved_model.save(
+        recommender,
+        str(tmp_path),
+        signatures={"predict": recommender.predict.get_concrete_function(strings, strings)},
+    )
+    # The export has its own weights.
+    for variable in model.trainable_variables:
+        variable.assign(tf.fill(variable.shape, np.nan))
+    loaded = tf.saved_model.load(str(tmp_path))
+    user_id, movie_id = named(users, movies)
+    found = loaded.signatures["predict"](user_id=user_id, movie_id=movie_id)["rating"]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.ptp(expected) > 1
+
+
+def test_clipping_does_not_hide_a_rating_that_is_no_number(rng: np.random.Generator) -> None:
+    recommender = recommender_of("biased_mf", trained_like("biased_mf", rng))
+    recommender.movie_vectors[-1].assign([np.nan] * 5)
+    user_id, movie_id = named(*all_pairs())
+    found = recommender.predict(user_id, movie_id)["rating"].numpy()
+    np.testing.assert_array_equal(np.isnan(found), movie_id.numpy() == b"nothing")
+
+
+@pytest.mark.parametrize("name", ["two_tower", "multitask"])
+def test_the_unknown_movie_has_no_place_and_no_score(rng: np.random.Generator, name: str) -> None:
+    """Its vector would be the first of all."""
+    recommender = recommender_of(name, trained_like(name, rng))
+    recommender.movie_vectors[-1].assign([100.0] * 4)
+    recommender.user_vectors.assign(tf.abs(recommender.user_vectors))
+    users, movies = all_pairs()
+    pairs = serialized(*named(users, movies))
+    unknown = movies == MOVIES
+    scores = recommender.score_examples(pairs)["score"].numpy()
+    np.testing.assert_array_equal(np.isneginf(scores), unknown)
+    ranks = recommender.transform_examples(pairs)
+    dots = recommender.user_vectors.numpy() @ recommender.movie_vectors.numpy()[:MOVIES].T
+    seen = statistics().seen
+    for row, (user, movie) in enumerate(zip(users, movies, strict=True)):
+        rated = seen.movie_index[seen.row_splits[user] : seen.row_splits[user + 1]]
+        left = set(range(MOVIES)) - set(rated)
+        expected = (
+            1 + sum(dots[user, other] > dots[user, movie] for other in left)
+            if (movie in left)
+            else NEVER
+        )
+        assert ranks["rank"][row] == expected
+    found = recommender.recommend(named(users, movies)[0], 100)
+    assert found["movie_id"].shape == (len(users), MOVIES)
+    assert not np.isin(b"nothing", found["movie_id"])
+
+
+@pytest.mark.parametrize(
+    "signature", ["recommend", "recommend_excluding", "recommend_for_ratings", "similar"]
+)
+def test_rows_times_movies_are_bounded_whatever_k_is(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, signature: str
+) -> None:
+    monkeypatch.setattr(signatures, "QUERIES_AT_ONCE", 2)
+    monkeypatch.setattr(signatures, "MAX_SCORES", 4 * MOVIES)
+    recommender = recommender_of("biased_mf", trained_like("biased_mf", rng))
+    rank = getattr(recommender, signature)
+
+    def ask(rows: int, k: int) -> dict[str, tf.Tensor]:
+        inputs = inputs_for(signature, [b"nobody"] * rows, [b"m1"] * rows)
+        inputs["k"] = np.array(k, np.int32)
+        return rank(**{name: tf.constant(value) for name, value in inputs.items()})
+
+    for k in (0, 1):
+        assert ask(4, k)["movie_id"].shape == (4, k)
+        with pytest.raises(
+            tf.errors.InvalidArgumentError,
+            match=r"at most 20 rows times the 5 movies of the catalogue, given\] \[25\]",
+        ):
+            ask(5, k)
+
+
+@pytest.mark.parametrize("name", ["two_tower", "multitask"])
+def test_the_ranks_of_an_evaluation_are_bounded_alike(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(signatures, "MAX_SCORES", 4 * MOVIES)
+    monkeypatch.setattr(signatures, "QUERIES_AT_ONCE", 2)
+    recommender = recommender_of(name, trained_like(name, rng))
+    rows = serialized(*named(*all_pairs()))
+    assert recommender.transform_examples(rows[:4])["rank"].shape == (4,)
+    with pytest.raises(
+        tf.errors.InvalidArgumentError,
+        match=r"at most 20 rows times the 5 movies of the catalogue, given\] \[25\]",
+    ):
+        recommender.transform_examples(rows[:5])
+
+
+def test_a_batch_of_an_evaluation_has_ranks_however_many_movies_there_are(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signatures, "MAX_SCORES", MOVIES)
+    recommender = recommender_of("two_tower", trained_like("two_tower", rng))
+    rows = np.resize(serialized(*named(*all_pairs())), signatures.QUERIES_AT_ONCE)
+    assert recommender.transform_examples(rows)["rank"].shape == rows.shape
+
+
+def test_an_evaluation_without_ranks_has_no_bound(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signatures, "MAX_SCORES", 4 * MOVIES)
+    recommender = recommender_of("biased_mf", trained_like("biased_mf", rng))
+    rows = serialized(*named(*all_pairs()))
+    assert recommender.transform_examples(rows)["user_activity"].shape == (
+        (USERS + 1) * (MOVIES + 1),
+    )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_table_with_a_number_that_is_not_finite_is_exported(
+    rng: np.random.Generator, tmp_path: Path, name: str
+) -> None:
+    """The rating of a movie whose bias is infinite would be clipped to the highest there is."""
+    recommender = recommender_of(name, trained_like(name, rng))
+    tables = [table for table in recommender.variables if table.dtype.is_floating]
+    assert len(tables) == (7 if name == "multitask" else 4)
+    for table in tables:
+        kept = table.numpy()
+        for wrong in (np.inf, -np.inf, np.nan):
+            spoilt = kept.copy()
+            spoilt.flat[-1] = wrong
+            table.assign(spoilt)
+            with pytest.raises(TrainingDivergedError, match=rf": 1 of {kept.size} numbers are not"):
+                signatures.save(recommender, str(tmp_path / "model"))
+        table.assign(kept)
+    assert not (tmp_path / "model").exists()
+
+
+def test_the_error_names_the_table(rng: np.random.Generator, tmp_path: Path) -> None:
+    recommender = recommender_of("multitask", trained_like("multitask", rng))
+    recommender.rating_head.movie_bias[2].assign([np.inf])
+    with pytest.raises(TrainingDivergedError) as caught:
+        signatures.save(recommender, str(tmp_path))
+    assert str(caught.value) == (
+        "movie_bias: 1 of 6 numbers are not finite; the model is not exported"
+    )

@@ -1,0 +1,106 @@
+"""Blocked top-k against sorting all scores; whole numbers, so that ties are many and exact."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.export import top_k as top_k_module
+from models.export.top_k import top_k
+
+DIMENSION = 6
+
+
+@pytest.fixture(params=[(8, 16), (1, 1), (1_024, 8_192)])
+def small_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    queries, movies = request.param
+    monkeypatch.setattr(top_k_module, "QUERIES_AT_ONCE", queries)
+    monkeypatch.setattr(top_k_module, "MOVIES_AT_ONCE", movies)
+
+
+def expected(
+    queries: np.ndarray, vectors: np.ndarray, excluded: list[list[int]], k: int, scale: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    scores = (queries.astype(np.float64) @ vectors.T) * scale
+    for row, movies in enumerate(excluded):
+        scores[row, [movie for movie in movies if 0 <= movie < len(vectors)]] = -np.inf
+    order = np.argsort(-scores, axis=1, kind="stable")[:, : max(0, k)]
+    return np.take_along_axis(scores, order, axis=1), order
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("users", [0, 1, 21])
+@pytest.mark.parametrize("movies", [1, 16, 50])
+def test_the_best_are_found_in_order(
+    rng: np.random.Generator, users: int, movies: int, scaled: bool
+) -> None:
+    queries = rng.integers(-3, 4, (users, DIMENSION)).astype(np.float32)
+    vectors = rng.integers(-3, 4, (movies, DIMENSION)).astype(np.float32)
+    # What comes after the movies would be the first of all.
+    table = tf.Variable(np.concatenate([vectors, np.full((2, DIMENSION), 1e9, np.float32)]))
+    scale = rng.integers(0, 3, movies).astype(np.float32) if scaled else None
+    excluded = [list(rng.integers(-1, movies + 3, rng.integers(0, movies + 1))) for _ in queries]
+    ragged = tf.RaggedTensor.from_row_lengths(
+        np.array([movie for row in excluded for movie in row], np.int32),
+        np.array([len(row) for row in excluded], np.int64),
+    )
+    compiled = tf.function(top_k)
+    for k in (-1, 0, 1, 10, 1_000):
+        found, index = compiled(tf.constant(queries), table, movies, ragged, tf.constant(k), scale)
+        best, order = expected(
+            queries, vectors, excluded, k, np.ones(movies) if scale is None else scale
+        )
+        np.testing.assert_array_equal(found, best)
+        np.testing.assert_array_equal(index, order)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_equal_movies_keep_their_order_in_whatever_blocks(rng: np.random.Generator) -> None:
+    keep_their_order(rng, movies=60, dimension=DIMENSION, users=(1, 9))
+
+
+@pytest.mark.parametrize(("movies", "dimension"), [(100, 6), (1_682, 16), (1_682, 33)])
+def test_equal_movies_keep_their_order_however_many_users_ask(
+    rng: np.random.Generator, movies: int, dimension: int
+) -> None:
+    """The last columns of a product of matrices are rounded by other instructions."""
+    keep_their_order(rng, movies, dimension, users=(1, 4, 5, 9, 20))
+
+
+def keep_their_order(
+    rng: np.random.Generator, movies: int, dimension: int, users: Sequence[int]
+) -> None:
+    vectors = rng.normal(size=(movies, dimension)).astype(np.float32)
+    vectors[::3] = vectors[0]
+    queries = tf.constant(rng.normal(size=(max(users), dimension)).astype(np.float32))
+    compiled = tf.function(top_k)
+    for count in users:
+        nothing = tf.RaggedTensor.from_row_lengths(tf.zeros([0], tf.int32), [0] * count)
+        _, index = compiled(queries[:count], tf.constant(vectors), movies, nothing, movies)
+        for row in index.numpy():
+            assert [movie for movie in row if movie % 3 == 0] == list(range(0, movies, 3))
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_nothing_is_multiplied_where_nothing_is_wanted(rng: np.random.Generator) -> None:
+    """Queries and movies of other dimensions have no products."""
+    users = 21
+    queries, vectors = (
+        tf.constant(rng.normal(size=shape).astype(np.float32)) for shape in ((users, 3), (50, 4))
+    )
+    nothing = tf.RaggedTensor.from_row_lengths(tf.zeros([0], tf.int32), [0] * users)
+    any_shape = tf.TensorSpec([None, None], tf.float32)
+
+    @tf.function(input_signature=[any_shape, any_shape, tf.TensorSpec([], tf.int32)])
+    def best(queries: tf.Tensor, vectors: tf.Tensor, k: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return top_k(queries, vectors, 50, nothing, k)
+
+    for k in (0, -1):
+        found, index = best(queries, vectors, k)
+        assert found.shape == index.shape == (users, 0)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        best(queries, vectors, 1)

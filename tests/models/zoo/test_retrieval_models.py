@@ -1,0 +1,280 @@
+"""The retrieval models against their formulas, row by row, in NumPy's float64."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import cast
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.columns import Columns
+from models.contracts import RankingModel
+from models.options import ModelOptions, TrainingOptions
+from models.registry import build_model, criterion_for
+from models.seen_movies import SeenMovies
+from models.training.criteria import NormalizedDiscountedCumulativeGain
+from models.training.devices import Processes
+from models.training.loop import TrainingLoop, best_epoch, best_eval_figure
+from models.training.top_k_accuracy import top_k_accuracy
+from tests.models.factories import (
+    MOVIES,
+    USERS,
+    finite_differences,
+    rated_by_head,
+    ratings,
+    statistics,
+)
+
+Weights = dict[str, np.ndarray]
+L2, L2_BIAS, RATING, RETRIEVAL, LIKED = 0.3, 0.7, 0.4, 1.5, 4.0
+NAMES = ("two_tower", "multitask")
+
+
+def score(w: Weights, u: int, i: int) -> float:
+    return w["user_embedding"][u] @ w["movie_embedding"][i] + w["movie_bias"][i, 0]
+
+
+def rating(w: Weights, u: int, i: int) -> float:
+    dot = np.sum(w["rating_scale"] * w["user_embedding"][u] * w["movie_embedding"][i])
+    return 3.4 + w["user_rating_bias"][u, 0] + w["movie_rating_bias"][i, 0] + dot
+
+
+def retrieval_loss(w: Weights, batch: Columns, counts: Callable[[float], bool]) -> float:
+    share = statistics().movie_rating_count / statistics().movie_rating_count.sum()
+    users, movies = batch["user_index"], batch["movie_index"]
+    total = 0.0
+    for row, (u, i, stars) in enumerate(zip(users, movies, batch["rating"], strict=True)):
+        logits = {
+            other: score(w, u, j) - math.log(share[j])
+            for other, j in enumerate(movies)
+            if other == row or j != i
+        }
+        cross_entropy = math.log(sum(map(math.exp, logits.values()))) - logits[row]
+        total += cross_entropy * counts(stars)
+    return total / len(users)
+
+
+def loss(name: str, w: Weights, batch: Columns) -> float:
+    rows = list(zip(batch["user_index"], batch["movie_index"], batch["rating"], strict=True))
+    norms = [
+        np.sum(w["user_embedding"][u] ** 2) + np.sum(w["movie_embedding"][i] ** 2)
+        for u, i, _ in rows
+    ]
+    if name == "two_tower":
+        return retrieval_loss(w, batch, lambda stars: stars >= LIKED) + L2 * np.mean(norms)
+    biases = [
+        w["user_rating_bias"][u, 0] ** 2 + w["movie_rating_bias"][i, 0] ** 2 for u, i, _ in rows
+    ]
+    return (
+        RATING * np.mean([(rating(w, u, i) - stars) ** 2 for u, i, stars in rows])
+        + RETRIEVAL * retrieval_loss(w, batch, lambda _: True)
+        + L2 * np.mean(norms)
+        + L2_BIAS * np.mean(biases)
+    )
+
+
+def build(name: str, rng: np.random.Generator) -> tuple[RankingModel, Weights]:
+    """A model whose every known row differs from zero, as after training, and its weights."""
+    options = ModelOptions(
+        name=name,
+        dimension=3,
+        l2_embedding=L2,
+        l2_bias=L2_BIAS,
+        rating_weight=RATING,
+        retrieval_weight=RETRIEVAL,
+        liked_rating=LIKED,
+    )
+    model = build_model(options, statistics(), seed=1)
+    for variable in model.trainable_variables:
+        values = rng.normal(0, 0.5, variable.shape).astype(np.float32)
+        if len(values) > 1:
+            values[-1] = 0
+        variable.assign(values)
+    tables = ("user_embedding", "movie_embedding", "movie_bias", "rating_scale",
+              "user_rating_bias", "movie_rating_bias")  # fmt: skip
+    return model, {
+        table: getattr(model, table).numpy().astype(np.float64)
+        for table in tables
+        if hasattr(model, table)
+    }
+
+
+def tensors(batch: Columns) -> dict[str, tf.Tensor]:
+    return {name: tf.constant(values) for name, values in batch.items()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_loss_is_the_definition(rng: np.random.Generator, name: str) -> None:
+    (model, w), batch = build(name, rng), ratings(rng)
+    assert model.compute_loss(tensors(batch)).numpy() == pytest.approx(
+        loss(name, w, batch), rel=1e-6
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_are_the_finite_differences_of_the_definition(
+    rng: np.random.Generator, name: str
+) -> None:
+    (model, w), batch = build(name, rng), ratings(rng)
+    with tf.GradientTape() as tape:
+        value = model.compute_loss(tensors(batch))
+    gradients = tape.gradient(value, [getattr(model, table) for table in w])
+    for table, gradient in zip(w.values(), gradients, strict=True):
+        expected = finite_differences(lambda: loss(name, w, batch), table)
+        np.testing.assert_allclose(tf.convert_to_tensor(gradient).numpy(), expected, atol=3e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_dot_of_the_vectors_is_the_score(rng: np.random.Generator, name: str) -> None:
+    model, w = build(name, rng)
+    scores = model.score_of(model.user_vectors() @ tf.transpose(model.movie_vectors())).numpy()
+    expected = [[score(w, u, i) for i in range(MOVIES + 1)] for u in range(USERS + 1)]
+    np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_ratings_of_multitask_are_the_definition_for_known_and_unknown(
+    rng: np.random.Generator,
+) -> None:
+    model, w = build("multitask", rng)
+    users, movies = np.divmod(np.arange((USERS + 1) * (MOVIES + 1)), MOVIES + 1)
+    expected = [rating(w, u, i) for u, i in zip(users, movies, strict=True)]
+    predicted = model.predict_rating(users, movies).numpy()
+    np.testing.assert_allclose(predicted, np.clip(expected, 1, 5), rtol=1e-5)
+
+
+def test_the_head_of_multitask_rates_by_the_definition(rng: np.random.Generator) -> None:
+    """Holding biases and a weight a dimension, none of which is the model's own."""
+    model, w = build("multitask", rng)
+    head = model.rating_head()
+    before = rated_by_head(model)
+    expected = [[rating(w, u, i) for i in range(MOVIES + 1)] for u in range(USERS + 1)]
+    np.testing.assert_allclose(before, expected, rtol=1e-5, atol=1e-6)
+    sizes = sum(variable.shape.num_elements() for variable in head.variables)
+    assert sizes == (USERS + 1) + (MOVIES + 1) + (3 + 1)
+    own = {variable.ref() for variable in model.variables}
+    assert not own & {variable.ref() for variable in head.variables}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_training_lowers_the_loss_and_leaves_the_unknown_rows_at_zero(
+    rng: np.random.Generator, name: str
+) -> None:
+    (model, _), batch = build(name, rng), ratings(rng)
+    options = TrainingOptions(epochs=20, batch_size=16, optimizer="adam", learning_rate=0.05)
+    before = model.compute_loss(tensors(batch)).numpy()
+    TrainingLoop(model, options).train_for(batch, 20)
+    assert model.compute_loss(tensors(batch)).numpy() < 0.9 * before
+    for table in ("user_embedding", "movie_embedding", "movie_bias"):
+        assert not getattr(model, table).numpy()[-1].any()
+
+
+def test_two_tasks_of_weight_zero_and_one_are_two_tower(rng: np.random.Generator) -> None:
+    """With everything liked, what is left of multitask is the retrieval of two_tower."""
+    batch = {**ratings(rng), "rating": np.full(40, 5, np.float32)}
+    values = {}
+    for name in NAMES:
+        options = ModelOptions(name=name, dimension=3, l2_bias=0, rating_weight=0)
+        values[name] = build_model(options, statistics(), seed=3).compute_loss(tensors(batch))
+    assert values["multitask"].numpy() == pytest.approx(values["two_tower"].numpy(), rel=1e-6)
+
+
+def ndcg_of(w: Weights, pairs: Columns) -> float:
+    """By definition: each user's movies in order, without those seen."""
+    seen, found = statistics().seen, []
+    liked = [
+        (u, i)
+        for u, i, stars in zip(*(pairs[name] for name in pairs), strict=True)
+        if stars >= LIKED
+    ]
+    for user in sorted({u for u, _ in liked}):
+        rated = set(seen.movie_index[seen.row_splits[user] : seen.row_splits[user + 1]])
+        order = sorted(set(range(MOVIES)) - rated, key=lambda i: (-score(w, user, i), i))
+        mine = [i for u, i in liked if u == user]
+        gain = sum(1 / math.log2(order.index(i) + 2) for i in mine if i in order)
+        found.append(gain / sum(1 / math.log2(place + 2) for place in range(len(mine))))
+    return float(np.mean(found))
+
+
+def eval_pairs() -> Columns:
+    """Movies that the users have not rated in training; also of nobody and nothing known."""
+    return {
+        "user_index": np.array([0, 0, 1, 3, 4, 5, USERS, 1, 5], np.int32),
+        "movie_index": np.array([1, 3, 4, 2, 0, 4, 0, MOVIES, 0], np.int32),
+        "rating": np.array([5, 4, 4, 5, 2, 4, 5, 4, 3], np.float32),
+    }
+
+
+def test_the_criterion_is_ndcg_over_the_whole_catalogue(rng: np.random.Generator) -> None:
+    model, w = build("two_tower", rng)
+    criterion = NormalizedDiscountedCumulativeGain(statistics().seen, LIKED)
+    processes = Processes(tf.distribute.get_strategy())
+    measure = criterion.evaluator(model, eval_pairs(), processes)
+    assert measure() == pytest.approx(ndcg_of(w, eval_pairs()), rel=1e-9)
+    for table in ("user_embedding", "movie_embedding"):
+        getattr(model, table).assign(-getattr(model, table))
+    model.movie_bias.assign(-model.movie_bias)
+    w["movie_bias"] = -w["movie_bias"]
+    assert measure() == pytest.approx(ndcg_of(w, eval_pairs()), rel=1e-9), "as it is when called"
+
+
+def test_the_criterion_ranks_equal_movies_in_their_order(rng: np.random.Generator) -> None:
+    """As the exported model does, on processors too that round the last columns otherwise."""
+    users, movies, dimension = 20, 101, 33
+    vectors = np.tile(rng.normal(size=dimension), (movies + 1, 1)).astype(np.float32)
+    equal = SimpleNamespace(
+        user_vectors=lambda: rng.normal(size=(users + 1, dimension)).astype(np.float32),
+        movie_vectors=lambda: tf.constant(vectors),
+    )
+    nothing = SeenMovies(np.zeros(0, np.int32), np.zeros(users + 2, np.int64))
+    liked = {
+        "user_index": np.arange(users, dtype=np.int32),
+        "movie_index": np.full(users, 2, np.int32),
+        "rating": np.full(users, 5, np.float32),
+    }
+    criterion = NormalizedDiscountedCumulativeGain(nothing, LIKED)
+    measure = criterion.evaluator(
+        cast(RankingModel, equal), liked, Processes(tf.distribute.get_strategy())
+    )
+    assert measure() == pytest.approx(1 / math.log2(2 + 2), rel=1e-12)
+
+
+def test_training_keeps_the_weights_with_the_highest_ndcg(rng: np.random.Generator) -> None:
+    model, w = build("two_tower", rng)
+    options = ModelOptions(name="two_tower", dimension=3, liked_rating=LIKED)
+    criterion = criterion_for(options, statistics())
+    training = TrainingOptions(
+        epochs=12, patience=12, batch_size=16, optimizer="adam", learning_rate=0.3
+    )
+    history = TrainingLoop(model, training, criterion=criterion).train(ratings(rng), eval_pairs())
+    best = best_eval_figure(history, criterion)
+    assert best == max(result.eval_figure for result in history)
+    assert best > min(result.eval_figure for result in history)
+    assert history[best_epoch(history, criterion) - 1].eval_figure == best
+    kept = {table: getattr(model, table).numpy().astype(np.float64) for table in w}
+    assert ndcg_of(kept, eval_pairs()) == pytest.approx(best, rel=1e-9)
+
+
+def test_an_eval_split_in_which_nothing_is_liked_is_refused(rng: np.random.Generator) -> None:
+    model, _ = build("two_tower", rng)
+    criterion = NormalizedDiscountedCumulativeGain(statistics().seen, 5.5)
+    training = TrainingLoop(model, TrainingOptions(epochs=1), criterion=criterion)
+    with pytest.raises(ValueError, match=r"no rating of the eval split is 5\.5 or more"):
+        training.train(ratings(rng), eval_pairs())
+
+
+def test_top_k_accuracy_is_how_often_a_movie_is_among_the_first(rng: np.random.Generator) -> None:
+    model, w = build("two_tower", rng)
+    pairs = ratings(rng)
+    places = [
+        1 + sum(score(w, u, j) > score(w, u, i) for j in range(MOVIES))
+        for u, i in zip(pairs["user_index"], pairs["movie_index"], strict=True)
+    ]
+    found = top_k_accuracy(model, pairs)
+    assert list(found) == ["1", "5"], "no k beyond the catalogue of five"
+    for k, accuracy in found.items():
+        assert accuracy == pytest.approx(np.mean([place <= int(k) for place in places]), rel=1e-6)
+    assert top_k_accuracy(model, {name: values[:0] for name, values in pairs.items()}) == {}

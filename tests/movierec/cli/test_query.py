@@ -1,0 +1,238 @@
+"""`movierec query` in processes of its own, against a server of the official stubs."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from serving.tls import ServerTls
+from tests.serving.fake_server import MOVIES, SCORES, FakeModel, State, served
+
+TITLES = dict(MOVIES)
+
+
+@pytest.fixture
+def model() -> FakeModel:
+    return FakeModel(
+        seen={"1": {"50"}}, states=[{2: (State.END, "no variables"), 3: (State.AVAILABLE, "")}]
+    )
+
+
+@pytest.fixture
+def port(model: FakeModel) -> Iterator[int]:
+    with served(model) as bound:
+        yield bound
+
+
+def query(port: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "movierec", "query", *arguments]
+    return subprocess.run(
+        [*command, "--target", f"127.0.0.1:{port}", "--timeout", "30"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def answer(port: int, *arguments: str) -> Any:
+    result = query(port, *arguments, "--json")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    return json.loads(result.stdout)
+
+
+def movies(*movie_ids: str) -> list[dict[str, Any]]:
+    return [
+        {"movie_id": movie_id, "title": TITLES[movie_id], "score": SCORES[movie_id]}
+        for movie_id in movie_ids
+    ]
+
+
+def test_recommend(port: int, model: FakeModel) -> None:
+    assert answer(port, "recommend", "--user", "1", "-k", "2") == movies("29", "181")
+    excluding = ["--exclude", "29", "--exclude", "181"]
+    assert answer(port, "recommend", "--user", "1", "-k", "1", *excluding) == movies("231")
+    result = query(port, "recommend", "--user", "1", "-k", "2")
+    rows = [line.split() for line in result.stdout.splitlines() if line.split()]
+    assert rows[0] == ["movie", "id", "score"]
+    assert rows[2:] == [
+        ["1", "Batman", "Forever", "(1995)", "29", "4.50"],
+        ["2", "Return", "of", "the", "Jedi", "(1983)", "181", "4.00"],
+    ]
+
+
+def test_rating(port: int) -> None:
+    found = answer(port, "rating", "--user", "1", "--movie", "batman forever (1995)")
+    assert found == {
+        "user_id": "1",
+        "movie_id": "29",
+        "title": "Batman Forever (1995)",
+        "rating": pytest.approx(1.029),
+    }
+    result = query(port, "rating", "--user", "1", "--movie", "50")
+    assert result.stdout == "1.05 stars: user 1, Star Wars (1977)\n"
+
+
+def test_similar(port: int) -> None:
+    for movie in ("29", "Batman Forever (1995)"):
+        found = answer(port, "similar", "--movie", movie, "-k", "2")
+        assert found == movies("50", "181")
+
+
+def test_new_user(port: int, model: FakeModel) -> None:
+    rates = ["--rate", "50=5", "--rate", "Batman Returns (1992)=3.5", "--rate", " 181 =4"]
+    assert answer(port, "new-user", *rates, "-k", "1") == movies("29")
+    inputs = model.requests[-1].inputs
+    assert list(inputs["movie_id"].string_val) == [b"50", b"231", b"181"]
+
+
+def test_status(port: int) -> None:
+    assert answer(port, "status") == [
+        {"version": 2, "state": "END", "error": "no variables"},
+        {"version": 3, "state": "AVAILABLE", "error": ""},
+    ]
+    lines = [line.split() for line in query(port, "status").stdout.splitlines()]
+    assert ["2", "END", "no", "variables"] in lines
+    assert ["3", "AVAILABLE"] in lines
+
+
+def test_which_model_is_asked(port: int, model: FakeModel) -> None:
+    common = ["recommend", "--user", "1", "--model-name", "films"]
+    answer(port, *common, "--model-version", "7")
+    assert model.requests[-1].model_spec.name == "films"
+    assert model.requests[-1].model_spec.version.value == 7
+    answer(port, *common, "--label", "canary")
+    assert model.requests[-1].model_spec.version_label == "canary"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["similar", "--movie", "Batman"], "did you mean Batman Forever (1995) (id 29), Batman"),
+        (["similar", "--movie", "Chasing Amy (1997)"], "several movies have this title"),
+        (["new-user", "--rate", "50"], "--rate 50: expected ID=STARS or TITLE=STARS"),
+        (["new-user", "--rate", "=5"], "--rate =5: expected"),
+        (["new-user", "--rate", "50=nan"], "--rate 50=nan: expected"),
+        (["new-user", "--rate", "50=5", "--rate", "star wars (1977)=4"], "is rated twice"),
+        (["new-user"], "--rate"),
+        (["recommend"], "--user"),
+        (["recommend", "--user", "1", "-k", "0"], "-k"),
+        (["recommend", "--user", "1", "--model-version", "1", "--label", "a"], "give one of them"),
+        (["status", "--timeout", "0"], "timeout: given 0"),
+        (["status", "--tls-key", "key.pem"], "both or neither"),
+        (["status", "--tls-authority", "nowhere.pem"], "nowhere.pem"),
+        (["status", "--target", "localhost"], "expected HOST:PORT"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_1(
+    port: int, arguments: list[str], message: str
+) -> None:
+    given = ["--target", f"127.0.0.1:{port}"] if "--target" not in arguments else []
+    result = subprocess.run(
+        [sys.executable, "-m", "movierec", "query", *arguments, *given],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert result.stdout == ""
+
+
+def test_no_server_is_one_line() -> None:
+    result = query(1, "status")
+    assert result.returncode == 1
+    assert result.stderr.startswith("movierec: 127.0.0.1:1: the model server is unavailable")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_tls(model: FakeModel, tmp_path: Path) -> None:
+    authority, stranger = trustme.CA(), trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    stranger.cert_pem.write_to_path(str(tmp_path / "stranger.pem"))
+    for name in ("127.0.0.1", "client@example.org"):
+        issued = authority.issue_cert(name)
+        issued.private_key_pem.write_to_path(str(tmp_path / f"{name}.key"))
+        issued.cert_chain_pems[0].write_to_path(str(tmp_path / f"{name}.pem"))
+    credentials = ServerTls(
+        tmp_path / "127.0.0.1.key", tmp_path / "127.0.0.1.pem", tmp_path / "authority.pem"
+    ).credentials()
+    mine = [
+        "--tls-key", str(tmp_path / "client@example.org.key"),
+        "--tls-certificate", str(tmp_path / "client@example.org.pem"),
+    ]  # fmt: skip
+    with served(model, 0, credentials) as port:
+        trusting = ["--tls-authority", str(tmp_path / "authority.pem")]
+        assert len(answer(port, "status", *trusting, *mine)) == 2
+        refused = query(port, "status", "--tls-authority", str(tmp_path / "stranger.pem"), *mine)
+    assert refused.returncode == 1
+    assert "certificate" in refused.stderr
+    # Nor does gRPC add lines of its own.
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_an_interrupted_query_speaks_of_no_run(port: int, model: FakeModel) -> None:
+    model.hold = threading.Event()
+    # Who runs the tests in the background may have them, and what they start, ignore the signal.
+    heeding = (
+        "import runpy, signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "runpy.run_module('pipeline', run_name='__main__')"
+    )
+    command = [sys.executable, "-c", heeding, "query", "status", "--timeout", "60"]
+    with subprocess.Popen(
+        [*command, "--target", f"127.0.0.1:{port}"],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while not model.requests:
+            threading.Event().wait(0.01)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+    assert process.returncode == 130
+    assert said == "movierec: interrupted\n"
+
+
+def test_an_interrupted_run_says_what_is_kept(tmp_path: Path) -> None:
+    # Stands in for the run: it stops as Ctrl-C would stop it.
+    code = (
+        "import sys, pipeline.local_runner\n"
+        "def stop(*_): raise KeyboardInterrupt\n"
+        "pipeline.local_runner.run = stop\n"
+        f"sys.argv = ['movierec', 'run', '--workspace', {str(tmp_path)!r}]\n"
+        "from movierec.cli.app import main\n"
+        "main()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 130
+    assert result.stderr == (
+        "movierec: interrupted; finished steps are kept, and a new run goes on from them\n"
+    )
+
+
+def test_a_query_imports_no_tensorflow() -> None:
+    code = (
+        "import sys\n"
+        "sys.argv = ['movierec', 'query', 'status', '--target', '127.0.0.1:1']\n"
+        "from movierec.cli.app import main\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit:\n"
+        "    print([n for n in sys.modules if n in ('tensorflow', 'tfx', 'pyarrow')])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout == "[]\n"

@@ -1,0 +1,270 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from movierec.cli import run_compiled as run_compiled_cli
+from tests.kubeflow.compiled_jobs import KFP, VERTEX, Job
+
+COMMAND = [sys.executable, "-m", "movierec", "run-compiled"]
+
+
+def movierec(job: Path, workspace: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [*COMMAND, str(job), "--workspace", str(workspace), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("schema", [VERTEX, KFP])
+def test_a_job_from_the_command_line(schema: str, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "file").write_text("ratings", encoding="utf-8")
+    job = Job(schema, data="gs://data", epochs=5)
+    job.add(
+        "first",
+        "print(pathlib.Path(sys.argv[2], 'file').read_text(), sys.argv[3])",
+        parameters={"data": "data", "epochs": "epochs"},
+        arguments=(
+            "{{$}}",
+            "{{$.inputs.parameters['data']}}",
+            "{{$.inputs.parameters['epochs']}}",
+        ),
+        cachingOptions={"enableCache": True},
+    )
+    job.add("second", dependentTasks=["first"])
+    path = job.write(tmp_path)
+    options = ["--map", f"gs://data={tmp_path / 'data'}", "--parameter", "epochs=6", "--jobs", "2"]
+    result = movierec(path, tmp_path / "ws", *options)
+    assert result.returncode == 0, result.stderr
+    assert [line.split()[0] for line in result.stderr.splitlines()] == ["first", "second"]
+    assert all(line.endswith(" s") for line in result.stderr.splitlines())
+    assert result.stdout.startswith("2 done in ")
+    (run,) = (tmp_path / "ws" / "runs").iterdir()
+    assert (run / "first.log").read_text("utf-8") == "ratings 6\n"
+    again = movierec(path, tmp_path / "ws", *options)
+    assert again.stderr.splitlines()[0].split() == ["first", "cached"]
+    assert again.stdout.startswith("1 done, 1 cached in ")
+
+
+@pytest.mark.parametrize("schema", [VERTEX, KFP])
+@pytest.mark.parametrize(
+    ("metadata", "line", "code"),
+    [
+        ({"pushed": 1, "pushed_destination": "/models/7"}, "pushed: /models/7", 0),
+        ({"pushed": 0}, "not pushed: the model lacks a blessing", 2),
+    ],
+)
+def test_it_tells_what_was_pushed(
+    schema: str, metadata: dict[str, object], line: str, code: int, tmp_path: Path
+) -> None:
+    said = f"tell(artifacts={{'m': {{'artifacts': [made('m') | {{'metadata': {metadata}}}]}}}})"
+    job = Job(schema).add("pusher", said, makes={"m": {}})
+    result = movierec(job.write(tmp_path), tmp_path / "ws")
+    assert result.returncode == code, result.stderr
+    assert result.stdout.splitlines()[-1].startswith(line)
+
+
+def test_what_is_made_needs_no_metadata(tmp_path: Path) -> None:
+    job = Job(KFP).add("only", makes={"model": {}})
+    del job.components["comp-only"]["outputDefinitions"]["artifacts"]["model"]["metadata"]
+    result = movierec(job.write(tmp_path), tmp_path / "ws")
+    assert (result.returncode, len(result.stderr.splitlines())) == (0, 1), result.stderr
+    assert result.stdout.startswith("1 done in ")
+
+
+@pytest.mark.parametrize("schema", [VERTEX, KFP])
+def test_another_root_takes_artifacts_and_the_push_folder_along(
+    schema: str, tmp_path: Path
+) -> None:
+    folders = {"pipeline_root": "gs://bucket/root", "push": "gs://bucket/root/serving/movierec"}
+    job = Job(schema, **folders)
+    job.add(
+        "only",
+        "print(sys.argv[2])\npathlib.Path(made('model')['uri']).mkdir()\n",
+        parameters={"push": "push"},
+        makes={"model": {}},
+        arguments=("{{$}}", "{{$.inputs.parameters['push']}}"),
+    )
+    workspace = tmp_path / "ws"
+    result = movierec(job.write(tmp_path), workspace, "--parameter", "pipeline_root=gs://test/it/")
+    assert result.returncode == 0, result.stderr
+    (run,) = (workspace / "runs").iterdir()
+    moved = workspace / "locations" / "gs" / "test" / "it"
+    assert (run / "only.log").read_text("utf-8") == f"{moved}/serving/movierec\n"
+    assert (moved / "small" / run.name / "only" / "model").is_dir()
+    assert not (workspace / "locations" / "gs" / "bucket").exists()
+
+
+def test_a_failure_is_exit_code_1_and_says_why(tmp_path: Path) -> None:
+    job = Job(KFP).add("bad", "sys.exit('no ratings here')").add("after", dependentTasks=["bad"])
+    result = movierec(job.write(tmp_path), tmp_path / "ws")
+    assert result.returncode == 1
+    ended, why, summary = result.stderr.splitlines()
+    assert ended.split() == ["bad", "failed"]
+    assert why.startswith("movierec: bad: exit code 1: no ratings here; its log is ")
+    assert summary == "movierec: failed: bad; not run because of that: after"
+    assert result.stdout.startswith("1 failed, 1 not run in ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--parameter", "epochs"], "--parameter epochs: expected NAME=VALUE"),
+        (["--parameter", "steps=3"], "--parameter steps: the job has no such parameter"),
+        (["--parameter", "epochs=x"], "--parameter epochs=x: expected NUMBER_INTEGER"),
+        (["--parameter", "epochs=-3"], "--parameter epochs=-3: input should be greater than or"),
+        (["--parameter", "max_rmse=nan"], "--parameter max_rmse=nan: expected NUMBER_DOUBLE"),
+        (["--parameter", "max_rmse=0"], "--parameter max_rmse=0: input should be greater than 0"),
+        (["--map", "bucket=/x"], "--map bucket=/x: expected REMOTE=DIR"),
+        (["--jobs", "0"], "--jobs"),
+    ],
+)
+def test_a_mistake_is_one_line_and_nothing_is_written(
+    arguments: list[str], message: str, tmp_path: Path
+) -> None:
+    job = Job(KFP, epochs=5, max_rmse=0.9).add("only").write(tmp_path)
+    result = movierec(job, tmp_path / "ws", *arguments)
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stdout == ""
+    assert not (tmp_path / "ws").exists()
+
+
+@pytest.mark.parametrize("content", [None, "{", "schemaVersion: 9.9.9\n"])
+def test_a_file_that_is_no_job_is_one_line(content: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "job.yaml"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    result = movierec(path, tmp_path / "ws")
+    assert result.returncode == 1
+    assert str(path) in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "ws").exists()
+
+
+def test_a_job_whose_beam_works_elsewhere_is_one_line_and_nothing_is_written(
+    tmp_path: Path,
+) -> None:
+    job = Job(KFP).add("far", arguments=("{{$}}", "--runner=DataflowRunner")).write(tmp_path)
+    result = movierec(job, tmp_path / "ws")
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"movierec: {job}: task far: Beam's work would not stay")
+    assert not (tmp_path / "ws").exists()
+
+
+@contextmanager
+def inheriting(number: signal.Signals, disposition: signal.Handlers) -> Iterator[None]:
+    """What started processes do on a signal, whoever runs the tests: nohup, or a shell's job."""
+    earlier = signal.signal(number, disposition)
+    try:
+        yield
+    finally:
+        signal.signal(number, earlier)
+
+
+@contextmanager
+def started(script: str, folder: Path, before: str = "") -> Iterator[subprocess.Popen[str]]:
+    """The command, once its task has written its process id to `pid` and goes on by a script."""
+    pid_file = folder / "pid"
+    job = Job(KFP).add(
+        "long",
+        f"{before}path = pathlib.Path({str(pid_file)!r})\n"
+        "path.with_suffix('.part').write_text(str(os.getpid()))\n"
+        f"path.with_suffix('.part').rename(path)\n{script}\n",
+    )
+    command = [*COMMAND, str(job.write(folder)), "--workspace", str(folder / "ws")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not pid_file.exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        yield process
+
+
+def ends_with_its_tasks(process: subprocess.Popen[str], folder: Path) -> None:
+    """Asserts that the interrupted command says so and that its task is no more."""
+    _, said = process.communicate()
+    assert process.returncode == 130
+    (line,) = said.splitlines()
+    assert line.startswith("movierec: interrupted; the tasks under way were ended")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((folder / "pid").read_text("utf-8")), 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_tasks(number: signal.Signals, tmp_path: Path) -> None:
+    with inheriting(number, signal.SIG_DFL), started("time.sleep(600)", tmp_path) as process:
+        process.send_signal(number)
+        ends_with_its_tasks(process, tmp_path)
+
+
+def test_under_nohup_a_run_outlives_its_terminal(tmp_path: Path) -> None:
+    waits = f"while not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.01)"
+    with inheriting(signal.SIGHUP, signal.SIG_IGN), started(waits, tmp_path) as process:
+        process.send_signal(signal.SIGHUP)
+        (tmp_path / "go").touch()
+        _, said = process.communicate()
+    assert process.returncode == 0, said
+
+
+def test_a_second_interrupt_kills_the_tasks(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    ignores = (
+        "import signal\n"
+        f"signal.signal(signal.SIGTERM, lambda *_: pathlib.Path({str(told)!r}).touch())\n"
+    )
+    script = "while True: time.sleep(600)"
+    with (
+        inheriting(signal.SIGINT, signal.SIG_DFL),
+        started(script, tmp_path, before=ignores) as process,
+    ):
+        process.send_signal(signal.SIGINT)
+        while not told.exists():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        ends_with_its_tasks(process, tmp_path)
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_second_signal_does_not_keep_the_tasks_from_being_ended(first: signal.Signals) -> None:
+    impatient = threading.Event()
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    with ExitStack() as inherited:
+        for number in numbers:
+            inherited.enter_context(inheriting(number, signal.SIG_DFL))
+        with run_compiled_cli._ended_by_signals(impatient):
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(first)
+            signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(signal.SIGTERM)
+            assert not impatient.is_set()
+            for _ in range(2):
+                signal.raise_signal(signal.SIGINT)
+                assert impatient.is_set()
+        assert [signal.getsignal(number) for number in numbers] == [signal.SIG_DFL] * 3
+
+
+def test_nothing_heavy_is_imported(tmp_path: Path) -> None:
+    job = Job(VERTEX).add("only").write(tmp_path)
+    code = (
+        "import sys\n"
+        f"sys.argv = ['movierec', 'run-compiled', {str(job)!r}, "
+        f"'--workspace', {str(tmp_path / 'ws')!r}]\n"
+        "from movierec.cli.app import main\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit as end:\n"
+        "    print('#', end.code or 0, [n for n in sys.modules if n in "
+        "('tensorflow', 'tfx', 'kfp', 'numpy', 'pyarrow', 'apache_beam', 'grpc')])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.splitlines()[-1] == "# 0 []"

@@ -1,0 +1,26 @@
+import io
+
+from rich.console import Console
+
+from movierec.cli import tables
+from pipeline.summary import Summary, Tuning
+from tests.pipeline.summaries import summary
+
+
+def shown(result: Summary) -> list[str]:
+    text = io.StringIO()
+    tables.show_summary(Console(file=text, width=200), result)
+    return text.getvalue().splitlines()
+
+
+def test_what_the_search_found_is_one_line() -> None:
+    best = {"training.learning_rate": 4.98765, "model.l2_embedding": 0.08, "model.dimension": 117}
+    found = Tuning(trials=12, eval_figure=0.93456, best=best)
+    assert [line for line in shown(summary(tuning=found)) if "tuned" in line] == [
+        "tuned: training.learning_rate 4.988, model.l2_embedding 0.08, model.dimension 117, "
+        "the best of 12 trials (0.9346 on eval)"
+    ]
+
+
+def test_without_a_search_nothing_was_found() -> None:
+    assert not any("tuned" in line for line in shown(summary()))

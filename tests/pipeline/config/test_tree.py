@@ -1,0 +1,106 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from pipeline.config.errors import UserError
+from pipeline.config.tree import PipelineConfig, load_config, to_toml
+
+
+def test_file_then_overrides(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text('[training]\nepochs = 7\nseed = 1\n[split]\nmethod = "time"\n')
+    config = load_config(path, ["training.epochs=9", "split.method=fold:3", "gate.max_rmse = 1"])
+    assert config.training.epochs == 9
+    assert config.training.seed == 1
+    assert config.split.fold == 3
+    assert config.gate.max_rmse == 1.0
+
+
+def test_what_is_written_reads_back_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    config = load_config(None, ['gate.slices=["movie_genres=Drama"]', f"data.path={tmp_path}"])
+    path.write_text(to_toml(config))
+    assert load_config(path) == config
+
+
+def test_a_path_is_relative_to_its_file(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text('[data]\npath = "ratings"\n')
+    assert load_config(tmp_path / "run.toml").data.path == tmp_path / "ratings"
+
+
+def test_the_home_folder_may_be_written_short(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text('[data]\npath = "~/ratings"\n')
+    assert load_config(tmp_path / "run.toml").data.path == Path("~/ratings").expanduser()
+
+
+def test_names_of_digits_are_text() -> None:
+    config = load_config(None, ["data.path=2024", "serving.model_name=2024"])
+    assert config.data.path == Path("2024").resolve()
+    assert config.serving.model_name == "2024"
+
+
+def test_the_tree_is_frozen() -> None:
+    with pytest.raises(ValidationError):
+        PipelineConfig().training.epochs = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("override", "parts"),
+    [
+        ("training.epoch=3", ["training.epoch", "did you mean training.epochs?"]),
+        ("trainin.epochs=3", ["trainin: ", "did you mean training?", "data, split"]),
+        ("model.epochs=3", ["model.epochs", "did you mean training.epochs?"]),
+        ("gate.max_rmse=inf", ["gate.max_rmse", "finite"]),
+        ("data.path=", ["data.path", "a path is needed"]),
+        ("serving.binary=", ["serving.binary", "a path is needed"]),
+        ("training.epochs=none", ["training.epochs", "'none' is not allowed", "integer"]),
+        ("training.epochs=0", ["training.epochs", "0 is not allowed", "greater than"]),
+        ("model.name=svd", ["model.name", "'svd' is not allowed", "biased_mf"]),
+        ("split.method=fold:9", ["split.method", "'fold:9'", "fold:1 to fold:5"]),
+        ("split.holdout_fraction=0.95", ["split", "must be below 1"]),
+        ('gate.slices=["year=1"]', ["gate.slices", "movie_genres=VALUE"]),
+        ("gate.slices=movie_genres=Drama", ["gate.slices", 'a list is expected, as ["A", "B"]']),
+        ("tuning.trials=0", ["tuning.trials", "0 is not allowed", "greater than"]),
+        ("tuning.trials=1001", ["tuning.trials", "1001 is not allowed", "equal to 1000"]),
+        ('tuning.ranges={"model.dim"=[1, 2]}', ["model.dim cannot be tuned", "model.dimension"]),
+        ('tuning.ranges={"model.dimension"=[0, 9]}', ["model.dimension: 0 is not allowed"]),
+        ('tuning.ranges={"model.dimension"=[9, 2]}', ["model.dimension: the lowest value comes"]),
+        ("serving.model_name=../x", ["serving.model_name", "'../x'"]),
+        (
+            "kubernetes.image=Movierec:1",
+            ["kubernetes.image", "'Movierec:1'", "no name of an image"],
+        ),
+        (
+            "kubernetes.image=server",
+            ["kubernetes.image", "a tag or a digest", "tensorflow/serving"],
+        ),
+        ("kubernetes.image=server:latest", ["kubernetes.image", "a tag that stays the same"]),
+        ("vertex.region=Europe", ["vertex.region", "'Europe' is not allowed"]),
+        ("epochs=3", ["--set epochs=3", "SECTION.KEY=VALUE"]),
+        ("training.epochs", ["--set training.epochs", "SECTION.KEY=VALUE"]),
+    ],
+)
+def test_a_wrong_override_is_one_line_that_names_it(override: str, parts: list[str]) -> None:
+    with pytest.raises(UserError) as caught:
+        load_config(None, [override])
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in parts:
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    "content", [b"[training", b"\xff\xfe", b"training = 3\n", b'data.path = ""\n']
+)
+def test_a_wrong_file_is_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "run.toml"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        load_config(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere\.toml: No such file"):
+        load_config(tmp_path / "nowhere.toml")
