@@ -17,8 +17,8 @@ from kubeflow.local_execution.values import Value
 from kubeflow.parameters import DATA, PIPELINE_ROOT, PUSH
 from kubeflow.submission import cron
 from kubeflow.targets import RULES, Target, check_location, parse_target
-from movierec.cli.name_value import pairs
 from pipeline.config.errors import UserError
+from pipeline.config.name_value import pairs
 
 _JOB_SPEC = "pipelineSpec"
 LOCATIONS = (PIPELINE_ROOT, DATA, PUSH)

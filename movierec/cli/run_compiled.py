@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 import typer
 
 from movierec.cli import exit_codes
-from movierec.cli.name_value import pairs
 from pipeline.config.errors import LINE_START, RunInterruptedError, UserError
+from pipeline.config.name_value import pairs
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from movierec.cli.name_value import pairs
 from pipeline.config.errors import RunInterruptedError, UserError
+from pipeline.config.name_value import pairs
 
 if TYPE_CHECKING:
     from kubeflow.submission.kfp_request import KfpRequest

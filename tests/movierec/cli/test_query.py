@@ -187,7 +187,7 @@ def test_an_interrupted_query_speaks_of_no_run(port: int, model: FakeModel) -> N
     heeding = (
         "import runpy, signal\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "runpy.run_module('pipeline', run_name='__main__')"
+        "runpy.run_module('movierec', run_name='__main__')"
     )
     command = [sys.executable, "-c", heeding, "query", "status", "--timeout", "60"]
     with subprocess.Popen(
