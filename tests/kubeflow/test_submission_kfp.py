@@ -192,6 +192,29 @@ def test_the_root_is_always_shown_and_sent(
     assert server.posts()[-1].body["runtime_config"] == expected
 
 
+@pytest.mark.parametrize("tag", ["1.8.22", "2.0.0-rc.1", "2.0.5", "2.2.0"])
+def test_a_server_on_which_steps_fail_is_sent_nothing(
+    tag: str, server: Kfp, job: Path, movierec: Movierec
+) -> None:
+    server.tag = tag
+    ended = movierec(str(job), "--host", server.host, "--send")
+    assert ended.code == 1
+    (line,) = ended.err.splitlines()
+    assert line.startswith(
+        f"movierec: --host {server.host}: Kubeflow Pipelines {tag}; expected 2.3"
+    )
+    assert server.posts() == []
+
+
+@pytest.mark.parametrize("tag", ["2.3.0", "2.10.0", "3.0.0", "unknown", "2.4", "", None])
+def test_a_newer_server_and_one_without_a_release_are_sent_to(
+    tag: str | None, server: Kfp, job: Path, movierec: Movierec
+) -> None:
+    server.tag = tag
+    assert movierec(str(job), "--host", server.host, "--send").code == 0
+    assert len(server.posts("/runs")) == 1
+
+
 @pytest.mark.parametrize(
     "more",
     [
