@@ -35,13 +35,12 @@ def secrets(config: PipelineConfig) -> list[kubernetes_pb2.SecretAsEnv]:
     if name is None:
         return []
     secret = kubernetes_pb2.SecretAsEnv(
-        # Older and newer versions of Kubeflow Pipelines read its name in different places.
+        # Deprecated, and the one field for it that drivers before 2.5 know. They refuse any other,
+        # `optional` among them; a Secret that does not say so must be there.
         secret_name=name,
-        secret_name_parameter={"runtime_value": {"constant": {"string_value": name}}},
         key_to_env=[
             kubernetes_pb2.SecretAsEnv.SecretKeyToEnvMap(secret_key=key, env_var=variable)
             for key, variable in _CREDENTIALS.items()
         ],
-        optional=False,
     )
     return [secret]

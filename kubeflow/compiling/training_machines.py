@@ -81,20 +81,15 @@ def _vertex_resources(config: PipelineConfig) -> dict[str, Any]:
 
 
 def _kfp_resources(config: PipelineConfig) -> dict[str, Any]:
-    """Every amount twice, as old and new versions of Kubeflow Pipelines read it."""
+    """The limits in fields that every version reads: 2.3 refuses the ones that replace them."""
     asked: dict[str, Any] = {}
     if config.kfp.cpu_limit is not None:
         asked["cpuLimit"] = float(amount(config.kfp.cpu_limit))
-        asked["resourceCpuLimit"] = config.kfp.cpu_limit
     if config.kfp.memory_limit is not None:
         asked["memoryLimit"] = float(amount(config.kfp.memory_limit) / 10**9)
-        asked["resourceMemoryLimit"] = config.kfp.memory_limit
     if config.training.accelerator is not None:
-        kind, count = config.kfp.accelerator_resource, str(config.training.accelerator_count)
         asked["accelerator"] = {
-            "type": kind,
-            "count": count,
-            "resourceType": kind,
-            "resourceCount": count,
+            "type": config.kfp.accelerator_resource,
+            "count": str(config.training.accelerator_count),
         }
     return asked

@@ -202,6 +202,7 @@ def _experiment_calls(kfp: KfpRequest) -> list[Call]:
 
 def _start_call(kfp: KfpRequest) -> Call:
     request = kfp.request
+    # Never left to the server: it would take a root of its own over the file's.
     root = {"pipeline_root": request.pipeline_root} if request.pipeline_root else {}
     body = {
         "display_name": kfp.name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -24,6 +25,9 @@ _NO_RIGHTS: Final = (401, 403)
 _NOT_FOUND: Final = 404
 _LATER: Final = (408, 429, 500, 502, 503, 504)
 
+_OLDEST: Final = (2, 3, 0)
+_RELEASE: Final = re.compile(r"(\d+)\.(\d+)\.(\d+).*")
+
 
 class _Client(kfp.Client):
     """The client with its credentials, those of the pod it runs in among them.
@@ -36,17 +40,28 @@ class _Client(kfp.Client):
         del sleep_duration
         return self._healthz_api.healthz_service_get_healthz()
 
+    def tag(self) -> str:
+        """The tag that the server was built from; empty if it names none."""
+        # The answer has more in it than its published model.
+        response = self._healthz_api.healthz_service_get_healthz(_preload_content=False)
+        try:
+            answer = json.loads(response.data)
+        except ValueError:
+            return ""
+        return str(answer.get("tag_name") or "") if isinstance(answer, dict) else ""
+
 
 def send(request: KfpRequest) -> Sent:
     """Uploads the pipeline if its version is not there, and starts the run or the schedule.
 
     Raises:
-        UserError: the server is not reached or refuses something.
+        UserError: the server is not reached, is too old or refuses something.
     """
     with _explained(request.host):
         client = _Client(
             host=request.host, namespace=request.namespace or "kubeflow", credentials=_pods_own()
         )
+        _check_release(request.host, client.tag())
         version = _version(client, request) if request.request.use_cache else None
         experiment = _experiment(client, request)
         if request.request.schedule is None:
@@ -64,6 +79,20 @@ def _pods_own() -> Any:
     if not Path(token).is_file():
         return None
     return kfp_client.ServiceAccountTokenVolumeCredentials(token)
+
+
+def _check_release(host: str, tag: str) -> None:
+    """Whether the steps can run there; a build that is no release is not judged.
+
+    Raises:
+        UserError: they cannot.
+    """
+    release = _RELEASE.fullmatch(tag)
+    if release and tuple(map(int, release.groups())) < _OLDEST:
+        raise UserError(
+            f"--host {host}: Kubeflow Pipelines {tag}; expected {'.'.join(map(str, _OLDEST))} or "
+            f"newer: on older ones, steps that are not root cannot make /gcs, /s3 and /minio"
+        )
 
 
 def _version(client: Any, request: KfpRequest) -> dict[str, str]:

@@ -87,8 +87,8 @@ class Request:
 
     @property
     def pipeline_root(self) -> str | None:
-        """Where the steps write, if not where the file says."""
-        return self.parameters.get(PIPELINE_ROOT)
+        """Where the steps write; None if the file leaves it to the platform."""
+        return self.parameters.get(PIPELINE_ROOT) or self.compiled.job.pipeline_root
 
 
 @dataclass(frozen=True)

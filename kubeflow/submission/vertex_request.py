@@ -64,7 +64,7 @@ class VertexRequest:
     @property
     def pipeline_root(self) -> str:
         """Where the steps write."""
-        return self.request.pipeline_root or self.request.compiled.job.pipeline_root or ""
+        return self.request.pipeline_root or ""
 
     @property
     def job_id(self) -> str:

@@ -140,6 +140,7 @@ class Kfp:
         received: what was asked, in order.
         refused: what the published API does not know.
         looks: what each next look at a run shows: a run, or a status of HTTP.
+        tag: what it was built from; None if it does not say.
         failing: statuses of HTTP with messages, by the path that answers with them.
     """
 
@@ -147,6 +148,7 @@ class Kfp:
     received: list[Received] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     looks: list[dict[str, Any] | int] = field(default_factory=list)
+    tag: str | None = "2.17.0"
     failing: dict[str, tuple[int, str]] = field(default_factory=dict)
     pipelines: list[dict[str, Any]] = field(default_factory=list)
     versions: list[dict[str, Any]] = field(default_factory=list)
@@ -166,7 +168,8 @@ class Kfp:
             status, message = self.failing[path]
             return status, {"error": message, "code": 2, "message": message}
         if path == "/healthz":
-            return 200, {"multi_user": False}
+            # More than is published, as servers have it.
+            return 200, {"multi_user": False, "commit_sha": "unknown", "tag_name": self.tag}
         if path.startswith("/runs/"):
             look = self.looks.pop(0)
             if isinstance(look, int):

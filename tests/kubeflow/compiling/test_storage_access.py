@@ -23,6 +23,7 @@ def compiled(*overrides: str, target: Target = Target.KFP) -> CompiledPipeline:
 
 
 def secret_as_the_client_has_it() -> dict[str, Any]:
+    """What the client writes, less what drivers before 2.5 refuse."""
     made: list[dict[str, Any]] = []
 
     @dsl.container_component
@@ -34,7 +35,8 @@ def secret_as_the_client_has_it() -> dict[str, Any]:
         keys = {"accesskey": "AWS_ACCESS_KEY_ID", "secretkey": "AWS_SECRET_ACCESS_KEY"}
         made.append(kubernetes.use_secret_as_env(step(), SECRET, keys).platform_config)
 
-    return made[0]["kubernetes"]
+    (secret,) = made[0]["kubernetes"]["secretAsEnv"]
+    return {"secretAsEnv": [{key: secret[key] for key in ("secretName", "keyToEnv")}]}
 
 
 def environments(pipeline: CompiledPipeline) -> dict[str, Any]:

@@ -98,7 +98,10 @@ def test_a_run_of_an_uploaded_version(server: Kfp, job: Path, movierec: Movierec
         "display_name": "weekly",
         "experiment_id": "id-3",
         "pipeline_version_reference": {"pipeline_id": "id-1", "pipeline_version_id": "v2"},
-        "runtime_config": {"parameters": {"epochs": 7, "max_rmse": 1.0}},
+        "runtime_config": {
+            "parameters": {"epochs": 7, "max_rmse": 1.0},
+            "pipeline_root": "gs://bucket/root",
+        },
         "service_account": "trainer",
     }
     assert ended.out == f"run weekly: {server.host}/#/runs/details/id-4\n"
@@ -169,6 +172,47 @@ def test_without_the_cache_the_run_brings_the_pipeline(
     expected.root.dag.tasks["second"].caching_options.enable_cache = False
     assert sent == expected
     assert run.body["pipeline_spec"]["platform_spec"] == PLATFORMS
+
+
+@pytest.mark.parametrize("root", ["gs://bucket/root", "gs://other/root"])
+@pytest.mark.parametrize(
+    "how", [[], ["--no-cache"], ["--cron", "0 3 * * 1"], ["--cron", "0 3 * * 1", "--no-cache"]]
+)
+def test_the_root_is_always_shown_and_sent(
+    how: list[str], root: str, server: Kfp, movierec: Movierec, tmp_path: Path
+) -> None:
+    job = Job(KFP, pipeline_root="gs://bucket/root", push="gs://bucket/root/serving").add("first")
+    path = str(job.write(tmp_path))
+    moved = {} if root == "gs://bucket/root" else {"pipeline_root": root, "push": f"{root}/serving"}
+    given = ["--parameter", f"pipeline_root={root}"] if moved else []
+    shown = movierec(path, "--host", server.host, *how, *given)
+    assert movierec(path, "--host", server.host, *how, *given, "--send").code == 0
+    expected = {"parameters": moved, "pipeline_root": root}
+    assert yaml.safe_load(shown.out)["calls"][-1]["body"]["runtime_config"] == expected
+    assert server.posts()[-1].body["runtime_config"] == expected
+
+
+@pytest.mark.parametrize("tag", ["1.8.22", "2.0.0-rc.1", "2.0.5", "2.2.0"])
+def test_a_server_on_which_steps_fail_is_sent_nothing(
+    tag: str, server: Kfp, job: Path, movierec: Movierec
+) -> None:
+    server.tag = tag
+    ended = movierec(str(job), "--host", server.host, "--send")
+    assert ended.code == 1
+    (line,) = ended.err.splitlines()
+    assert line.startswith(
+        f"movierec: --host {server.host}: Kubeflow Pipelines {tag}; expected 2.3"
+    )
+    assert server.posts() == []
+
+
+@pytest.mark.parametrize("tag", ["2.3.0", "2.10.0", "3.0.0", "unknown", "2.4", "", None])
+def test_a_newer_server_and_one_without_a_release_are_sent_to(
+    tag: str | None, server: Kfp, job: Path, movierec: Movierec
+) -> None:
+    server.tag = tag
+    assert movierec(str(job), "--host", server.host, "--send").code == 0
+    assert len(server.posts("/runs")) == 1
 
 
 @pytest.mark.parametrize(
@@ -382,4 +426,7 @@ def test_the_pipeline_itself_is_uploaded_as_it_was_compiled(
     (uploaded,) = server.posts("/upload_version")
     assert uploaded.file == ("pipeline.yaml", text.encode())
     (run,) = server.posts("/runs")
-    assert run.body["runtime_config"] == {"parameters": {"epochs": 3}}
+    assert run.body["runtime_config"] == {
+        "parameters": {"epochs": 3},
+        "pipeline_root": "gs://bucket/root",
+    }

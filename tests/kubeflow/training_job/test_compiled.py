@@ -100,8 +100,6 @@ def test_the_tuner_beside_them_has_a_gpu_and_a_node_of_its_own() -> None:
     assert container(pipeline, "tuner")["resources"]["accelerator"] == {
         "type": "nvidia.com/gpu",
         "count": "1",
-        "resourceType": "nvidia.com/gpu",
-        "resourceCount": "1",
     }
     executors = pipeline.spec["deploymentSpec"]["executors"]
     with_resources = [name for name, step in executors.items() if "resources" in step["container"]]
