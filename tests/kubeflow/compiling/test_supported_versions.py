@@ -19,7 +19,7 @@ from kubeflow.compiling import compiler
 from kubeflow.compiling.order import Order
 from kubeflow.image.check import CHECKOUT
 from kubeflow.targets import Target
-from pipeline.config import load_config
+from pipeline.config.tree import load_config
 
 pytestmark = pytest.mark.slow
 
