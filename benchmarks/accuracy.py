@@ -21,7 +21,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -32,7 +32,8 @@ from benchmarks import rating_sets
 from benchmarks.contenders.measuring import Measured
 from benchmarks.contenders.running import TUNED_SVD, require_peers, run
 from components.movielens_example_gen.options import FOLDS
-from models.options import ModelName, ModelOptions
+from models.options import ModelOptions
+from models.registry import MODELS
 
 # By the name shown: the contender and its settings.
 _PEERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -127,7 +128,7 @@ def main(
 ) -> None:
     """Prints a line for each model; with seeds, their spread."""
     require_peers()
-    models = [ModelOptions(name=name) for name in get_args(ModelName)]
+    models = [ModelOptions(name=name) for name in MODELS]
     console = Console(stderr=True)
     with tempfile.TemporaryDirectory() as folder:
         ratings = rating_sets.movielens_100k()

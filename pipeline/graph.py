@@ -35,6 +35,7 @@ from components.pushed_baseline.component import PushedBaseline
 from components.rating_baselines.component import RatingBaselines
 from components.serving_validator.component import ServingValidator
 from models import features
+from models.registry import MODELS
 from pipeline.code_fingerprint import fingerprint
 from pipeline.config import beam as beam_config
 from pipeline.config.tree import PipelineConfig
@@ -225,12 +226,21 @@ def _training_inputs(transform: Transform) -> dict[str, Any]:
 
 
 def _custom_config(config: PipelineConfig, checkpoints: str, module: str) -> dict[str, Any]:
-    """What everything that trains is told; the code is that of a module."""
+    """Returns what the Trainer and the Tuner are told.
+
+    Args:
+        config: Configuration of the pipeline.
+        checkpoints: Folder of the state of interrupted trainings.
+        module: Dotted name of the step's module.
+    """
+    code = [module, MODELS[config.model.name].implementation]
     return {
         "model": config.model.model_dump(mode="json"),
         "training": config.training.options.model_dump(mode="json"),
         "checkpoints": checkpoints,
-        "code_fingerprint": fingerprint(module),
+        # A cache key made from the names in a compiled job covers the model's code too.
+        "code": code,
+        "code_fingerprint": fingerprint(*code),
     }
 
 

@@ -20,7 +20,7 @@ ALLOWED = {
     "components": {
         "models.catalogue",
         "models.columns",
-        "models.export.comparison_group",
+        "models.export.saved_model",
         "models.features",
         "models.export.reference_predictions",
         "models.export.sample_requests",

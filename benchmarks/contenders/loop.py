@@ -8,8 +8,8 @@ from benchmarks.contenders.measuring import EpochClock, Measured, arrays, settin
 from benchmarks.contenders.own_models import statistics_of, test
 from models.columns import RATING_COLUMNS, Columns, ColumnStorage, stream_columns
 from models.contracts import predicts_ratings
+from models.factory import build_model
 from models.options import ModelOptions, TrainingOptions
-from models.registry import build_model
 from models.training.epoch_order import EpochOrder
 from models.training.loop import TrainingLoop
 from models.training.progress import Progress

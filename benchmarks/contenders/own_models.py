@@ -9,9 +9,11 @@ import numpy as np
 from benchmarks.contenders.measuring import Arrays, Measured, mae, rmse
 from models.columns import RATING_COLUMNS, Columns, canonical_order
 from models.contracts import RankingModel, RatingModel
+from models.factory import build_model
 from models.rating_statistics import RatingStatistics, measure
-from models.registry import build_model, criterion_for
-from models.training.loop import TrainingLoop, best_epoch
+from models.training.history import best_epoch
+from models.training.loop import TrainingLoop
+from models.training.metrics import criterion_for
 from pipeline.config.tree import load_config
 
 _EVAL_FRACTION = 0.1

@@ -12,8 +12,8 @@ import tensorflow as tf
 from benchmarks.contenders.measuring import EpochClock, Measured, arrays, settings
 from benchmarks.contenders.own_models import statistics_of
 from models.columns import RATING_COLUMNS
+from models.factory import build_model
 from models.options import ModelOptions
-from models.registry import build_model
 
 _SHUFFLE_BUFFER = 100_000
 

@@ -13,7 +13,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from components.push_folder import is_complete, newest_first
-from models.export import comparison_group
+from models.export.saved_model import COMPARISON_GROUP_FILE
 
 BASELINE_KEY: Final = "baseline_model"
 PUSHED_KEY: Final = "pushed"
@@ -58,7 +58,7 @@ def newest_comparable(pushed: str, group: str) -> str | None:
 
 def _group(version: str) -> str | None:
     """The comparison group of an exported model; None where the export does not say."""
-    path = os.path.join(version, comparison_group.COMPARISON_GROUP_FILE)
+    path = os.path.join(version, COMPARISON_GROUP_FILE)
     if not fileio.exists(path):
         return None
     with fileio.open(path, "r") as file:

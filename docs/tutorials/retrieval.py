@@ -14,9 +14,13 @@ import tensorflow_recommenders as tfrs
 
 from docs.tutorials import movielens
 from models.rating_statistics import measure
-from models.training.criteria import NormalizedDiscountedCumulativeGain, liked_pairs
-from models.training.loop import TrainingLoop, best_epoch, best_eval_figure
-from models.training.top_k_accuracy import top_k_accuracy
+from models.training.history import best_epoch, best_eval_figure
+from models.training.loop import TrainingLoop
+from models.training.metrics import (
+    NormalizedDiscountedCumulativeGain,
+    liked_pairs,
+    top_k_accuracy,
+)
 from models.zoo.two_tower import TwoTower
 from pipeline.config.tree import load_config
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from docs.tutorials import movielens
 from models.rating_statistics import measure
-from models.training.criteria import rmse
 from models.training.loop import TrainingLoop
+from models.training.metrics import rmse
 from models.zoo.sigmoid_mf import SigmoidMatrixFactorization
 from pipeline.config.tree import load_config
 

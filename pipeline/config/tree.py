@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, fi
 from components.movielens_example_gen.options import EditionName, SplitOptions
 from models import features
 from models.options import ExportOptions, ModelOptions, TransformOptions, TuningOptions
-from models.presets import with_preset
+from models.registry import with_model_defaults
 from pipeline.config.beam import BeamConfig
 from pipeline.config.cluster import KfpConfig, VertexConfig
 from pipeline.config.errors import UserError
@@ -139,7 +139,7 @@ def load_config(path: Path | None = None, overrides: Iterable[str] = ()) -> Pipe
     for override in overrides:
         _apply(values, override)
     try:
-        return PipelineConfig.model_validate(with_preset(values))
+        return PipelineConfig.model_validate(with_model_defaults(values))
     except ValidationError as error:
         raise UserError(_explain(error)) from error
 

@@ -14,7 +14,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from models.export import signatures
+from models.export import saved_model
+from models.export.signatures import Recommender
 from pipeline import graph, local_runner
 from pipeline.config.tree import DataConfig, load_config
 from pipeline.datasets import locate
@@ -90,7 +91,7 @@ def edited_code(module: str) -> Iterator[None]:
     original = graph.fingerprint
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            graph, "fingerprint", lambda name: original(name) + "edited" * (name == module)
+            graph, "fingerprint", lambda *names: original(*names) + "edited" * (module in names)
         )
         yield
 
@@ -98,15 +99,15 @@ def edited_code(module: str) -> Iterator[None]:
 @contextmanager
 def exporting_nan() -> Iterator[None]:
     """Ranks by vectors that are lost between the training and the export; ratings stay right."""
-    save = signatures.save
+    save = saved_model.save
 
-    def spoilt(recommender: signatures.Recommender, folder: str) -> None:
+    def spoilt(recommender: Recommender, folder: str) -> None:
         ranked = recommender._ranked
         recommender._ranked = lambda queries, *others: ranked(queries * np.nan, *others)
         save(recommender, folder)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(signatures, "save", spoilt)
+        patch.setattr(saved_model, "save", spoilt)
         yield
 
 

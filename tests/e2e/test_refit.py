@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models.layers.embeddings import normal_vectors
 from models.training import history
-from models.zoo.factors import normal_vectors
 from pipeline.config.tree import load_config
 from tests.e2e.conftest import run
 from tests.e2e.test_retrieval import ids, pushed

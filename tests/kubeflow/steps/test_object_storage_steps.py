@@ -19,7 +19,7 @@ from kubeflow.steps import run_step
 from kubeflow.steps.checkpoints import with_local_checkpoints
 from kubeflow.steps.object_storage import ObjectStorage
 from kubeflow.targets import Target
-from models.export.comparison_group import COMPARISON_GROUP_FILE
+from models.export.saved_model import COMPARISON_GROUP_FILE
 from pipeline.config.errors import UserError
 from pipeline.config.tree import load_config
 from tests.kubeflow import s3_server, trainer_step

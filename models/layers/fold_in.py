@@ -1,34 +1,21 @@
-"""The vector of somebody whom a model never saw, from a few ratings; the movies' stay as they are.
+"""Fold-in: the vectors of new users from a few ratings, while the movies' vectors stay.
 
-Both ways minimise what the model's training loss says of the one user's ratings.
+Both classes minimise the part of the model's training loss that depends on the user's ratings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
-# Keeps a system solvable that neither ratings nor penalty decide.
+# Keeps a system solvable that neither ratings nor the penalty determine.
 _LEAST_PENALTY = 1e-6
-
-
-class FoldIn(Protocol):
-    """Finds users' vectors."""
-
-    def __call__(self, vectors: tf.Tensor, rating: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
-        """Vectors whose dots with the movies' are the users' scores, float32 `[B, d]`.
-
-        Args:
-            vectors: of the movies that each user rated, float32 `[B, N, d]`.
-            rating: float32 `[B, N]`.
-            known: which of these count, bool `[B, N]`; a user with none gets the start.
-        """
 
 
 def _identity(score: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -40,16 +27,16 @@ class SquaredErrorFoldIn:
     """Ridge regression on the movies' vectors: the least Σ_i (g(u · v_i) − r_i)² + Σ_f λ_f u_f².
 
     Source: the step for one user of alternating least squares in Koren, Bell & Volinsky, "Matrix
-    factorization techniques for recommender systems" (2009). Where g is not the identity it is
-    repeated as Gauss and Newton do.
+    factorization techniques for recommender systems" (2009). Where g is not the identity, the step
+    is repeated as in the Gauss-Newton method.
 
     Attributes:
-        start: the vector of somebody without ratings, `[d]`, from which u_f is counted.
-        penalty: λ of each of the first entries, `[f]`; the others stay as in `start`.
-        per_rating: whether the penalty counts once for each rating.
-        gram: of a further term uᵀ G u of the first entries, `[f, f]`, or None.
-        link: g and its derivative at scores.
-        iterations: how often it is repeated; once is exact for the identity.
+        start: Vector of a user without ratings, float32 `[d]`; u_f is the difference from it.
+        penalty: λ of each of the first f entries, float32 `[f]`; the others stay as in `start`.
+        per_rating: Whether the penalty counts once for each rating.
+        gram: G of a further term uᵀ G u of the first f entries, float32 `[f, f]`, or None.
+        link: Function that returns g and its derivative for scores.
+        iterations: Number of steps; one is exact where g is the identity.
     """
 
     start: Array
@@ -60,7 +47,7 @@ class SquaredErrorFoldIn:
     iterations: int = 1
 
     def __call__(self, vectors: tf.Tensor, rating: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
-        """See `FoldIn`."""
+        """See `models.contracts.FoldIn`."""
         free = len(self.penalty)
         x, counts = vectors[:, :, :free], tf.cast(known, tf.float32)
         fixed = tf.linalg.matvec(vectors, self.start)
@@ -75,31 +62,31 @@ class SquaredErrorFoldIn:
         return self.start + tf.pad(moved, [[0, 0], [0, len(self.start) - free]])
 
     def _penalty(self, counts: tf.Tensor) -> tf.Tensor:
-        """Of each user, `[B, f, f]`."""
+        """Returns each user's penalty, `[B, f, f]`."""
         times = tf.reduce_sum(counts, axis=1) if self.per_rating else tf.ones_like(counts[:, 0])
         penalty = tf.linalg.diag(times[:, tf.newaxis] * self.penalty)
         return penalty if self.gram is None else penalty + self.gram
 
 
 class SoftmaxFoldIn:
-    """One of Newton's steps towards the least −w Σ_i log softmax_i(u · v) + n λ |p|².
+    """One Newton step towards the least −w Σ_i log softmax_i(u · v) + n λ |p|².
 
-    The sum is over what the user chose, the softmax over the whole catalogue, n is the number of
-    the user's ratings, and u = (p, 1) begins at p = 0, where the softmax is that of the popularity
-    in b. With the mean m and the covariance C of the movies' vectors under it, and c choices, the
-    step is the ridge regression p = (w c C + 2 n λ I)⁻¹ w Σ_i (q_i − m).
+    The sum is over the movies that the user chose, the softmax over the whole catalogue, and n is
+    the number of the user's ratings. u = (p, 1) starts at p = 0, where the softmax is the
+    popularity in b. Let m be the mean and C the covariance of the movies' vectors under it. With c
+    choices the step is the ridge regression p = (w c C + 2 n λ I)⁻¹ w Σ_i (q_i − m).
     """
 
     def __init__(
         self, movie_vectors: Array, l2: float, liked_rating: float, weight: float = 1
     ) -> None:
-        """Takes the moments.
+        """Computes the mean and the covariance.
 
         Args:
-            movie_vectors: of the known movies, q_i and b_i, `[movies, d + 1]`.
-            l2: λ.
-            liked_rating: the lowest rating of what was chosen.
-            weight: w.
+            movie_vectors: q_i and b_i of the known movies, float32 `[movies, d + 1]`.
+            l2: λ, the L2 weight.
+            liked_rating: Lowest rating of a movie that counts as chosen.
+            weight: w, the weight of the retrieval loss.
         """
         vectors = np.asarray(movie_vectors, np.float64)
         q, b = vectors[:, :-1], vectors[:, -1]
@@ -115,7 +102,7 @@ class SoftmaxFoldIn:
         self._weight = weight
 
     def __call__(self, vectors: tf.Tensor, rating: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
-        """See `FoldIn`."""
+        """See `models.contracts.FoldIn`."""
         ratings = tf.reduce_sum(tf.cast(known, tf.float32), axis=1)
         chosen = self._weight * tf.cast(known & (rating >= self._liked_rating), tf.float32)
         choices = tf.reduce_sum(chosen, axis=1)
@@ -128,7 +115,7 @@ class SoftmaxFoldIn:
 
 
 def _solve(matrices: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-    """Of positive semi-definite `[B, f, f]` and `[B, f]`, `[B, f]`."""
+    """Solves positive semi-definite systems `[B, f, f]` for right sides `[B, f]`."""
     size = tf.shape(right)[1]
     lower = tf.linalg.cholesky(matrices + _LEAST_PENALTY * tf.eye(size))
     return tf.squeeze(tf.linalg.cholesky_solve(lower, right[:, :, tf.newaxis]), axis=2)

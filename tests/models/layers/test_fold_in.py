@@ -1,4 +1,4 @@
-"""Somebody new, against the training loss itself and against NumPy in float64."""
+"""Fold-ins against the training loss itself and against NumPy in float64."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models.factory import build_model
+from models.layers.fold_in import SoftmaxFoldIn
 from models.options import ModelOptions
-from models.registry import build_model
-from models.zoo.fold_in import SoftmaxFoldIn
 from tests.models.factories import MOVIES, statistics_of_one_user
 
 RATED = np.array([0, 3, 1], np.int32)
@@ -24,7 +24,7 @@ USER_TABLES = {
 
 
 def model_named(name: str, rng: np.random.Generator, **options: float):
-    """As after training; the last rows are those of the unknown."""
+    """A model as after training; the last rows are those of the unknown."""
     model = build_model(
         ModelOptions(name=name, dimension=3, **options), statistics_of_one_user(RATED), seed=1
     )
@@ -48,7 +48,7 @@ def folded(model, movies=RATED, stars=STARS, padding: int = 0) -> np.ndarray:
 def test_the_training_loss_is_at_its_least(
     name: str, gravity: float, rng: np.random.Generator
 ) -> None:
-    """With the vector in the tables, the loss over the user's ratings has no gradient there."""
+    """The loss over the user's ratings has no gradient at the vector."""
     model = model_named(name, rng, l2_embedding=0.3, l2_bias=0.2, gravity=gravity)
     found, start = folded(model), model.user_vectors()[-1].numpy()
     place = 0

@@ -1,36 +1,41 @@
-"""What early stopping goes by."""
+"""Metrics on the eval split, and the criterion of early stopping among them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_recommenders as tfrs
 
 from models import features
 from models.columns import Columns, row_count
 from models.contracts import RankingModel, RatingModel
+from models.options import ModelOptions
 from models.ranking import dot_products, rank_of, ranking_figures, without_seen
+from models.rating_statistics import RatingStatistics
 from models.seen_movies import SeenMovies
 from models.training.devices import Processes
 
 _PREDICTION_BATCH = 65_536
-# Rows of scores of the whole catalogue at a time.
+# Users whose scores of the whole catalogue are computed at a time.
 _RANKING_BATCH = 512
+_TOP_K_CUTOFFS = (1, 5, 10, 50, 100)
+_TOP_K_BATCH = 4096
 
 ModelT_contra = TypeVar("ModelT_contra", contravariant=True)
 
 
 class Criterion(Protocol[ModelT_contra]):
-    """A figure of the eval split, and in which direction it improves.
+    """A metric on the eval split that early stopping goes by.
 
     Attributes:
-        name: as people read it.
-        key: as programs do.
-        higher_is_better: whether more is better.
+        name: Name for people, such as `NDCG@10`.
+        key: Name for programs, such as `ndcg_at_10`.
+        higher_is_better: Whether a higher figure is better.
     """
 
     name: str
@@ -40,22 +45,22 @@ class Criterion(Protocol[ModelT_contra]):
     def evaluator(
         self, model: ModelT_contra, ratings: Columns, processes: Processes
     ) -> Callable[[], float]:
-        """A function that measures the model as it is when it is called.
+        """Returns a function that computes the metric for the current weights.
 
-        Each process computes its part and asks the others, so that all get the same figure.
+        Each process computes its part; all of them get the figure over all parts.
 
         Args:
-            model: under the strategy that it is trained with.
-            ratings: `user_index`, `movie_index`, `rating`, `[n]`; at least one.
-            processes: those that train together.
+            model: Model under the strategy that trains it.
+            ratings: Eval ratings: `user_index`, `movie_index`, `rating`, `[n]`, at least one.
+            processes: Processes that train together.
 
         Raises:
-            ValueError: there is nothing among the ratings that the figure is about.
+            ValueError: The metric is not defined on these ratings.
         """
 
 
 class RootMeanSquaredError:
-    """RMSE of the predicted ratings, in stars."""
+    """Root mean squared error of the predicted ratings, in stars."""
 
     name = "RMSE"
     key = "rmse"
@@ -72,14 +77,19 @@ class RootMeanSquaredError:
 
 
 class NormalizedDiscountedCumulativeGain:
-    """NDCG@10 of what is liked, among all movies that a user did not rate in training."""
+    """NDCG@10 of the liked movies among all that a user did not rate in training."""
 
     name = "NDCG@10"
     key = "ndcg_at_10"
     higher_is_better = True
 
     def __init__(self, seen: SeenMovies, liked_rating: float) -> None:
-        """What was rated in training, and the lowest rating of what is liked."""
+        """Creates the criterion.
+
+        Args:
+            seen: Movies that each user rated in training.
+            liked_rating: Lowest rating of a liked movie.
+        """
         self._seen = seen
         self._liked_rating = liked_rating
 
@@ -91,8 +101,8 @@ class NormalizedDiscountedCumulativeGain:
         users = np.unique(liked[features.USER_INDEX])
         if not len(users):
             raise ValueError(
-                f"no rating of the eval split is {self._liked_rating:g} or more: set "
-                "model.liked_rating to what counts as liked in these ratings"
+                f"no rating of the eval split is {self._liked_rating:g} or more: "
+                "lower model.liked_rating"
             )
         own_users = users[processes.part_of(len(users))]
         is_own = np.isin(liked[features.USER_INDEX], own_users)
@@ -109,8 +119,31 @@ class NormalizedDiscountedCumulativeGain:
         return measure
 
 
+RMSE: Final = RootMeanSquaredError()
+
+
+def criterion_for(options: ModelOptions, statistics: RatingStatistics) -> Criterion[Any]:
+    """Returns the criterion of a model: NDCG@10 if it retrieves, else RMSE.
+
+    Args:
+        options: Options of the model.
+        statistics: Statistics of the ratings that it trains on.
+    """
+    if options.retrieves:
+        return NormalizedDiscountedCumulativeGain(statistics.seen, options.liked_rating)
+    return RMSE
+
+
 def rmse(model: RatingModel, ratings: Columns) -> float:
-    """Root mean squared error of the predicted ratings, in stars; NaN without ratings."""
+    """Returns the root mean squared error of the predicted ratings, in stars.
+
+    Args:
+        model: Model on one device.
+        ratings: `user_index`, `movie_index`, `rating`, `[n]`.
+
+    Returns:
+        NaN if there is no rating.
+    """
     rows = row_count(ratings)
     return (
         math.sqrt(_squared_error(_compile_prediction(model), ratings) / rows) if rows else math.nan
@@ -118,9 +151,43 @@ def rmse(model: RatingModel, ratings: Columns) -> float:
 
 
 def liked_pairs(ratings: Columns, liked_rating: float) -> Columns:
-    """`user_index` and `movie_index` of the ratings that say that somebody liked a movie."""
+    """Returns `user_index` and `movie_index` of the ratings that are at least `liked_rating`."""
     liked = ratings[features.RATING] >= liked_rating
     return {name: ratings[name][liked] for name in (features.USER_INDEX, features.MOVIE_INDEX)}
+
+
+def top_k_accuracy(model: RankingModel, pairs: Columns) -> dict[str, float]:
+    """Returns how often a movie is among the first k for its user, by k: TFRS's FactorizedTopK.
+
+    The whole catalogue of the Transform step competes. Unlike in Recall@10, so do the movies that
+    the user rated in training, and the figures are lower.
+
+    Args:
+        model: Model on one device.
+        pairs: Known users and the known movies that they liked: `user_index`, `movie_index`,
+            `[n]`.
+
+    Returns:
+        Accuracy for each k up to the size of the catalogue; empty without pairs.
+    """
+    movie_vectors = model.movie_vectors()[:-1]
+    cutoffs = [k for k in _TOP_K_CUTOFFS if k <= len(movie_vectors)]
+    index = tfrs.layers.factorized_top_k.BruteForce(k=max(cutoffs)).index(movie_vectors)
+    metric = tfrs.metrics.FactorizedTopK(candidates=index, ks=cutoffs)
+    user_vectors = model.user_vectors()
+    for start in range(0, row_count(pairs), _TOP_K_BATCH):
+        users, movies = (
+            tf.constant(pairs[name][start : start + _TOP_K_BATCH])
+            for name in (features.USER_INDEX, features.MOVIE_INDEX)
+        )
+        metric.update_state(
+            tf.gather(user_vectors, users),
+            tf.gather(movie_vectors, movies),
+            true_candidate_ids=movies,
+        )
+    if not row_count(pairs):
+        return {}
+    return {str(k): float(value) for k, value in zip(cutoffs, metric.result(), strict=True)}
 
 
 def _compile_prediction(model: RatingModel) -> Callable[..., tf.Tensor]:
@@ -128,7 +195,7 @@ def _compile_prediction(model: RatingModel) -> Callable[..., tf.Tensor]:
 
 
 def _squared_error(predict: Callable[..., tf.Tensor], ratings: Columns) -> float:
-    """The sum over the ratings."""
+    """Returns the sum of the squared errors over the ratings."""
     total = 0.0
     for start in range(0, row_count(ratings), _PREDICTION_BATCH):
         end = start + _PREDICTION_BATCH
@@ -140,7 +207,7 @@ def _squared_error(predict: Callable[..., tf.Tensor], ratings: Columns) -> float
 
 
 def _vectors(model: RankingModel) -> tuple[tf.Tensor, tf.Tensor]:
-    """Of the users, the unknown one among them, and of the movies in the catalogue."""
+    """Returns the vectors of all users, the unknown one included, and of the known movies."""
     return tf.convert_to_tensor(model.user_vectors()), model.movie_vectors()[:-1]
 
 
@@ -151,7 +218,7 @@ def _ranks(
     user_index: tf.Tensor,
     movie_index: tf.Tensor,
 ) -> tf.Tensor:
-    """Of each pair, `[B]`, `[B]` -> `[B]`."""
+    """Returns the rank of each pair's movie for its user, int32 `[B]`."""
     scores = dot_products(tf.gather(user_vectors, user_index), movie_vectors)
     return rank_of(without_seen(scores, tf.gather(seen, user_index)), movie_index)
 
@@ -159,7 +226,7 @@ def _ranks(
 def _in_batches(
     rank: Callable[..., tf.Tensor], pairs: Columns
 ) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-    found = [
+    ranks = [
         rank(
             *(
                 tf.constant(pairs[name][start : start + _RANKING_BATCH])
@@ -168,4 +235,4 @@ def _in_batches(
         ).numpy()
         for start in range(0, row_count(pairs), _RANKING_BATCH)
     ]
-    return np.concatenate(found) if found else np.empty(0, np.int32)
+    return np.concatenate(ranks) if ranks else np.empty(0, np.int32)
