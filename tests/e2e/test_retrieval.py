@@ -77,7 +77,7 @@ def figures(order: dict[str, list[str]], relevant: dict[str, set[str]]) -> tuple
 
 
 def known_vectors(model) -> np.ndarray:
-    """Of the movies of the catalogue; the unknown movie's row comes last."""
+    """The vectors of the catalogue's movies, without the last row, the unknown movie's."""
     return model.movie_vectors.numpy()[:-1].astype(np.float64)
 
 

@@ -74,7 +74,7 @@ def test_the_console_script_is_the_module() -> None:
     ],
 )
 def test_another_package_named_kubeflow_is_one_line(arguments: list[str], tmp_path: Path) -> None:
-    """As the Kubeflow SDK's, which has none of the modules of this project."""
+    """The Kubeflow SDK has none of this project's modules."""
     package = tmp_path / "installed" / "kubeflow"
     (package / "trainer").mkdir(parents=True)
     for folder in (package, package / "trainer"):
