@@ -1,4 +1,4 @@
-# Needs make and a Python 3; everything else comes from the package registry. No step needs root.
+# Needs make and Python 3. Everything else comes from the package registry; nothing needs root.
 #   make run ARGS="--set split.method=time"
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all peers image image-check lint format lock clean
@@ -22,20 +22,20 @@ IMAGE_LOCK = requirements$(addprefix -,$(filter-out cpu,$(VARIANT))).lock
 CHECK_VARIANT = test -n "$(filter cpu gpu,$(VARIANT))" \
 	|| { echo "movierec: VARIANT=$(VARIANT): expected cpu or gpu" >&2; exit 1; }
 
-help: ## this list
+help: ## lists what make can do
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
-run: $(RUNTIME) ## the whole chain on MovieLens-100K
+run: $(RUNTIME) ## trains, evaluates and pushes a model on MovieLens-100K
 	@$(BIN)/movierec run $(ARGS)
 
-test: $(DEV) ## the tests
+test: $(DEV) ## runs the tests, without the slow ones
 	$(BIN)/pytest -n 2 --dist loadscope -m "not slow" $(ARGS)
 
-test-all: $(DEV) ## the tests, the slow ones among them
-	@# In the order of the files: the slowest has few tests, and would come last.
+test-all: $(DEV) ## runs all tests, including the slow ones
+	@# In the order of the files: xdist would start the slowest file last, as it has few tests.
 	$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
-peers: .peers/.installed $(RUNTIME) ## what the benchmarks compare with, apart
+peers: .peers/.installed $(RUNTIME) ## installs what the benchmarks compare with, in .peers
 
 image: ## the container image, with docker or podman: VARIANT=cpu or gpu, IMAGE=NAME:TAG
 	@$(CHECK_VARIANT)
@@ -50,12 +50,12 @@ image-check: $(UV) ## the image's files in .image, without docker, and a compile
 	@python=$$($(UV) python find --system 3.11) && PATH="$(CURDIR)/.bootstrap/bin:$$PATH" \
 		exec "$$python" -m kubeflow.image.check .image $(IMAGE_LOCK)
 
-lint: $(DEV) ## ruff and mypy
+lint: $(DEV) ## checks the code with ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(DEV) ## rewrites the code in the project's style
+format: $(DEV) ## formats the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -73,7 +73,7 @@ clean: ## removes what was installed; keeps the workspace with its models
 	rm -rf $(VENV) .bootstrap .peers .image dist .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# uv has an environment of its own, so that the locked one holds what is locked and nothing else.
+# uv has its own environment, so that the project's holds only what is locked.
 $(UV): requirements-uv.lock
 	@rm -rf .bootstrap
 	@$(PYTHON) -m venv .bootstrap 2>/dev/null \
