@@ -7,12 +7,13 @@ import os
 from typing import Any
 
 import tensorflow as tf
-from pydantic import BaseModel, ConfigDict
+
+from models.records import Record
 
 HISTORY_FILE = "history.json"
 
 
-class TrainingHistory(BaseModel):
+class TrainingHistory(Record):
     """The epochs of one training.
 
     Attributes:
@@ -27,8 +28,6 @@ class TrainingHistory(BaseModel):
             whole catalogue, of weights that were not trained on eval; of retrieval models.
         refit: whether the exported weights were then trained on train and eval together.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     criterion: str
     epochs: list[dict[str, Any]]

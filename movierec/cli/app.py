@@ -28,8 +28,8 @@ from serving.versions import versions
 
 if TYPE_CHECKING:
     from pipeline.config.tree import PipelineConfig
+    from pipeline.sample_user import SampleUser
     from pipeline.summary import Summary
-    from pipeline.taste import Taste
 
 app = typer.Typer(
     name="movierec",
@@ -93,17 +93,16 @@ def run(
 def datasets(as_json: AsJson = False) -> None:
     """List what can be run."""
     from components.movielens_example_gen.readers import EDITIONS
-    from pipeline.datasets import DESCRIPTIONS
 
     rows = [
-        {"name": name, "description": text, "files": EDITIONS[name].files}
-        for name, text in DESCRIPTIONS.items()
+        {"name": name, "description": edition.description, "files": edition.files}
+        for name, edition in EDITIONS.items()
     ]
     if as_json:
         print(json.dumps(rows, indent=2))
         return
-    for name, text in DESCRIPTIONS.items():
-        print(f"{name:<10} {text} ({', '.join(EDITIONS[name].files)})")
+    for name, edition in EDITIONS.items():
+        print(f"{name:<10} {edition.description} ({', '.join(edition.files)})")
 
 
 @app.command(name="config")
@@ -239,15 +238,17 @@ def _pushed_version(workspace: Workspace, model_name: str, version: int | None) 
     return chosen
 
 
-def _taste(result: Summary, user: str | None) -> Taste:
+def _taste(result: Summary, user: str | None) -> SampleUser:
     """What the user (by default a typical one) rated highest, and what is recommended."""
     with _quietly():
-        from pipeline import ratings, taste
+        from pipeline import ratings, sample_user
         from serving.pushed_model import PushedModel
 
         rated = ratings.read(Path(result.examples), features.TRAIN)
         model = PushedModel(Path(str(result.pushed_model)))
-        return taste.taste(model, rated, user or taste.typical_user(rated), _SHOWN)
+        return sample_user.sample_user(
+            model, rated, user or sample_user.typical_user(rated), _SHOWN
+        )
 
 
 def _quietly() -> AbstractContextManager[Any]:

@@ -9,10 +9,11 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from components.serving_validator.report import ServingReport
 from models import features
 from models.signature_names import PREDICT, RECOMMEND
-from pipeline.summary import Ranking, Rmse, Serving, Summary, Tuning
-from pipeline.taste import Taste
+from pipeline.sample_user import SampleUser
+from pipeline.summary import Ranking, Rmse, Summary, Tuning
 
 # Columns of the terminal: from here on tables stand apart.
 _WIDE = 90
@@ -42,7 +43,7 @@ def show_summary(console: Console, summary: Summary) -> None:
         console.print("every step was cached: nothing has changed since an earlier run")
 
 
-def show_taste(console: Console, taste: Taste) -> None:
+def show_taste(console: Console, taste: SampleUser) -> None:
     """What a user rated highest beside what is recommended to them."""
     table = Table(box=box.SIMPLE_HEAD, title=f"user {taste.user_id}", title_justify="left")
     # Left to itself, the table takes the room that it lacks from the figures.
@@ -144,7 +145,7 @@ def _verdict(summary: Summary) -> Group:
     return Group(Text.assemble("gate: ", verdict, f" ({', '.join(limits)}): {summary.gate.reason}"))
 
 
-def _served(serving: Serving) -> Text:
+def _served(serving: ServingReport) -> Text:
     """The model server's verdict, and how long it takes for the signatures that are asked most."""
     times = [
         f"{name} {serving.latency[name].median:.1f} ms"

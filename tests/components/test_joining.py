@@ -3,7 +3,7 @@ import tensorflow as tf
 from tfx_bsl.coders import example_coder
 
 from components.movielens_example_gen import joining
-from components.movielens_example_gen.raw_ratings import RawRatings
+from components.movielens_example_gen.readers.edition import RawRatings
 
 RATINGS = pa.table(
     {

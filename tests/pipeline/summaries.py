@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from components.serving_validator.report import ServingReport
 from pipeline import summary as parts
 from pipeline.summary import Summary
 
@@ -33,7 +34,7 @@ def summary(**changed: Any) -> Summary:
             baseline_ndcg_at_10=None,
             reason="good enough",
         ),
-        "serving": parts.Serving(
+        "serving": ServingReport(
             blessed=True, reason="answers", server="embedded", max_difference=0.0, latency={}
         ),
         "best_epoch": 7,

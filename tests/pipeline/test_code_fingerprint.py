@@ -46,7 +46,7 @@ def digests(folder: Path) -> list[str]:
         ("models/preprocessing.py", [False, True, False]),
         ("components/movielens_example_gen/readers/csv_folder.py", [True, False, False]),
         ("models/features.py", [True, True, True]),
-        ("movierec/cli/tables.py", [False, False, False]),
+        ("pipeline/summary.py", [False, False, False]),
     ],
 )
 def test_an_edit_changes_the_steps_that_run_it_and_no_other(
