@@ -1,4 +1,4 @@
-"""What requests to a candidate are made of: holdout ratings and the movies of its vocabulary."""
+"""The data for requests to a candidate: holdout ratings and the movies of its vocabulary."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ PAIRS = [(b"u", b"m0"), (b"user", b"m4"), (b"longer", b"no movie"), (b"u", b"m1"
 def in_this_process(
     saved_model: Path, model_name: str, *, startup_seconds: float, binary: Path | None = None
 ) -> Iterator[CandidateServer]:
-    """As `candidate_server`, without the seconds that a process of its own takes to start."""
+    """Replaces `candidate_server`, without the seconds that a process of its own needs to start."""
     assert startup_seconds > 0
     base = saved_model.parent / "served"
     base.mkdir()
@@ -122,7 +122,7 @@ class Step:
         return blessing.read_report(self.blessing.uri)
 
     def is_pushed(self) -> bool:
-        """Whether TFX's Pusher takes the blessing for one."""
+        """Returns whether TFX's Pusher accepts the blessing."""
         return pusher.Executor().CheckBlessing({"infra_blessing": [self.blessing]})
 
 
@@ -153,7 +153,7 @@ def changed(signature: str, output: str, change: Callable[[tf.Tensor], tf.Tensor
 
 
 def test_a_sound_model_is_blessed_and_what_was_measured_is_told(step: Step) -> None:
-    """Of five movies k = 10 and exclusions leave less: rows are padded and blessed all the same."""
+    """Five movies are fewer than k = 10 plus exclusions: padded rows are blessed all the same."""
     save(Path(step.saved_model))
     found = step.run()
     assert found.blessed, found.reason
@@ -259,7 +259,7 @@ def test_a_movie_that_cannot_be_retrieved_has_a_score_all_the_same() -> None:
 
 
 def asked(signature: str) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """What is sent for the pairs, and the sound answer."""
+    """Returns the inputs for the pairs, and the sound answer."""
     inputs = inputs_for(signature, *([pair[side] for pair in PAIRS] for side in (0, 1)))
     function = AnsweringModel(lambda name, outputs: outputs).signatures()[signature]
     outputs = function(**{name: tf.constant(values) for name, values in inputs.items()})
@@ -465,7 +465,7 @@ def test_a_binary_that_is_not_there_is_no_fault_of_the_model(step: Step) -> None
 def test_artifacts_may_be_in_a_clouds_storage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of TensorFlow's file systems, that in memory stands for them."""
+    """Pushes to TensorFlow's file system in memory, which stands for the others."""
     monkeypatch.setattr(executor, "candidate_server", in_this_process)
     step = Step(f"ram://{tmp_path}")
     save(tmp_path / "model")

@@ -1,4 +1,4 @@
-"""The result of a run that never was, for tests of what is made of it."""
+"""The summary of an invented run, for tests of tables and figures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.summary import Summary
 
 
 def summary(**changed: Any) -> Summary:
-    """Of a rating model that was pushed."""
+    """Returns the summary of a rating model that was pushed."""
     values: dict[str, Any] = {
         "run_id": "2024-01-01",
         "dataset": "ml-100k",

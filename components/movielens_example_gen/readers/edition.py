@@ -1,4 +1,4 @@
-"""What a reader provides: an edition of the ratings, and the tables that it reads."""
+"""The types that every reader provides: an edition of the ratings, and its raw tables."""
 
 from __future__ import annotations
 

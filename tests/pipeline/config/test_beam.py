@@ -1,4 +1,4 @@
-"""What each runner is told, as Beam's own parser understands it, and what is refused before."""
+"""The flags of each runner, read by Beam's own parser, and the configurations that are refused."""
 
 import importlib.util
 import json
