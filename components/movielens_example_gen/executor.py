@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
@@ -24,8 +24,10 @@ from components.movielens_example_gen.readers import EDITIONS
 from components.step_types import Artifacts, Properties
 from models import features
 
-_ROWS_PER_SHARD = 100_000
-_STAGED = "staged"
+ROWS_PER_SHARD: Final = 100_000
+"""Rows in one output file."""
+
+_STAGED: Final = "staged"
 
 
 class Shard(NamedTuple):
@@ -105,7 +107,7 @@ def _stage(rows: pa.Table, staged: str, folder: str) -> list[Shard]:
     """Writes the rows of a split as files that Beam's workers can read one by one."""
     fileio.makedirs(staged)
     fileio.makedirs(folder)
-    count = -(-rows.num_rows // _ROWS_PER_SHARD)
+    count = -(-rows.num_rows // ROWS_PER_SHARD)
     shards = [
         Shard(
             os.path.join(staged, f"{number}.arrow"),
@@ -113,7 +115,7 @@ def _stage(rows: pa.Table, staged: str, folder: str) -> list[Shard]:
         )
         for number in range(count)
     ]
-    batches = rows.combine_chunks().to_batches(max_chunksize=_ROWS_PER_SHARD)
+    batches = rows.combine_chunks().to_batches(max_chunksize=ROWS_PER_SHARD)
     for shard, batch in zip(shards, batches, strict=True):
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, batch.schema) as writer:

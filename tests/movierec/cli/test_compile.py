@@ -42,11 +42,15 @@ def test_it_writes_what_the_target_runs(target: str, name: str, tmp_path: Path) 
     ("changed", "more", "message"),
     [
         ({"target": "airflow"}, [], "--target airflow: unknown; expected one of vertex, kfp"),
-        ({"image": "movierec"}, [], "--image movierec: a tag or a digest is expected"),
+        ({"image": "movierec"}, [], "--image movierec: expected a tag or a digest"),
         ({"target": "vertex"}, [], "expected a name that ends in .json"),
         ({"pipeline_root": "hdfs://a/b"}, [], "--pipeline-root hdfs://a/b: kfp does not reach it"),
-        ({"image": "movierec:latest"}, [], "--image movierec:latest: a tag that stays the same"),
-        ({"image": "Movierec:1"}, [], "--image Movierec:1: no name of an image"),
+        (
+            {"image": "movierec:latest"},
+            [],
+            "--image movierec:latest: expected a tag that stays the same",
+        ),
+        ({"image": "Movierec:1"}, [], "--image Movierec:1: not a valid image name"),
         ({"name": "a" * 64}, [], "64 characters; expected at most 63 for kfp"),
         ({"name": ""}, [], "--name : expected lower-case letters, digits and -"),
         ({"push": ""}, [], "--push : kfp does not reach it; expected gs://BUCKET/PATH"),
@@ -58,8 +62,8 @@ def test_it_writes_what_the_target_runs(target: str, name: str, tmp_path: Path) 
         ({}, ["--set", "training.accelerator=T4"], "training.accelerator=T4: kfp does not know it"),
         ({}, ["--set", "training.accelerator_count=2"], "accelerator_count=2: of no type"),
         ({}, ["--set", "kfp.namespace=A_B"], "kfp.namespace: 'A_B' is not allowed"),
-        ({}, ["--set", 'kfp.node_selector={"a b"="c"}'], "a b=c is not a label of Kubernetes"),
-        ({}, ["--set", 'kfp.tolerations=[{key="a", value="b"}]'], 'compared by operator "Equal"'),
+        ({}, ["--set", 'kfp.node_selector={"a b"="c"}'], "a b=c is not a valid Kubernetes label"),
+        ({}, ["--set", 'kfp.tolerations=[{key="a", value="b"}]'], 'needs operator "Equal"'),
         (
             {},
             ["--set", "serving.binary=/a/b"],
@@ -77,7 +81,11 @@ def test_it_writes_what_the_target_runs(target: str, name: str, tmp_path: Path) 
             "beam.spark_master_url: the step would start a job server, which needs Java, and the "
             "image has none; expected beam.job_endpoint",
         ),
-        ({}, ["--set", "kfp.cpu_limit=0"], "kfp.cpu_limit: 0 is not allowed: more than nothing"),
+        (
+            {},
+            ["--set", "kfp.cpu_limit=0"],
+            "kfp.cpu_limit: 0 is not allowed: expected a quantity above",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_written(

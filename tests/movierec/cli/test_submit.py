@@ -250,7 +250,7 @@ def test_several_workers_of_kubeflow_train_beside_the_run(
             ["--runner=SparkRunner", "--spark_master_url=spark://a:1"],
             [],
             "beam.spark_master_url: the step would start a job server, which needs Java, and the "
-            "image has none; expected beam.job_endpoint, HOST:PORT of one that runs",
+            "image has none; expected beam.job_endpoint, HOST:PORT of a running job service",
         ),
         (["--runner=FnApiRunner"], ["--parameter", "pipeline_root=s3://bucket/root"], None),
     ],
