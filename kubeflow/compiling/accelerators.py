@@ -6,8 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline.config.errors import UserError
-from pipeline.config.wording import listed
+from pipeline.config.errors import UserError, listed
 
 _TYPE: Final = "training.accelerator"
 _COUNT: Final = "training.accelerator_count"

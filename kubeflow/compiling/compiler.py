@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +15,7 @@ from tfx.components.trainer.component import Trainer
 from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 
-from components.data_fingerprint.executor import FINGERPRINT_KEY
+from components.data_fingerprint import FINGERPRINT_KEY
 from kubeflow import installed, parameters
 from kubeflow.compiling import specification, storage_access, training_machines
 from kubeflow.compiling.order import Order
@@ -25,7 +23,7 @@ from kubeflow.compiling.platform_spec import platform_spec
 from kubeflow.parameters import Parameter, marked_number, placeholder
 from kubeflow.targets import COMMAND, RULES, Target
 from kubeflow.training_job import manifest
-from pipeline import graph
+from pipeline import atomic_file, graph
 from pipeline.config.errors import UserError
 from pipeline.config.tree import PipelineConfig
 
@@ -123,15 +121,9 @@ def write(text: str, output: Path) -> Path:
     Raises:
         UserError: the folder is not there, or cannot be written to.
     """
-    # A short name: the file's own may be as long as a name can be.
-    aside = output.with_name(f".{os.getpid()}.incoming")
     try:
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(output)
+        atomic_file.write_text(output, text)
     except OSError as error:
-        # Where it could not be made there is nothing to remove.
-        with suppress(OSError):
-            aside.unlink()
         raise UserError(f"-o {output}: {error.strerror}") from error
     return output
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
-from pydantic import BaseModel, ConfigDict
 
+from models.records import Record
 from models.training.metrics import RMSE, Criterion
 
 HISTORY_FILE = "history.json"
@@ -35,7 +35,7 @@ class EpochResult:
     seconds: float
 
 
-class TrainingHistory(BaseModel):
+class TrainingHistory(Record):
     """The history of one training.
 
     Attributes:
@@ -51,8 +51,6 @@ class TrainingHistory(BaseModel):
             not retrieve.
         refit: Whether the exported weights were trained on train and eval together.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     criterion: str
     epochs: list[dict[str, Any]]

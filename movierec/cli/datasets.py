@@ -11,15 +11,14 @@ def datasets(as_json: options.AsJson = False) -> None:
     The configuration key data.dataset chooses one.
     """
     from components.movielens_example_gen.readers import EDITIONS
-    from pipeline.datasets import DESCRIPTIONS
 
     if as_json:
         output.print_json(
             [
-                {"name": name, "description": text, "files": EDITIONS[name].files}
-                for name, text in DESCRIPTIONS.items()
+                {"name": name, "description": edition.description, "files": edition.files}
+                for name, edition in EDITIONS.items()
             ]
         )
         return
-    for name, text in DESCRIPTIONS.items():
-        print(f"{name:<10} {text} ({', '.join(EDITIONS[name].files)})")
+    for name, edition in EDITIONS.items():
+        print(f"{name:<10} {edition.description} ({', '.join(edition.files)})")

@@ -13,8 +13,8 @@ from pipeline.config.errors import RunInterruptedError
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
+    from pipeline.sample_user import SampleUser
     from pipeline.summary import Summary
-    from pipeline.taste import Taste
 
 _MOVIES_SHOWN = 10
 
@@ -74,15 +74,17 @@ def _show(summary: Summary, user: str | None) -> None:
     console = Console()
     tables.show_summary(console, summary)
     if summary.pushed_model:
-        tables.show_taste(console, _taste(summary, summary.pushed_model, user))
+        tables.show_sample_user(console, _sample_user(summary, summary.pushed_model, user))
 
 
-def _taste(summary: Summary, pushed_model: str, user: str | None) -> Taste:
+def _sample_user(summary: Summary, pushed_model: str, user: str | None) -> SampleUser:
     """Returns what a user, by default a typical one, rated highest and is recommended."""
     with output.hidden_logs():
-        from pipeline import ratings, taste
+        from pipeline import ratings, sample_user
         from serving.pushed_model import PushedModel
 
         rated = ratings.read(Path(summary.examples), features.TRAIN)
         model = PushedModel(Path(pushed_model))
-        return taste.taste(model, rated, user or taste.typical_user(rated), _MOVIES_SHOWN)
+        return sample_user.sample_user(
+            model, rated, user or sample_user.typical_user(rated), _MOVIES_SHOWN
+        )

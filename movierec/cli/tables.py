@@ -15,8 +15,9 @@ from models import features
 from models.signature_names import PREDICT, RECOMMEND
 
 if TYPE_CHECKING:
-    from pipeline.summary import Ranking, Rmse, Serving, Summary, Tuning
-    from pipeline.taste import Taste
+    from components.serving_validator.report import ServingReport
+    from pipeline.sample_user import SampleUser
+    from pipeline.summary import Ranking, Rmse, Summary, Tuning
     from serving.client.answers import Recommendation, VersionStatus
 
 # Columns of a terminal in which tables have a gap between them.
@@ -48,15 +49,15 @@ def show_summary(console: Console, summary: Summary) -> None:
         console.print("every step was cached: nothing has changed since an earlier run")
 
 
-def show_taste(console: Console, taste: Taste) -> None:
+def show_sample_user(console: Console, sample: SampleUser) -> None:
     """Prints what a user rated highest beside what is recommended to them."""
-    table = Table(box=box.SIMPLE_HEAD, title=f"user {taste.user_id}", title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, title=f"user {sample.user_id}", title_justify="left")
     # Without fixed widths, a narrow table cuts the figures instead of the titles.
     title_width = min(_TITLE_WIDTH, (console.width - _FIGURES_WIDTH) // 2)
     for titles, figures in (("rated highest", "stars"), ("recommended", "score")):
         table.add_column(titles, width=title_width, no_wrap=True)
         table.add_column(figures, justify="right", no_wrap=True)
-    for rated, recommended in zip_longest(taste.rated_highest, taste.recommended):
+    for rated, recommended in zip_longest(sample.rated_highest, sample.recommended):
         table.add_row(
             *((Text(rated.title or rated.movie_id), f"{rated.score:g}") if rated else ("", "")),
             *(
@@ -176,7 +177,7 @@ def _gate(summary: Summary) -> Text:
     return Text.assemble("gate: ", _blessed(gate.blessed), f" ({', '.join(limits)}): {gate.reason}")
 
 
-def _serving(serving: Serving) -> Text:
+def _serving(serving: ServingReport) -> Text:
     """Returns the model server's verdict, and the latency of the most used signatures."""
     times = [
         f"{name} {serving.latency[name].median:.1f} ms"

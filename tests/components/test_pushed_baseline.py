@@ -5,8 +5,8 @@ import tensorflow as tf
 from tfx.dsl.io import fileio
 from tfx.types import standard_artifacts
 
-from components.baseline_evaluator.executor import without_empty_baseline
-from components.pushed_baseline.executor import Executor, newest_comparable
+from components.baseline_evaluator import without_empty_baseline
+from components.pushed_baseline import Executor, newest_comparable
 from models.export.saved_model import COMPARISON_GROUP_FILE, write_comparison_group
 
 

@@ -98,7 +98,7 @@ def sequel(story: Story) -> Story:
     story.tell("trained anew", *SMALL, "runner.cache=false", "gate.max_regression=0")
     with edited_code("models.training.trainer"):
         story.tell("trainer edited", *SMALL)
-    with edited_code("components.example_validator.executor"):
+    with edited_code("components.example_validator"):
         story.tell("validator edited", *SMALL)
     story.tell("tuned", *SMALL, "tuning.enabled=true", "tuning.trials=3")
     story.tell("split by time", *SMALL, "split.method=time", "export.max_seen_per_user=9")

@@ -136,9 +136,8 @@ def test_a_model_that_answers_nan_is_not_pushed_though_its_ratings_are_right(sto
     assert summary.gate.blessed
     assert not summary.serving.blessed
     movies = len(vocabulary(story.runs["version deleted"], "movie_vocabulary"))
-    assert summary.serving.reason == (
-        f"recommend: somebody unknown is offered 0 of {movies} movies"
-    )
+    assert summary.serving.reason.startswith("recommend: ")
+    assert f" 0 of {movies} movies" in summary.serving.reason
     assert summary.refusal == summary.serving.reason
     assert summary.pushed_model is None
     assert story.versions["exports NaN"] == story.versions["absent slice"]

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from tfx.proto import example_gen_pb2
 
-from components.movielens_example_gen.driver import ContentFingerprintDriver
+from components.movielens_example_gen.component import ContentFingerprintDriver
 
 
 def fingerprint(folder: Path) -> str | None:

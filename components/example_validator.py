@@ -1,35 +1,33 @@
-"""The work of StrictExampleValidator."""
+"""StrictExampleValidator: checks statistics against the schema; anomalies stop the run."""
 
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2
-from tfx import types
 from tfx.components.example_validator import executor
+from tfx.components.example_validator.component import ExampleValidator
+from tfx.dsl.components.base import executor_spec
 from tfx.proto.orchestration import execution_result_pb2
 from tfx.types import artifact_utils, standard_component_specs
 
 from components.errors import DataError
+from components.step_types import Artifacts, Properties
 
 _HEADER = ("split", "feature", "anomaly", "detail")
 
 
 class Executor(executor.Executor):
-    """Validates as TFX does, then fails if anything was found."""
+    """Validates as TFX does, then fails if there are anomalies."""
 
     def Do(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
+        self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties
     ) -> execution_result_pb2.ExecutorOutput:
         """Runs the step.
 
         Raises:
-            DataError: the statistics of a split break the schema; the message has a line for
-                each anomaly.
+            DataError: The statistics of a split break the schema. The message has a line for each
+                anomaly.
         """
         result = super().Do(input_dict, output_dict, exec_properties)
         artifact = artifact_utils.get_single_instance(
@@ -47,16 +45,22 @@ class Executor(executor.Executor):
         return result
 
 
+class StrictExampleValidator(ExampleValidator):
+    """TFX's ExampleValidator, but an anomaly fails the step; TFX's own lets the run go on."""
+
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+
 def _anomalies(split: str, folder: str) -> list[tuple[str, str, str, str]]:
-    found = anomalies_pb2.Anomalies()
+    anomalies = anomalies_pb2.Anomalies()
     with open(os.path.join(folder, executor.DEFAULT_FILE_NAME), "rb") as file:
-        found.ParseFromString(file.read())
+        anomalies.ParseFromString(file.read())
     rows = [
         (split, feature, info.short_description, info.description)
-        for feature, info in sorted(found.anomaly_info.items())
+        for feature, info in sorted(anomalies.anomaly_info.items())
     ]
-    if found.HasField("dataset_anomaly_info"):
-        info = found.dataset_anomaly_info
+    if anomalies.HasField("dataset_anomaly_info"):
+        info = anomalies.dataset_anomaly_info
         rows.append((split, "(all)", info.short_description, info.description))
     return rows
 

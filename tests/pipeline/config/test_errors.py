@@ -1,4 +1,4 @@
-from pipeline.config.wording import listed
+from pipeline.config.errors import listed
 
 
 def test_names_stand_in_a_sentence() -> None:

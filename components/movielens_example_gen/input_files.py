@@ -1,4 +1,4 @@
-"""The files of an edition as content, wherever they are kept."""
+"""The files of an edition, on this machine or in cloud storage."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from components.errors import DataError
 _BLOCK = 1 << 20
 
 
-def fingerprint(paths: Iterable[str]) -> str:
-    """SHA-256 over the names and the content of files, in the order given."""
+def fingerprint(files: Iterable[str]) -> str:
+    """Returns the SHA-256 over the names and the content of files, in the given order."""
     digest = hashlib.sha256()
-    for path in paths:
+    for path in files:
         digest.update(os.path.basename(path).encode() + b"\0")
         with fileio.open(path, "rb") as file:
             while block := file.read(_BLOCK):
@@ -26,30 +26,30 @@ def fingerprint(paths: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def present(folder: str, names: Iterable[str]) -> list[str]:
-    """The paths of the files.
+def paths(folder: str, names: Iterable[str]) -> list[str]:
+    """Returns the paths of files in a folder.
 
     Raises:
-        DataError: one is not in the folder.
+        DataError: A file is not in the folder.
     """
-    paths = {name: os.path.join(folder, name) for name in names}
-    missing = [name for name, path in paths.items() if not fileio.exists(path)]
+    by_name = {name: os.path.join(folder, name) for name in names}
+    missing = [name for name, path in by_name.items() if not fileio.exists(path)]
     if missing:
         raise DataError(f"{', '.join(missing)}: not found in {folder}")
-    return list(paths.values())
+    return list(by_name.values())
 
 
 @contextlib.contextmanager
 def local_folder(folder: str, names: Iterable[str]) -> Iterator[str]:
-    """The folder itself, or for one in a cloud's storage a copy of its files on this machine.
+    """Yields the folder itself or, for cloud storage, a temporary copy of its files.
 
     Raises:
-        DataError: a file is not in the cloud's folder.
+        DataError: A file is not in the cloud's folder.
     """
     if "://" not in folder:
         yield folder
         return
     with tempfile.TemporaryDirectory() as copy:
-        for path in present(folder, names):
+        for path in paths(folder, names):
             fileio.copy(path, os.path.join(copy, os.path.basename(path)))
         yield copy

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.config.image_reference import image_problem
+from pipeline.config.locations import image_problem, is_stored
 
 DIGEST = "@sha256:" + "0123456789abcdef" * 4
 EXAMPLE = "registry.example/team/image:7"
@@ -38,12 +38,12 @@ def test_an_image_names_one_build(image: str) -> None:
 
 @pytest.mark.parametrize("image", ["movierec", "registry.example:5000/movierec", "my_movierec"])
 def test_an_image_without_a_tag_is_refused(image: str) -> None:
-    assert f"a tag or a digest is expected, as in {EXAMPLE}" in str(problem(image))
+    assert f"a tag or a digest, as in {EXAMPLE}" in str(problem(image))
 
 
 @pytest.mark.parametrize("image", ["movierec:latest", "registry.example:5000/a/movierec:latest"])
 def test_a_tag_that_moves_is_refused(image: str) -> None:
-    assert f"a tag that stays the same is expected, as in {EXAMPLE}" in str(problem(image))
+    assert f"a tag that stays the same, as in {EXAMPLE}" in str(problem(image))
 
 
 @pytest.mark.parametrize(
@@ -69,4 +69,14 @@ def test_a_tag_that_moves_is_refused(image: str) -> None:
     ],
 )
 def test_what_is_no_name_of_an_image_is_refused(image: str) -> None:
-    assert f"no name of an image; expected one as {EXAMPLE}" in str(problem(image))
+    assert f"not a valid image name; expected one such as {EXAMPLE}" in str(problem(image))
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket/a", "minio://bucket"])
+def test_what_clients_of_s3_read(uri: str) -> None:
+    assert is_stored(uri)
+
+
+@pytest.mark.parametrize("uri", ["gs://bucket/s3://a", "/s3/bucket", "s3", "s3:/bucket", "s3a://b"])
+def test_what_others_read(uri: str) -> None:
+    assert not is_stored(uri)

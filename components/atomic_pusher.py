@@ -1,4 +1,4 @@
-"""The work of AtomicPusher."""
+"""AtomicPusher: pushes a blessed model so that a server sees all of it or nothing."""
 
 from __future__ import annotations
 
@@ -6,39 +6,38 @@ import logging
 import os
 import shutil
 import time
-from typing import Any, Final
+from typing import Final
 
 from google.protobuf import json_format
-from tfx import types
 from tfx.components.pusher import executor
+from tfx.components.pusher.component import Pusher
+from tfx.dsl.components.base import executor_spec
 from tfx.dsl.io import fileio
 from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils
 
 from components.push_folder import is_complete, newest_first
+from components.step_types import Artifacts, Properties
 from serving.versions import version_number
 
 _FINGERPRINT: Final = "fingerprint.pb"
 
 
 class Executor(executor.Executor):
-    """Copies the model beside its place and renames it, so a server never sees half of one.
+    """Copies the model beside its place and renames it, so a server never sees a part of one.
 
-    A remote destination (`gs://`, `s3://`, `minio://`) has no atomic rename; there TFX's own order
-    applies, which copies `saved_model.pb` last: a version without it is still on its way.
+    Remote storage (`gs://`, `s3://`, `minio://`) has no atomic rename. There TFX's own order of
+    copying applies: `saved_model.pb` comes last, and a version without it is incomplete.
 
-    The same export is not pushed twice in a row: a step that was ended after its push, and is
-    tried again, finds its version there.
+    The same export is not pushed twice in a row. A step that was killed after its push, and is
+    tried again, finds its version in the folder.
     """
 
     def Do(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
+        self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties
     ) -> None:
-        """Pushes the model if every blessing given says so; otherwise marks it as not pushed."""
+        """Pushes the model if every blessing says so; otherwise marks it as not pushed."""
         pushed = artifact_utils.get_single_instance(
             output_dict[standard_component_specs.PUSHED_MODEL_KEY]
         )
@@ -51,12 +50,12 @@ class Executor(executor.Executor):
         )
         base_directory = destination.filesystem.base_directory
         model_path = self.GetModelPath(input_dict)
-        there = pushed_already(model_path, base_directory)
-        if there is not None:
-            logging.info("%s is this export already: no new version is pushed", there)
-            # Of a push that was ended the artifact may hold a part.
+        present = pushed_already(model_path, base_directory)
+        if present is not None:
+            logging.info("%s is this export already: no new version is pushed", present)
+            # A push that was killed may have left a part of the artifact.
             io_utils.copy_dir(model_path, pushed.uri)
-            self._MarkPushed(pushed, there, os.path.basename(there))
+            self._MarkPushed(pushed, present, os.path.basename(present))
             return
         if "://" in base_directory:
             super().Do(input_dict, output_dict, exec_properties)
@@ -69,15 +68,21 @@ class Executor(executor.Executor):
         self._MarkPushed(pushed, pushed_destination=serving_path, pushed_version=version)
 
 
-def pushed_already(model_path: str, base_directory: str) -> str | None:
-    """The folder of the newest version, if it is complete and of the same export.
+class AtomicPusher(Pusher):
+    """TFX's Pusher with new versions that appear complete or not at all."""
 
-    TensorFlow gives every export a UUID, in its fingerprint beside the hashes of the graph and the
-    weights: equal bytes are the same export, and the same weights exported anew are another.
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+
+def pushed_already(model_path: str, base_directory: str) -> str | None:
+    """Returns the newest version's folder if it is complete and holds the same export, or None.
+
+    TensorFlow writes a UUID into the fingerprint of every export, beside the hashes of the graph
+    and the weights. So equal bytes are the same export; the same weights exported anew are not.
 
     Args:
-        model_path: the export. Without a fingerprint it is like no version.
-        base_directory: the folder of versions, of this machine or of a cloud's storage.
+        model_path: Folder of the export. One without a fingerprint equals no version.
+        base_directory: Folder of the versions, on this machine or in cloud storage.
     """
     newest = next(newest_first(base_directory), None)
     if newest is None or not is_complete(newest):
@@ -95,7 +100,7 @@ def _fingerprint(saved_model: str) -> bytes | None:
 
 
 def next_version(base_directory: str) -> int:
-    """The time in seconds, or one more than the newest version where the clock stands behind it.
+    """Returns the time in seconds, or the newest version + 1 if the clock is behind it.
 
     A model server serves the highest number, so a new version must be higher than all others.
     """
@@ -108,9 +113,9 @@ def copy_whole(source: str, target: str) -> None:
     """Copies a folder so that the target appears complete or not at all.
 
     Raises:
-        OSError: the copy failed, for instance on a full disk; what was copied is removed.
+        OSError: The copy failed, for instance on a full disk. The partial copy is removed.
     """
-    # Not a number, so a model server takes it for no version.
+    # A name that is not a number, so that a model server does not take it for a version.
     aside = os.path.join(os.path.dirname(target), f".incoming-{os.path.basename(target)}")
     shutil.rmtree(aside, ignore_errors=True)
     try:

@@ -1,4 +1,4 @@
-"""The resolver strategy that picks the baseline of the regression gate."""
+"""The resolver strategy that finds the model that a new one has to be compared with."""
 
 from __future__ import annotations
 
@@ -9,37 +9,40 @@ from tfx.dsl.components.common import resolver
 from tfx.dsl.io import fileio
 
 from components.serving_validator import blessing as infra_blessing
+from components.step_types import Artifacts
 
 CANDIDATE = "candidate"
 MODEL = "model"
 BLESSING = "model_blessing"
 INFRA_BLESSING = "infra_blessing"
 
-# Custom property of a Model: only models of the same group can be compared on one holdout.
 COMPARISON_GROUP = "comparison_group"
+"""Custom property of a Model: only models of the same group can be compared on one holdout."""
 
 
 class LatestComparableBlessedModel(resolver.ResolverStrategy):
-    """Resolves the model that was blessed last, among those comparable with the candidate.
+    """Resolves the model that was blessed last among those comparable with the candidate.
 
-    TFX's own strategy compares an unchanged model with itself on the second run, which makes
-    every run evaluate and push again, and compares models of different splits, where the
-    baseline may have been trained on the candidate's holdout. Here
-    - a model counts only if its comparison group is the candidate's and it has not been deleted,
-    - it counts only if a model server answered with it, too: no other was ever pushed,
-    - if the candidate itself was blessed last, its baseline is the one it was blessed against.
+    TFX's own strategy has two faults here. On the second run it compares an unchanged model with
+    itself, which makes every run evaluate and push again. And it compares models of different
+    splits, so the baseline may have been trained on the candidate's holdout. This strategy has
+    three rules:
+
+    - A model counts only if it has the candidate's comparison group and was not deleted.
+    - A model counts only if the ServingValidator blessed it as well; no other was ever pushed.
+    - If the candidate itself was blessed last, its baseline is the one it was blessed against.
 
     Inputs and outputs: `candidate` and `model` (Model), `model_blessing` (ModelBlessing),
     `infra_blessing` (InfraBlessing).
     """
 
     def resolve_artifacts(
-        self, store: ml_metadata.MetadataStore, input_dict: dict[str, list[types.Artifact]]
-    ) -> dict[str, list[types.Artifact]]:
-        """The candidate, and its baseline with its blessings, or nothing where there is none."""
+        self, store: ml_metadata.MetadataStore, input_dict: Artifacts
+    ) -> Artifacts:
+        """Returns the candidate and, if there is one, the baseline with its blessings."""
         candidates = input_dict[CANDIDATE]
-        # A key that is missing here would make TFX drop all of them.
-        result: dict[str, list[types.Artifact]] = {
+        # If a key is missing, TFX drops all of them.
+        result: Artifacts = {
             CANDIDATE: candidates,
             MODEL: [],
             BLESSING: [],

@@ -1,4 +1,4 @@
-"""What a user liked, and what the model would have them watch next."""
+"""A user to show after a run: their highest ratings and what the model recommends to them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from serving.pushed_model import PushedModel
 
 
 @dataclass(frozen=True)
-class Taste:
-    """One user: the highest of their training ratings, and the recommendations."""
+class SampleUser:
+    """One user with their highest training ratings and their recommendations."""
 
     user_id: str
     rated_highest: list[Recommendation]
@@ -22,14 +22,21 @@ class Taste:
 
 
 def typical_user(ratings: Columns) -> str:
-    """The user with the median number of ratings; of equals the first by id."""
+    """Returns the user with the median number of ratings; of equals, the first by id."""
     users, counts = np.unique(ratings[features.USER_ID], return_counts=True)
     user: bytes = users[np.argsort(counts, kind="stable")[len(users) // 2]]
     return user.decode()
 
 
-def taste(model: PushedModel, ratings: Columns, user_id: str, k: int) -> Taste:
-    """The k movies that the user rated highest and the k that the model recommends."""
+def sample_user(model: PushedModel, ratings: Columns, user_id: str, k: int) -> SampleUser:
+    """Returns a user with the k movies they rated highest and k recommendations.
+
+    Args:
+        model: Pushed model that recommends.
+        ratings: Training ratings, with `user_id`, `movie_id`, `movie_title` and `rating`.
+        user_id: Id of the user.
+        k: Number of movies in each list.
+    """
     mine = np.flatnonzero(ratings[features.USER_ID] == user_id.encode())
     best = mine[np.argsort(-ratings[features.RATING][mine], kind="stable")][:k]
     rated = [
@@ -40,4 +47,4 @@ def taste(model: PushedModel, ratings: Columns, user_id: str, k: int) -> Taste:
         )
         for row in best
     ]
-    return Taste(user_id, rated, model.recommend(user_id, k))
+    return SampleUser(user_id, rated, model.recommend(user_id, k))
