@@ -57,5 +57,5 @@ def test_without_the_peers_there_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running, "_PEERS", tmp_path / "python")
-    with pytest.raises(SystemExit, match="python is missing: `make peers` installs"):
+    with pytest.raises(SystemExit, match="make peers"):
         running.require_peers()

@@ -167,5 +167,5 @@ def test_tensorflow_serving_that_ends_says_why(programs: FakePrograms, tmp_path:
 
 
 def test_without_a_pushed_model_there_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="no model has been pushed there"):
+    with pytest.raises(SystemExit, match="has no pushed model"):
         serving.main(tmp_path)
