@@ -94,7 +94,10 @@ def run_of(summary: Summary) -> Run:
 
 
 def main(
-    overrides: Annotated[list[str] | None, typer.Option("--set", help="SECTION.KEY=VALUE.")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Configuration value as SECTION.KEY=VALUE; may be repeated."),
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of training seeds.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -258,8 +258,8 @@ def measure(
 
 def _table(measured: Sequence[Measured]) -> Table:
     table = Table()
-    for heading in ("", "clients", "asked", "p50 ms", "p99 ms", "a second", "adds ms at p50"):
-        table.add_column(heading, justify="left" if heading in ("", "asked") else "right")
+    for heading in ("", "clients", "server", "p50 ms", "p99 ms", "a second", "adds ms at p50"):
+        table.add_column(heading, justify="left" if heading in ("", "server") else "right")
     for row in measured:
         floor = row.figures[_FLOOR]
         for name, figures in row.figures.items():

@@ -97,7 +97,7 @@ def test_what_a_server_adds_is_over_the_bare_call_of_its_own_line() -> None:
         for clients in (1, 8)
     ]
     assert rows(serving._table(measured)) == [
-        ["", "clients", "asked", "p50 ms", "p99 ms", "a second", "adds ms at p50"],
+        ["", "clients", "server", "p50 ms", "p99 ms", "a second", "adds ms at p50"],
         ["one pair", "1", "bare call", "0.50", "1.00", "1,234", ""],
         ["", "", "embedded", "2.25", "4.00", "100", "1.75"],
         ["one pair", "8", "bare call", "4.00", "1.00", "1,234", ""],
