@@ -22,27 +22,27 @@ IMAGE_LOCK = requirements$(addprefix -,$(filter-out cpu,$(VARIANT))).lock
 CHECK_VARIANT = test -n "$(filter cpu gpu,$(VARIANT))" \
 	|| { echo "movierec: VARIANT=$(VARIANT): expected cpu or gpu" >&2; exit 1; }
 
-help: ## this list
+help: ## prints this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
-run: $(RUNTIME) ## the whole chain on MovieLens-100K
+run: $(RUNTIME) ## runs the whole pipeline on MovieLens-100K
 	@$(BIN)/movierec run $(ARGS)
 
 dev: $(DEV) ## installs what the tests, the checks and the tutorials' pictures need
 
-test: $(DEV) ## the tests
+test: $(DEV) ## runs the fast tests
 	$(BIN)/pytest -n 2 --dist loadscope -m "not slow" $(ARGS)
 
-test-all: $(DEV) ## the tests, the slow ones among them
+test-all: $(DEV) ## runs all tests, the slow ones too
 	@# In the order of the files: the slowest has few tests, and would come last.
 	$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
-docs: .docs/.installed ## the documentation with the API, as a site in site/
+docs: .docs/.installed ## builds the documentation with the API in site/
 	@# The theme would print an announcement about MkDocs 2 at each build.
 	@NO_MKDOCS_2_WARNING=1 PATH="$(CURDIR)/.docs/bin:$$PATH" .docs/bin/mkdocs --quiet build --strict
 	@echo "built site/; $(PYTHON) -m http.server --bind 127.0.0.1 --directory site shows it"
 
-peers: .peers/.installed $(RUNTIME) ## what the benchmarks compare with, apart
+peers: .peers/.installed $(RUNTIME) ## installs the libraries that the benchmarks compare with
 
 image: ## the container image, with docker or podman: VARIANT=cpu or gpu, IMAGE=NAME:TAG
 	@$(CHECK_VARIANT)
@@ -57,7 +57,7 @@ image-check: $(UV) ## the image's files in .image, without docker, and a compile
 	@python=$$($(UV) python find --system 3.11) && PATH="$(CURDIR)/.bootstrap/bin:$$PATH" \
 		exec "$$python" -m kubeflow.image.check .image $(IMAGE_LOCK)
 
-lint: $(DEV) ## ruff and mypy
+lint: $(DEV) ## checks the code by ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
