@@ -101,7 +101,7 @@ def measure(
     return {**ours, **others}
 
 
-def _table(title: str, results: Results, columns: Mapping[str, str]) -> Table:
+def as_table(title: str, results: Results, columns: Mapping[str, str]) -> Table:
     """Returns a table with means over folds and seeds, a row for each model.
 
     The first column has a standard deviation over seeds beside it.
@@ -151,12 +151,12 @@ def main(
         print(json.dumps({"ratings": rated, "retrieval": retrieved}, default=asdict))
         return
     Console().print(
-        _table(
+        as_table(
             "five official folds of MovieLens-100K, one core",
             rated,
             {"RMSE": "test_rmse", "MAE": "test_mae"},
         ),
-        _table(
+        as_table(
             "first official fold of MovieLens-100K, one core",
             retrieved,
             {"NDCG@10": "ndcg_at_10", "Recall@10": "recall_at_10", "Recall@20": "recall_at_20"},

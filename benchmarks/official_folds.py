@@ -107,7 +107,7 @@ def main(
         figures = {name: _by_seed(runs, name).tolist() for name in ("rmse", "mae", "biases")}
         print(json.dumps(figures))
         return
-    Console().print(_table(runs))
+    Console().print(as_table(runs))
 
 
 def _by_seed(runs: Sequence[Run], figure: str) -> np.ndarray[Any, np.dtype[Any]]:
@@ -115,7 +115,7 @@ def _by_seed(runs: Sequence[Run], figure: str) -> np.ndarray[Any, np.dtype[Any]]
     return np.array([getattr(run, figure) for run in runs]).reshape(-1, FOLDS)
 
 
-def _table(runs: Sequence[Run]) -> Table:
+def as_table(runs: Sequence[Run]) -> Table:
     """Returns a table with means over seeds, a row for each fold and one for their mean."""
     rmse, mae, biases, best_epoch = (
         _by_seed(runs, figure) for figure in ("rmse", "mae", "biases", "best_epoch")

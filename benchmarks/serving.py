@@ -55,7 +55,7 @@ _REQUESTS = 64
 _STARTUP_SECONDS = 60.0
 _GRACE_SECONDS = 10.0
 # Much longer than any answer takes, so only a server that hangs ends the measurement.
-_ANSWER_SECONDS = 30.0
+ANSWER_SECONDS = 30.0
 _FLOOR = "bare call"
 
 Inputs = dict[str, Any]
@@ -172,7 +172,7 @@ def over_grpc(address: str, workload: Workload) -> NewClient:
         # Channels of one process to one address share a connection unless told otherwise.
         channel = grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
         predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
-        return partial(predict, timeout=_ANSWER_SECONDS)
+        return partial(predict, timeout=ANSWER_SECONDS)
 
     return new_client
 
@@ -256,7 +256,8 @@ def measure(
             )
 
 
-def _table(measured: Sequence[Measured]) -> Table:
+def as_table(measured: Sequence[Measured]) -> Table:
+    """Returns a table with a row for each workload, number of clients and server."""
     table = Table()
     for heading in ("", "clients", "server", "p50 ms", "p99 ms", "a second", "adds ms at p50"):
         table.add_column(heading, justify="left" if heading in ("", "server") else "right")
@@ -343,7 +344,7 @@ def main(
     if as_json:
         print(json.dumps([asdict(row) for row in measured], indent=2))
         return
-    Console().print(_table(measured))
+    Console().print(as_table(measured))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ _ACCURATE_LOOP = {
 
 
 @dataclass(frozen=True)
-class _RatingSet:
+class RatingSet:
     """Ratings on disk, and how contenders train on them.
 
     Attributes:
@@ -81,7 +81,7 @@ def measure_speed(folder: Path, console: Console) -> dict[str, dict[str, Measure
     return {
         one.name: {
             name: run(name, one.archive, settings, console)
-            for name, settings in _speed_settings(one).items()
+            for name, settings in speed_settings(one).items()
         }
         for one in sets
     }
@@ -105,15 +105,16 @@ def measure_accuracy(folder: Path, console: Console) -> dict[str, list[Measured]
 
 def _store(
     folder: Path, name: str, ratings: rating_sets.Arrays, epochs: int, batch_size: int
-) -> _RatingSet:
+) -> RatingSet:
     archive, records = folder / f"{name}.npz", folder / name
     records.mkdir()
     rating_sets.save(ratings, archive)
     rating_sets.write_records(ratings, str(records))
-    return _RatingSet(name, archive, records, len(ratings["rating"]), epochs, batch_size)
+    return RatingSet(name, archive, records, len(ratings["rating"]), epochs, batch_size)
 
 
-def _speed_settings(one: _RatingSet) -> dict[str, dict[str, Any]]:
+def speed_settings(one: RatingSet) -> dict[str, dict[str, Any]]:
+    """Returns the settings of each contender for a set of ratings."""
     model = {"dimension": _DIMENSION}
     training = {"epochs": one.epochs, "batch_size": one.batch_size, "learning_rate": 1.0}
     tfrs = {
@@ -139,7 +140,8 @@ def _speed_settings(one: _RatingSet) -> dict[str, dict[str, Any]]:
     }
 
 
-def _speed_table(name: str, results: dict[str, Measured]) -> Table:
+def speed_table(name: str, results: dict[str, Measured]) -> Table:
+    """Returns a table of speed and memory, a row for each contender."""
     table = Table(title=f"{name}, dimension {_DIMENSION}, one core")
     for column in ("", "read s", "shuffle s", "compile s", "M ratings/s", "ours is", "peak MiB"):
         table.add_column(column, justify="right" if column else "left")
@@ -156,7 +158,8 @@ def _speed_table(name: str, results: dict[str, Measured]) -> Table:
     return table
 
 
-def _accuracy_table(results: dict[str, list[Measured]]) -> Table:
+def accuracy_table(results: dict[str, list[Measured]]) -> Table:
+    """Returns a table of the RMSE and its cost, a row for each contender."""
     table = Table(title="five official folds of MovieLens-100K, one core")
     for column in ("", "test RMSE", "CPU s a fold", "compile CPU s"):
         table.add_column(column, justify="right" if column else "left")
@@ -189,8 +192,8 @@ def main(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
         return
     console = Console()
     for name, results in speed.items():
-        console.print(_speed_table(name, results))
-    console.print(_accuracy_table(accuracy))
+        console.print(speed_table(name, results))
+    console.print(accuracy_table(accuracy))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Biased matrix factorisation in Numba, one rating at a time: a bound for what a core can do."""
+"""Biased matrix factorisation in Numba, one rating at a time: how fast one core can be."""
 
 from __future__ import annotations
 

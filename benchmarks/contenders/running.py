@@ -14,7 +14,7 @@ from rich.console import Console
 from benchmarks.contenders.measuring import Measured
 
 _ROOT = Path(__file__).parents[2]
-_PEERS = _ROOT / ".peers" / "bin" / "python"
+PEERS_PYTHON = _ROOT / ".peers" / "bin" / "python"
 _IN_PEERS = ("surprise_svd", "cornac_mf", "numba_sgd", "implicit_als")
 
 _ONE_CORE = {
@@ -24,8 +24,8 @@ _ONE_CORE = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 
-# Of twenty settings of Surprise's SVD, the one with the lowest RMSE on a tenth of the training
-# ratings of folds 1, 3 and 5. Of equal ones it is the cheapest.
+# Of about twenty settings of Surprise's SVD, the one with the lowest RMSE on a tenth of the
+# training ratings of folds 1, 3 and 5. Of equal ones it is the cheapest.
 TUNED_SVD = {"n_factors": 150, "n_epochs": 35, "lr_all": 0.012, "reg_all": 0.1}
 
 
@@ -35,8 +35,10 @@ def require_peers() -> None:
     Raises:
         SystemExit: They are not.
     """
-    if not _PEERS.exists():
-        raise SystemExit(f"{_PEERS}: does not exist; `make peers` installs the other libraries")
+    if not PEERS_PYTHON.exists():
+        raise SystemExit(
+            f"{PEERS_PYTHON}: does not exist; `make peers` installs the other libraries"
+        )
 
 
 def run(name: str, archive: Path, settings: dict[str, Any], console: Console) -> Measured:
@@ -55,7 +57,7 @@ def run(name: str, archive: Path, settings: dict[str, Any], console: Console) ->
         core = min(os.sched_getaffinity(0))
         result = subprocess.run(
             [
-                str(_PEERS) if name in _IN_PEERS else sys.executable,
+                str(PEERS_PYTHON) if name in _IN_PEERS else sys.executable,
                 "-m",
                 f"benchmarks.contenders.{name}",
                 str(archive),

@@ -57,7 +57,7 @@ def fit(model: tfrs.Model, given: Arrays, chosen: dict[str, Any]) -> Measured:
         .batch(chosen["batch_size"])
         .cache()
     )
-    # `fit` may stop before it sees the end of the data, which would leave the cache incomplete.
+    # `fit` stops before it sees the end of the data, which can leave the cache incomplete.
     with measured.timed("shuffle"):
         for _ in batches:
             pass

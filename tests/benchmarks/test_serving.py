@@ -96,7 +96,7 @@ def test_what_a_server_adds_is_over_the_bare_call_of_its_own_line() -> None:
         )
         for clients in (1, 8)
     ]
-    assert rows(serving._table(measured)) == [
+    assert rows(serving.as_table(measured)) == [
         ["", "clients", "server", "p50 ms", "p99 ms", "a second", "adds ms at p50"],
         ["one pair", "1", "bare call", "0.50", "1.00", "1,234", ""],
         ["", "", "embedded", "2.25", "4.00", "100", "1.75"],
@@ -129,7 +129,7 @@ def stuck() -> Iterator[str]:
 def test_a_server_that_does_not_answer_ends_the_measurement(
     stuck: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving, "_ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(serving, "ANSWER_SECONDS", 0.2)
     model = SimpleNamespace(signatures={PREDICT: lambda **inputs: {}})
     measured = serving.measure(model, {"stuck server": stuck}, [ONE_PAIR], SECONDS)
     with pytest.raises(ServingError, match=r"^stuck server, one pair: DEADLINE_EXCEEDED: "):
