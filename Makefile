@@ -1,7 +1,7 @@
 # Needs make and Python 3. Everything else comes from the package registry; nothing needs root.
 #   make run ARGS="--set split.method=time"
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all peers image image-check lint format lock clean
+.PHONY: help run dev test test-all docs peers image image-check lint format lock clean
 
 PYTHON ?= python3
 ARGS ?=
@@ -22,20 +22,27 @@ IMAGE_LOCK = requirements$(addprefix -,$(filter-out cpu,$(VARIANT))).lock
 CHECK_VARIANT = test -n "$(filter cpu gpu,$(VARIANT))" \
 	|| { echo "movierec: VARIANT=$(VARIANT): expected cpu or gpu" >&2; exit 1; }
 
-help: ## lists what make can do
+help: ## prints this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
-run: $(RUNTIME) ## trains, evaluates and pushes a model on MovieLens-100K
+run: $(RUNTIME) ## runs the whole pipeline on MovieLens-100K
 	@$(BIN)/movierec run $(ARGS)
 
-test: $(DEV) ## runs the tests, without the slow ones
+dev: $(DEV) ## installs what the tests, the checks and the tutorials' pictures need
+
+test: $(DEV) ## runs the fast tests
 	$(BIN)/pytest -n 2 --dist loadscope -m "not slow" $(ARGS)
 
-test-all: $(DEV) ## runs all tests, including the slow ones
-	@# In the order of the files: xdist would start the slowest file last, as it has few tests.
+test-all: $(DEV) ## runs all tests, the slow ones too
+	@# In the order of the files: the slowest has few tests, and would come last.
 	$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
-peers: .peers/.installed $(RUNTIME) ## installs what the benchmarks compare with, in .peers
+docs: .docs/.installed ## builds the documentation with the API in site/
+	@# The theme would print an announcement about MkDocs 2 at each build.
+	@NO_MKDOCS_2_WARNING=1 PATH="$(CURDIR)/.docs/bin:$$PATH" .docs/bin/mkdocs --quiet build --strict
+	@echo "built site/; $(PYTHON) -m http.server --bind 127.0.0.1 --directory site shows it"
+
+peers: .peers/.installed $(RUNTIME) ## installs the libraries that the benchmarks compare with
 
 image: ## the container image, with docker or podman: VARIANT=cpu or gpu, IMAGE=NAME:TAG
 	@$(CHECK_VARIANT)
@@ -66,11 +73,12 @@ lock: $(UV) ## pins the newest versions that pyproject.toml allows
 		-o requirements-dev.lock
 	$(COMPILE) --upgrade --no-annotate --group data --extra gpu -c requirements.lock pyproject.toml \
 		-o requirements-gpu.lock
+	$(COMPILE) --upgrade --group docs -c requirements-dev.lock -o requirements-docs.lock
 	$(COMPILE) --upgrade --group peers -o requirements-peers.lock
 	echo uv | $(COMPILE) --upgrade --no-annotate - -o requirements-uv.lock
 
 clean: ## removes what was installed; keeps the workspace with its models
-	rm -rf $(VENV) .bootstrap .peers .image dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .bootstrap .docs .peers .image dist site .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # uv has its own environment, so that the project's holds only what is locked.
@@ -100,6 +108,13 @@ $(DEV): $(RUNTIME) requirements-dev.lock
 	@echo "installing requirements-dev.lock into $(VENV)"
 	@$(UV_PIP) install --quiet --python $(BIN)/python --require-hashes --compile-bytecode \
 		-r requirements-dev.lock
+	@touch $@
+
+# An environment of its own: pages are made from the source, which is read and never imported.
+.docs/.installed: requirements-docs.lock | $(UV)
+	@echo "installing requirements-docs.lock into .docs"
+	@$(UV) venv --quiet --clear --python 3.11 .docs
+	@$(UV_PIP) install --quiet --python .docs/bin/python --require-hashes -r requirements-docs.lock
 	@touch $@
 
 # An environment of their own: they want releases of NumPy that TFX does not.
