@@ -38,8 +38,10 @@ test-all: $(DEV) ## runs all tests, the slow ones too
 	$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 docs: .docs/.installed ## builds the documentation with the API in site/
-	@# The theme would print an announcement about MkDocs 2 at each build.
-	@NO_MKDOCS_2_WARNING=1 PATH="$(CURDIR)/.docs/bin:$$PATH" .docs/bin/mkdocs --quiet build --strict
+	@# Not by --quiet, which hides warnings from --strict. The variable silences the theme's
+	@# announcement about MkDocs 2.
+	@NO_MKDOCS_2_WARNING=1 PATH="$(CURDIR)/.docs/bin:$$PATH" .docs/bin/mkdocs build --strict \
+		>.docs/build.log 2>&1 || { grep -E "WARNING|ERROR|Aborted|rror:" .docs/build.log >&2; exit 1; }
 	@echo "built site/; $(PYTHON) -m http.server --bind 127.0.0.1 --directory site shows it"
 
 peers: .peers/.installed $(RUNTIME) ## installs the libraries that the benchmarks compare with
