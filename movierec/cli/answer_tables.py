@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from serving.client.answers import Recommendation, VersionStatus
+from serving.answers import Recommendation, VersionStatus
 
 
 def show_ranking(console: Console, found: Sequence[Recommendation]) -> None:

@@ -17,8 +17,8 @@ from pipeline.config.errors import UserError
 from serving.defaults import DEFAULT_MODEL, DEFAULT_TARGET, DEFAULT_TIMEOUT
 
 if TYPE_CHECKING:
-    from serving.client.answers import Recommendation
-    from serving.client.client import RecommenderClient
+    from serving.answers import Recommendation
+    from serving.client import RecommenderClient
 
 query = typer.Typer(
     name="query", help="Ask a running model server (`movierec serve`).", no_args_is_help=True
@@ -55,7 +55,7 @@ class Connection:
         """Connects when it is first asked."""
         # What gRPC logs of a failed handshake is in the error too.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-        from serving.client.client import RecommenderClient
+        from serving.client import RecommenderClient
         from serving.tls import ClientTls
 
         files = (self.tls_authority, self.tls_key, self.tls_certificate)

@@ -15,8 +15,8 @@ import typer
 
 from pipeline.config.errors import UserError
 from pipeline.workspace import Workspace
-from serving.defaults import DEFAULT_MODEL
-from serving.launch.wanted_server import WantedServer
+from serving.defaults import DEFAULT_MODEL, DEFAULT_PORT, LOOPBACK
+from serving.server_options import WantedServer
 
 if TYPE_CHECKING:
     from serving.launch.launcher import Started
@@ -39,12 +39,10 @@ def serve(
     binary: Annotated[
         Path | None, typer.Option("--binary", help="A tensorflow_model_server, if not on PATH.")
     ] = None,
-    host: Annotated[
-        str, typer.Option("--host", help="0.0.0.0 lets other machines in.")
-    ] = "127.0.0.1",
+    host: Annotated[str, typer.Option("--host", help="0.0.0.0 lets other machines in.")] = LOOPBACK,
     port: Annotated[
         int, typer.Option("--port", help="Of gRPC; 0 takes a free one.", **_PORTS)
-    ] = 8500,
+    ] = DEFAULT_PORT,
     metrics_port: Annotated[
         int | None,
         typer.Option("--metrics-port", help="Serve Prometheus metrics at /metrics.", **_PORTS),

@@ -135,9 +135,7 @@ def test_a_server_that_is_killed_later_is_told(programs: FakePrograms, workspace
         os.kill(programs.processes("tensorflow_model_server")[0], signal.SIGKILL)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert errors == (
-        "movierec: tensorflow_model_server ended by itself (SIGKILL): it said nothing\n"
-    )
+    assert errors == ("movierec: tensorflow_model_server ended by itself (SIGKILL): no output\n")
 
 
 @pytest.mark.parametrize(
@@ -190,10 +188,10 @@ def test_an_embedded_server_that_does_not_come_up_is_one_line(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model-name", "films"], "no model has been pushed there; `movierec run` does that"),
+        (["--model-name", "films"], "no model has been pushed there"),
         (["--label", "stable"], "--label stable: NAME=VERSION is needed"),
         (["--label", "stable=new"], "--label stable=new: NAME=VERSION is needed"),
-        (["--label", "stable=4"], "there are 3, 12"),
+        (["--label", "stable=4"], "expected one of 3, 12"),
         (["--tls-key", "key.pem"], "TLS needs --tls-key and --tls-certificate"),
         (["--tls-client-authority", "ca.pem"], "TLS needs --tls-key and --tls-certificate"),
         (["--server", "docker"], "docker cannot be run"),
