@@ -185,6 +185,6 @@ def _check_fill(given: int, size: int, item_bytes: int, max_bytes: int) -> None:
         raise invalid(f"the tensor has {given} values: expected {size} by its shape")
     if (size - given) * item_bytes > max_bytes:
         raise invalid(
-            f"the tensor has {given} of the {size} values of its shape: expected all of them, or "
+            f"the tensor's shape has {size} values and {given} are given: expected all of them, or "
             f"at most {max_bytes // item_bytes} left out"
         )
