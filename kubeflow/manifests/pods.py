@@ -9,9 +9,10 @@ from kubeflow.manifests.identity import Identity, Manifest
 from kubeflow.manifests.model_files import ModelFiles
 from kubeflow.manifests.server_files import MODELS_FILE, MONITORING_FILE
 from pipeline.config.kubernetes import KubernetesConfig, amount
-from serving.monitoring_config import METRICS_PATH
+from serving.defaults import DEFAULT_PORT
+from serving.tensorflow_serving_config import METRICS_PATH
 
-GRPC_PORT: Final = 8500
+GRPC_PORT: Final = DEFAULT_PORT
 REST_PORT: Final = 8501
 # Ports are referred to by name.
 GRPC: Final = "grpc"

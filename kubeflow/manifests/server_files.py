@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from kubeflow.manifests.identity import Identity, Manifest, digest
-from serving import model_config
-from serving.monitoring_config import monitoring_config
+from serving.tensorflow_serving_config import model_config, monitoring_config
 
 MODELS_FILE: Final = "models.config"
 MONITORING_FILE: Final = "monitoring.config"
@@ -22,9 +21,8 @@ def config_map(identity: Identity, base_path: str, version: int | None) -> Manif
         base_path: the folder of the model's versions as the server sees it.
         version: the one to serve; None serves the newest.
     """
-    policy = model_config.newest_version() if version is None else model_config.one_version(version)
     data = {
-        MODELS_FILE: model_config.model_config(identity.model_name, base_path, policy, labels={}),
+        MODELS_FILE: model_config(identity.model_name, base_path, version=version),
         MONITORING_FILE: monitoring_config(),
     }
     suffix = f"-{digest(''.join(data.values()))}"
