@@ -77,7 +77,7 @@ class Progress:
 
 Report = Callable[[Progress], None]
 
-# Where a training reports that somebody else starts, as a pipeline starts its Trainer.
+# Report of trainings that this process does not start itself, such as a pipeline's Trainer.
 current_report: ContextVar[Report | None] = ContextVar("current_report", default=None)
 
 

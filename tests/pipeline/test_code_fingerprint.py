@@ -21,7 +21,7 @@ STEPS = (
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    for package in ("pipeline", "components", "models", "serving"):
+    for package in ("movierec", "pipeline", "components", "models", "serving"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / package, tmp_path / package, ignore=ignored)
     return tmp_path

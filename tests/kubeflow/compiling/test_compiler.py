@@ -205,6 +205,11 @@ def test_parameters_reach_the_constants_that_depend_on_them(target: Target) -> N
         "{{$.inputs.parameters['pipelinechannel--pipeline_root']}}/checkpoints"
     )
     assert json.loads(training["comparison_group"])[0] == "ml-100k"
+    # A local cache follows the names in a job: the model's class is not imported anywhere.
+    assert training["code"] == [
+        "models.training.trainer",
+        "models.zoo.biased_mf.BiasedMatrixFactorization",
+    ]
     gate = constants(usual(target), "evaluator")["eval_config"]
     assert "{{$.inputs.parameters['pipelinechannel--max_rmse']}}" in gate
     assert "0.97" not in gate
