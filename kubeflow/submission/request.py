@@ -15,7 +15,7 @@ from kubeflow.local_execution import job_file
 from kubeflow.local_execution.job import Job
 from kubeflow.local_execution.values import Value
 from kubeflow.parameters import DATA, PIPELINE_ROOT, PUSH
-from kubeflow.submission import cron
+from kubeflow.submission.schedule import Schedule
 from kubeflow.targets import RULES, Target, check_location, parse_target
 from pipeline.config.errors import UserError
 from pipeline.config.name_value import pairs
@@ -23,19 +23,6 @@ from pipeline.config.name_value import pairs
 _JOB_SPEC = "pipelineSpec"
 LOCATIONS = (PIPELINE_ROOT, DATA, PUSH)
 """Parameters that are folders, the one that others may be in first."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """When runs start.
-
-    Attributes:
-        cron: as the platform writes it.
-        max_concurrent: runs at a time; the next one waits or is left out.
-    """
-
-    cron: str
-    max_concurrent: int = 1
 
 
 @dataclass(frozen=True)
@@ -165,19 +152,6 @@ def parameters(compiled: CompiledFile, entries: Iterable[str]) -> dict[str, Valu
             option = f"--parameter {name}"
             changed[name] = check_location(option, changed[name], compiled.target, root)
     return changed
-
-
-def schedule(text: str | None, max_concurrent: int | None, target: Target) -> Schedule | None:
-    """When runs start; None for one run now.
-
-    Raises:
-        UserError: the platform takes no such times, or not so many runs at a time.
-    """
-    if text is None:
-        if max_concurrent is not None:
-            raise UserError("--max-concurrent: of one run; expected with --cron")
-        return None
-    return Schedule(cron.for_target(text, target), max_concurrent or Schedule.max_concurrent)
 
 
 def check_kind(option: str, text: str, kind: Any, expected: str) -> str:

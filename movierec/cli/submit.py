@@ -81,6 +81,7 @@ def submit(
     Credentials are those that the platform's own client finds.
     """
     from kubeflow.submission import request as requests
+    from kubeflow.submission.schedule import schedule
     from kubeflow.targets import Target
 
     _check_wait(wait, send, cron)
@@ -91,7 +92,7 @@ def submit(
         compiled=compiled,
         parameters=requests.parameters(compiled, parameters or ()),
         run_name=run_name,
-        schedule=requests.schedule(cron, max_concurrent, compiled.target),
+        schedule=schedule(cron, max_concurrent, compiled.target),
         use_cache=not no_cache,
     )
     kfp_only = {

@@ -31,7 +31,7 @@ def test_a_dry_run_for_kfp_is_yaml(tmp_path: Path) -> None:
     posts = [call["path"] for call in shown["calls"] if call["method"] == "POST"]
     names = ("pipelines", "pipelines/upload_version", "experiments", "runs")
     assert posts == [f"/apis/v2beta1/{name}" for name in names]
-    assert shown["calls"][-1]["body"]["runtime_config"] == {"parameters": {"epochs": 7}}
+    assert shown["calls"][-1]["body"]["runtime_config"]["parameters"] == {"epochs": 7}
     assert result.stderr == "movierec: nothing was sent; --send sends this\n"
 
 
@@ -79,7 +79,7 @@ def test_a_dry_run_for_vertex_is_json(tmp_path: Path) -> None:
         ),
         (KFP, [*HOST, "--cron", "0 3 * *"], "--cron 0 3 * *: 4 fields; expected five"),
         (KFP, [*HOST, "--cron", "0 3 * * 1", "--max-concurrent", "11"], "expected at most 10"),
-        (KFP, [*HOST, "--max-concurrent", "2"], "--max-concurrent: of one run"),
+        (KFP, [*HOST, "--max-concurrent", "2"], "--max-concurrent: "),
         (KFP, [*HOST, "--cron", "0 3 * * 1", "--send", "--wait"], "--wait: a schedule does not"),
         (KFP, [*HOST, "--wait"], "--wait: nothing is sent; expected with --send"),
         (KFP, [*HOST, "--run-name", ""], "--run-name: empty"),
