@@ -15,10 +15,6 @@ MAX_RMSE: Final = "max_rmse"
 _PREFIX: Final = "pipelinechannel--"
 _PLACEHOLDER: Final = re.compile(r"\{\{\$\.inputs\.parameters\['(?P<input>[^']+)'\]\}\}")
 
-# TFX writes numbers into the constants of steps: it gets these, which nobody asks for, and they
-# are found and replaced there. Whole where a whole number belongs.
-_MARKED_NUMBERS: Final = {EPOCHS: 1_987_654_321, MAX_RMSE: 198765.4321}
-
 
 @dataclass(frozen=True)
 class Parameter:
@@ -63,20 +59,6 @@ def is_step_input(name: str) -> bool:
 def placeholder(name: str) -> str:
     """What stands for the parameter's value inside a step's constants."""
     return f"{{{{$.inputs.parameters['{step_input(name)}']}}}}"
-
-
-def marked_number(name: str) -> Any:
-    """The number that stands for the parameter's value until `with_placeholders`."""
-    return _MARKED_NUMBERS[name]
-
-
-def with_placeholders(constant: str) -> str:
-    """The constant with placeholders where marked numbers were."""
-    for name, number in _MARKED_NUMBERS.items():
-        constant = re.sub(
-            rf"(?<![\d.]){re.escape(str(number))}(?![\d.])", placeholder(name), constant
-        )
-    return constant
 
 
 def used_inputs(constant: str) -> list[str]:

@@ -32,26 +32,26 @@ def compile_job(
 ) -> None:
     """Compile the pipeline for Kubeflow Pipelines or Vertex AI."""
     from kubeflow import targets
-    from kubeflow.compiling.order import Order
+    from kubeflow.compiling.compile_options import CompileOptions
     from pipeline import run_log
     from pipeline.config.tree import load_config
 
     chosen = targets.parse_target(target)
     targets.check_output(output, chosen)
-    order = Order(
+    options = CompileOptions(
         target=chosen,
         image=image,
         pipeline_root=pipeline_root,
         data=data,
         push=push,
-        name=Order.name if name is None else name,
+        name=CompileOptions.name if name is None else name,
     )
     settings = load_config(config, overrides or ())
     # What can be said without TFX, which takes its time to import, is said before.
-    order.parameters(settings)
+    options.parameters(settings)
 
     with run_log.redirected(Path(os.devnull)):
         from kubeflow.compiling import compiler
 
-        written = compiler.write(compiler.compile_pipeline(settings, order).text(), output)
+        written = compiler.write(compiler.compile_pipeline(settings, options).text(), output)
     print(written)

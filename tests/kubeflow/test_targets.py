@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kubeflow import targets
-from kubeflow.compiling.names import task_name
+from kubeflow.compiling.pipeline_spec import task_name
 from kubeflow.steps.mounts import MOUNTS
 from kubeflow.targets import Target
 from pipeline.config.errors import UserError

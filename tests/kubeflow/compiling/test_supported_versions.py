@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from kubeflow.compiling import compiler
-from kubeflow.compiling.order import Order
+from kubeflow.compiling.compile_options import CompileOptions
 from kubeflow.targets import Target
 from pipeline.config.tree import load_config
 
@@ -98,8 +98,8 @@ def release(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def documents(*overrides: str) -> list[Any]:
-    order = Order(Target.KFP, "registry.example/movierec:1.2", "gs://bucket/root")
-    pipeline = compiler.compile_pipeline(load_config(overrides=overrides), order)
+    options = CompileOptions(Target.KFP, "registry.example/movierec:1.2", "gs://bucket/root")
+    pipeline = compiler.compile_pipeline(load_config(overrides=overrides), options)
     return list(yaml.safe_load_all(pipeline.text()))
 
 

@@ -14,7 +14,7 @@ from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from kubeflow.compiling import compiler
-from kubeflow.compiling.order import Order
+from kubeflow.compiling.compile_options import CompileOptions
 from kubeflow.submission import watching
 from kubeflow.targets import Target
 from pipeline.config.tree import load_config
@@ -417,8 +417,8 @@ def test_the_pipeline_itself_is_uploaded_as_it_was_compiled(
     server: Kfp, movierec: Movierec, tmp_path: Path
 ) -> None:
     settings = load_config(overrides=["training.accelerator=NVIDIA_TESLA_T4"])
-    order = Order(Target.KFP, "registry.example/movierec:1.2", "gs://bucket/root")
-    text = compiler.compile_pipeline(settings, order).text()
+    options = CompileOptions(Target.KFP, "registry.example/movierec:1.2", "gs://bucket/root")
+    text = compiler.compile_pipeline(settings, options).text()
     assert len(list(yaml.safe_load_all(text))) == 2
     path = compiler.write(text, tmp_path / "pipeline.yaml")
     ended = movierec(str(path), "--host", server.host, "--send", "--parameter", "epochs=3")

@@ -27,7 +27,7 @@ from google.protobuf import json_format
 from google.rpc import status_pb2
 
 from kubeflow.compiling import compiler
-from kubeflow.compiling.order import Order
+from kubeflow.compiling.compile_options import CompileOptions
 from kubeflow.submission import watching
 from kubeflow.targets import Target
 from pipeline.config.tree import load_config
@@ -400,8 +400,8 @@ def test_without_credentials_it_is_one_line(
 def test_the_pipeline_itself_is_sent_as_it_was_compiled(
     overrides: list[str], vertex: Vertex, movierec: Movierec, tmp_path: Path
 ) -> None:
-    order = Order(Target.VERTEX, "registry.example/movierec:1.2", "gs://bucket/root")
-    text = compiler.compile_pipeline(load_config(overrides=overrides), order).text()
+    options = CompileOptions(Target.VERTEX, "registry.example/movierec:1.2", "gs://bucket/root")
+    text = compiler.compile_pipeline(load_config(overrides=overrides), options).text()
     path = compiler.write(text, tmp_path / "pipeline.json")
     ended = movierec(str(path), *USUAL, "--send", "--parameter", "epochs=3")
     assert ended.code == 0, ended.err

@@ -145,7 +145,7 @@ def refused(result: subprocess.CompletedProcess[str], message: str, folder: Path
 def test_a_mistake_is_told_before_anything_heavy_is_imported() -> None:
     script = (
         "import sys\n"
-        "from kubeflow.compiling.order import Order\n"
+        "from kubeflow.compiling.compile_options import CompileOptions\n"
         "from pipeline.config.tree import load_config\n"
         "print({'tfx', 'tensorflow', 'kfp', 'google.cloud.aiplatform'} & set(sys.modules))\n"
     )
