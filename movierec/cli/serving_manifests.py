@@ -19,11 +19,11 @@ def serving_manifests(
     overrides: Overrides = None,
 ) -> None:
     """Render what serves a model in a Kubernetes cluster."""
-    from kubeflow.manifests import manifests
+    from kubeflow.manifests import render
     from pipeline.config.tree import load_config
 
-    text = manifests.render(load_config(config, overrides or ()))
+    text = render.render(load_config(config, overrides or ()))
     if output is None:
         print(text, end="")
     else:
-        print(manifests.write(text, output))
+        print(render.write(text, output))
