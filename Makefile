@@ -1,7 +1,7 @@
-# Needs make and a Python 3; everything else comes from the package registry. No step needs root.
+# Needs make and Python 3. Everything else comes from the package registry; nothing needs root.
 #   make run ARGS="--set split.method=time"
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all peers image image-check lint format lock clean
+.PHONY: help run dev test test-all docs peers image image-check lint format lock clean
 
 PYTHON ?= python3
 ARGS ?=
@@ -35,20 +35,29 @@ CHECK_IMAGE = for tool in cc hatchling make pip uv; do \
 		-o job.yaml --set training.epochs=3 --set gate.max_rmse=1.2 \
 	&& movierec run-compiled job.yaml --workspace workspace
 
-help: ## this list
+help: ## prints this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
-run: $(RUNTIME) ## the whole chain on MovieLens-100K
+run: $(RUNTIME) ## runs the whole pipeline on MovieLens-100K
 	@$(BIN)/movierec run $(ARGS)
 
-test: $(DEV) ## the tests
+dev: $(DEV) ## installs what the tests, the checks and the tutorials' pictures need
+
+test: $(DEV) ## runs the fast tests
 	$(BIN)/pytest -n 2 --dist loadscope -m "not slow" $(ARGS)
 
-test-all: $(DEV) ## the tests, the slow ones among them
+test-all: $(DEV) ## runs all tests, the slow ones too
 	@# In the order of the files: the slowest has few tests, and would come last.
 	$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
-peers: .peers/.installed $(RUNTIME) ## what the benchmarks compare with, apart
+docs: .docs/.installed ## builds the documentation with the API in site/
+	@# Not by --quiet, which hides warnings from --strict. The variable silences the theme's
+	@# announcement about MkDocs 2.
+	@NO_MKDOCS_2_WARNING=1 PATH="$(CURDIR)/.docs/bin:$$PATH" .docs/bin/mkdocs build --strict \
+		>.docs/build.log 2>&1 || { grep -E "WARNING|ERROR|Aborted|rror:" .docs/build.log >&2; exit 1; }
+	@echo "built site/; $(PYTHON) -m http.server --bind 127.0.0.1 --directory site shows it"
+
+peers: .peers/.installed $(RUNTIME) ## installs the libraries that the benchmarks compare with
 
 image: ## builds the container image with Docker or Podman: VARIANT=cpu or gpu, IMAGE=NAME:TAG
 	@$(CHECK_VARIANT)
@@ -59,12 +68,12 @@ image-check: ## builds the image and has it compile and run a job, without a net
 	@$(FIND_ENGINE); $(BUILD_IMAGE) && "$$engine" run --rm --network none --read-only --tmpfs /tmp \
 		--entrypoint sh "$(IMAGE)" -c '$(CHECK_IMAGE)'
 
-lint: $(DEV) ## ruff and mypy
+lint: $(DEV) ## checks the code with ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(DEV) ## rewrites the code in the project's style
+format: $(DEV) ## formats the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -75,14 +84,15 @@ lock: $(UV) ## pins the newest versions that pyproject.toml allows
 		-o requirements-dev.lock
 	$(COMPILE) --upgrade --no-annotate --group data --extra gpu -c requirements.lock pyproject.toml \
 		-o requirements-gpu.lock
+	$(COMPILE) --upgrade --group docs -c requirements-dev.lock -o requirements-docs.lock
 	$(COMPILE) --upgrade --group peers -o requirements-peers.lock
 	echo uv | $(COMPILE) --upgrade --no-annotate - -o requirements-uv.lock
 
 clean: ## removes what was installed; keeps the workspace with its models
-	rm -rf $(VENV) .bootstrap .peers dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .bootstrap .docs .peers dist site .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# uv has an environment of its own, so that the locked one holds what is locked and nothing else.
+# uv has its own environment, so that the project's holds only what is locked.
 $(UV): requirements-uv.lock
 	@rm -rf .bootstrap
 	@$(PYTHON) -m venv .bootstrap 2>/dev/null \
@@ -109,6 +119,13 @@ $(DEV): $(RUNTIME) requirements-dev.lock
 	@echo "installing requirements-dev.lock into $(VENV)"
 	@$(UV_PIP) install --quiet --python $(BIN)/python --require-hashes --compile-bytecode \
 		-r requirements-dev.lock
+	@touch $@
+
+# An environment of its own: pages are made from the source, which is read and never imported.
+.docs/.installed: requirements-docs.lock | $(UV)
+	@echo "installing requirements-docs.lock into .docs"
+	@$(UV) venv --quiet --clear --python 3.11 .docs
+	@$(UV_PIP) install --quiet --python .docs/bin/python --require-hashes -r requirements-docs.lock
 	@touch $@
 
 # An environment of their own: they want releases of NumPy that TFX does not.

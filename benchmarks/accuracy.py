@@ -1,17 +1,20 @@
-"""Figures and cost of every model on MovieLens-100K, beside those of other projects.
+"""Compares accuracy and cost of all models with those of other libraries on MovieLens-100K.
 
     make peers
     .venv/bin/python -m benchmarks.accuracy [--seeds N] [--json]
 
-- RMSE and MAE of every model that predicts ratings, over the official folds.
-- NDCG@10, Recall@10 and Recall@20 of every retrieval model on the first official fold. Relevant are
-  test ratings of four stars or more; movies that the user rated in training are left out, and all
-  others of the 1,682 are ranked.
+The command prints two tables:
 
-Each model is trained on one core with its defaults, as the pipeline's Trainer does it: a tenth of
-the training ratings finds the number of epochs, then all are trained on. Peers are trained on all.
-The settings of Surprise SVD are the best of twenty on a tenth of three folds' training ratings,
-those of the others, for RMSE, the best of a few.
+- RMSE and MAE of each model that predicts ratings, over the five official folds.
+- NDCG@10, Recall@10 and Recall@20 of each retrieval model on the first official fold. Test ratings
+  of four stars or more are relevant. Movies that the user rated in training are left out, and the
+  rest of the 1,682 movies are ranked.
+
+Each model trains on one core with its default options, as the pipeline's Trainer does: a tenth of
+the training ratings sets the number of epochs, then the model trains again on all of them. The
+other libraries train on all of them at once. The settings of Surprise SVD are the best of twenty on
+a tenth of the training ratings of three folds. Those of the other rating models are the best of a
+few.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -32,9 +35,10 @@ from benchmarks import rating_sets
 from benchmarks.contenders.measuring import Measured
 from benchmarks.contenders.running import TUNED_SVD, require_peers, run
 from components.movielens_example_gen.options import FOLDS
-from models.options import ModelName, ModelOptions
+from models.options import ModelOptions
+from models.registry import MODELS
 
-# By the name shown: the contender and its settings.
+# Contender and settings, by the name in the table.
 _PEERS: dict[str, tuple[str, dict[str, Any]]] = {
     "Surprise SVD": ("surprise_svd", {"svd": TUNED_SVD}),
     "Surprise SVD++": (
@@ -50,8 +54,7 @@ _PEERS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
 }
 
-
-# The best of 4 settings of EASE and 22 of ALS on a tenth of the first fold's training ratings.
+# The best of 4 settings of EASE and of 22 of ALS on a tenth of the first fold's training ratings.
 _RETRIEVAL_PEERS: dict[str, tuple[str, dict[str, Any]]] = {
     "popularity": ("popularity", {}),
     "EASE": ("ease", {"l2": 400}),
@@ -72,15 +75,18 @@ def measure(
     seeds: int,
     console: Console,
 ) -> Results:
-    """For each model, by seed, what it took on each archive.
+    """Trains every model on every archive.
 
     Args:
-        contender: what trains our models.
-        names: of our models.
-        peers: by the name shown, the contender and its settings.
-        archives: of training and test ratings.
-        seeds: how many of our models.
-        console: shows what runs.
+        contender: Contender that trains this project's models.
+        names: Names of this project's models.
+        peers: Contender and settings of each other model, by its name in the table.
+        archives: Files of training and test ratings.
+        seeds: Number of seeds for each of this project's models; other models have one.
+        console: Console that shows which contender runs.
+
+    Returns:
+        For each model, by seed, a result for each archive.
     """
     ours = {}
     for name in names:
@@ -96,20 +102,22 @@ def measure(
     return {**ours, **others}
 
 
-def _table(title: str, results: Results, columns: Mapping[str, str]) -> Table:
-    """A line for each model: means over folds and seeds, and the first column's spread over seeds.
+def as_table(title: str, results: Results, columns: Mapping[str, str]) -> Table:
+    """Returns a table with means over folds and seeds, a row for each model.
+
+    The first column has a standard deviation over seeds beside it.
 
     Args:
-        title: of the table.
-        results: what was measured.
-        columns: by heading, the field of `Measured`.
+        title: Title of the table.
+        results: Results of `measure`.
+        columns: Field of `Measured` for each heading.
     """
     first, *others = columns
     table = Table(title=title)
     for heading in ("", first, "± over seeds", *others, "CPU s"):
         table.add_column(heading, justify="right" if heading else "left")
     for name, runs in results.items():
-        # By field, one mean over the folds for each seed.
+        # For each field, a mean over the folds by seed.
         means = {
             field: [float(np.mean([getattr(fold, field) for fold in folds])) for folds in runs]
             for field in columns.values()
@@ -122,12 +130,12 @@ def _table(title: str, results: Results, columns: Mapping[str, str]) -> Table:
 
 
 def main(
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds of our models.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds for each of our models.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Prints a line for each model; with seeds, their spread."""
+    """Compare accuracy and cost of all models with those of other libraries."""
     require_peers()
-    models = [ModelOptions(name=name) for name in get_args(ModelName)]
+    models = [ModelOptions(name=name) for name in MODELS]
     console = Console(stderr=True)
     with tempfile.TemporaryDirectory() as folder:
         ratings = rating_sets.movielens_100k()
@@ -144,12 +152,12 @@ def main(
         print(json.dumps({"ratings": rated, "retrieval": retrieved}, default=asdict))
         return
     Console().print(
-        _table(
+        as_table(
             "five official folds of MovieLens-100K, one core",
             rated,
             {"RMSE": "test_rmse", "MAE": "test_mae"},
         ),
-        _table(
+        as_table(
             "first official fold of MovieLens-100K, one core",
             retrieved,
             {"NDCG@10": "ndcg_at_10", "Recall@10": "recall_at_10", "Recall@20": "recall_at_20"},

@@ -1,8 +1,8 @@
-"""Holdout RMSE and MAE of whole pipeline runs over the five official folds of MovieLens-100K.
+"""Measures whole pipeline runs on the five official folds of MovieLens-100K.
 
     .venv/bin/python -m benchmarks.official_folds [--set SECTION.KEY=VALUE] [--seeds N] [--json]
 
-A fold's holdout is the official test fold. Early stopping looks at a tenth of the rest.
+The holdout of a run is an official test fold. Early stopping uses a tenth of the other ratings.
 """
 
 from __future__ import annotations
@@ -24,7 +24,15 @@ from pipeline.summary import Summary
 
 
 class Run(NamedTuple):
-    """What is shown of one run: errors on the holdout, and that of biases alone."""
+    """Result of one run.
+
+    Attributes:
+        model: Name of the model.
+        rmse: RMSE on the holdout, in stars.
+        mae: Mean absolute error on the holdout, in stars.
+        biases: RMSE of regularised biases on the holdout, in stars.
+        best_epoch: Epoch with the lowest eval RMSE.
+    """
 
     model: str
     rmse: float
@@ -34,12 +42,21 @@ class Run(NamedTuple):
 
 
 def measure(overrides: list[str], seeds: int) -> list[Run]:
-    """A run for each seed and fold, each a process, in a workspace that is removed afterwards.
+    """Runs the pipeline for each seed and fold, each run in a process of its own.
+
+    The workspace is removed at the end.
+
+    Args:
+        overrides: Values for `--set`.
+        seeds: Number of training seeds.
+
+    Returns:
+        The results, in the order of seeds, then folds.
 
     Raises:
-        SystemExit: the model predicts no ratings.
-        subprocess.CalledProcessError: a run failed or its model was not blessed; the run has
-            said why.
+        SystemExit: The model predicts no ratings.
+        subprocess.CalledProcessError: A run failed or its model was not blessed. The run has
+            printed the reason.
     """
     with tempfile.TemporaryDirectory() as workspace:
         return [
@@ -57,15 +74,15 @@ def _run(workspace: str, overrides: list[str]) -> Run:
 
 
 def run_of(summary: Summary) -> Run:
-    """What is shown of a run.
+    """Returns the result of a run.
 
     Raises:
-        SystemExit: the model predicts no ratings.
+        SystemExit: The model predicts no ratings.
     """
     if summary.rmse is None or summary.mae is None:
         raise SystemExit(
-            f"{summary.model} predicts no ratings, whose errors these are; benchmarks.accuracy "
-            "measures it"
+            f"model.name={summary.model}: predicts no ratings; expected a model that does; "
+            "benchmarks.accuracy measures the others"
         )
     return Run(
         summary.model,
@@ -77,26 +94,29 @@ def run_of(summary: Summary) -> Run:
 
 
 def main(
-    overrides: Annotated[list[str] | None, typer.Option("--set")] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="How many training seeds.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Configuration value as SECTION.KEY=VALUE; may be repeated."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of training seeds.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Prints a line for each fold, the mean over seeds, and the mean over folds."""
+    """Measure whole pipeline runs on the five official folds of MovieLens-100K."""
     runs = measure(overrides or [], seeds)
     if as_json:
         figures = {name: _by_seed(runs, name).tolist() for name in ("rmse", "mae", "biases")}
         print(json.dumps(figures))
         return
-    Console().print(_table(runs))
+    Console().print(as_table(runs))
 
 
 def _by_seed(runs: Sequence[Run], figure: str) -> np.ndarray[Any, np.dtype[Any]]:
-    """`[seeds, FOLDS]`."""
+    """Returns a figure of all runs, float64 `[seeds, FOLDS]`."""
     return np.array([getattr(run, figure) for run in runs]).reshape(-1, FOLDS)
 
 
-def _table(runs: Sequence[Run]) -> Table:
-    """A line for each fold: means over seeds; and one of means over folds."""
+def as_table(runs: Sequence[Run]) -> Table:
+    """Returns a table with means over seeds, a row for each fold and one for their mean."""
     rmse, mae, biases, best_epoch = (
         _by_seed(runs, figure) for figure in ("rmse", "mae", "biases", "best_epoch")
     )

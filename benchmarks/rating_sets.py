@@ -1,4 +1,4 @@
-"""The ratings that measurements run on, as arrays and as files."""
+"""Sets of ratings for benchmarks, as arrays and as files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _EXPONENT = 0.8
 
 
 def movielens_100k() -> Arrays:
-    """The 100,000 ratings in the order of the original file, with indices from 0."""
+    """Returns the 100,000 ratings in the order of the original file, with indices from 0."""
     ratings = parquet_100k.read(str(locate(DataConfig()))).ratings
     index = {
         name: np.unique(ratings[column].to_numpy(), return_inverse=True)[1].astype(np.int32)
@@ -37,7 +37,15 @@ def movielens_100k() -> Arrays:
 
 
 def official_fold(ratings: Arrays, fold: int) -> Arrays:
-    """Train ratings, and as `test_…` those of an official test fold, from 1."""
+    """Splits ratings into train and test ratings as an official fold does.
+
+    Args:
+        ratings: All ratings, in the order of the original file.
+        fold: Number of the fold, from 1.
+
+    Returns:
+        Arrays of train ratings, and arrays of test ratings with the prefix `test_`.
+    """
     size = len(ratings[features.RATING]) // FOLDS
     rows = np.arange(len(ratings[features.RATING]))
     test = (rows >= (fold - 1) * size) & (rows < fold * size)
@@ -48,12 +56,18 @@ def official_fold(ratings: Arrays, fold: int) -> Arrays:
 
 
 def save(ratings: Arrays, archive: Path) -> None:
-    """Writes what contenders read."""
+    """Writes ratings to an archive that contenders read."""
     np.savez(archive, allow_pickle=False, **ratings)
 
 
 def synthetic(ratings: int, users: int, movies: int) -> Arrays:
-    """Ratings whose users and movies follow Zipf's law, p ∝ rank^-0.8, the most frequent first."""
+    """Returns random ratings whose users and movies follow Zipf's law, p ∝ rank^-0.8.
+
+    Args:
+        ratings: Number of ratings.
+        users: Number of users; index 0 is the most frequent.
+        movies: Number of movies; index 0 is the most frequent.
+    """
     rng = np.random.default_rng(0)
     return {
         features.USER_INDEX: _zipf(rng, users, ratings),
@@ -63,7 +77,7 @@ def synthetic(ratings: int, users: int, movies: int) -> Arrays:
 
 
 def write_records(ratings: Arrays, folder: str) -> None:
-    """Gzipped TFRecords of tf.Example, as Transform writes them."""
+    """Writes ratings as gzipped TFRecords of tf.Example, like Transform's."""
     encoder = example_coder.RecordBatchToExamplesEncoder()
     rows = len(ratings[features.RATING])
     for start in range(0, rows, _ROWS_PER_FILE):
@@ -86,6 +100,6 @@ def _zipf(rng: np.random.Generator, names: int, count: int) -> np.ndarray[Any, n
 
 
 def _lists(values: np.ndarray[Any, Any]) -> pa.Array:
-    """A list of one value for each, int64 or float32."""
+    """Returns a list array with one value in each list, int64 or float32."""
     whole = values.astype(np.int64) if values.dtype.kind == "i" else values
     return pa.ListArray.from_arrays(np.arange(len(whole) + 1, dtype=np.int32), pa.array(whole))

@@ -1,12 +1,12 @@
-"""What a model server adds to a model: latency and throughput over gRPC beside the bare call.
+"""Measures what a model server adds to the latency of a model.
 
     make run
     .venv/bin/python -m benchmarks.serving [--workspace DIR] [--seconds S] [--json]
 
-The floor is the model's signature called in this process. The servers are processes of their own,
-each asked over TCP: the embedded one, and TensorFlow Serving where `tensorflow_model_server` is on
-the PATH, which binds its port to every interface for as long as this measures. All are asked in
-turns, so that what else the machine does falls on each alike.
+The floor is a call of the model's signature in this process. The servers run in processes of their
+own and answer over TCP: the embedded server, and TensorFlow Serving if `tensorflow_model_server` is
+on the PATH. TensorFlow Serving binds its port to every interface during the measurement. All take
+turns, so that other load on the machine affects them alike.
 """
 
 from __future__ import annotations
@@ -50,22 +50,28 @@ from serving.versions import newest_version
 
 _CLIENTS = (1, 8)
 _ROUNDS = 20
-# Different requests, asked one after another.
+# Number of different requests, sent in turn.
 _REQUESTS = 64
 _STARTUP_SECONDS = 60.0
 _GRACE_SECONDS = 10.0
-# Far beyond any answer: a server that is stuck ends the measurement.
-_ANSWER_SECONDS = 30.0
+# Much longer than any answer takes, so only a server that hangs ends the measurement.
+ANSWER_SECONDS = 30.0
 _FLOOR = "bare call"
 
 Inputs = dict[str, Any]
-# Makes what one client calls again and again.
+# Returns a function that one client calls for each request.
 NewClient = Callable[[], Callable[[Inputs], object]]
 
 
 @dataclass(frozen=True)
 class Workload:
-    """Requests to one signature."""
+    """Requests to one signature.
+
+    Attributes:
+        name: Name in the table.
+        signature: Name of the signature.
+        requests: Inputs of each request, by name.
+    """
 
     name: str
     signature: str
@@ -74,20 +80,31 @@ class Workload:
 
 @dataclass
 class Latencies:
-    """Of every answer of some clients, and how long they asked."""
+    """Latencies of all answers to some clients.
+
+    Attributes:
+        seconds: Latency of each answer, in seconds.
+        elapsed: Time that the clients took in all, in seconds.
+    """
 
     seconds: list[float] = field(default_factory=list)
     elapsed: float = 0.0
 
     def figures(self) -> Figures:
-        """What is shown."""
+        """Returns the percentiles and the rate."""
         p50, p99 = np.percentile(self.seconds, [50, 99]) * 1e3
         return Figures(float(p50), float(p99), len(self.seconds) / self.elapsed)
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Percentiles of the latency in milliseconds, and answers a second."""
+    """Latency and throughput.
+
+    Attributes:
+        p50_ms: Median latency, in milliseconds.
+        p99_ms: 99th percentile of the latency, in milliseconds.
+        per_second: Answers a second.
+    """
 
     p50_ms: float
     p99_ms: float
@@ -96,7 +113,13 @@ class Figures:
 
 @dataclass(frozen=True)
 class Measured:
-    """One workload with a number of clients; figures by what was asked."""
+    """Result of one workload.
+
+    Attributes:
+        workload: Name of the workload.
+        clients: Number of concurrent clients.
+        figures: Figures by the name of the server; the bare call is one of them.
+    """
 
     workload: str
     clients: int
@@ -104,7 +127,11 @@ class Measured:
 
 
 def workloads(rated: Columns) -> list[Workload]:
-    """Requests made of real pairs of users and movies."""
+    """Returns workloads of real pairs of users and movies.
+
+    Args:
+        rated: Columns `user_id` and `movie_id` of ratings.
+    """
     users, movies = rated[features.USER_ID], rated[features.MOVIE_ID]
 
     def pairs(count: int) -> list[Inputs]:
@@ -128,7 +155,7 @@ def workloads(rated: Columns) -> list[Workload]:
 
 
 def bare_call(saved_model: Any, workload: Workload) -> NewClient:
-    """The floor: the signature's function, its answer read."""
+    """Returns clients that call the signature in this process and read its answer."""
     function = saved_model.signatures[workload.signature]
 
     def call(request: Inputs) -> object:
@@ -139,36 +166,42 @@ def bare_call(saved_model: Any, workload: Workload) -> NewClient:
 
 
 def over_grpc(address: str, workload: Workload) -> NewClient:
-    """A client with a channel of its own."""
+    """Returns clients of a server, each with a channel of its own."""
 
     def new_client() -> Callable[[Inputs], object]:
         # Channels of one process to one address share a connection unless told otherwise.
         channel = grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
         predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
-        return partial(predict, timeout=_ANSWER_SECONDS)
+        return partial(predict, timeout=ANSWER_SECONDS)
 
     return new_client
 
 
 def ask(new_client: NewClient, requests: Sequence[Any], clients: int, seconds: float) -> Latencies:
-    """Lets clients ask, each in a thread of its own, without a pause for some seconds.
+    """Sends requests from several clients at once, each in a thread of its own, without pauses.
 
-    Whatever a call raises is raised here, once all clients have ended.
+    An exception of a call is raised here once all clients have ended.
+
+    Args:
+        new_client: Returns the function that a client calls for each request.
+        requests: Requests to send in turn.
+        clients: Number of concurrent clients.
+        seconds: Time to send requests for.
     """
 
     def run(call: Callable[[Any], object], offset: int) -> list[float]:
-        found: list[float] = []
+        latencies: list[float] = []
         end = time.perf_counter() + seconds
         asked = offset
         while (started := time.perf_counter()) < end:
             call(requests[asked % len(requests)])
-            found.append(time.perf_counter() - started)
+            latencies.append(time.perf_counter() - started)
             asked += 1
-        return found
+        return latencies
 
     calls = [new_client() for _ in range(clients)]
     with ThreadPoolExecutor(clients) as pool:
-        # Connected, and the function traced, before the time begins.
+        # Connects, and traces the function, before the measurement.
         list(pool.map(lambda call: call(requests[0]), calls))
         started = time.perf_counter()
         running = [pool.submit(run, call, client * 7) for client, call in enumerate(calls)]
@@ -177,20 +210,23 @@ def ask(new_client: NewClient, requests: Sequence[Any], clients: int, seconds: f
 
 
 def measure(
-    saved_model: Any, addresses: dict[str, str], found: list[Workload], seconds: float
+    saved_model: Any, addresses: dict[str, str], chosen: list[Workload], seconds: float
 ) -> Iterator[Measured]:
-    """Each workload by one client and by several, each for some seconds of each server.
+    """Measures each workload with one client and with several.
 
     Args:
-        saved_model: called in this process.
-        addresses: of gRPC, by the name of the server.
-        found: what is asked.
-        seconds: for each figure.
+        saved_model: SavedModel to call in this process.
+        addresses: gRPC address of each server, by its name.
+        chosen: Workloads to measure.
+        seconds: Time for each figure, in seconds.
+
+    Yields:
+        A result for each workload and number of clients.
 
     Raises:
-        ServingError: a call to a server failed.
+        ServingError: A call to a server failed.
     """
-    for workload in found:
+    for workload in chosen:
         tensors = [
             {name: tf.constant(value) for name, value in inputs.items()}
             for inputs in workload.requests
@@ -220,39 +256,40 @@ def measure(
             )
 
 
-def _table(measured: Sequence[Measured]) -> Table:
+def as_table(measured: Sequence[Measured]) -> Table:
+    """Returns a table with a row for each workload, number of clients and server."""
     table = Table()
-    for heading in ("", "clients", "asked", "p50 ms", "p99 ms", "a second", "adds ms at p50"):
-        table.add_column(heading, justify="left" if heading in ("", "asked") else "right")
+    for heading in ("", "clients", "server", "p50 ms", "p99 ms", "a second", "adds ms at p50"):
+        table.add_column(heading, justify="left" if heading in ("", "server") else "right")
     for row in measured:
         floor = row.figures[_FLOOR]
-        for name, found in row.figures.items():
-            is_floor = found is floor
+        for name, figures in row.figures.items():
+            is_floor = figures is floor
             table.add_row(
                 row.workload if is_floor else "",
                 str(row.clients) if is_floor else "",
                 name,
-                f"{found.p50_ms:.2f}",
-                f"{found.p99_ms:.2f}",
-                f"{found.per_second:,.0f}",
-                "" if is_floor else f"{found.p50_ms - floor.p50_ms:.2f}",
+                f"{figures.p50_ms:.2f}",
+                f"{figures.p99_ms:.2f}",
+                f"{figures.per_second:,.0f}",
+                "" if is_floor else f"{figures.p50_ms - floor.p50_ms:.2f}",
             )
     return table
 
 
 @contextmanager
 def tensorflow_serving(binary: Path, base_path: Path) -> Iterator[str]:
-    """Serves the newest version in a folder over TCP, as the embedded server does.
+    """Runs TensorFlow Serving over TCP on the newest version in a folder.
 
     Args:
-        binary: `tensorflow_model_server`.
-        base_path: of the versions.
+        binary: Path of `tensorflow_model_server`.
+        base_path: Folder of the versions.
 
     Yields:
-        The address.
+        The gRPC address.
 
     Raises:
-        ServingError: the server does not come up.
+        ServingError: The server does not start.
     """
     options = ServerOptions(DEFAULT_MODEL, base_path, port=ports.free_port(LOOPBACK))
     address = ports.address(options.host, options.port)
@@ -269,7 +306,7 @@ def tensorflow_serving(binary: Path, base_path: Path) -> Iterator[str]:
 
 @contextmanager
 def _servers(pushed: Path) -> Iterator[dict[str, str]]:
-    """The addresses of all servers that there are, by name, of one version."""
+    """Runs all servers that are installed on one version, and yields their addresses by name."""
     with ExitStack() as running:
         embedded = candidate_server(
             pushed, DEFAULT_MODEL, startup_seconds=_STARTUP_SECONDS, wanted=WantedServer.EMBEDDED
@@ -282,24 +319,24 @@ def _servers(pushed: Path) -> Iterator[dict[str, str]]:
 
 
 def main(
-    workspace: Annotated[Path, typer.Option(help="Of a run that pushed a model.")] = Path(
+    workspace: Annotated[Path, typer.Option(help="Workspace of a run that pushed a model.")] = Path(
         "workspace"
     ),
-    seconds: Annotated[float, typer.Option(min=0.1, help="For each figure.")] = 5.0,
-    as_json: Annotated[bool, typer.Option("--json")] = False,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Seconds for each figure.")] = 5.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Prints a line for each workload and number of clients."""
+    """Measure what a model server adds to the latency of a model."""
     folder = Workspace(workspace)
     pushed = newest_version(folder.serving(DEFAULT_MODEL).resolve())
     if pushed is None:
-        raise SystemExit(f"{workspace}: no model has been pushed there; `movierec run` does that")
+        raise SystemExit(f"{workspace}: has no pushed model; `movierec run` pushes one")
     console = Console(stderr=True)
     measured = []
     try:
         examples = Path(summary.of_pushed_model(folder, pushed).examples)
-        found = workloads(ratings.read(examples, features.HOLDOUT))
+        chosen = workloads(ratings.read(examples, features.HOLDOUT))
         with _servers(pushed) as addresses:
-            for row in measure(tf.saved_model.load(str(pushed)), addresses, found, seconds):
+            for row in measure(tf.saved_model.load(str(pushed)), addresses, chosen, seconds):
                 console.print(f"{row.workload}, {row.clients} clients: measured")
                 measured.append(row)
     except (ServingError, UserError) as error:
@@ -307,7 +344,7 @@ def main(
     if as_json:
         print(json.dumps([asdict(row) for row in measured], indent=2))
         return
-    Console().print(_table(measured))
+    Console().print(as_table(measured))
 
 
 if __name__ == "__main__":

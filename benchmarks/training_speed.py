@@ -1,10 +1,11 @@
-"""Speed of this project's training loop beside others that train the same factorisation.
+"""Compares the speed of this project's training loop with others on the same factorisation.
 
     make peers
     .venv/bin/python -m benchmarks.training_speed [--json]
 
 Each contender is a process on one core. Speed is measured on MovieLens-100K and on ten million
-synthetic ratings; what it costs to get accurate, on the five official folds of MovieLens-100K.
+synthetic ratings. The cost of an accurate model is measured on the five official folds of
+MovieLens-100K.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from benchmarks.contenders.running import TUNED_SVD, require_peers, run
 from components.movielens_example_gen.options import FOLDS
 
 _DIMENSION = 32
-# As large as in tutorials: small batches, such as the loop takes, would slow these down.
+# As large as in tutorials. Batches as small as the loop's would slow these contenders down.
 _TFRECORD_BATCH = 4096
 _TFRS_BATCH = 8192
-# A fraction of ten million shows how fast they are.
+# A fraction of the ten million is enough to see how fast these contenders are.
 _TFRECORD_RATINGS = 500_000
 _TFRS_RATINGS = 2_000_000
 
@@ -41,8 +42,17 @@ _ACCURATE_LOOP = {
 
 
 @dataclass(frozen=True)
-class _RatingSet:
-    """Ratings on disk, as an archive of arrays and as TFRecords."""
+class RatingSet:
+    """Ratings on disk, and how contenders train on them.
+
+    Attributes:
+        name: Name in the table.
+        archive: NumPy archive of the columns.
+        records: Folder of TFRecords with the same ratings.
+        ratings: Number of ratings.
+        epochs: Number of epochs.
+        batch_size: Batch size of the loop.
+    """
 
     name: str
     archive: Path
@@ -53,7 +63,11 @@ class _RatingSet:
 
 
 def measure_speed(folder: Path, console: Console) -> dict[str, dict[str, Measured]]:
-    """For each set of ratings what each contender took."""
+    """Measures each contender on each set of ratings.
+
+    Returns:
+        Results by set of ratings and contender.
+    """
     sets = [
         _store(folder, "ML-100K", rating_sets.movielens_100k(), epochs=20, batch_size=512),
         _store(
@@ -67,14 +81,18 @@ def measure_speed(folder: Path, console: Console) -> dict[str, dict[str, Measure
     return {
         one.name: {
             name: run(name, one.archive, settings, console)
-            for name, settings in _speed_settings(one).items()
+            for name, settings in speed_settings(one).items()
         }
         for one in sets
     }
 
 
 def measure_accuracy(folder: Path, console: Console) -> dict[str, list[Measured]]:
-    """For each contender what it took on each official fold, with its RMSE on the test ratings."""
+    """Measures each contender on each official fold, with its RMSE on the test ratings.
+
+    Returns:
+        Results by contender, in the order of the folds.
+    """
     ratings = rating_sets.movielens_100k()
     results: dict[str, list[Measured]] = {"loop": [], "surprise_svd": []}
     for fold in range(1, FOLDS + 1):
@@ -87,15 +105,16 @@ def measure_accuracy(folder: Path, console: Console) -> dict[str, list[Measured]
 
 def _store(
     folder: Path, name: str, ratings: rating_sets.Arrays, epochs: int, batch_size: int
-) -> _RatingSet:
+) -> RatingSet:
     archive, records = folder / f"{name}.npz", folder / name
     records.mkdir()
     rating_sets.save(ratings, archive)
     rating_sets.write_records(ratings, str(records))
-    return _RatingSet(name, archive, records, len(ratings["rating"]), epochs, batch_size)
+    return RatingSet(name, archive, records, len(ratings["rating"]), epochs, batch_size)
 
 
-def _speed_settings(one: _RatingSet) -> dict[str, dict[str, Any]]:
+def speed_settings(one: RatingSet) -> dict[str, dict[str, Any]]:
+    """Returns the settings of each contender for a set of ratings."""
     model = {"dimension": _DIMENSION}
     training = {"epochs": one.epochs, "batch_size": one.batch_size, "learning_rate": 1.0}
     tfrs = {
@@ -121,7 +140,8 @@ def _speed_settings(one: _RatingSet) -> dict[str, dict[str, Any]]:
     }
 
 
-def _speed_table(name: str, results: dict[str, Measured]) -> Table:
+def speed_table(name: str, results: dict[str, Measured]) -> Table:
+    """Returns a table of speed and memory, a row for each contender."""
     table = Table(title=f"{name}, dimension {_DIMENSION}, one core")
     for column in ("", "read s", "shuffle s", "compile s", "M ratings/s", "ours is", "peak MiB"):
         table.add_column(column, justify="right" if column else "left")
@@ -138,7 +158,8 @@ def _speed_table(name: str, results: dict[str, Measured]) -> Table:
     return table
 
 
-def _accuracy_table(results: dict[str, list[Measured]]) -> Table:
+def accuracy_table(results: dict[str, list[Measured]]) -> Table:
+    """Returns a table of the RMSE and its cost, a row for each contender."""
     table = Table(title="five official folds of MovieLens-100K, one core")
     for column in ("", "test RMSE", "CPU s a fold", "compile CPU s"):
         table.add_column(column, justify="right" if column else "left")
@@ -155,12 +176,12 @@ def _accuracy_table(results: dict[str, list[Measured]]) -> Table:
 
 
 def _rate(measured: Measured) -> float:
-    """Ratings a second while training."""
+    """Returns the ratings a second in training."""
     return measured.ratings / measured.wall["train"]
 
 
-def main(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
-    """Prints a table for each set of ratings and one of what accuracy costs."""
+def main(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Compare the speed of this project's training loop with others."""
     require_peers()
     progress = Console(stderr=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -171,8 +192,8 @@ def main(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
         return
     console = Console()
     for name, results in speed.items():
-        console.print(_speed_table(name, results))
-    console.print(_accuracy_table(accuracy))
+        console.print(speed_table(name, results))
+    console.print(accuracy_table(accuracy))
 
 
 if __name__ == "__main__":

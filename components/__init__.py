@@ -1,4 +1,4 @@
-"""TFX components that TFX itself lacks, one package each."""
+"""TFX components for what TFX lacks or does differently: one file each, a folder for large ones."""
 
 import os
 

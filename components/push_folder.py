@@ -1,4 +1,4 @@
-"""The folder of pushed versions, on this machine or in a cloud's storage."""
+"""The folder of pushed versions, on this machine or in cloud storage."""
 
 from __future__ import annotations
 
@@ -14,22 +14,21 @@ _SAVED_MODEL: Final = "saved_model.pb"
 
 
 def newest_first(folder: str) -> Iterator[str]:
-    """The versions of the folder, complete or not; none where there is no folder.
+    """Yields the path of each version, complete or not; none if the folder does not exist.
 
-    Whatever its file system raises where it cannot read is left to the caller: there is no
-    version only where it says that there is none.
+    Errors of the file system are not caught: a folder that cannot be read is not an empty one.
     """
-    # TensorFlow's isdir says no where it cannot tell; exists does not, and listdir then fails.
+    # TensorFlow's isdir answers no if it cannot tell; exists does not, and listdir then fails.
     if not fileio.exists(folder):
         return
-    # A cloud's storage ends the names of folders with a slash.
+    # Cloud storage ends the names of folders with a slash.
     names = (name.rstrip("/") for name in fileio.listdir(folder))
     numbers = {name: version_number(name) for name in names}
-    found = {name: number for name, number in numbers.items() if number is not None}
-    for name in sorted(found, key=found.__getitem__, reverse=True):
+    versions = {name: number for name, number in numbers.items() if number is not None}
+    for name in sorted(versions, key=versions.__getitem__, reverse=True):
         yield os.path.join(folder, name)
 
 
 def is_complete(version: str) -> bool:
-    """Whether all of a version is there: what is copied last."""
+    """Returns whether the file that is copied last is there, and so the whole version."""
     return bool(fileio.exists(os.path.join(version, _SAVED_MODEL)))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from pipeline import SCHEMA_FILE
 from pipeline.config.tree import DataConfig
 from pipeline.datasets import locate
-from pipeline.schema_file import SCHEMA_FILE
 
 _SCHEME: Final = "installed://"
 SCHEMA: Final = f"{_SCHEME}schema"

@@ -12,8 +12,8 @@ from kubeflow.local_execution.job import Job
 from kubeflow.local_execution.values import Value
 from kubeflow.parameters import EPOCHS, MAX_RMSE, PIPELINE_ROOT, PUSH
 from kubeflow.targets import SCHEMES, Target, remote_folders
+from pipeline.config.cluster import TrainingConfig
 from pipeline.config.errors import UserError
-from pipeline.config.training import TrainingConfig
 from pipeline.config.tree import GateConfig
 
 # The section and key of the configuration that a parameter comes from.

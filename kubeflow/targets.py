@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.config.errors import UserError
-from pipeline.config.image_reference import image_problem
-from pipeline.config.object_stores import OBJECT_STORES
+from pipeline.config.locations import OBJECT_STORES, image_problem
 
 COMMAND: Final = ("python", "-m", "kubeflow.steps.run_step")
 """Command of every step's container, and entrypoint of the image."""

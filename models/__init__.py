@@ -1,10 +1,10 @@
-"""Plain TensorFlow: features, models, the training loop and the exported signatures.
+"""Models in plain TensorFlow: their features, training and export.
 
-Everything here can be used in a notebook without an orchestrator.
+Everything here works in a notebook, without an orchestrator.
 """
 
 import os
 
-# TensorFlow Recommenders 0.7.7 is written for Keras 2, which TensorFlow picks only if this is
-# set before `tf.keras` is first touched.
+# TensorFlow Recommenders 0.7.7 needs Keras 2. TensorFlow uses it if this variable is set before
+# the first access to `tf.keras`.
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")

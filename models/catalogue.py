@@ -1,4 +1,4 @@
-"""Users and movies by index: what the vocabularies of the Transform step hold."""
+"""The catalogue: known users and movies by the indices of the Transform step."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from models import features
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Known users and movies; a position is the index that Transform gives.
+    """Known users and movies; the position in a list is the index.
 
     Attributes:
-        user_ids: one id a known user.
-        movie_ids: one id a known movie.
-        movie_titles: its title, empty where the data has none.
+        user_ids: Raw ids of the users.
+        movie_ids: Raw ids of the movies.
+        movie_titles: Titles of the movies, empty where the data has none.
     """
 
     user_ids: list[str]
@@ -26,7 +26,7 @@ class Catalogue:
 
 
 def read_catalogue(transform: tft.TFTransformOutput) -> Catalogue:
-    """Reads the vocabularies that `preprocessing_fn` wrote."""
+    """Reads the catalogue from the vocabularies of a Transform output."""
     titles = dict(
         line.decode().split(features.CATALOGUE_SEPARATOR, maxsplit=1)
         for line in transform.vocabulary_by_name(features.MOVIE_CATALOGUE)
@@ -35,13 +35,13 @@ def read_catalogue(transform: tft.TFTransformOutput) -> Catalogue:
     return Catalogue(
         user_ids=_ids(transform, features.USER_VOCABULARY),
         movie_ids=movie_ids,
-        # A vocabulary leaves out a line whose title holds a line break.
+        # tft.vocabulary drops entries that contain a line break.
         movie_titles=[titles.get(movie_id, "") for movie_id in movie_ids],
     )
 
 
 def ids_of(lines: Iterable[bytes]) -> list[bytes]:
-    """The ids of a vocabulary of users or movies, whose lines are `count id`."""
+    """Returns the ids of a vocabulary of users or movies, whose lines are `count id`."""
     return [line.split(b" ", maxsplit=1)[1] for line in lines]
 
 

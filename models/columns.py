@@ -1,4 +1,4 @@
-"""Ratings as columns: one array a feature, in memory or, past a budget, in temporary files."""
+"""Ratings as columns: an array for each feature, in memory or, past a budget, in files."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from models import features
 
 Columns = dict[str, np.ndarray[Any, np.dtype[Any]]]
 
-# What a rating model trains on.
+# The columns that models train on.
 RATING_COLUMNS: Mapping[str, tf.io.FixedLenFeature] = {
     features.USER_INDEX: tf.io.FixedLenFeature([], tf.int64),
     features.MOVIE_INDEX: tf.io.FixedLenFeature([], tf.int64),
     features.RATING: tf.io.FixedLenFeature([], tf.float32),
 }
 
-# Who has rated what, and when.
+# The columns that say who rated what, and when.
 RATED_COLUMNS: Mapping[str, tf.io.FixedLenFeature] = {
     name: tf.io.FixedLenFeature([], tf.int64)
     for name in (features.USER_INDEX, features.MOVIE_INDEX, features.RATED_AT)
@@ -31,26 +31,27 @@ RATED_COLUMNS: Mapping[str, tf.io.FixedLenFeature] = {
 _RECORDS_PER_PARSE = 16_384
 _FILES_AT_ONCE = 4
 _READ_BUFFER = 1 << 20
-# Rows that are handled at a time where all together may be too many.
-_ROWS_AT_ONCE = 1 << 20
+# Rows of a part, where all rows may not fit in memory.
+ROWS_AT_ONCE = 1 << 20
 
 
 def stream_columns(
     file_patterns: Sequence[str], spec: Mapping[str, tf.io.FixedLenFeature]
 ) -> Iterator[Columns]:
-    """Reads gzipped TFRecords of tf.Example a few thousand at a time, several files at once.
+    """Reads gzipped TFRecords of tf.Example in parts of some thousand rows.
+
+    Several files are read at once; equal files give equal rows in the same order.
 
     Args:
-        file_patterns: globs of files; the same files give the same rows in the same order.
-        spec: the features to keep; each must be in every record.
+        file_patterns: Globs of files.
+        spec: Features to keep; every record must have all of them.
 
     Yields:
-        An array of one length for every feature in the spec: int32 for int64 features (indices
-        and counts; half the memory), float32, or object (bytes). First comes one of length 0, so
-        that files without records have columns too.
+        Columns of equal length: int32 for int64 features (half the memory), float32, or objects
+        (bytes). The first part has no rows, so that files without records have columns too.
 
     Raises:
-        tf.errors.InvalidArgumentError: a record lacks a feature.
+        tf.errors.InvalidArgumentError: A record lacks a feature.
     """
     files = sorted(path for pattern in file_patterns for path in tf.io.gfile.glob(pattern))
 
@@ -74,48 +75,60 @@ def stream_columns(
 def read_columns(
     file_patterns: Sequence[str], spec: Mapping[str, tf.io.FixedLenFeature]
 ) -> Columns:
-    """All that `stream_columns` gives, in memory; arrays of length 0 where there is no record."""
+    """Reads all parts of `stream_columns` into memory.
+
+    Args:
+        file_patterns: Globs of files.
+        spec: Features to keep; every record must have all of them.
+    """
     return _concatenate(list(stream_columns(file_patterns, spec)))
 
 
 def canonical_order(columns: Columns) -> Columns:
-    """The same rows sorted by user, then movie.
+    """Returns the rows sorted by user, then movie.
 
-    Beam writes the rows of a split in no particular order; training from this order makes a
-    result depend on the data and the seed alone.
+    Beam writes the rows of a split in no particular order. From this order, a training depends only
+    on the data and the seed.
     """
     order = np.lexsort((columns[features.MOVIE_INDEX], columns[features.USER_INDEX]))
     return {name: values[order] for name, values in columns.items()}
 
 
 def in_parts(columns: Columns) -> Iterator[Columns]:
-    """The same rows, about a million at a time; an empty part where there are none."""
-    for start in range(0, max(1, row_count(columns)), _ROWS_AT_ONCE):
-        yield {name: values[start : start + _ROWS_AT_ONCE] for name, values in columns.items()}
+    """Yields the rows in parts of about a million, or one empty part if there are none."""
+    for start in range(0, max(1, row_count(columns)), ROWS_AT_ONCE):
+        yield {name: values[start : start + ROWS_AT_ONCE] for name, values in columns.items()}
 
 
 def row_count(columns: Columns) -> int:
-    """The number of rows; 0 when there is no column."""
+    """Returns the number of rows, 0 if there is no column."""
     return len(next(iter(columns.values()), ()))
 
 
 class ColumnStorage:
-    """Keeps columns in memory up to a budget; larger ones in files that nothing else sees.
+    """Keeps columns in memory up to a budget, and larger ones in temporary files.
 
-    The files are in the system's temporary folder, already unlinked: whatever ends the process
-    frees them. The arrays read the same either way.
+    The files lie in the system's temporary folder without a name, so the system frees them when the
+    process ends, however it ends. Arrays are read in the same way in both cases.
     """
 
     def __init__(self, memory_budget: int) -> None:
-        """A budget in bytes, for each set of columns by itself."""
+        """Creates a storage.
+
+        Args:
+            memory_budget: Bytes of memory for each set of columns.
+        """
         self._budget = memory_budget
 
     def collect(self, parts: Iterable[Columns]) -> Columns:
-        """The rows of all parts, one after the other.
+        """Returns the rows of all parts, one after the other.
+
+        Args:
+            parts: Columns with equal names and dtypes, at least one.
 
         Raises:
-            ValueError: there is no part, so that the columns are not known.
-            OSError: the files could not be written, for instance on a full disk.
+            ValueError: There is no part, so that the names of the columns are unknown.
+            OSError: The files could not be written, for instance on a full disk.
         """
         kept: list[Columns] = []
         remaining = iter(parts)
@@ -126,7 +139,7 @@ class ColumnStorage:
         return _concatenate(kept)
 
     def canonical_order(self, columns: Columns) -> Columns:
-        """The rows sorted by user, then movie, of which only a part is in memory at a time."""
+        """Returns the rows sorted by user, then movie, with only a part in memory at a time."""
         if _size(columns) <= self._budget:
             return canonical_order(columns)
         rows = max(1, self._budget * row_count(columns) // _size(columns))
@@ -134,12 +147,12 @@ class ColumnStorage:
 
 
 def _by_user(columns: Columns, rows: int) -> Iterator[Columns]:
-    """Parts of about so many rows, each with all rows of some users, the first users first."""
+    """Yields parts of about `rows` rows, each with all rows of some users, in order of users."""
     counts = np.zeros(0, np.int64)
     for part in in_parts(columns):
-        found = np.bincount(part[features.USER_INDEX], minlength=len(counts))
-        found[: len(counts)] += counts
-        counts = found
+        longer = np.bincount(part[features.USER_INDEX], minlength=len(counts))
+        longer[: len(counts)] += counts
+        counts = longer
     before = np.cumsum(counts) - counts
     for users in np.split(np.arange(len(counts)), np.flatnonzero(np.diff(before // rows)) + 1):
         yield _concatenate(
@@ -159,7 +172,7 @@ def _between(part: Columns, first_user: int, last_user: int) -> np.ndarray[Any, 
 def _in_files(kept: list[Columns], remaining: Iterator[Columns]) -> Columns:
     dtypes = {name: values.dtype for name, values in kept[0].items()}
     with ExitStack() as stack:
-        # Unlinked when they are made; the mapping keeps them while an array lives.
+        # They are unlinked from the start; the mapping keeps them as long as the arrays live.
         files = {name: stack.enter_context(tempfile.TemporaryFile()) for name in dtypes}
         for part in chain(kept, remaining):
             for name, values in part.items():
@@ -171,7 +184,7 @@ def _in_files(kept: list[Columns], remaining: Iterator[Columns]) -> Columns:
 
 def _concatenate(parts: Sequence[Columns]) -> Columns:
     if not parts:
-        raise ValueError("columns of no part: not even their names are known")
+        raise ValueError("no part of columns given: expected at least one")
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

@@ -1,13 +1,47 @@
-"""What the rest of the project asks of a model."""
+"""Defines what the rest of the project asks of a model."""
 
 from __future__ import annotations
 
-from typing import Protocol, TypeGuard
+from typing import NamedTuple, Protocol, TypeGuard
 
 import tensorflow as tf
 
-from models.export.rating_head import RatingHead
-from models.zoo.fold_in import FoldIn
+
+class FoldIn(Protocol):
+    """Finds the vectors of new users from a few ratings of theirs."""
+
+    def __call__(self, vectors: tf.Tensor, rating: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
+        """Returns users' vectors, whose dots with movies' vectors are scores, float32 `[B, d]`.
+
+        Args:
+            vectors: Vectors of the movies that each user rated, float32 `[B, N, d]`.
+            rating: Ratings of these movies, float32 `[B, N]`.
+            known: Which of the ratings count, bool `[B, N]`. A user without any gets the vector
+                of the unknown user.
+        """
+
+
+class Pairs(NamedTuple):
+    """Users and movies to rate.
+
+    Attributes:
+        user_index: int `[B]`; the number of known users stands for an unknown one.
+        movie_index: int `[B]`; the number of known movies stands for an unknown one.
+        user_vectors: Rows of the model's `user_vectors`, float32 `[B, d]`.
+        movie_vectors: Rows of its `movie_vectors`, float32 `[B, d]`.
+    """
+
+    user_index: tf.Tensor
+    movie_index: tf.Tensor
+    user_vectors: tf.Tensor
+    movie_vectors: tf.Tensor
+
+
+class RatingHead(Protocol):
+    """Rates pairs; a `tf.Module` that holds only the weights that the vectors leave out."""
+
+    def __call__(self, pairs: Pairs) -> tf.Tensor:
+        """Returns ratings that are not clipped to their range, float32 `[B]`."""
 
 
 class RankingModel(Protocol):
@@ -16,37 +50,41 @@ class RankingModel(Protocol):
     trainable_variables: list[tf.Variable]
 
     def compute_loss(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """A scalar: all that the training loop needs."""
+        """Returns the loss over a batch, a scalar. The training loop needs nothing else."""
 
     def user_vectors(self) -> tf.Tensor:
-        """`[users + 1, d]`; the last row is the unknown user's."""
+        """Returns the users' vectors, `[users + 1, d]`; the last row is the unknown user's."""
 
     def movie_vectors(self) -> tf.Tensor:
-        """`[movies + 1, d]`; the dot with a user's vector ranks the movies for them.
+        """Returns the movies' vectors, `[movies + 1, d]`.
 
-        The first `ModelOptions.dimension` entries are those by which movies are alike.
+        The dot with a user's vector ranks the movies for that user. The first
+        `ModelOptions.dimension` entries measure how similar movies are.
         """
 
     def fold_in(self) -> FoldIn:
-        """What finds the vector of somebody new; of the weights as they are now."""
+        """Returns what finds the vectors of new users, for the current weights."""
 
     def score_of(self, dot: tf.Tensor) -> tf.Tensor:
-        """What such a dot is shown as, of the same shape: a rating, not clipped, where it can."""
+        """Returns the scores to show for dot products, of the same shape.
+
+        They are ratings, not clipped to their range, where the dot stands for a rating.
+        """
 
 
 class RatingModel(RankingModel, Protocol):
-    """The contract of a model that the RMSE gate judges."""
+    """The contract of a model that predicts ratings."""
 
     def predict_rating(self, user_index: tf.Tensor, movie_index: tf.Tensor) -> tf.Tensor:
-        """`[B]`, `[B]` -> `[B]`, within the range of ratings."""
+        """Returns ratings within their range, `[B]`, for users `[B]` and movies `[B]`."""
 
     def rating_head(self) -> RatingHead:
-        """What predicts the same from rows of both vectors, before it is clipped to the range.
+        """Returns what predicts the same ratings from both vectors, before they are clipped.
 
-        Of the weights as they are now, and sharing none with the model: it is exported.
+        It holds the current weights and shares none with the model: it is exported.
         """
 
 
 def predicts_ratings(model: RankingModel) -> TypeGuard[RatingModel]:
-    """Whether the model is a `RatingModel`."""
+    """Returns whether the model is a `RatingModel`."""
     return hasattr(model, "predict_rating")

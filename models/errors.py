@@ -1,17 +1,17 @@
-"""Errors whose message is meant for the person who started the training."""
+"""Errors whose messages address the person who started the training."""
 
 
 class TrainingError(RuntimeError):
-    """A training that ended before its time."""
+    """Training ended early."""
 
 
 class TrainingDivergedError(TrainingError):
-    """The loss, or a weight, stopped being finite."""
+    """The loss or a weight is no longer finite."""
 
 
 class TrainingStoppedError(TrainingError):
-    """The process was told to terminate while it trained."""
+    """The process received SIGTERM during training."""
 
 
 class ClusterError(TrainingError):
-    """The processes that are to train together are described wrongly, or one was lost."""
+    """TF_CONFIG is wrong, or a process of the cluster was lost."""

@@ -1,4 +1,4 @@
-"""The names of features, splits and vocabularies: written here once, imported everywhere."""
+"""Names of features, splits and vocabularies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RATING_MEAN: Final = "rating_mean"
 USER_RATING_COUNT: Final = "user_rating_count"
 MOVIE_RATING_COUNT: Final = "movie_rating_count"
 USER_ACTIVITY: Final = "user_activity"
-# Minutes since 1970, which fit an int32.
+# In minutes since 1970, which fit into an int32.
 RATED_AT: Final = "rated_at"
 
 # Splits.
@@ -36,6 +36,6 @@ SPLITS: Final = (TRAIN, EVAL, HOLDOUT)
 USER_VOCABULARY: Final = "user_vocabulary"
 MOVIE_VOCABULARY: Final = "movie_vocabulary"
 GENRE_VOCABULARY: Final = "genre_vocabulary"
-# One line a movie: its id, CATALOGUE_SEPARATOR, its title.
+# A line for each movie: its id, CATALOGUE_SEPARATOR, its title.
 MOVIE_CATALOGUE: Final = "movie_catalogue"
 CATALOGUE_SEPARATOR: Final = "\t"

@@ -1,103 +1,123 @@
-"""What can be chosen about preprocessing, the model and its training.
+"""Options of preprocessing, of models, and of their training, tuning and export.
 
-These are the leaves of the pipeline's configuration and, as JSON, what the Transform and
-Trainer steps receive. Nothing heavy is imported here.
+They are the leaves of the pipeline's configuration and reach the Transform and Trainer steps as
+JSON. This module imports neither TensorFlow nor TFX.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator
 
-
-class Options(BaseModel):
-    """A frozen group of options that refuses keys it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+from models.records import Options
+from models.registry import MODELS
 
 
 class TransformOptions(Options):
-    """Which users and movies get a place of their own in the vocabularies."""
+    """Chooses the users and movies that enter the vocabularies."""
 
-    min_ratings_per_user: int = Field(1, ge=1, description="users with fewer are out-of-vocabulary")
+    min_ratings_per_user: int = Field(
+        1, ge=1, description="Fewest ratings in train of a known user; others count as unknown."
+    )
     min_ratings_per_movie: int = Field(
-        1, ge=1, description="movies with fewer are out-of-vocabulary"
+        1, ge=1, description="Fewest ratings in train of a known movie; others count as unknown."
     )
 
 
-ModelName = Literal[
-    "biased_mf",
-    "sigmoid_mf",
-    "sparse_mf",
-    "svdpp",
-    "collaborative_filtering",
-    "two_tower",
-    "multitask",
-]
-# Models that learn what is liked rather than, or besides, how it is rated.
-_RETRIEVAL_MODELS = ("two_tower", "multitask")
-_WITHOUT_RATINGS = ("two_tower",)
+def _registered(name: str) -> str:
+    if name not in MODELS:
+        raise ValueError(f"expected one of {', '.join(MODELS)}")
+    return name
+
+
+ModelName = Annotated[str, AfterValidator(_registered)]
 
 
 class ModelOptions(Options):
-    """Which model, and its size and regularisation."""
+    """Chooses a model, its size and its regularisation."""
 
-    name: ModelName = Field("biased_mf", description="a name in models.registry")
-    dimension: int = Field(100, ge=1, le=4096, description="embedding dimension")
-    l2_embedding: float = Field(0.08, ge=0, description="L2 weight of the vectors, per rating")
-    l2_bias: float = Field(0.005, ge=0, description="L2 weight of the biases, per rating")
-    gravity: float = Field(0.0, ge=0, description="weight of the mean squared score, of sparse_mf")
-    init_stddev: float = Field(0.02, gt=0, description="spread of the initial vectors")
-    liked_rating: float = Field(
-        4.0, description="lowest rating of what is liked, which retrieval models are to find"
+    name: ModelName = Field("biased_mf", description="Name of the model.")
+    dimension: int = Field(100, ge=1, le=4096, description="Embedding dimension.")
+    l2_embedding: float = Field(0.08, ge=0, description="L2 weight of the vectors, per rating.")
+    l2_bias: float = Field(0.005, ge=0, description="L2 weight of the biases, per rating.")
+    gravity: float = Field(
+        0.0, ge=0, description="Weight of the mean squared score over all pairs (sparse_mf)."
     )
-    rating_weight: float = Field(1.0, ge=0, description="weight of the rating's loss, of multitask")
+    init_stddev: float = Field(0.02, gt=0, description="Standard deviation of the initial vectors.")
+    liked_rating: float = Field(
+        4.0, description="Lowest rating that counts as liked (retrieval models)."
+    )
+    rating_weight: float = Field(
+        1.0, ge=0, description="Weight of the rating task's loss (multitask)."
+    )
     retrieval_weight: float = Field(
-        1.0, ge=0, description="weight of the retrieval's loss, of multitask"
+        1.0, ge=0, description="Weight of the retrieval task's loss (multitask)."
     )
 
     @property
     def predicts_ratings(self) -> bool:
-        """Whether the model is judged by the error of its ratings."""
-        return self.name not in _WITHOUT_RATINGS
+        """Whether the model predicts ratings and is judged by their error."""
+        return MODELS[self.name].predicts_ratings
 
     @property
     def retrieves(self) -> bool:
-        """Whether the model is judged by where it ranks what is liked."""
-        return self.name in _RETRIEVAL_MODELS
+        """Whether the model is judged by how it ranks what users like."""
+        return MODELS[self.name].retrieves
 
 
 class TrainingOptions(Options):
-    """How the model is trained. A learning rate is per batch mean of the loss."""
+    """Controls the training of a model. Learning rates refer to a batch's mean loss."""
 
-    epochs: int = Field(50, ge=1)
-    batch_size: int = Field(512, ge=1)
-    optimizer: Literal["sgd", "rmsprop", "adagrad", "adam"] = "sgd"
-    learning_rate: float = Field(5.0, gt=0)
-    schedule: Literal["constant", "cosine"] = "cosine"
-    warmup_epochs: float = Field(0.0, ge=0, description="epochs in which the rate rises from zero")
-    clip_norm: float = Field(0.0, ge=0, description="largest global norm of a gradient; 0: any")
-    patience: int = Field(10, ge=1, description="epochs without a better eval figure to stop after")
-    refit: bool = Field(True, description="train again on train + eval for the epochs found best")
-    distribution: Literal["synchronous", "parameter_server"] = "synchronous"
-    precision: Literal["float32", "mixed_bfloat16"] = "float32"
-    memory_budget: int = Field(2048, ge=1, description="MiB of ratings of a split kept in memory")
-    checkpoint_seconds: float = Field(60.0, ge=0, description="between two saves of all state")
-    seed: int = Field(42, ge=0, lt=2**31)
+    epochs: int = Field(50, ge=1, description="Largest number of epochs.")
+    batch_size: int = Field(512, ge=1, description="Ratings in a batch, over all replicas.")
+    optimizer: Literal["sgd", "rmsprop", "adagrad", "adam"] = Field(
+        "sgd", description="Optimizer; it updates only the rows that a batch uses."
+    )
+    learning_rate: float = Field(5.0, gt=0, description="Initial learning rate.")
+    schedule: Literal["constant", "cosine"] = Field(
+        "cosine", description="Course of the learning rate over all epochs."
+    )
+    warmup_epochs: float = Field(
+        0.0, ge=0, description="Epochs in which the learning rate rises from zero."
+    )
+    clip_norm: float = Field(
+        0.0, ge=0, description="Largest global norm of a gradient; 0 clips nothing."
+    )
+    patience: int = Field(
+        10, ge=1, description="Epochs without a better eval figure before training stops."
+    )
+    refit: bool = Field(
+        True, description="Train again on train and eval for the best number of epochs."
+    )
+    distribution: Literal["synchronous", "parameter_server"] = Field(
+        "synchronous", description="Distribution over several devices or workers."
+    )
+    precision: Literal["float32", "mixed_bfloat16"] = Field(
+        "float32", description="Precision of products; sums and weights stay float32."
+    )
+    memory_budget: int = Field(
+        2048, ge=1, description="MiB of ratings of a split kept in memory; the rest lie in files."
+    )
+    checkpoint_seconds: float = Field(
+        60.0, ge=0, description="Seconds between two saves of the training state."
+    )
+    seed: int = Field(
+        42, ge=0, lt=2**31, description="Seed of the initial vectors and the order of ratings."
+    )
 
     @property
     def memory_budget_bytes(self) -> int:
-        """`memory_budget` as what `models.columns.ColumnStorage` takes."""
+        """The memory budget in bytes."""
         return self.memory_budget << 20
 
 
 class ExportOptions(Options):
-    """What goes into the exported model beside its weights."""
+    """Controls what the exported model holds beside its weights."""
 
     max_seen_per_user: int = Field(
-        2000, ge=1, description="movies of a user that recommend leaves out, the newest"
+        2000, ge=1, description="Newest movies of a user that recommend leaves out."
     )
 
 
@@ -105,28 +125,40 @@ Range = tuple[float, float]
 
 
 class TuningOptions(Options):
-    """Which options are searched for, and how long."""
+    """Controls the search for better options before the training."""
 
-    enabled: bool = Field(False, description="search before training; --tune sets it")
-    trials: int = Field(12, ge=1, le=1000, description="trainings that are compared")
+    enabled: bool = Field(False, description="Search before training; --tune sets it.")
+    trials: int = Field(12, ge=1, le=1000, description="Number of trainings that are compared.")
     ranges: dict[str, Range] = Field(
-        {}, description="lowest and highest value by key; if empty, see ranges_around"
+        {},
+        description="Lowest and highest value by key; by default half to double of the learning "
+        "rate and of model.l2_embedding.",
     )
 
     @field_validator("ranges")
     @classmethod
-    def _of_numbers(cls, ranges: dict[str, Range]) -> dict[str, Range]:
+    def _allowed(cls, ranges: dict[str, Range]) -> dict[str, Range]:
         for key, (lowest, highest) in ranges.items():
             if key not in _TUNABLE:
                 raise ValueError(f"{key} cannot be tuned; allowed: {', '.join(_TUNABLE)}")
             if not lowest < highest:
-                raise ValueError(f"{key}: the lowest value comes first, then a higher one")
+                raise ValueError(
+                    f"{key}: [{lowest:g}, {highest:g}] is not a range: put the lowest value first"
+                )
             for bound in (lowest, highest):
                 _check_bound(key, bound)
         return ranges
 
     def ranges_around(self, model: ModelOptions, training: TrainingOptions) -> dict[str, Range]:
-        """The ranges; if there are none, half to double of rate and L2, where they are not 0."""
+        """Returns the ranges to search, by key.
+
+        Without configured ranges they are half to double of the learning rate and of
+        `l2_embedding`, each only where it is not 0.
+
+        Args:
+            model: Configured options of the model.
+            training: Configured options of the training.
+        """
         return self.ranges or {
             key: (value / 2, value * 2)
             for key, value in (
@@ -138,7 +170,7 @@ class TuningOptions(Options):
 
 
 _SECTIONS: Mapping[str, type[Options]] = {"model": ModelOptions, "training": TrainingOptions}
-# Options that are numbers. The seed and how a training is run are no matter of the model.
+# Numeric options. The seed, and options that only say how a training runs, are left out.
 _TUNABLE = {
     f"{section}.{name}": field.annotation
     for section, options in _SECTIONS.items()
@@ -151,7 +183,13 @@ _TUNABLE = {
 def with_values(
     model: ModelOptions, training: TrainingOptions, values: Mapping[str, float]
 ) -> tuple[ModelOptions, TrainingOptions]:
-    """The options with some replaced, by `section.key`."""
+    """Returns the options with some values replaced.
+
+    Args:
+        model: Options of the model.
+        training: Options of the training.
+        values: New values by `section.key`.
+    """
     changed: dict[str, dict[str, float]] = {section: {} for section in _SECTIONS}
     for key, value in values.items():
         section, _, name = key.partition(".")
@@ -163,7 +201,7 @@ def with_values(
 
 
 def _check_bound(key: str, bound: float) -> None:
-    """Raises ValueError unless the option may have this value."""
+    """Raises ValueError if the option does not allow this value."""
     section, _, name = key.partition(".")
     value = int(bound) if _TUNABLE[key] is int and bound == int(bound) else bound
     try:

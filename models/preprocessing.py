@@ -10,7 +10,7 @@ import tensorflow_transform as tft
 from models import features
 from models.options import TransformOptions
 
-# Upper edges of the activity slices: ratings that the user has in training.
+# Upper edges of the activity slices, by the user's number of ratings in train.
 _ACTIVITY_EDGES = (0, 20, 50, 100, 200)
 _ACTIVITY_NAMES = ("0", "1-20", "21-50", "51-100", "101-200", "201+")
 
@@ -22,21 +22,24 @@ _LINE_NUMBER = tf.lookup.TextFileIndex.LINE_NUMBER
 def preprocessing_fn(
     inputs: dict[str, tf.Tensor | tf.SparseTensor], custom_config: dict[str, Any]
 ) -> dict[str, tf.Tensor]:
-    """Turns raw ratings into what models train on; analysed on the train split only.
+    """Transforms raw ratings into features for training.
+
+    Vocabularies and statistics come from the train split alone.
 
     Args:
-        inputs: raw features of a batch of B ratings.
-        custom_config: `transform`, a `TransformOptions` as JSON.
+        inputs: Raw features of a batch of B ratings.
+        custom_config: `transform`: `TransformOptions` as JSON.
 
     Returns:
-        `user_index`, `movie_index` int64 `[B]`: position in the vocabulary, its size for an id
-            that is not in it.
-        `user_rating_count`, `movie_rating_count` int64 `[B]`: ratings in train, 0 for an id that
-            is not in the vocabulary.
-        `user_activity` string `[B]`: the slice that `user_rating_count` falls into.
-        `genres_multi_hot` float32 `[B, genres]`.
-        `rated_at` int64 `[B]`: minutes since 1970.
-        `rating` float32 `[B]` and `rating_mean` float32 `[B]`, the mean over train repeated.
+        `user_index`, `movie_index` int64 `[B]`: Position in the vocabulary; its size for an
+            unknown id.
+        `user_rating_count`, `movie_rating_count` int64 `[B]`: Number of ratings in train; 0 for
+            an unknown id.
+        `user_activity` string `[B]`: Slice of `user_rating_count`.
+        `genres_multi_hot` float32 `[B, genres]`: 1 for each genre of the movie.
+        `rated_at` int64 `[B]`: Minutes since 1970.
+        `rating` float32 `[B]`: Rating in stars.
+        `rating_mean` float32 `[B]`: Mean over train, the same in every row.
     """
     options = TransformOptions.model_validate(custom_config["transform"])
     user_index, user_count = _index_and_count(
@@ -52,7 +55,7 @@ def preprocessing_fn(
         features.MOVIE_INDEX: movie_index,
         features.USER_RATING_COUNT: user_count,
         features.MOVIE_RATING_COUNT: movie_count,
-        features.USER_ACTIVITY: _activity(user_count),
+        features.USER_ACTIVITY: activity_slice(user_count),
         features.GENRES_MULTI_HOT: _multi_hot(inputs[features.MOVIE_GENRES]),
         features.RATED_AT: inputs[features.TIMESTAMP] // _SECONDS_PER_MINUTE,
         features.RATING: rating,
@@ -61,15 +64,15 @@ def preprocessing_fn(
 
 
 def _mean(rating: tf.Tensor) -> tf.Tensor:
-    """Over the train split, a scalar, the same however the ratings come in batches."""
-    # Stars and half stars add up without rounding in float64; in float32 the order would show.
+    """Returns the mean over the train split, which does not depend on the order of the ratings."""
+    # Sums of half stars are exact in float64; in float32 they would depend on the order.
     return tf.cast(tft.mean(tf.cast(rating, tf.float64)), tf.float32)
 
 
 def _index_and_count(
     ids: tf.Tensor, vocabulary: str, min_count: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Looks ids up in a vocabulary ordered by count, then id, whose lines are `count id`."""
+    """Returns each id's index and count, from a vocabulary in order of count, then id."""
     path = tft.vocabulary(
         ids, frequency_threshold=min_count, vocab_filename=vocabulary, store_frequency=True
     )
@@ -77,8 +80,8 @@ def _index_and_count(
     def line_number(ids: tf.Tensor, path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         table = _vocabulary_table(path, value_index=_LINE_NUMBER)
         size = table.size()
-        found = table.lookup(ids)
-        return tf.where(found < 0, size, found), size + 1
+        line = table.lookup(ids)
+        return tf.where(line < 0, size, line), size + 1
 
     def count(ids: tf.Tensor, path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         table = _vocabulary_table(path, value_index=0)
@@ -103,7 +106,7 @@ def _vocabulary_table(path: tf.Tensor, value_index: int) -> tf.lookup.StaticHash
 
 
 def _write_catalogue(movie_ids: tf.Tensor, titles: tf.Tensor | tf.SparseTensor) -> None:
-    """Keeps the title of every movie in train as a vocabulary of `id <tab> title`."""
+    """Writes the title of every movie in train into a vocabulary of `id <tab> title`."""
     tft.vocabulary(
         tf.strings.join([movie_ids, _dense(titles)], separator=features.CATALOGUE_SEPARATOR),
         vocab_filename=features.MOVIE_CATALOGUE,
@@ -111,7 +114,7 @@ def _write_catalogue(movie_ids: tf.Tensor, titles: tf.Tensor | tf.SparseTensor) 
 
 
 def _dense(values: tf.Tensor | tf.SparseTensor) -> tf.Tensor:
-    """`[B]`, with an empty string where the optional feature is missing."""
+    """Returns values `[B]`, with an empty string where the optional feature is missing."""
     if isinstance(values, tf.SparseTensor):
         shape = tf.stack([values.dense_shape[0], tf.constant(1, tf.int64)])
         return tf.squeeze(
@@ -133,6 +136,14 @@ def _multi_hot(genres: tf.SparseTensor) -> tf.Tensor:
     return tf.minimum(flat, 1.0)
 
 
-def _activity(count: tf.Tensor) -> tf.Tensor:
+def activity_slice(count: tf.Tensor) -> tf.Tensor:
+    """Returns the activity slice of users.
+
+    Args:
+        count: Number of ratings in train, int64 of any shape.
+
+    Returns:
+        Names such as `21-50`, string of the same shape.
+    """
     edges = tf.constant(_ACTIVITY_EDGES, tf.int64)
     return tf.gather(tf.constant(_ACTIVITY_NAMES), tf.searchsorted(edges, count, side="left"))

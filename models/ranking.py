@@ -1,7 +1,7 @@
-"""Where what somebody likes ranks among all movies that they have not rated, and what it is worth.
+"""Ranking: ranks of liked movies among all unrated ones, Recall@10 and NDCG@10.
 
-Recall@10 and NDCG@10 as Järvelin & Kekäläinen, "Cumulated gain-based evaluation of IR techniques"
-(2002), define the latter, for relevance that is yes or no.
+NDCG follows Järvelin & Kekäläinen, "Cumulated gain-based evaluation of IR techniques" (2002), with
+binary relevance.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from typing import Any, Final
 import numpy as np
 import tensorflow as tf
 
-# How many movies a user is shown.
+# Number of movies that a user is shown.
 CUTOFF: Final = 10
-# The place of what is never shown.
+# Rank of a movie that is never shown.
 NEVER: Final = 2**31 - 1
-# Columns are multiplied so many at a time: the instructions for fewer round otherwise.
+# Multiple of columns in a matrix product: instructions for the remainder round differently.
 _COLUMNS: Final = 64
 
 
 @dataclass(frozen=True)
 class RankingFigures:
-    """Means over the users who like at least one of the movies that were held back.
+    """Means over the users who like at least one movie.
 
     Attributes:
-        users: how many those are.
+        users: Number of these users.
         ndcg: NDCG@10.
-        recall: Recall@10, the share of a user's liked movies that is among the first ten.
+        recall: Recall@10, the share of a user's liked movies that rank among the first ten.
     """
 
     users: int
@@ -36,7 +36,9 @@ class RankingFigures:
 
 
 def dot_products(queries: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:
-    """Of each query with each vector; those with equal vectors are equal, to the last bit.
+    """Returns the dot product of each query with each vector.
+
+    Products with equal vectors are equal to the last bit.
 
     Args:
         queries: float32 `[B, d]`.
@@ -51,36 +53,37 @@ def dot_products(queries: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:
 
 
 def without_seen(scores: tf.Tensor, seen: tf.RaggedTensor) -> tf.Tensor:
-    """The scores with −inf for what each user rated in training.
+    """Returns scores with −inf for the movies that each user rated in training.
 
     Args:
         scores: float32 `[B, movies]`.
-        seen: the movies' indices, int32 `[B, (seen)]`.
+        seen: Indices of these movies, int32 `[B, (seen)]`.
     """
     return without(scores, seen.value_rowids(), seen.values)
 
 
 def without(scores: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
-    """The scores with −inf at some places.
+    """Returns scores with −inf at n positions.
 
     Args:
         scores: float32 `[B, movies]`.
-        rows: int `[n]`.
-        columns: int32 `[n]`.
+        rows: Rows of the positions, int `[n]`.
+        columns: Columns of the positions, int32 `[n]`.
     """
-    places = tf.stack([tf.cast(rows, tf.int32), columns], axis=1)
-    return tf.tensor_scatter_nd_update(scores, places, tf.fill([tf.shape(places)[0]], -np.inf))
+    positions = tf.stack([tf.cast(rows, tf.int32), columns], axis=1)
+    minus_infinity = tf.fill([tf.shape(positions)[0]], -np.inf)
+    return tf.tensor_scatter_nd_update(scores, positions, minus_infinity)
 
 
 def rank_of(scores: tf.Tensor, movie_index: tf.Tensor) -> tf.Tensor:
-    """The place, from 1, of one movie a row in the order of `tf.math.top_k`.
+    """Returns the rank, from 1, of one movie in each row, in the order of `tf.math.top_k`.
 
     Args:
-        scores: float32 `[B, movies]`; of equal ones the lower index comes first.
-        movie_index: int `[B]`.
+        scores: float32 `[B, movies]`; the lower index wins a tie.
+        movie_index: Movie of each row, int `[B]`.
 
     Returns:
-        int32 `[B]`; `NEVER` for a movie that is outside the catalogue or whose score is −inf.
+        int32 `[B]`; `NEVER` for a movie outside the catalogue or with score −inf.
     """
     movies = tf.shape(scores)[1]
     index = tf.cast(movie_index, tf.int32)[:, tf.newaxis]
@@ -97,12 +100,13 @@ def ranking_figures(
     ranks: np.ndarray[Any, np.dtype[Any]],
     cutoff: int = CUTOFF,
 ) -> RankingFigures:
-    """The figures of liked movies; not a number where there is none.
+    """Returns the figures of n liked movies, NaN if there are none.
 
     Args:
-        users: who likes each, `[n]`, of any type that can be sorted.
-        ranks: its place among the movies that they have not rated in training, from 1, `[n]`.
-        cutoff: how many of the first places count.
+        users: User who likes each movie, `[n]`, any sortable dtype.
+        ranks: Rank of each movie for its user, from 1, among the movies that the user did not
+            rate in training, int `[n]`.
+        cutoff: Number of first ranks that count.
     """
     _, user, liked = np.unique(users, return_inverse=True, return_counts=True)
     if not len(liked):

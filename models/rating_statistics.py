@@ -1,4 +1,4 @@
-"""What a rating model must know about the training ratings before it can be built."""
+"""Statistics of the training ratings, from which models are built."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ class RatingStatistics:
     """Sizes of the vocabularies and statistics of the training ratings, in stars.
 
     Attributes:
-        users: in the vocabulary.
-        movies: in the vocabulary.
-        ratings: how many there are.
-        rating_mean: of all ratings.
-        rating_min: the lowest one.
-        rating_max: the highest one.
-        movie_rating_count: of each movie, `[movies]`.
-        movie_rating_mean: of each movie, `[movies]`; the mean of all for a movie without a rating.
-        seen: which movies each user rated.
+        users: Number of known users.
+        movies: Number of known movies.
+        ratings: Number of ratings.
+        rating_mean: Mean rating.
+        rating_min: Lowest rating.
+        rating_max: Highest rating.
+        movie_rating_count: Number of ratings of each movie, int64 `[movies]`.
+        movie_rating_mean: Mean rating of each movie, float64 `[movies]`; `rating_mean` for a movie
+            without ratings.
+        seen: Movies that each user rated.
     """
 
     users: int
@@ -42,13 +43,13 @@ class RatingStatistics:
 def measure(
     ratings: Columns, users: int, movies: int, rating_mean: float | None = None
 ) -> RatingStatistics:
-    """The statistics of ratings whose users and movies are in the vocabulary.
+    """Returns the statistics of ratings whose users and movies are known.
 
     Args:
-        ratings: `user_index`, `movie_index` and `rating`; at least one.
-        users: in the vocabulary.
-        movies: in the vocabulary.
-        rating_mean: of the ratings that these are a part of; None if these are all.
+        ratings: `user_index`, `movie_index` and `rating`, at least one rating.
+        users: Number of known users.
+        movies: Number of known movies.
+        rating_mean: Mean rating where `ratings` are only a part; None computes it.
     """
     counts, sums = np.zeros(movies, np.int64), np.zeros(movies)
     for part in in_parts(ratings):

@@ -1,69 +1,119 @@
-"""Every model that the pipeline can train, by the name that the configuration gives it."""
+"""Registers the models that the configuration can name.
+
+Adding a model takes one file in `models/zoo/` and one entry here. The entries name classes without
+importing them, so that the configuration is read without TensorFlow.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-import tensorflow as tf
-import tensorflow_recommenders as tfrs
 
-from models.contracts import RankingModel
-from models.options import ModelOptions
-from models.rating_statistics import RatingStatistics
-from models.training.criteria import (
-    Criterion,
-    NormalizedDiscountedCumulativeGain,
-    RootMeanSquaredError,
-)
-from models.zoo.biased_mf import BiasedMatrixFactorization
-from models.zoo.collaborative_filtering import CollaborativeFiltering
-from models.zoo.multitask import MultitaskModel
-from models.zoo.sigmoid_mf import SigmoidMatrixFactorization
-from models.zoo.sparse_mf import SparseMatrixFactorization
-from models.zoo.svdpp import SVDPlusPlus
-from models.zoo.two_tower import TwoTower
+@dataclass(frozen=True)
+class ModelEntry:
+    """Describes one model.
 
-MODELS: dict[str, type[tfrs.Model]] = {
-    "biased_mf": BiasedMatrixFactorization,
-    "sigmoid_mf": SigmoidMatrixFactorization,
-    "sparse_mf": SparseMatrixFactorization,
-    "svdpp": SVDPlusPlus,
-    "collaborative_filtering": CollaborativeFiltering,
-    "two_tower": TwoTower,
-    "multitask": MultitaskModel,
+    Attributes:
+        implementation: Dotted name of the class in `models.zoo`.
+        predicts_ratings: Whether the model predicts ratings and is judged by their error.
+        retrieves: Whether the model ranks what users like and is judged by its ranking.
+        model: Defaults of `ModelOptions` that differ from those of `biased_mf`.
+        training: Defaults of `TrainingOptions` that differ from those of `biased_mf`.
+    """
+
+    implementation: str
+    predicts_ratings: bool = True
+    retrieves: bool = False
+    model: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+
+# The defaults in `models.options` are those of `biased_mf`.
+MODELS: Mapping[str, ModelEntry] = {
+    "biased_mf": ModelEntry("models.zoo.biased_mf.BiasedMatrixFactorization"),
+    "sigmoid_mf": ModelEntry(
+        "models.zoo.sigmoid_mf.SigmoidMatrixFactorization",
+        model={"dimension": 15, "l2_embedding": 0.05, "l2_bias": 0.002},
+        training={
+            "optimizer": "rmsprop",
+            "learning_rate": 0.0005,
+            "batch_size": 1024,
+            "epochs": 40,
+        },
+    ),
+    "sparse_mf": ModelEntry(
+        "models.zoo.sparse_mf.SparseMatrixFactorization",
+        model={"dimension": 5, "init_stddev": 0.3, "l2_embedding": 0.07},
+        training={"epochs": 60},
+    ),
+    "svdpp": ModelEntry(
+        "models.zoo.svdpp.SVDPlusPlus",
+        model={"dimension": 64, "l2_embedding": 0.09, "l2_bias": 0.01},
+        training={"learning_rate": 6.0, "epochs": 30, "patience": 5},
+    ),
+    "collaborative_filtering": ModelEntry(
+        "models.zoo.collaborative_filtering.CollaborativeFiltering",
+        model={"dimension": 10, "init_stddev": 1.0, "l2_embedding": 10.0},
+        training={
+            "optimizer": "adam",
+            "learning_rate": 0.1,
+            "schedule": "constant",
+            "epochs": 200,
+            "patience": 200,
+            # One step an epoch, over all ratings.
+            "batch_size": 1_000_000_000,
+        },
+    ),
+    "two_tower": ModelEntry(
+        "models.zoo.two_tower.TwoTower",
+        predicts_ratings=False,
+        retrieves=True,
+        model={"dimension": 128, "init_stddev": 0.1, "l2_embedding": 0.045},
+        training={
+            "optimizer": "adam",
+            "learning_rate": 0.01,
+            "batch_size": 1024,
+            "epochs": 15,
+            "patience": 5,
+        },
+    ),
+    "multitask": ModelEntry(
+        "models.zoo.multitask.MultitaskModel",
+        retrieves=True,
+        model={
+            "dimension": 128,
+            "init_stddev": 0.1,
+            "l2_embedding": 0.07,
+            "l2_bias": 0.01,
+            "rating_weight": 0.3,
+        },
+        training={
+            "optimizer": "adam",
+            "learning_rate": 0.005,
+            "batch_size": 1024,
+            "epochs": 15,
+            "patience": 5,
+        },
+    ),
 }
 
 
-def build_model(
-    options: ModelOptions,
-    statistics: RatingStatistics,
-    seed: int,
-    precision: str = "float32",
-) -> RankingModel:
-    """A fresh model; the same options, statistics and seed give the same weights.
+def with_model_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a configuration completed with the defaults of the model that it names.
 
     Args:
-        options: which model, and its size.
-        statistics: of the ratings that it will be trained on.
-        seed: of the initial weights.
-        precision: a Keras policy for what the model computes in; its weights are float32 always.
+        values: Configuration by section. Its own values take precedence; a `model.name` that is
+            not in `MODELS` adds nothing.
     """
-    before = tf.keras.mixed_precision.global_policy()
-    tf.keras.mixed_precision.set_global_policy(precision)
-    try:
-        model: RankingModel = MODELS[options.name](statistics, options, seed)
-    finally:
-        tf.keras.mixed_precision.set_global_policy(before)
-    return model
-
-
-def criterion_for(options: ModelOptions, statistics: RatingStatistics) -> Criterion[Any]:
-    """What early stopping of a model goes by: its ranking if it retrieves, else its error.
-
-    Args:
-        options: which model.
-        statistics: of the ratings that it is trained on.
-    """
-    if options.retrieves:
-        return NormalizedDiscountedCumulativeGain(statistics.seen, options.liked_rating)
-    return RootMeanSquaredError()
+    model = values.get("model")
+    name = model.get("name") if isinstance(model, Mapping) else None
+    entry = MODELS.get(name) if isinstance(name, str) else None
+    merged = dict(values)
+    if entry is None:
+        return merged
+    for section, defaults in (("model", entry.model), ("training", entry.training)):
+        chosen = values.get(section, {})
+        merged[section] = {**defaults, **chosen} if isinstance(chosen, Mapping) else chosen
+    return merged

@@ -15,28 +15,30 @@ from models.columns import Columns
 
 @dataclass(frozen=True)
 class SeenMovies:
-    """A ragged table.
+    """A ragged table of movies, with a row for each user.
 
     Attributes:
-        movie_index: int32 `[ratings]`, user by user.
-        row_splits: int64 `[users + 2]`; the last row is the unknown user's and is empty.
+        movie_index: Movies of all users, user by user, int32 `[ratings]`.
+        row_splits: Start of each row, and the end, int64 `[users + 2]`. The last row is the
+            unknown user's and is empty.
     """
 
     movie_index: np.ndarray[Any, np.dtype[np.int32]]
     row_splits: np.ndarray[Any, np.dtype[np.int64]]
 
     def as_ragged(self) -> tf.RaggedTensor:
-        """int32 `[users + 1, (movies)]`."""
+        """Returns the table as a ragged tensor, int32 `[users + 1, (movies)]`."""
         return tf.RaggedTensor.from_row_splits(self.movie_index, self.row_splits)
 
 
 def newest(seen: SeenMovies, limit: int, rated: Iterable[Columns]) -> SeenMovies:
-    """At most `limit` movies of each user, those rated last.
+    """Returns the newest movies of each user.
 
     Args:
-        seen: without a limit.
-        limit: at least 1.
-        rated: the same ratings with `rated_at`, in any order; read only if somebody has more.
+        seen: All movies of each user.
+        limit: Largest number of movies of a user, at least 1.
+        rated: The same ratings with `rated_at`, in any order. They are read only if a user exceeds
+            the limit.
     """
     counts = np.diff(seen.row_splits)
     has_more = counts > limit
@@ -67,7 +69,12 @@ def newest(seen: SeenMovies, limit: int, rated: Iterable[Columns]) -> SeenMovies
 
 
 def seen_movies(ratings: Columns, users: int) -> SeenMovies:
-    """The table of ratings (`user_index`, `movie_index`, `[n]`), sorted by user or not."""
+    """Returns the table of movies that each user rated.
+
+    Args:
+        ratings: `user_index` and `movie_index`, `[n]`, in any order.
+        users: Number of known users.
+    """
     user, movie = ratings[features.USER_INDEX], ratings[features.MOVIE_INDEX]
     if (user[1:] < user[:-1]).any():
         order = np.argsort(user, kind="stable")

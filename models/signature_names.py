@@ -1,4 +1,4 @@
-"""The names by which an exported model is called, without importing what makes it."""
+"""Names of the signatures of an exported model, their inputs and outputs."""
 
 from typing import Final
 
@@ -8,20 +8,20 @@ RECOMMEND: Final = "recommend"
 RECOMMEND_EXCLUDING: Final = "recommend_excluding"
 RECOMMEND_FOR_RATINGS: Final = "recommend_for_ratings"
 SIMILAR: Final = "similar"
-# What an evaluation needs of an example beside the prediction; not meant for clients.
+# For the Evaluator, not for clients: what it needs beside the prediction.
 TRANSFORM_FEATURES: Final = "transform_features"
 
-# Inputs beside those named as features: serialized tf.Examples, how many movies, and movies not to
-# be among them.
+# Inputs that are not features: serialized tf.Examples, the number of movies to return, and movies
+# to leave out.
 EXAMPLES: Final = "examples"
 K: Final = "k"
 EXCLUDE: Final = "exclude"
 
-# Output of what ranks movies, and of models that predict no rating: stars, not clipped to the range
-# of ratings; the log-odds of retrieval models; the cosine of `similar`.
+# Output of signatures that rank, and of models that predict no ratings: ratings that are not
+# clipped, log-odds (retrieval models), or cosines (`similar`).
 SCORE: Final = "score"
 
-# Outputs of `transform_features` of retrieval models: a movie's place, from 1, among all that the
-# user has not rated in training, in the model's order and in that of popularity.
+# Outputs of `transform_features` for retrieval models: a movie's rank, from 1, among all that the
+# user did not rate in training, by score and by popularity.
 RANK: Final = "rank"
 POPULARITY_RANK: Final = "popularity_rank"

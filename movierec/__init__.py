@@ -1,6 +1,6 @@
-"""The command line, and everything else that a person meets."""
+"""What a person meets: the command line."""
 
 import os
 
-# TensorFlow Recommenders needs Keras 2, and TFX touches `tf.keras` before any of our models does.
+# TensorFlow Recommenders needs Keras 2, and TFX uses `tf.keras` before it imports our models.
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")

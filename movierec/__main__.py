@@ -1,4 +1,4 @@
-"""`python -m movierec` is the `movierec` command."""
+"""Runs the `movierec` command: `python -m movierec`."""
 
 from movierec.cli.app import main
 

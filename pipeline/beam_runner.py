@@ -11,14 +11,14 @@ from apache_beam.runners.runner import PipelineResult, PipelineRunner
 
 
 class ProcessesRunner(PipelineRunner):
-    """Beam's FnApiRunner, whose worker processes are told the options.
+    """Beam's FnApiRunner, but it passes the options on to the worker processes.
 
-    Without that they would import no `--beam_plugin`.
+    Without the options the workers would not import any `--beam_plugin`.
     """
 
     def run_pipeline(self, pipeline: Pipeline, options: PipelineOptions) -> PipelineResult:
-        """Runs the pipeline with workers as `options` say."""
-        told = JobServiceHandle.encode_pipeline_options(options.get_all_options())
-        provision = beam_provision_api_pb2.ProvisionInfo(pipeline_options=told)
+        """Runs the pipeline with the number and kind of workers in `options`."""
+        encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
+        provision = beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded)
         runner = fn_runner.FnApiRunner(provision_info=fn_runner.ExtendedProvisionInfo(provision))
         return runner.run_pipeline(pipeline, options)

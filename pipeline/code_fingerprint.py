@@ -1,4 +1,4 @@
-"""A digest of the code that a step runs, so that a cached result of other code is not used."""
+"""A digest of the code that a step runs, so that cached results of other code are not reused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 _ROOT = Path(__file__).parents[1]
 _OUR_PACKAGES = ("pipeline", "components", "models", "serving", "kubeflow")
-# Not within a path or an address.
+# Names within a path or a URI do not count.
 _OUR_NAME = re.compile(rf"(?<![\w./-])(?:{'|'.join(_OUR_PACKAGES)})(?:\.[A-Za-z_]\w*)+")
 _LIBRARIES = (
     "apache-beam",
@@ -32,14 +32,14 @@ _LIBRARIES = (
 
 
 def fingerprint(*modules: str) -> str:
-    """SHA-256 over the code that modules run.
+    """Returns the SHA-256 over the code that modules run.
 
-    That is the modules, the modules of ours that they import, directly or not, and the versions of
-    the libraries that do the work.
+    The code is the modules, all modules of this repository that they import, directly or not, and
+    the versions of the libraries that do the work.
 
     Args:
-        modules: dotted names of modules, such as `models.training.trainer`, or of something in a
-            module, such as `models.training.trainer.run_fn`. A module that is not ours, such as
+        *modules: Dotted names of modules, such as `models.training.trainer`, or of something in a
+            module, such as `models.training.trainer.run_fn`. A module from elsewhere, such as
             `tfx`, counts by its version only.
     """
     digest = hashlib.sha256()
@@ -51,12 +51,12 @@ def fingerprint(*modules: str) -> str:
 
 
 def names_in(texts: Iterable[str]) -> list[str]:
-    """The dotted names of modules of ours, and of what is in them, that texts hold."""
+    """Returns the dotted names in texts that belong to modules of this repository."""
     return sorted({name for text in texts for name in _OUR_NAME.findall(text)})
 
 
 def _reachable(modules: Iterable[str]) -> dict[str, Path]:
-    """Source files by module name, following imports from the given ones."""
+    """Returns the source files by module name, following imports from the given modules."""
     found: dict[str, Path] = {}
     waiting = list(modules)
     while waiting:
@@ -73,9 +73,9 @@ def _reachable(modules: Iterable[str]) -> dict[str, Path]:
 
 
 def _source(name: str) -> Path | None:
-    """The file of a module of ours; None for what is none, such as an imported function.
+    """Returns the file of a module; None for other names, such as that of a function.
 
-    Found by its path: asking Python for it would import its parents, TensorFlow with them.
+    The file is found by its path: Python would import the parents, and TensorFlow with them.
     """
     path = _ROOT.joinpath(*name.split("."))
     candidates = (path / "__init__.py", path.with_suffix(".py"))

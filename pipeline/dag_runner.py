@@ -14,7 +14,7 @@ from pipeline.step_progress import StepProgress
 
 
 class ObservedDagRunner(LocalDagRunner):
-    """Launches the steps as LocalDagRunner does, which tells nobody which one is running."""
+    """Launches the steps as LocalDagRunner does, and reports which one is running."""
 
     def __init__(self, run_id: str, progress: StepProgress) -> None:
         """Runs under the given id in ML Metadata, and reports each step."""
@@ -28,7 +28,7 @@ class ObservedDagRunner(LocalDagRunner):
         """Launches every node in topological order; the first failure ends the run.
 
         Raises:
-            ValueError: run options were given; partial runs are LocalDagRunner's.
+            ValueError: Run options are given. Use LocalDagRunner for partial runs.
         """
         if run_options is not None:
             raise ValueError("run_options: this runner always runs the whole pipeline")

@@ -1,4 +1,4 @@
-"""The gate, in TFMA's terms."""
+"""The gate: the metrics that the Evaluator computes, and the thresholds that it applies."""
 
 from __future__ import annotations
 
@@ -24,15 +24,18 @@ _RATING_METRICS = {
 
 
 def evaluation_config(gate: GateConfig, model: ModelOptions) -> config_pb2.EvalConfig:
-    """What the Evaluator computes on the holdout, and what it blesses.
+    """Returns TFMA's configuration: the metrics on the holdout and their thresholds.
 
-    - Of a model that predicts ratings, RMSE has an upper bound and may not rise by more than
+    - A model that predicts ratings must keep RMSE at or below `max_rmse`, and at most
       `max_regression` above the baseline's.
-    - Of a retrieval model, Recall@10 and NDCG@10 have to be `min_gain_over_popularity` above those
-      of the most popular movies, and may not fall by more than `max_ranking_regression` below the
-      baseline's.
+    - A retrieval model must have Recall@10 and NDCG@10 at least `min_gain_over_popularity` above
+      those of the most popular movies, and at most `max_ranking_regression` below the baseline's.
 
-    Both hold on the whole holdout and on the slices that the gate names.
+    The thresholds apply to the whole holdout and to each slice in `gate.slices`.
+
+    Args:
+        gate: Thresholds and slices.
+        model: Options of the model; they say whether it predicts ratings, retrieves, or both.
     """
     metrics_specs = []
     if model.predicts_ratings:
@@ -115,7 +118,7 @@ def _for_each(
 def _on_slices(
     gate: GateConfig, threshold: config_pb2.MetricThreshold
 ) -> config_pb2.PerSliceMetricThreshold:
-    """The threshold, on the whole holdout and on each slice that the gate names."""
+    """Returns the threshold for the whole holdout and for each slice that the gate names."""
     slices = [config_pb2.SlicingSpec()]
     for entry in gate.slices:
         feature, _, value = entry.partition("=")

@@ -1,4 +1,4 @@
-"""What the Evaluator found, in words."""
+"""The verdict of the gate: the Evaluator's figures, and the reason in words."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline import ranking_metrics
 from pipeline.config.tree import GateConfig
 from pipeline.gate import RMSE
 
-# What the gate's keys say of each figure.
+# The key of the configuration that bounds each figure.
 _BOUND_KEYS = {
     RMSE: "gate.max_rmse",
     ranking_metrics.NDCG_GAIN: "gate.min_gain_over_popularity",
@@ -34,14 +34,14 @@ _LABELS = {
 
 @dataclass(frozen=True)
 class GateReport:
-    """Figures of the whole holdout, and why the model was blessed or not.
+    """Figures on the whole holdout, and the reason why the model was blessed or not.
 
     Attributes:
-        candidate: by name, those of the model; only those that it is judged by.
-        baseline: the same of the last blessed model on the same holdout; empty without one.
-        reason: one line.
-        slices: by slice, as `feature=value`, RMSE of the candidate, or NDCG@10 where it predicts no
-            ratings; slices in which nothing is liked are left out of the latter.
+        candidate: Figures of the model by name; only those that the gate looks at.
+        baseline: Figures of the last blessed model on the same holdout; empty without one.
+        reason: Reason of the verdict, one line.
+        slices: RMSE of the candidate by slice, `feature=value`. NDCG@10 for a model that predicts
+            no ratings, without the slices in which nothing is liked.
     """
 
     candidate: dict[str, float]
@@ -51,7 +51,12 @@ class GateReport:
 
 
 def read_gate_report(evaluation_folder: str, gate: GateConfig) -> GateReport:
-    """Reads the Evaluator's output."""
+    """Returns the report on the Evaluator's output.
+
+    Args:
+        evaluation_folder: Folder of the Evaluator's `evaluation` artifact.
+        gate: Thresholds that the verdict refers to.
+    """
     figures: dict[bool, dict[str, float]] = {False: {}, True: {}}
     by_slice: dict[str, dict[str, float]] = {}
     for metrics in tfma.load_metrics(evaluation_folder):
@@ -80,7 +85,7 @@ def read_gate_report(evaluation_folder: str, gate: GateConfig) -> GateReport:
 
 
 def _slice_name(key: tfma.proto.metrics_for_slice_pb2.SliceKey) -> str:
-    """`feature=value`; empty for the whole holdout."""
+    """Returns the slice in the form `feature=value`; empty for the whole holdout."""
     return ",".join(
         f"{single.column}={single.bytes_value.decode()}" for single in key.single_slice_keys
     )
@@ -108,7 +113,7 @@ def _reason(
 def _merits(
     candidate: dict[str, float], baseline: dict[str, float], gate: GateConfig
 ) -> Iterator[str]:
-    """Each thing that speaks for a model that was blessed."""
+    """Yields the reasons for a model that was blessed."""
     if RMSE in candidate:
         yield f"RMSE {candidate[RMSE]:.4f} is within {gate.max_rmse:g}"
     for name, popularity in (

@@ -1,4 +1,4 @@
-"""The pipeline: which steps there are and what flows between them."""
+"""The pipeline: its steps, what flows between them, and what is in their cache keys."""
 
 from __future__ import annotations
 
@@ -22,25 +22,23 @@ from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
 from tfx.types import standard_artifacts
 
-from components.atomic_pusher.component import AtomicPusher
-from components.baseline_evaluator.component import BaselineEvaluator
-from components.baseline_model import strategy
-from components.data_fingerprint.component import DataFingerprint
-from components.example_validator.component import StrictExampleValidator
+from components import baseline_model, pushed_baseline
+from components.atomic_pusher import AtomicPusher
+from components.baseline_evaluator import BaselineEvaluator
+from components.data_fingerprint import DataFingerprint
+from components.example_validator import StrictExampleValidator
 from components.movielens_example_gen.component import MovieLensExampleGen
 from components.movielens_example_gen.options import IngestOptions
 from components.movielens_example_gen.readers import EDITIONS
-from components.pushed_baseline import executor as pushed_baseline
-from components.pushed_baseline.component import PushedBaseline
-from components.rating_baselines.component import RatingBaselines
+from components.rating_baselines import RatingBaselines
 from components.serving_validator.component import ServingValidator
 from models import features
+from models.registry import MODELS
+from pipeline import PIPELINE_NAME, SCHEMA_FILE
 from pipeline.code_fingerprint import fingerprint
 from pipeline.config import beam as beam_config
 from pipeline.config.tree import PipelineConfig
 from pipeline.gate import evaluation_config
-from pipeline.pipeline_name import PIPELINE_NAME
-from pipeline.schema_file import SCHEMA_FILE
 
 DATA_FINGERPRINT: Final = "DataFingerprint"
 EXAMPLE_GEN: Final = beam_config.EXAMPLE_GEN
@@ -56,13 +54,13 @@ EVALUATOR: Final = beam_config.EVALUATOR
 SERVING_VALIDATOR: Final = "ServingValidator"
 PUSHER: Final = "Pusher"
 
-# Takes what TFX's Trainer takes.
 MakeTrainer = Callable[..., Trainer]
+"""A function with the parameters of TFX's Trainer."""
 
 
 @dataclass(frozen=True)
 class Locations:
-    """Where the pipeline reads and writes: folders, or addresses of a cloud's storage."""
+    """The places where the pipeline reads and writes: local folders or URIs of cloud storage."""
 
     data: str
     artifacts: str
@@ -81,14 +79,14 @@ def create_pipeline(
     """Builds the pipeline that every runner runs; a runner adds only what its platform needs.
 
     Args:
-        config: what to run.
-        locations: where it reads and writes.
-        in_cluster: for a platform without TFX's metadata store and drivers, where ordinary steps
-            find out what those would: which data there is, and the last blessed model.
-        make_trainer: a Trainer that does not train on the machine of its own step is made by
-            another function than TFX's.
-        image: of the steps, which Beam's workers on other machines run as well; None for steps
-            of this process.
+        config: Configuration of the run.
+        locations: Places to read and write.
+        in_cluster: Whether the platform lacks TFX's metadata store and drivers. Ordinary steps
+            then find out which data there is, and which model was blessed last.
+        make_trainer: Constructor of the Trainer; another one than TFX's trains on other machines
+            than that of the step.
+        image: Image of the steps, which Beam's workers on other machines run as well; None for
+            steps in this process.
     """
     example_gen = MovieLensExampleGen(
         input_base=locations.data,
@@ -107,7 +105,7 @@ def create_pipeline(
     transform.add_upstream_node(validator)
     baselines = RatingBaselines(
         examples=transform.outputs["transformed_examples"],
-        code_fingerprint=fingerprint("components.rating_baselines.executor"),
+        code_fingerprint=fingerprint("components.rating_baselines"),
     ).with_id(BASELINES)
     tuner = _tuner(config, transform, locations.checkpoints) if config.tuning.enabled else None
     trainer = _trainer(config, transform, tuner, locations.checkpoints, make_trainer)
@@ -147,9 +145,9 @@ def _data_fingerprint(config: PipelineConfig, locations: Locations) -> DataFinge
 
 
 def _data_checks(examples: types.BaseChannel, schema_file: str) -> list[base_node.BaseNode]:
-    """The schema, the statistics, and the validator that holds one against the other."""
+    """Returns the schema, the statistics, and the validator that compares them."""
     schema_gen = ImportSchemaGen(schema_file=schema_file).with_id(SCHEMA_GEN)
-    # The step's cache key has the file's name but not what it says.
+    # TFX puts the file's name into the cache key, but not its content.
     content = hashlib.sha256(SCHEMA_FILE.read_bytes()).hexdigest()
     _add_to_cache_key(schema_gen, "schema", "content_sha256", content)
     statistics_gen = StatisticsGen(examples=examples).with_id(STATISTICS_GEN)
@@ -157,7 +155,7 @@ def _data_checks(examples: types.BaseChannel, schema_file: str) -> list[base_nod
         statistics=statistics_gen.outputs["statistics"], schema=schema_gen.outputs["schema"]
     ).with_id(EXAMPLE_VALIDATOR)
     _add_code_to_cache_key(statistics_gen, "statistics", "tfx")
-    _add_code_to_cache_key(validator, "anomalies", "components.example_validator.executor")
+    _add_code_to_cache_key(validator, "anomalies", "components.example_validator")
     return [schema_gen, statistics_gen, validator]
 
 
@@ -171,7 +169,7 @@ def _transform(
         splits_config=transform_pb2.SplitsConfig(
             analyze=[features.TRAIN], transform=list(features.SPLITS)
         ),
-        # StatisticsGen has described the raw data already.
+        # StatisticsGen has described the raw data.
         disable_statistics=True,
         custom_config={
             "transform": config.transform.model_dump(mode="json"),
@@ -208,14 +206,14 @@ def _trainer(
         },
         **_training_inputs(transform),
     ).with_id(TRAINER)
-    trainer.outputs["model"].additional_custom_properties[strategy.COMPARISON_GROUP] = (
+    trainer.outputs["model"].additional_custom_properties[baseline_model.COMPARISON_GROUP] = (
         _comparison_group(config)
     )
     return trainer
 
 
 def _training_inputs(transform: Transform) -> dict[str, Any]:
-    """What everything that trains reads."""
+    """Returns the inputs of every step that trains."""
     return {
         "examples": transform.outputs["transformed_examples"],
         "transform_graph": transform.outputs["transform_graph"],
@@ -225,22 +223,34 @@ def _training_inputs(transform: Transform) -> dict[str, Any]:
 
 
 def _custom_config(config: PipelineConfig, checkpoints: str, module: str) -> dict[str, Any]:
-    """What everything that trains is told; the code is that of a module."""
+    """Returns what the Trainer and the Tuner are told.
+
+    Args:
+        config: Configuration of the pipeline.
+        checkpoints: Folder of the state of interrupted trainings.
+        module: Dotted name of the step's module.
+    """
+    code = [module, MODELS[config.model.name].implementation]
     return {
         "model": config.model.model_dump(mode="json"),
         "training": config.training.options.model_dump(mode="json"),
         "checkpoints": checkpoints,
-        "code_fingerprint": fingerprint(module),
+        # A cache key made from the names in a compiled job covers the model's code too.
+        "code": code,
+        "code_fingerprint": fingerprint(*code),
     }
 
 
 def _comparison_group(config: PipelineConfig) -> str:
-    """Models of one dataset and one split, judged alike: no other has spared the holdout."""
+    """Returns the name of the models that may be compared: same dataset, split and metrics.
+
+    Any other model may have been trained on the holdout.
+    """
     unused = {"holdout_fraction"} if config.split.fold else set()
     split = config.split.model_dump(mode="json", exclude=unused)
     group = [config.data.name or config.data.dataset, split]
     if config.model.retrieves:
-        # Judged by other figures, or by more of them, than a model that only predicts ratings.
+        # The metrics differ from those of a model that only predicts ratings.
         group.append(config.model.name)
     return json.dumps(group)
 
@@ -267,17 +277,19 @@ def _evaluation(
     model: types.BaseChannel,
     _: Locations,
 ) -> tuple[base_node.BaseNode, Evaluator]:
-    """The last blessed model of TFX's metadata store, and the evaluation against it."""
+    """Returns the lookup of the last blessed model in TFX's metadata store, and the Evaluator."""
     baseline = Resolver(
-        strategy_class=strategy.LatestComparableBlessedModel,
+        strategy_class=baseline_model.LatestComparableBlessedModel,
         **{
-            strategy.CANDIDATE: model,
-            strategy.MODEL: types.Channel(type=standard_artifacts.Model),
-            strategy.BLESSING: types.Channel(type=standard_artifacts.ModelBlessing),
-            strategy.INFRA_BLESSING: types.Channel(type=standard_artifacts.InfraBlessing),
+            baseline_model.CANDIDATE: model,
+            baseline_model.MODEL: types.Channel(type=standard_artifacts.Model),
+            baseline_model.BLESSING: types.Channel(type=standard_artifacts.ModelBlessing),
+            baseline_model.INFRA_BLESSING: types.Channel(type=standard_artifacts.InfraBlessing),
         },
     ).with_id(BASELINE_MODEL)
-    evaluator = _evaluator(Evaluator, config, examples, model, baseline.outputs[strategy.MODEL])
+    evaluator = _evaluator(
+        Evaluator, config, examples, model, baseline.outputs[baseline_model.MODEL]
+    )
     return baseline, evaluator
 
 
@@ -287,12 +299,12 @@ def _in_cluster_evaluation(
     model: types.BaseChannel,
     locations: Locations,
 ) -> tuple[base_node.BaseNode, Evaluator]:
-    """The last model that was pushed, and the evaluation against it."""
-    baseline = PushedBaseline(
+    """Returns the lookup of the last pushed model, and the Evaluator."""
+    baseline = pushed_baseline.PushedBaseline(
         pushed=locations.serving, comparison_group=_comparison_group(config)
     ).with_id(BASELINE_MODEL)
-    found = baseline.outputs[pushed_baseline.BASELINE_KEY]
-    return baseline, _evaluator(BaselineEvaluator, config, examples, model, found)
+    output = baseline.outputs[pushed_baseline.BASELINE_KEY]
+    return baseline, _evaluator(BaselineEvaluator, config, examples, model, output)
 
 
 def _evaluator(
@@ -319,7 +331,7 @@ def _pusher(
     serving_validator: ServingValidator,
     locations: Locations,
 ) -> AtomicPusher:
-    """The push of what both bless."""
+    """Returns the push of a model that both the Evaluator and the ServingValidator blessed."""
     pusher = AtomicPusher(
         model=trainer.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
@@ -328,14 +340,15 @@ def _pusher(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=locations.serving)
         ),
     ).with_id(PUSHER)
-    _add_code_to_cache_key(pusher, "pushed_model", "components.atomic_pusher.executor")
+    _add_code_to_cache_key(pusher, "pushed_model", "components.atomic_pusher")
     return pusher
 
 
 def _add_code_to_cache_key(component: base_node.BaseNode, output: str, module: str) -> None:
+    """Makes a step run again when the code of a module changes, or what it imports."""
     _add_to_cache_key(component, output, "code_fingerprint", fingerprint(module))
 
 
 def _add_to_cache_key(component: base_node.BaseNode, output: str, name: str, value: str) -> None:
-    """Makes a step without a setting of its own for it run again when the value changes."""
+    """Makes a step run again when a value changes that none of its own settings contains."""
     component.outputs[output].additional_custom_properties[name] = value

@@ -36,17 +36,18 @@ def run(config: PipelineConfig, workspace: Workspace, verbose: bool = False) -> 
     """Runs every step whose inputs changed, and writes the run's folder.
 
     Args:
-        config: what to run.
-        workspace: where everything is kept; a second run in it at the same time is refused.
-        verbose: shows all logs on standard error; otherwise they are in the run's `log.txt`.
+        config: Configuration of the run.
+        workspace: Folder for all results; a second run in it at the same time is refused.
+        verbose: Whether all logs are shown on standard error; otherwise they are in the run's
+            `log.txt` only.
 
     Returns:
-        What `summary.json` holds.
+        Content of `summary.json`.
 
     Raises:
-        UserError: the data was not found, the workspace is in use, or Beam cannot work as the
-            configuration asks.
-        StepFailedError: a step failed; nothing was pushed by this run.
+        UserError: The data was not found, the workspace is in use, or Beam cannot work as
+            configured.
+        StepFailedError: A step failed. The run pushed nothing.
     """
     data = locate(config.data)
     beam_check.check_run(config.beam)
@@ -84,9 +85,9 @@ def _run(
 def _launch(
     config: PipelineConfig, workspace: Workspace, data: Path, run_id: str, progress: StepProgress
 ) -> Outputs:
-    """Runs every step; the artifacts of the run by step and key."""
+    """Runs every step, and returns the artifacts of the run."""
     with progress.step(_START_UP):
-        # Heavy imports, under way where their time is seen.
+        # These imports take seconds, which the progress shows under this step.
         from pipeline import metadata
         from pipeline.dag_runner import ObservedDagRunner
         from pipeline.graph import Locations, create_pipeline
@@ -112,11 +113,11 @@ def _launch(
 
 @contextmanager
 def _tuned_process() -> Iterator[None]:
-    """Spares the steps a tenth of their time; nothing else depends on these."""
+    """Sets the process up so that steps take a tenth less time, with the same results."""
     thresholds = gc.get_threshold()
-    # Graphs of millions of objects stay alive through a step: scanning them early finds nothing.
+    # Graphs of millions of objects live as long as a step: earlier scans find nothing to free.
     gc.set_threshold(100_000, 50, 50)
-    # Beam builds an argument parser for every stage, and each asks for the terminal's size.
+    # Beam builds an argument parser for every stage, and each looks up the terminal's size.
     assumed = {n: v for n, v in _TERMINAL_SIZE.items() if n not in os.environ}
     os.environ.update(assumed)
     try:

@@ -1,4 +1,4 @@
-"""What ML Metadata knows of a run."""
+"""The records of ML Metadata on runs and pushes."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration import metadata
 from tfx.types import standard_artifacts
 
-from pipeline.pipeline_name import PIPELINE_NAME
+from pipeline import PIPELINE_NAME
 from serving.versions import newest_version
 
-# By step, by output key.
 Outputs = dict[str, dict[str, metadata_store_pb2.Artifact]]
+"""Output artifacts by step and key."""
 
 
 def connection(database: Path) -> metadata_store_pb2.ConnectionConfig:
-    """The SQLite database of a workspace, made on first use."""
+    """Returns the connection to a workspace's SQLite database, which the first use creates."""
     return metadata.sqlite_metadata_connection_config(str(database))
 
 
 def outputs_of_run(database: Path, run_id: str) -> Outputs:
-    """The artifacts of a run, its cached ones among them."""
+    """Returns the artifacts of a run, cached ones included."""
     store = MetadataStore(connection(database))
     run = store.get_context_by_type_and_name("pipeline_run", run_id)
     executions = {execution.id for execution in store.get_executions_by_context(run.id)}
@@ -42,10 +42,14 @@ def outputs_of_run(database: Path, run_id: str) -> Outputs:
 
 
 def forget_superseded_pushes(database: Path, serving: Path) -> None:
-    """Makes the pusher push again where its earlier result is no longer what is served.
+    """Makes the Pusher push again if its earlier result is no longer what is served.
 
-    A cached push is only right while its version is the newest one in the folder: after another
-    model was pushed, or the version was deleted, an unchanged model has to be pushed anew.
+    A cached push is right only while its version is the newest in the folder. After another model
+    was pushed, or the version was deleted, an unchanged model must be pushed anew.
+
+    Args:
+        database: SQLite database of the workspace.
+        serving: Folder of the versions.
     """
     if not database.exists():
         return

@@ -1,8 +1,8 @@
 """Recall@10 and NDCG@10 over the whole catalogue, as a metric of TFMA.
 
-TFMA's own ranking metrics order the examples of an evaluation among themselves. Here the model says
-where it ranks each example's movie among all that the user has not rated (`transform_features`),
-and where popularity does.
+TFMA's own ranking metrics order the examples of an evaluation among themselves. Here the exported
+model (`transform_features`) returns the rank of each example's movie among all movies that the user
+has not rated, and its rank by popularity.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ NDCG: Final = f"ndcg_at_{CUTOFF}"
 RECALL: Final = f"recall_at_{CUTOFF}"
 POPULARITY_NDCG: Final = f"popularity_{NDCG}"
 POPULARITY_RECALL: Final = f"popularity_{RECALL}"
-# How much more than popularity's the model's is.
+# The figure of the model less that of popularity.
 NDCG_GAIN: Final = f"{NDCG}_gain"
 RECALL_GAIN: Final = f"{RECALL}_gain"
 NAMES: Final = (NDCG, RECALL, POPULARITY_NDCG, POPULARITY_RECALL, NDCG_GAIN, RECALL_GAIN)
 
-# Of each liked movie: who likes it, its rank, its rank by popularity.
+# For each liked movie: the user, its rank and its rank by popularity.
 _Liked = tuple[list[bytes], list[int], list[int]]
 
 
 class RankingMetrics(metric_types.Metric):
-    """All figures of a ranking, in one pass over the examples."""
+    """TFMA metric with all figures of a ranking, in one pass over the examples."""
 
     def __init__(self, liked_rating: float, name: str = "ranking_metrics") -> None:
         """Constructs the metric.
 
         Args:
-            liked_rating: the lowest rating of what is liked.
-            name: of the metric; its figures have names of their own, `NAMES`.
+            liked_rating: Lowest rating of a liked movie.
+            name: Name of the metric. Its figures have names of their own, `NAMES`.
         """
         super().__init__(_computations, liked_rating=liked_rating, name=name)
 
@@ -50,7 +50,7 @@ def _computations(
     model_names: list[str] | None = None,
     **_: Any,
 ) -> metric_types.MetricComputations:
-    """One computation for each model that is evaluated."""
+    """Returns one computation for each evaluated model."""
     return [
         metric_types.MetricComputation(
             keys=[_key(figure, model_name) for figure in NAMES],
@@ -62,12 +62,12 @@ def _computations(
 
 
 def _key(figure: str, model_name: str) -> metric_types.MetricKey:
-    # A threshold finds its figure only under the key that TFMA would make of its name.
+    # A threshold finds its figure only under the key that TFMA makes from the name.
     return metric_types.MetricKey(figure, model_name=model_name, example_weighted=None)
 
 
 def _inputs(model_name: str) -> metric_types.Preprocessor:
-    """Who rated, beside the rating, and the ranks that a model gives."""
+    """Returns a preprocessor that keeps the user and the ranks that a model gives."""
     ranks: dict[str, Any] = {signature_names.RANK: {}, signature_names.POPULARITY_RANK: {}}
     return metric_types.StandardMetricInputsPreprocessor(
         include_filter={
@@ -75,13 +75,13 @@ def _inputs(model_name: str) -> metric_types.Preprocessor:
             constants.TRANSFORMED_FEATURES_KEY: {model_name: ranks} if model_name else ranks,
         },
         model_names=[model_name] if model_name else None,
-        # What has the same name is taken for the same.
+        # TFMA merges preprocessors with the same name.
         name=f"ranking_inputs {model_name}",
     )
 
 
 class _Combiner(beam.CombineFn):
-    """Collects the liked movies of an evaluation, or of a slice of it."""
+    """Collects the liked movies of an evaluation, or of a slice."""
 
     def __init__(self, liked_rating: float, model_name: str) -> None:
         self._liked_rating = liked_rating

@@ -1,4 +1,4 @@
-"""The raw ratings of a run, and how far a pushed model is from them."""
+"""The raw ratings of a run, and the metrics of a pushed model on them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RATED = {
 
 @dataclass(frozen=True)
 class Errors:
-    """Root mean squared and mean absolute error, in stars, over a number of ratings."""
+    """Root mean squared error and mean absolute error in stars, over a number of ratings."""
 
     ratings: int
     rmse: float
@@ -31,12 +31,20 @@ class Errors:
 
 
 def read(examples: Path, split: str) -> Columns:
-    """user_id, movie_id, movie_title (bytes) and rating of a split of an examples folder."""
+    """Returns the ratings of a split.
+
+    Args:
+        examples: Folder of an examples artifact.
+        split: Name of the split.
+
+    Returns:
+        Columns `user_id`, `movie_id` and `movie_title` (bytes) and `rating` (float32), `[n]` each.
+    """
     return read_columns([str(examples / f"Split-{split}" / "*")], _RATED)
 
 
 def errors(model: PushedModel, ratings: Columns) -> Errors:
-    """Holds a pushed model's predictions against ratings."""
+    """Returns the errors of a pushed model's predictions."""
     predicted = model.predict(ratings[features.USER_ID], ratings[features.MOVIE_ID])
     difference = predicted.astype(np.float64) - ratings[features.RATING]
     return Errors(
@@ -47,7 +55,7 @@ def errors(model: PushedModel, ratings: Columns) -> Errors:
 
 
 def ranking(model: PushedModel, ratings: Columns, liked_rating: float) -> RankingFigures:
-    """How high a pushed model ranks the movies that were liked, of ratings it has not seen."""
+    """Returns how high a pushed model ranks the liked movies among ratings it has not seen."""
     liked = ratings[features.RATING] >= liked_rating
     users, movies = (ratings[name][liked] for name in (features.USER_ID, features.MOVIE_ID))
     return ranking_figures(users, model.ranks(users, movies))

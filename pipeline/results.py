@@ -1,4 +1,4 @@
-"""Gathers what the steps of a run wrote into its summary."""
+"""Collects the summary of a run from the outputs of its steps."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from components import rating_baselines
 from components.movielens_example_gen import report as ingest_report
-from components.rating_baselines import executor as rating_baselines
-from components.serving_validator import report as serving_report
+from components.serving_validator import blessing as serving_blessing
 from models.training import history
 from pipeline import graph, summary
 from pipeline.config.tree import PipelineConfig
@@ -19,14 +19,14 @@ from pipeline.ranking_metrics import NDCG, POPULARITY_NDCG, POPULARITY_RECALL, R
 
 
 def collect(config: PipelineConfig, outputs: Outputs) -> dict[str, Any]:
-    """What a summary says of the data, the model, the gate and the push.
+    """Returns the fields of a summary on the data, the model, the gate and the push.
 
     Args:
-        config: what was run.
-        outputs: the run's artifacts, by step and key.
+        config: Configuration of the run.
+        outputs: Artifacts of the run by step and key.
 
     Returns:
-        The fields of `summary.Summary` other than the run's id, times and cached steps.
+        All fields of `summary.Summary` but the run's id, the times and the cached steps.
     """
     examples = outputs[graph.EXAMPLE_GEN]["examples"].uri
     ingest = ingest_report.read(examples)
@@ -61,9 +61,7 @@ def collect(config: PipelineConfig, outputs: Outputs) -> dict[str, Any]:
             baseline_ndcg_at_10=gate.baseline.get(NDCG),
             reason=gate.reason,
         ),
-        "serving": summary.Serving.model_validate(
-            serving_report.read(outputs[graph.SERVING_VALIDATOR]["blessing"].uri).model_dump()
-        ),
+        "serving": serving_blessing.read_report(outputs[graph.SERVING_VALIDATOR]["blessing"].uri),
         "best_epoch": training.best_epoch,
         "tuning": _tuning(outputs) if config.tuning.enabled else None,
         "examples": examples,
@@ -72,7 +70,7 @@ def collect(config: PipelineConfig, outputs: Outputs) -> dict[str, Any]:
 
 
 def _tuning(outputs: Outputs) -> summary.Tuning:
-    """What TFX's Tuner wrote: the trials that came to an end, best first."""
+    """Returns the result of TFX's Tuner, which writes the finished trials, best first."""
     results = Path(outputs[graph.TUNER]["tuner_results"].uri, "tuner_results.json")
     trials = json.loads(results.read_text(encoding="utf-8"))
     best = trials[0]
@@ -84,7 +82,7 @@ def _tuning(outputs: Outputs) -> summary.Tuning:
 
 
 def _rating_figures(training: history.TrainingHistory, gate: GateReport) -> dict[str, Any]:
-    """The fields about ratings; None of a model that predicts none."""
+    """Returns the fields about ratings; None for a model that predicts none."""
     if RMSE not in gate.candidate:
         return dict.fromkeys(("rmse", "mae", "calibration"))
     return {

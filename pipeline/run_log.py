@@ -1,4 +1,4 @@
-"""Keeps the noise of TensorFlow and Beam off the screen and in a file."""
+"""Sends the logs of TensorFlow and Beam to a file and keeps them off the screen."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def redirected(log: Path, verbose: bool = False) -> Iterator[IO[str]]:
     The file descriptors themselves are redirected, since C++ code writes to them directly.
 
     Args:
-        log: the file; appended to.
-        verbose: shows everything on standard error as well; then only Python's logging is in
-            the file.
+        log: File to append to.
+        verbose: Whether everything is shown on standard error as well; the file then has only
+            Python's logging.
 
     Yields:
-        The terminal's standard error, for what a person shall see.
+        Standard error of the terminal, for messages to the user.
     """
     logging.captureWarnings(True)
     with open(log, "a", encoding="utf-8", buffering=1) as file:
@@ -35,7 +35,7 @@ def redirected(log: Path, verbose: bool = False) -> Iterator[IO[str]]:
         if verbose:
             handlers.append(logging.StreamHandler(sys.stderr))
         logging.basicConfig(level=logging.INFO, format=_FORMAT, handlers=handlers, force=True)
-        # TensorFlow's saving of a model "restores" absl's level to what was set here.
+        # When TensorFlow saves a model, it resets absl's level to the one set here.
         absl.logging.set_verbosity(absl.logging.INFO)
         if verbose:
             yield sys.stderr

@@ -1,4 +1,4 @@
-"""A line for each step of a run, with a spinner and its time."""
+"""The progress of a run: a line for each step, with a spinner and its time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from models.training.progress import Progress as TrainingProgress
 
 
 class _NoteColumn(ProgressColumn):
-    """How far a step has come, as it wants to be shown."""
+    """The note that a step shows on its own progress."""
 
     def render(self, task: Task) -> RenderableType:
         note: RenderableType = task.fields["note"]
@@ -24,16 +24,16 @@ class _NoteColumn(ProgressColumn):
 
 
 class StepProgress:
-    """Shows the steps as they run: on a terminal with a spinner, elsewhere a line when done.
+    """Shows the steps as they run: a spinner on a terminal, elsewhere a line when done.
 
     Attributes:
-        seconds: wall time of each finished step, by its id.
-        cached: ids of the steps whose earlier result was used.
-        current: the step that runs now, or that failed; None between steps.
+        seconds: Wall time of each finished step, by id.
+        cached: Ids of the steps whose earlier result was used.
+        current: Id of the step that runs or has failed; None between steps.
     """
 
     def __init__(self, screen: IO[str]) -> None:
-        """Shows on a text stream, usually standard error."""
+        """Shows the progress on a text stream, usually standard error."""
         self.seconds: dict[str, float] = {}
         self.cached: list[str] = []
         self.current: str | None = None
@@ -62,7 +62,11 @@ class StepProgress:
 
     @contextmanager
     def step(self, name: str) -> Iterator[Callable[[], None]]:
-        """The line of a step; what it yields is called if an earlier result was used."""
+        """Shows the line of a step.
+
+        Yields:
+            Function to call if an earlier result was used.
+        """
         self.current = name
         started = time.perf_counter()
         task = self._progress.add_task(name, total=1, time="", note="")
@@ -78,7 +82,7 @@ class StepProgress:
         self.current = None
 
     def note(self, progress: TrainingProgress) -> None:
-        """Shows on a terminal, beside the current step, how far it has come; logs it anyway."""
+        """Logs the progress of the current step, and shows it on a terminal beside the step."""
         logging.info("%s", progress)
         if self._task is not None:
             self._progress.update(self._task, note=progress)

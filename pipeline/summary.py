@@ -1,23 +1,19 @@
-"""The result of a run, as `summary.json`."""
+"""The summary of a run, `summary.json`."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from components.serving_validator.report import ServingReport
+from models.records import Record
+from pipeline import atomic_file
 from pipeline.config.errors import UserError
 from pipeline.workspace import Workspace
 
 SUMMARY_FILE: Final = "summary.json"
-
-
-class Record(BaseModel):
-    """A frozen part of the summary."""
-
-    model_config = ConfigDict(frozen=True)
 
 
 class Rows(Record):
@@ -34,7 +30,7 @@ class Rows(Record):
 class Rmse(Record):
     """Root mean squared error in stars.
 
-    `eval` is that of the weights which early stopping chose, before a refit on train + eval.
+    `eval` belongs to the weights that early stopping chose, before a refit on train + eval.
     """
 
     train: float
@@ -49,11 +45,11 @@ class Mae(Record):
 
 
 class Ranking(Record):
-    """Where the liked movies of the holdout rank among all that their users had not rated.
+    """Ranks of the liked movies of the holdout among all movies that their users had not rated.
 
-    `liked_rating` is the lowest rating of those. `eval_ndcg_at_10` is that of the weights which
-    early stopping chose; `popularity_` is what the most popular movies get; `eval_top_k_accuracy`
-    is TFRS's, by k.
+    `liked_rating` is the lowest rating of a liked movie. `popularity_…` are the figures of ranking
+    by popularity. `eval_…` belong to the weights that early stopping chose;
+    `eval_top_k_accuracy` is TFRS's, by k.
     """
 
     liked_rating: float
@@ -66,16 +62,16 @@ class Ranking(Record):
 
 
 class Baselines(Record):
-    """Holdout RMSE of predictions that know no taste."""
+    """Holdout RMSE of predictions that do not depend on taste."""
 
     global_mean: float
     bias_only: float
 
 
 class Tuning(Record):
-    """What the search found: the best values by key, their figure on eval, and of how many trials.
+    """Result of the search: the best values by key and their figure on eval.
 
-    `trials` are those that came to an end.
+    `trials` is the number of trials that finished.
     """
 
     trials: int
@@ -84,12 +80,12 @@ class Tuning(Record):
 
 
 class Gate(Record):
-    """The verdict.
+    """The verdict of the gate, with its thresholds.
 
-    `threshold` is the highest RMSE allowed, `max_regression` how much of a rise over
-    `baseline_rmse`, which is the last blessed model's on the same holdout. Of retrieval models
-    `min_gain_over_popularity` is asked for, and `max_ranking_regression` is how far NDCG@10 and
-    Recall@10 may fall below the last blessed model's.
+    `threshold` is the highest allowed RMSE, and `max_regression` the largest allowed rise above
+    `baseline_rmse`, the last blessed model's RMSE on the same holdout. Retrieval models must gain
+    `min_gain_over_popularity`, and their NDCG@10 and Recall@10 may fall at most
+    `max_ranking_regression` below the last blessed model's.
     """
 
     blessed: bool
@@ -102,45 +98,23 @@ class Gate(Record):
     reason: str
 
 
-class Latency(Record):
-    """Of requests with one row, one after the other, in milliseconds."""
-
-    median: float
-    p99: float
-
-
-class Serving(Record):
-    """What a model server did with the model before it could be pushed.
-
-    `server` is which one; None if none came up with it. `max_difference` is the largest between an
-    answer and what the Trainer predicted; None if it did not come to that. `latency` is by
-    signature.
-    """
-
-    blessed: bool
-    reason: str
-    server: str | None
-    max_difference: float | None
-    latency: dict[str, Latency]
-
-
 class Summary(Record):
     """A run that reached its end, whether the model was pushed or not.
 
     Attributes:
-        model: the name in the registry.
-        rmse: None, as `mae` and `calibration` are, for a model that predicts no ratings.
-        calibration: mean prediction over mean rating on the holdout; 1 is unbiased.
-        ranking: of retrieval models.
-        baselines: of ratings.
-        tuning: None without a search.
-        slices: holdout RMSE by slice, as `feature=value`; NDCG@10 for a model that predicts no
+        model: Name in the registry.
+        rmse: RMSE; None, like `mae` and `calibration`, for a model that predicts no ratings.
+        calibration: Mean prediction over mean rating on the holdout; 1 is unbiased.
+        ranking: Figures of a retrieval model; None for others.
+        baselines: Figures of simple predictions of ratings.
+        tuning: Result of the search; None without one.
+        slices: Holdout RMSE by slice, `feature=value`; NDCG@10 for a model that predicts no
             ratings.
-        examples: folder of the run's ratings, split.
-        pushed_model: folder of the version that a model server serves now; None if it was not
-            blessed, by the gate or by the model server.
-        seconds: `total`, and wall time by step.
-        cached: steps whose earlier result was used.
+        examples: Folder of the run's ratings, by split.
+        pushed_model: Folder of the version that a model server serves now; None if the gate or the
+            ServingValidator did not bless the model.
+        seconds: Wall time by step, and `total`.
+        cached: Steps whose earlier result was used.
     """
 
     run_id: str
@@ -154,7 +128,7 @@ class Summary(Record):
     baselines: Baselines
     slices: dict[str, float]
     gate: Gate
-    serving: Serving
+    serving: ServingReport
     best_epoch: int
     tuning: Tuning | None
     examples: str
@@ -164,29 +138,27 @@ class Summary(Record):
 
     @property
     def refusal(self) -> str | None:
-        """Why the model was not pushed, in one line."""
+        """Reason why the model was not pushed, in one line; None if it was."""
         reasons = [verdict.reason for verdict in (self.gate, self.serving) if not verdict.blessed]
         return "; ".join(reasons) or None
 
 
 def write(folder: Path, summary: Summary) -> None:
-    """Writes the JSON into the run's folder, whole or not at all."""
-    aside = folder / f".{SUMMARY_FILE}"
-    aside.write_text(summary.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    os.replace(aside, folder / SUMMARY_FILE)
+    """Writes the JSON into the run's folder."""
+    atomic_file.write_text(folder / SUMMARY_FILE, summary.model_dump_json(indent=2) + "\n")
 
 
 def of_pushed_model(workspace: Workspace, pushed_model: Path) -> Summary:
-    """The newest run that ended with this version being served.
+    """Returns the summary of the newest run that pushed a version.
 
     Raises:
-        UserError: no run of the workspace did.
+        UserError: No run of the workspace pushed it.
     """
     for path in sorted(workspace.runs.glob(f"*/{SUMMARY_FILE}"), reverse=True):
         try:
             summary = Summary.model_validate_json(path.read_text(encoding="utf-8"))
         except ValidationError:
-            # Of another release, or cut: it cannot be the run that is looked for.
+            # A summary of another release, or a truncated one, cannot be the one wanted.
             continue
         if summary.pushed_model == str(pushed_model):
             return summary

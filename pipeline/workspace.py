@@ -15,36 +15,36 @@ from pipeline.config.errors import UserError
 
 @dataclass(frozen=True)
 class Workspace:
-    """Paths below one folder."""
+    """Paths below the folder."""
 
     root: Path
 
     @property
     def metadata_db(self) -> Path:
-        """ML Metadata, in SQLite."""
+        """The SQLite database of ML Metadata."""
         return self.root / "metadata.db"
 
     @property
     def artifacts(self) -> Path:
-        """What the steps wrote."""
+        """Outputs of the steps."""
         return self.root / "artifacts"
 
     @property
     def checkpoints(self) -> Path:
-        """State of trainings that were interrupted."""
+        """Checkpoints of interrupted trainings."""
         return self.root / "checkpoints"
 
     @property
     def runs(self) -> Path:
-        """One folder a run: `summary.json`, `config.toml`, `log.txt`."""
+        """One folder for each run, with `summary.json`, `config.toml` and `log.txt`."""
         return self.root / "runs"
 
     def serving(self, model_name: str) -> Path:
-        """The versions of a model, as TF Serving watches them."""
+        """Returns the folder of a model's versions, in the layout that TF Serving watches."""
         return self.root / "serving" / model_name
 
     def new_run(self) -> Path:
-        """Makes the folder of a run that starts now; its name is the run's id."""
+        """Makes and returns the folder of a run that starts now; its name is the run's id."""
         self.runs.mkdir(parents=True, exist_ok=True)
         started = datetime.now().strftime("%Y%m%d-%H%M%S")
         for suffix in ["", *(f"-{number}" for number in range(2, 100))]:
@@ -61,7 +61,7 @@ class Workspace:
         """Keeps a second run out of this workspace.
 
         Raises:
-            UserError: another process holds the lock, or the folder cannot be written.
+            UserError: Another process holds the lock, or the folder cannot be written.
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,21 @@
-"""Errors whose message is meant for the person who uses a model."""
+"""Errors whose message is one line for the person who uses a model."""
+
+from __future__ import annotations
+
+# Long enough for a reason, too short for a stack of graph nodes.
+_MAX_TEXT = 500
 
 
 class ServingError(ValueError):
-    """A model cannot be served or asked; the message says what to do."""
+    """A model cannot be served or queried; the message says what to do."""
 
 
 class UnreadableModelError(ServingError):
-    """A folder holds no SavedModel of ours that can be loaded."""
+    """A folder holds no SavedModel that can be loaded."""
+
+
+def one_line(text: str) -> str:
+    """Returns a text from elsewhere as one printable line of at most 500 characters."""
+    line = " ".join(text.split())
+    printable = "".join(character if character.isprintable() else "?" for character in line)
+    return printable if len(printable) <= _MAX_TEXT else f"{printable[:_MAX_TEXT]}…"

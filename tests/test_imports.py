@@ -20,8 +20,9 @@ ALLOWED = {
     "components": {
         "models.catalogue",
         "models.columns",
-        "models.export.comparison_group",
+        "models.export.saved_model",
         "models.features",
+        "models.records",
         "models.export.reference_predictions",
         "models.export.sample_requests",
         "models.signature_names",
@@ -78,7 +79,7 @@ def test_the_documentation_says_the_same() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["pipeline.graph", "pipeline.metadata", "components.rating_baselines.component",
+    ["pipeline.graph", "pipeline.metadata", "components.rating_baselines",
      "components.movielens_example_gen.executor", "models.training.trainer"],
 )  # fmt: skip
 def test_each_can_be_imported_first(module: str) -> None:

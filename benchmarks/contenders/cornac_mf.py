@@ -10,7 +10,7 @@ from benchmarks.contenders.measuring import Measured, arrays, mae, rmse, setting
 
 
 def main() -> None:
-    """Settings: `mf`, what MF takes."""
+    """Trains and prints the result. Settings: `mf`, the arguments of `MF`."""
     chosen, measured, given = settings(), Measured(), arrays()
     with measured.timed("read"):
         columns = (given[name].tolist() for name in ("user_index", "movie_index", "rating"))
@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def _predict(model: MF, user: int, movie: int) -> float:
-    """The model's rating; what it knows of the two where one of them is new."""
+    """Returns the predicted rating; an unknown user or movie, −1, adds nothing to the mean."""
     rating: float = model.global_mean
     rating += model.u_biases[user] if user >= 0 else 0.0
     rating += model.i_biases[movie] if movie >= 0 else 0.0

@@ -1,4 +1,4 @@
-"""EASE in NumPy: each movie as a ridge regression on all others, in closed form.
+"""EASE in NumPy: a ridge regression of each movie on all others, in closed form.
 
 Source: Steck, "Embarrassingly shallow autoencoders for sparse data" (2019), equation 8.
 """
@@ -12,7 +12,7 @@ from benchmarks.contenders.ranking import liked_matrix, rank
 
 
 def main() -> None:
-    """Settings: `l2`, the weight on the diagonal."""
+    """Trains and prints the result. Settings: `l2`, the weight on the diagonal."""
     chosen, measured, given = settings(), Measured(), arrays()
     with measured.timed("train"):
         liked = liked_matrix(given)

@@ -1,4 +1,4 @@
-"""implicit's alternating least squares on what was liked, on one thread."""
+"""implicit's alternating least squares on liked movies, on one thread."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.contenders.ranking import liked_matrix, rank
 
 
 def main() -> None:
-    """Settings: `als`, what the algorithm takes."""
+    """Trains and prints the result. Settings: `als`, the arguments of the algorithm."""
     chosen, measured, given = settings(), Measured(), arrays()
     model = AlternatingLeastSquares(**chosen["als"], num_threads=1, random_state=1)
     with measured.timed("train"):

@@ -8,15 +8,18 @@ from benchmarks.contenders.measuring import EpochClock, Measured, arrays, settin
 from benchmarks.contenders.own_models import statistics_of, test
 from models.columns import RATING_COLUMNS, Columns, ColumnStorage, stream_columns
 from models.contracts import predicts_ratings
+from models.factory import build_model
 from models.options import ModelOptions, TrainingOptions
-from models.registry import build_model
 from models.training.epoch_order import EpochOrder
 from models.training.loop import TrainingLoop
 from models.training.progress import Progress
 
 
 def main() -> None:
-    """Settings: `model`, `training`, and `records`, a folder of TFRecords to read instead."""
+    """Trains and prints the result.
+
+    Settings: `model`; `training`; `records`, a folder of TFRecords to read in place of the archive.
+    """
     chosen, measured, given = settings(), Measured(), arrays()
     options = TrainingOptions.model_validate(chosen["training"])
     if chosen["records"]:
@@ -51,7 +54,7 @@ def _read(folder: str, options: TrainingOptions) -> Columns:
 
 
 def _count_shuffling_apart(measured: Measured, rows: int, options: TrainingOptions) -> None:
-    """The loop shuffles while it trains: what that takes is measured by itself and taken off."""
+    """Measures the shuffling, which the loop does while it trains, and subtracts it."""
     with measured.timed("shuffle"):
         for epoch in range(1, options.epochs + 1):
             EpochOrder(rows, options.seed, epoch).rows(0, rows)

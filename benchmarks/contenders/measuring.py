@@ -1,4 +1,4 @@
-"""What the contenders share: reading their input, timing, printing the result."""
+"""Input, timing and output of contenders."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ Matrix = np.ndarray[Any, np.dtype[np.float64]]
 
 @dataclass
 class Measured:
-    """What a training took.
+    """Result of one training.
 
     Attributes:
-        ratings: that the timed epochs took a step on, each epoch counted.
-        wall: seconds by part: `read`, `shuffle`, `compile`, `train`.
-        cpu: seconds of processor time by part.
-        peak_mib: largest memory of the process.
-        test_rmse: on the test ratings, where there are any.
-        test_mae: likewise.
-        ndcg_at_10: of the movies liked in test, where movies are ranked.
-        recall_at_10: likewise.
-        recall_at_20: likewise.
+        ratings: Number of ratings in the timed epochs, all epochs together.
+        wall: Elapsed seconds of each part: `read`, `shuffle`, `compile`, `train`.
+        cpu: Seconds of processor time of each part.
+        peak_mib: Peak memory of the process, in MiB.
+        test_rmse: RMSE on the test ratings, if there are any.
+        test_mae: Mean absolute error on the test ratings, if there are any.
+        ndcg_at_10: NDCG@10 of the movies liked in the test ratings, if the contender ranks.
+        recall_at_10: Recall@10 of those movies.
+        recall_at_20: Recall@20 of those movies.
     """
 
     ratings: int = 0
@@ -45,63 +45,63 @@ class Measured:
 
     @contextmanager
     def timed(self, part: str) -> Iterator[None]:
-        """Adds what the block takes to a part."""
+        """Adds the time of the block to a part."""
         wall, cpu = time.perf_counter(), time.process_time()
         yield
         self.wall[part] = self.wall.get(part, 0.0) + time.perf_counter() - wall
         self.cpu[part] = self.cpu.get(part, 0.0) + time.process_time() - cpu
 
     def print(self) -> None:
-        """One line of JSON."""
+        """Prints the result as one line of JSON."""
         self.peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(json.dumps(asdict(self)), flush=True)
 
 
 class EpochClock:
-    """Splits a training that compiles in its first epoch into compiling and training.
+    """Tells compiling from training where the first epoch does both.
 
-    The first epoch trains as long as the others do on average; the rest of it is compiling.
+    Training in the first epoch counts as the mean of the other epochs; the rest is compiling.
     """
 
     def __init__(self) -> None:
-        """Begins the first epoch."""
+        """Starts the first epoch."""
         self._ends = [(time.perf_counter(), time.process_time())]
 
     def epoch_ended(self) -> None:
-        """Ends an epoch, and begins the next."""
+        """Ends an epoch and starts the next."""
         self._ends.append((time.perf_counter(), time.process_time()))
 
     def write(self, measured: Measured) -> None:
-        """Fills in `compile` and `train`, the latter for all epochs."""
+        """Sets `compile` and `train`, the latter for all epochs together."""
         for seconds, ends in zip(
             (measured.wall, measured.cpu), np.array(self._ends).T, strict=True
         ):
             first, *others = np.diff(ends)
             epoch = float(np.mean(others))
-            # Where little is compiled, a slow second epoch would make it less than nothing.
+            # With little to compile, a slow later epoch would make it negative.
             seconds["compile"] = max(0.0, float(first) - epoch)
             seconds["train"] = epoch * (1 + len(others))
 
 
 def settings() -> dict[str, Any]:
-    """The second argument of the command."""
+    """Returns the settings, the second argument of the command."""
     chosen: dict[str, Any] = json.loads(sys.argv[2])
     return chosen
 
 
 def arrays() -> Arrays:
-    """The archive that the first argument names: train ratings, and `test_` ones if it has any."""
+    """Returns the archive named by the first argument: train ratings, and test ratings if any."""
     with np.load(sys.argv[1]) as archive:
         return {name: archive[name] for name in archive.files}
 
 
 def rmse(predicted: np.ndarray[Any, Any], ratings: np.ndarray[Any, Any]) -> float:
-    """Of predictions that are first clipped to the range of MovieLens-100K."""
+    """Returns the RMSE of predictions, clipped to the rating range of MovieLens-100K."""
     return float(np.sqrt(np.mean(np.square(_errors(predicted, ratings)))))
 
 
 def mae(predicted: np.ndarray[Any, Any], ratings: np.ndarray[Any, Any]) -> float:
-    """Of predictions that are first clipped to the range of MovieLens-100K."""
+    """Returns the mean absolute error of predictions, clipped as for `rmse`."""
     return float(np.mean(np.abs(_errors(predicted, ratings))))
 
 

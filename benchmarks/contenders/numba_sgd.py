@@ -1,4 +1,4 @@
-"""Biased matrix factorisation in Numba, one rating at a time: how fast a core can go."""
+"""Biased matrix factorisation in Numba, one rating at a time: how fast one core can be."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _epoch(
 
 
 def main() -> None:
-    """Settings: `dimension`, `epochs`."""
+    """Trains and prints the result. Settings: `dimension`, `epochs`."""
     chosen, measured, given = settings(), Measured(), arrays()
     rng = np.random.default_rng(1)
     users, movies, ratings = (given[name] for name in ("user_index", "movie_index", "rating"))

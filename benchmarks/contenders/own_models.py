@@ -1,4 +1,4 @@
-"""What the contenders that train a model of this project share."""
+"""Training and testing of this project's models, shared by contenders."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import numpy as np
 from benchmarks.contenders.measuring import Arrays, Measured, mae, rmse
 from models.columns import RATING_COLUMNS, Columns, canonical_order
 from models.contracts import RankingModel, RatingModel
+from models.factory import build_model
 from models.rating_statistics import RatingStatistics, measure
-from models.registry import build_model, criterion_for
-from models.training.loop import TrainingLoop, best_epoch
+from models.training.history import best_epoch
+from models.training.loop import TrainingLoop
+from models.training.metrics import criterion_for
 from pipeline.config.tree import load_config
 
 _EVAL_FRACTION = 0.1
@@ -19,14 +21,19 @@ _EVAL_FRACTION = 0.1
 
 @dataclass(frozen=True)
 class Trained:
-    """A model, and the statistics of what it was trained on."""
+    """A trained model.
+
+    Attributes:
+        model: Model with its final weights.
+        statistics: Statistics of its training ratings.
+    """
 
     model: RankingModel
     statistics: RatingStatistics
 
 
 def statistics_of(ratings: Columns) -> RatingStatistics:
-    """Of ratings whose highest indices say how many users and movies there are."""
+    """Returns the statistics of ratings; the highest indices give the table sizes."""
     return measure(
         ratings,
         users=int(ratings["user_index"].max()) + 1,
@@ -37,14 +44,17 @@ def statistics_of(ratings: Columns) -> RatingStatistics:
 def train_as_the_trainer_does(
     name: str, seed: int, given: Arrays, movies: int, measured: Measured
 ) -> Trained:
-    """With the model's defaults: a tenth of the ratings finds the epochs, then all are trained on.
+    """Trains a model with its default options in the two passes of the pipeline's Trainer.
+
+    The first pass finds the best epoch on a tenth of the ratings. The second trains on all ratings
+    for that number of epochs.
 
     Args:
-        name: of the model.
-        seed: of that tenth, the initial weights and the order of ratings.
-        given: the training ratings.
-        movies: how many there are.
-        measured: gets `train` and the number of ratings.
+        name: Name of the model.
+        seed: Seed of that tenth, of the initial weights and of the order of ratings.
+        given: Training ratings.
+        movies: Number of movies.
+        measured: Result in which `train` and the number of ratings are set.
     """
     config = load_config(overrides=[f"model.name={name}", f"training.seed={seed}"])
     everything = canonical_order({column: given[column] for column in RATING_COLUMNS})
@@ -69,10 +79,10 @@ def train_as_the_trainer_does(
 def test(
     model: RatingModel, statistics: RatingStatistics, given: Arrays, measured: Measured
 ) -> None:
-    """Fills in the errors on the test ratings.
+    """Sets the errors on the test ratings.
 
-    Users and movies beyond the tables are unknown. One within them that has no training rating is
-    not: it has its initial vector, or what a penalty on the whole table has left of it.
+    Users and movies beyond the tables are unknown. Those within the tables but without a training
+    rating are not: they have their initial vectors, shrunk if a penalty covers the whole table.
     """
     users = given["test_user_index"].clip(max=statistics.users)
     movies = given["test_movie_index"].clip(max=statistics.movies)
@@ -82,4 +92,4 @@ def test(
 
 
 def _to_nobody(progress: object) -> None:
-    """The figures at the end are enough."""
+    """Shows no progress."""

@@ -1,6 +1,6 @@
-"""What the contenders that rank movies share: what is liked, and how high it is ranked.
+"""Ranking metrics, shared by contenders.
 
-By sorting whole catalogues in NumPy, with nothing of this project's models.
+They come from sorting the whole catalogue in NumPy, without any code of this project's models.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ _SHOWN = 10
 
 
 def movie_count(given: Arrays) -> int:
-    """How many movies there are in training and test together."""
+    """Returns the number of movies in training and test together."""
     return 1 + int(max(given["movie_index"].max(), given["test_movie_index"].max()))
 
 
 def liked_matrix(given: Arrays) -> Matrix:
-    """1 where a user liked a movie in training, else 0: `[users, movies]`, float64."""
+    """Returns 1 where a user liked a movie in training, else 0: float64 `[users, movies]`."""
     matrix = np.zeros((int(given["user_index"].max()) + 1, movie_count(given)))
     liked = given["rating"] >= LIKED
     matrix[given["user_index"][liked], given["movie_index"][liked]] = 1
@@ -27,15 +27,15 @@ def liked_matrix(given: Arrays) -> Matrix:
 
 
 def rank(scores: Matrix, given: Arrays, measured: Measured) -> None:
-    """Fills in the figures: means over the users who liked a movie of the test ratings.
+    """Sets the ranking metrics: means over the users who like a movie of the test ratings.
 
-    Movies that the user rated in training are left out, whatever the rating; all others are
-    ranked, of equals the one with the lower index first.
+    Movies that the user rated in training are left out, whatever the rating. All others are ranked.
+    Of equal scores, the lower index comes first.
 
     Args:
-        scores: `[users, movies]`.
-        given: training and test ratings.
-        measured: gets `ndcg_at_10`, `recall_at_10` and `recall_at_20`.
+        scores: float64 `[users, movies]`.
+        given: Training and test ratings.
+        measured: Result in which `ndcg_at_10`, `recall_at_10` and `recall_at_20` are set.
     """
     scores = scores.astype(np.float64)
     scores[given["user_index"], given["movie_index"]] = -np.inf

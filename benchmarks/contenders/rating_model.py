@@ -1,4 +1,4 @@
-"""A rating model of this project, trained as the pipeline's Trainer does."""
+"""A rating model of this project, trained as in the pipeline."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from models.contracts import predicts_ratings
 
 
 def main() -> None:
-    """Settings: `model`, its name, and `seed`."""
+    """Trains and prints the result. Settings: `model`, its name, and `seed`."""
     chosen, measured, given = settings(), Measured(), arrays()
     movies = int(given["movie_index"].max()) + 1
     trained = train_as_the_trainer_does(chosen["model"], chosen["seed"], given, movies, measured)

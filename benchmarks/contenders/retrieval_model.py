@@ -1,4 +1,4 @@
-"""A retrieval model of this project, trained as the pipeline's Trainer does."""
+"""A retrieval model of this project, trained as in the pipeline."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from benchmarks.contenders.ranking import movie_count, rank
 
 
 def main() -> None:
-    """Settings: `model`, its name, and `seed`."""
+    """Trains and prints the result. Settings: `model`, its name, and `seed`."""
     chosen, measured, given = settings(), Measured(), arrays()
     trained = train_as_the_trainer_does(
         chosen["model"], chosen["seed"], given, movie_count(given), measured

@@ -1,4 +1,4 @@
-"""Running a contender as a process on one core."""
+"""Runs contenders as processes on one core."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.console import Console
 from benchmarks.contenders.measuring import Measured
 
 _ROOT = Path(__file__).parents[2]
-_PEERS = _ROOT / ".peers" / "bin" / "python"
+PEERS_PYTHON = _ROOT / ".peers" / "bin" / "python"
 _IN_PEERS = ("surprise_svd", "cornac_mf", "numba_sgd", "implicit_als")
 
 _ONE_CORE = {
@@ -24,34 +24,40 @@ _ONE_CORE = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 
-# Of some twenty settings of Surprise's SVD, the one with the lowest RMSE on a tenth of the training
-# ratings of folds 1, 3 and 5; of equals the cheapest.
+# Of about twenty settings of Surprise's SVD, the one with the lowest RMSE on a tenth of the
+# training ratings of folds 1, 3 and 5. Of equal ones it is the cheapest.
 TUNED_SVD = {"n_factors": 150, "n_epochs": 35, "lr_all": 0.012, "reg_all": 0.1}
 
 
 def require_peers() -> None:
-    """Ends the program with what to do if the peers are not installed."""
-    if not _PEERS.exists():
-        raise SystemExit(f"{_PEERS} is missing: `make peers` installs what is compared with")
+    """Checks that the libraries to compare with are installed.
+
+    Raises:
+        SystemExit: They are not.
+    """
+    if not PEERS_PYTHON.exists():
+        raise SystemExit(
+            f"{PEERS_PYTHON}: does not exist; `make peers` installs the other libraries"
+        )
 
 
 def run(name: str, archive: Path, settings: dict[str, Any], console: Console) -> Measured:
     """Runs a contender on the first core that this process may use.
 
     Args:
-        name: a module in `benchmarks.contenders`.
-        archive: of the arrays that it trains on.
-        settings: what its `main` says.
-        console: shows which one runs.
+        name: Name of a module in `benchmarks.contenders`.
+        archive: File of the ratings to train on.
+        settings: Settings that the module's `main` documents.
+        console: Console that shows which contender runs.
 
     Raises:
-        subprocess.CalledProcessError: it failed, and has said why.
+        subprocess.CalledProcessError: The contender failed, and has printed the reason.
     """
     with console.status(f"{name} on {archive.stem}"):
         core = min(os.sched_getaffinity(0))
         result = subprocess.run(
             [
-                str(_PEERS) if name in _IN_PEERS else sys.executable,
+                str(PEERS_PYTHON) if name in _IN_PEERS else sys.executable,
                 "-m",
                 f"benchmarks.contenders.{name}",
                 str(archive),

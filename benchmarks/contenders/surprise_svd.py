@@ -10,7 +10,10 @@ from benchmarks.contenders.measuring import Measured, arrays, mae, rmse, setting
 
 
 def main() -> None:
-    """Settings: `svd`, what the algorithm takes, and `implicit`, whether it is SVD++."""
+    """Trains and prints the result.
+
+    Settings: `svd`, the arguments of the algorithm; `implicit`, true for SVD++.
+    """
     chosen, measured, given = settings(), Measured(), arrays()
     with measured.timed("read"):
         frame = pd.DataFrame(

@@ -1,6 +1,6 @@
 """A `tf.GradientTape` loop that reads and parses its TFRecords in every epoch.
 
-What most notebooks do: parse, shuffle in a buffer, batch, a compiled step for each batch.
+Most notebooks do so: parse, shuffle in a buffer, batch, and call a compiled step for each batch.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ import tensorflow as tf
 from benchmarks.contenders.measuring import EpochClock, Measured, arrays, settings
 from benchmarks.contenders.own_models import statistics_of
 from models.columns import RATING_COLUMNS
+from models.factory import build_model
 from models.options import ModelOptions
-from models.registry import build_model
 
 _SHUFFLE_BUFFER = 100_000
 
 
 def main() -> None:
-    """Settings: `model`, `records`, `batch_size`, `epochs`, `ratings`, how many an epoch takes."""
+    """Trains and prints the result.
+
+    Settings: `model`, `records`, `batch_size`, `epochs`, and `ratings`, the number in an epoch.
+    """
     chosen, measured, given = settings(), Measured(), arrays()
     statistics = statistics_of(given)
     model = build_model(ModelOptions.model_validate(chosen["model"]), statistics, seed=1)

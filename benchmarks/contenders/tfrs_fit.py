@@ -13,10 +13,10 @@ _SHUFFLE_BUFFER = 100_000
 
 
 class Factorization(tfrs.Model):
-    """Embeddings, biases, and TFRS's ranking task, as its tutorials put them together."""
+    """Embeddings, biases and TFRS's ranking task, combined as in TFRS's tutorials."""
 
     def __init__(self, users: int, movies: int, dimension: int) -> None:
-        """Makes the layers."""
+        """Creates the layers."""
         super().__init__()
         self.user_embedding = tf.keras.layers.Embedding(users, dimension)
         self.movie_embedding = tf.keras.layers.Embedding(movies, dimension)
@@ -28,7 +28,7 @@ class Factorization(tfrs.Model):
         )
 
     def call(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
-        """Predicted ratings `[B, 1]`."""
+        """Returns predicted ratings, float32 `[B, 1]`."""
         users, movies = inputs["user_index"], inputs["movie_index"]
         dot = tf.reduce_sum(
             self.user_embedding(users) * self.movie_embedding(movies), axis=1, keepdims=True
@@ -36,12 +36,18 @@ class Factorization(tfrs.Model):
         return dot + self.user_bias(users) + self.movie_bias(movies)
 
     def compute_loss(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """The task's loss."""
+        """Returns the task's loss."""
         return self.task(labels=inputs["rating"][:, tf.newaxis], predictions=self(inputs))
 
 
 def fit(model: tfrs.Model, given: Arrays, chosen: dict[str, Any]) -> Measured:
-    """Trains as the tutorials do, on batches that were made and cached before."""
+    """Trains a model as the tutorials do, on batches that are shuffled and cached before.
+
+    Args:
+        model: Model to train.
+        given: Columns of the training ratings.
+        chosen: Settings of `main`.
+    """
     measured = Measured()
     model.compile(optimizer=tf.keras.optimizers.Adagrad(0.1))
     batches = (
@@ -51,7 +57,7 @@ def fit(model: tfrs.Model, given: Arrays, chosen: dict[str, Any]) -> Measured:
         .batch(chosen["batch_size"])
         .cache()
     )
-    # `fit` stops before the end of the data is seen, and then the cache may count as incomplete.
+    # `fit` stops before it sees the end of the data, which can leave the cache incomplete.
     with measured.timed("shuffle"):
         for _ in batches:
             pass
@@ -64,7 +70,10 @@ def fit(model: tfrs.Model, given: Arrays, chosen: dict[str, Any]) -> Measured:
 
 
 def main() -> None:
-    """Settings: `dimension`, `batch_size`, `epochs`, `ratings`, how many an epoch takes."""
+    """Trains and prints the result.
+
+    Settings: `dimension`, `batch_size`, `epochs`, and `ratings`, the number in an epoch.
+    """
     chosen, archive = settings(), arrays()
     given = {name: archive[name] for name in ("user_index", "movie_index", "rating")}
     users, movies = (int(given[name].max()) + 1 for name in ("user_index", "movie_index"))

@@ -1,6 +1,6 @@
 """The ranking model of TensorFlow Recommenders' first tutorial, trained by Keras `fit`.
 
-String ids, two embeddings, and a tower of dense layers on both in place of their dot product.
+It has string ids, two embeddings, and dense layers on both in place of their dot product.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _HIDDEN = (256, 64)
 
 
 class TutorialRanking(tfrs.Model):
-    """Embeddings of both ids, concatenated, through dense layers to a rating."""
+    """Rates a pair of ids by dense layers on their concatenated embeddings."""
 
     def __init__(self, user_ids: list[str], movie_ids: list[str], dimension: int) -> None:
-        """Makes the layers."""
+        """Creates the layers."""
         super().__init__()
         self.user_tower = _tower(user_ids, dimension)
         self.movie_tower = _tower(movie_ids, dimension)
@@ -31,12 +31,12 @@ class TutorialRanking(tfrs.Model):
         )
 
     def call(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
-        """Predicted ratings `[B, 1]`."""
+        """Returns predicted ratings, float32 `[B, 1]`."""
         towers = self.user_tower(inputs["user_id"]), self.movie_tower(inputs["movie_id"])
         return self.rating(tf.concat(towers, axis=1))
 
     def compute_loss(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """The task's loss."""
+        """Returns the task's loss."""
         return self.task(labels=inputs["rating"], predictions=self(inputs))
 
 
@@ -50,7 +50,10 @@ def _tower(ids: list[str], dimension: int) -> tf.keras.Model:
 
 
 def main() -> None:
-    """Settings: `dimension`, `batch_size`, `epochs`, `ratings`, how many an epoch takes."""
+    """Trains and prints the result.
+
+    Settings: `dimension`, `batch_size`, `epochs`, and `ratings`, the number in an epoch.
+    """
     chosen, given = settings(), arrays()
     rows = slice(chosen["ratings"])
     ids = {

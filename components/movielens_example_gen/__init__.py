@@ -1,1 +1,1 @@
-"""Brings MovieLens ratings into a pipeline, cleaned, joined and split."""
+"""Brings MovieLens ratings into a pipeline: cleaned, joined with the catalogue, and split."""

@@ -1,4 +1,4 @@
-"""Which rows can be ratings, and why the others cannot."""
+"""Separates the rows that can be ratings from the others, and says why those cannot."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class CleanRatings:
     """The rows that can be ratings, and those that cannot.
 
     Attributes:
-        accepted: `row` int64 (from 0, in the file), `user_id`, `movie_id` string, `rating`
-            float32, `timestamp` int64.
-        rejected: `row`, the four columns as found (string), and `reason`.
+        accepted: `row` int64 (position in the file, from 0), `user_id` and `movie_id` string,
+            `rating` float32, `timestamp` int64.
+        rejected: `row`, the four columns as text, unchanged, and `reason`.
     """
 
     accepted: pa.Table
@@ -44,17 +44,17 @@ class CleanRatings:
 
     @property
     def rejected_by_reason(self) -> dict[str, int]:
-        """How many rows each reason took, most first."""
+        """Number of rejected rows by reason, highest first."""
         return dict(Counter(self.rejected[REASON].to_pylist()).most_common())
 
 
 def clean(raw: pa.Table, rating_min: float, rating_max: float) -> CleanRatings:
-    """Separates rows that can be ratings from those that cannot.
+    """Separates the rows that can be ratings from those that cannot.
 
     Args:
-        raw: `user_id`, `movie_id`, `rating`, `timestamp`, strings or numbers.
-        rating_min: the edition's lowest rating, in stars.
-        rating_max: the edition's highest rating.
+        raw: Table with `user_id`, `movie_id`, `rating` and `timestamp`, strings or numbers.
+        rating_min: Lowest rating of the edition, in stars.
+        rating_max: Highest rating of the edition, in stars.
     """
     users, movies = _as_text(raw[features.USER_ID]), _as_text(raw[features.MOVIE_ID])
     ratings = _as_numbers(raw[features.RATING], pa.float64(), _NUMBER)
@@ -81,17 +81,18 @@ def clean(raw: pa.Table, rating_min: float, rating_max: float) -> CleanRatings:
         }
     )
     accepted = reasons == ""
-    as_found = pa.table(
+    unchanged = pa.table(
         {ROW: rows, **{name: _as_text(raw[name]) for name in raw.column_names}, REASON: reasons}
     )
-    return CleanRatings(table.filter(pa.array(accepted)), as_found.filter(pa.array(~accepted)))
+    return CleanRatings(table.filter(pa.array(accepted)), unchanged.filter(pa.array(~accepted)))
 
 
 def require_few_rejected(cleaned: CleanRatings, rows_read: int, max_fraction: float) -> None:
-    """Refuses data of which too many rows cannot be ratings.
+    """Refuses data in which too many rows cannot be ratings.
 
     Raises:
-        DataError: there are no rows, or more than the fraction was rejected; says the counts.
+        DataError: There are no rows, or more than the fraction was rejected. The message has the
+            counts.
     """
     if not rows_read:
         raise DataError("the ratings file has no rows")
@@ -114,7 +115,7 @@ def _as_text(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _as_numbers(column: pa.ChunkedArray, number: pa.DataType, pattern: str) -> pa.Array:
-    """The column as numbers, null where the text is not one."""
+    """Returns the column as numbers, with null for text that is not a number."""
     column = column.combine_chunks()
     if pa.types.is_string(column.type):
         text = pc.utf8_trim_whitespace(column)
@@ -136,7 +137,7 @@ def _has_space(ids: pa.Array) -> Mask:
 
 
 def _mark(reasons: np.ndarray[Any, np.dtype[Any]], where: Mask, reason: str) -> None:
-    """Gives the reason to rows that have none yet."""
+    """Sets the reason of the rows that have none yet."""
     reasons[(reasons == "") & where] = reason
 
 
@@ -146,7 +147,7 @@ def _superseded(
     timestamps: np.ndarray[Any, np.dtype[np.int64]],
     candidates: Mask,
 ) -> Mask:
-    """Of the candidate rows of one (user, movie), all but the newest (the last of equals)."""
+    """Marks all but the newest candidate row of each (user, movie); of equals, the last stays."""
     rows = np.flatnonzero(candidates)
     user_codes, movie_codes = _codes(users)[rows], _codes(movies)[rows]
     order = np.lexsort((rows, timestamps[rows], movie_codes, user_codes))

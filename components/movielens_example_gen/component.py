@@ -1,35 +1,61 @@
-"""The MovieLensExampleGen component."""
+"""MovieLensExampleGen, with the driver that notices changes of the data between runs."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
+
+from tfx.components.example_gen import driver, input_processor
 from tfx.components.example_gen.component import FileBasedExampleGen
 from tfx.dsl.components.base import executor_spec
-from tfx.proto import example_gen_pb2
+from tfx.dsl.io import fileio
+from tfx.proto import example_gen_pb2, range_config_pb2
 
-from components.movielens_example_gen import driver, executor
+from components.movielens_example_gen import executor, input_files
 from components.movielens_example_gen.options import IngestOptions
 from components.movielens_example_gen.readers import EDITIONS
 from models import features
 
 
+class ContentFingerprintDriver(driver.FileBasedDriver):
+    """Fingerprints the content of the files; TFX's own driver takes their modification times."""
+
+    def get_input_processor(
+        self,
+        splits: Iterable[example_gen_pb2.Input.Split],
+        range_config: range_config_pb2.RangeConfig | None = None,
+        input_base_uri: str | None = None,
+    ) -> input_processor.InputProcessor:
+        """Returns a processor that resolves spans as TFX does, and fingerprints by content."""
+        return _ContentFingerprintProcessor(input_base_uri, splits, range_config)
+
+
+class _ContentFingerprintProcessor(input_processor.FileBasedInputProcessor):
+    def get_input_fingerprint(self, span: int, version: int | None) -> str:
+        paths: list[str] = []
+        for split in self._splits:
+            pattern = self.get_pattern_for_span_version(split.pattern, span, version)
+            paths += sorted(fileio.glob(os.path.join(self._input_base_uri, pattern)))
+        return input_files.fingerprint(paths)
+
+
 class MovieLensExampleGen(FileBasedExampleGen):
     """Reads an edition of MovieLens, sets bad rows aside, joins the catalogue and splits.
 
-    Output `examples` has the splits train, eval and holdout, and beside them `ingest.json` (the
-    counts) and `rejected.csv` (each rejected row and why).
+    The output `examples` has the splits train, eval and holdout. Beside them are `ingest.json`,
+    the counts, and `rejected.csv`, each rejected row with its reason.
     """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
-    DRIVER_CLASS = driver.ContentFingerprintDriver
+    DRIVER_CLASS = ContentFingerprintDriver
 
     def __init__(self, input_base: str, options: IngestOptions, code_fingerprint: str) -> None:
         """Constructs the component.
 
         Args:
-            input_base: the folder with the edition's files.
-            options: the edition, the split and how many rows may be rejected.
-            code_fingerprint: changes when this component's code does, so that a cached result
-                of other code is not used.
+            input_base: Folder with the edition's files.
+            options: Edition, split, and share of rows that may be rejected.
+            code_fingerprint: Digest of this component's code; a change makes the step run again.
         """
         super().__init__(
             input_base=input_base,

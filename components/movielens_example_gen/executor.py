@@ -1,11 +1,11 @@
-"""The work of MovieLensExampleGen: read, clean, split, join, encode."""
+"""The executor of MovieLensExampleGen: reads, cleans, splits, joins and encodes."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import Final, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
@@ -18,17 +18,20 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx_bsl.coders import example_coder
 
-from components.movielens_example_gen import cleaning, content, joining, report, splits
+from components.movielens_example_gen import cleaning, input_files, joining, report, splits
 from components.movielens_example_gen.options import IngestOptions
 from components.movielens_example_gen.readers import EDITIONS
+from components.step_types import Artifacts, Properties
 from models import features
 
-_ROWS_PER_SHARD = 100_000
-_STAGED = "staged"
+ROWS_PER_SHARD: Final = 100_000
+"""Rows in one output file."""
+
+_STAGED: Final = "staged"
 
 
 class Shard(NamedTuple):
-    """One output file, and the file of the staged rows that it holds."""
+    """One output file, and the staged file of its rows."""
 
     staged: str
     target: str
@@ -37,21 +40,18 @@ class Shard(NamedTuple):
 class Executor(base_beam_executor.BaseBeamExecutor):
     """Writes the splits as gzipped TFRecords of tf.Example.
 
-    Cleaning and splitting need to see all rows at once (duplicates, the newest tenth), so they
-    run on whole columns. Encoding and writing, which are most of the work, run in Beam, a whole
-    shard at a time: TFX's own writer passes single records between stages, 5 times slower.
+    Cleaning and splitting need all rows at once (duplicates, the newest tenth), so they run on
+    whole columns. Encoding and writing are most of the work and run in Beam, a whole shard at a
+    time. TFX's own writer passes single records between stages, which is 5 times slower.
     """
 
     def Do(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
+        self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties
     ) -> None:
         """Runs the step.
 
         Raises:
-            DataError: the files cannot be used, or too many rows cannot be ratings.
+            DataError: The files cannot be used, or too many rows cannot be ratings.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         options = IngestOptions.model_validate(
@@ -59,7 +59,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         )
         edition = EDITIONS[options.edition]
         input_base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
-        with content.local_folder(input_base, edition.files) as folder:
+        with input_files.local_folder(input_base, edition.files) as folder:
             raw = edition.read(folder)
         rows_read = raw.ratings.num_rows
         cleaned = cleaning.clean(raw.ratings, edition.rating_min, edition.rating_max)
@@ -71,7 +71,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             output_dict[standard_component_specs.EXAMPLES_KEY]
         )
         _describe(artifact)
-        # Beside the splits, since Beam's workers on other machines reach the artifact alone.
+        # Beside the splits: Beam's workers on other machines reach nothing but the artifact.
         staging = os.path.join(artifact.uri, _STAGED)
         shards: list[Shard] = []
         for code, split in enumerate(features.SPLITS):
@@ -97,17 +97,17 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
 
 def _describe(artifact: types.Artifact) -> None:
-    """Sets what the steps that read the artifact go by."""
+    """Sets the properties that later steps need to read the artifact."""
     artifact.split_names = artifact_utils.encode_split_names(list(features.SPLITS))
     examples_utils.set_payload_format(artifact, example_gen_pb2.FORMAT_TF_EXAMPLE)
     examples_utils.set_file_format(artifact, "tfrecords_gzip")
 
 
 def _stage(rows: pa.Table, staged: str, folder: str) -> list[Shard]:
-    """Writes the rows of a split as files that Beam's workers can read on their own."""
+    """Writes the rows of a split as files that Beam's workers can read one by one."""
     fileio.makedirs(staged)
     fileio.makedirs(folder)
-    count = -(-rows.num_rows // _ROWS_PER_SHARD)
+    count = -(-rows.num_rows // ROWS_PER_SHARD)
     shards = [
         Shard(
             os.path.join(staged, f"{number}.arrow"),
@@ -115,7 +115,7 @@ def _stage(rows: pa.Table, staged: str, folder: str) -> list[Shard]:
         )
         for number in range(count)
     ]
-    batches = rows.combine_chunks().to_batches(max_chunksize=_ROWS_PER_SHARD)
+    batches = rows.combine_chunks().to_batches(max_chunksize=ROWS_PER_SHARD)
     for shard, batch in zip(shards, batches, strict=True):
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, batch.schema) as writer:
@@ -126,11 +126,11 @@ def _stage(rows: pa.Table, staged: str, folder: str) -> list[Shard]:
 
 
 def _write_shard(shard: Shard) -> None:
-    """Encodes one batch; the file appears whole, so Beam may try a shard again."""
+    """Encodes one batch. The file appears whole, so Beam may try a shard again."""
     with fileio.open(shard.staged, "rb") as file:
         batch = pa.ipc.open_stream(file.read()).read_next_batch()
     records = example_coder.RecordBatchToExamplesEncoder().encode(batch)
-    # Not in the split's folder, whose every file is read as records.
+    # Not in the split's folder: every file there is read as records.
     aside = f"{shard.staged}.incoming"
     with tf.io.TFRecordWriter(aside, options="GZIP") as writer:
         for record in records:

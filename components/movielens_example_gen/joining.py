@@ -1,4 +1,4 @@
-"""Ratings with what is known of their movie and user, as tf.Example columns."""
+"""Joins ratings with their movies and users, and lays them out as tf.Example columns."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.movielens_example_gen.cleaning import ROW
-from components.movielens_example_gen.raw_ratings import RawRatings
+from components.movielens_example_gen.readers.edition import RawRatings
 from models import features
 
 
 def join(ratings: pa.Table, raw: RawRatings) -> pa.Table:
-    """Adds title and genres, and where the edition has them age, gender and occupation.
+    """Adds title and genres and, if the edition has them, age, gender and occupation.
 
-    A movie or user that the catalogue lacks gets null there; the row stays.
+    The values of a movie or user that the catalogue lacks are null; the row stays.
 
     Returns:
         The ratings without `row`, in the same order.
@@ -24,9 +24,9 @@ def join(ratings: pa.Table, raw: RawRatings) -> pa.Table:
 
 
 def to_list_columns(table: pa.Table) -> pa.Table:
-    """Each value as a list of one, text as bytes: what the tf.Example encoder takes.
+    """Returns each value as a list of one, with text as bytes, as the tf.Example encoder expects.
 
-    Null and the empty list become a null list, which leaves the feature out of the Example.
+    Null and the empty list become a null list: the Example then lacks the feature.
     """
     columns = {name: _as_lists(table[name].combine_chunks()) for name in table.column_names}
     return pa.table(columns)
@@ -34,9 +34,9 @@ def to_list_columns(table: pa.Table) -> pa.Table:
 
 def _left_join(left: pa.Table, right: pa.Table, key: str) -> pa.Table:
     positions = pc.index_in(left[key], value_set=right[key].combine_chunks())
-    found = right.drop_columns([key]).take(positions)
-    for name in found.column_names:
-        left = left.append_column(name, found[name])
+    matches = right.drop_columns([key]).take(positions)
+    for name in matches.column_names:
+        left = left.append_column(name, matches[name])
     return left
 
 

@@ -1,4 +1,4 @@
-"""What was read: a small JSON and the rejected rows, both inside the examples artifact."""
+"""The report on what was read: counts as JSON and the rejected rows as CSV."""
 
 from __future__ import annotations
 
@@ -7,19 +7,17 @@ import os
 
 import pyarrow as pa
 import pyarrow.csv
-from pydantic import BaseModel, ConfigDict
 from tfx.dsl.io import fileio
 
 from components.movielens_example_gen.cleaning import CleanRatings
+from models.records import Record
 
 REPORT_FILE = "ingest.json"
 REJECTED_FILE = "rejected.csv"
 
 
-class IngestReport(BaseModel):
-    """Counts of rows: all that were read are either rejected or in one of the splits."""
-
-    model_config = ConfigDict(frozen=True)
+class IngestReport(Record):
+    """Counts of rows; every row that was read is either rejected or in one of the splits."""
 
     edition: str
     read: int
@@ -29,7 +27,7 @@ class IngestReport(BaseModel):
 
 
 def write(folder: str, report: IngestReport, cleaned: CleanRatings) -> None:
-    """Writes both files into the artifact's folder."""
+    """Writes both files into the folder of the examples artifact."""
     with fileio.open(os.path.join(folder, REPORT_FILE), "w") as file:
         file.write(json.dumps(report.model_dump(), indent=2))
     rejected = pa.BufferOutputStream()
@@ -39,6 +37,6 @@ def write(folder: str, report: IngestReport, cleaned: CleanRatings) -> None:
 
 
 def read(folder: str) -> IngestReport:
-    """The report of an examples artifact."""
+    """Returns the report of an examples artifact."""
     with fileio.open(os.path.join(folder, REPORT_FILE), "r") as file:
         return IngestReport.model_validate_json(file.read())

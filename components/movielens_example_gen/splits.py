@@ -1,4 +1,4 @@
-"""Which split each rating goes to."""
+"""Assigns each rating to a split."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ TRAIN, EVAL, HOLDOUT = range(len(features.SPLITS))
 
 
 def assign(ratings: pa.Table, rows_read: int, options: SplitOptions) -> Codes:
-    """The split of each rating: its position in `features.SPLITS`.
+    """Returns the split of each rating, int8 `[n]`, the split's position in `features.SPLITS`.
 
     Args:
-        ratings: `row`, `user_id`, `movie_id`, `timestamp`.
-        rows_read: the rows of the file, rejected ones among them.
-        options: the method, its fractions and seed.
+        ratings: Table of n ratings with `row`, `user_id`, `movie_id` and `timestamp`.
+        rows_read: Number of rows in the file, rejected ones included.
+        options: Method, fractions and seed.
 
     Raises:
-        DataError: a split would be empty, or an official fold was asked of data whose rows are
-            not as many as MovieLens-100K's.
+        DataError: A split would be empty, or the method is an official fold and the data does not
+            have as many rows as MovieLens-100K.
     """
     if not ratings.num_rows:
         raise DataError(f"none of the {rows_read} rows can be a rating: there is nothing to split")
@@ -59,7 +59,7 @@ def _by_hash(ratings: pa.Table, eval_fraction: float, holdout_fraction: float, s
 
 
 def _by_time(timestamps: np.ndarray[Any, np.dtype[np.int64]], options: SplitOptions) -> Codes:
-    """Cuts between timestamps, never through one, so no split knows another's future."""
+    """Cuts between timestamps, never through one, so that no split knows another's future."""
     ordered = np.sort(timestamps)
     holdout_rows = round(options.holdout_fraction * len(ordered))
     eval_rows = round(options.eval_fraction * len(ordered))
@@ -72,7 +72,7 @@ def _by_time(timestamps: np.ndarray[Any, np.dtype[np.int64]], options: SplitOpti
 
 
 def _by_fold(ratings: pa.Table, rows_read: int, options: SplitOptions, fold: int) -> Codes:
-    """Official test fold i is rows [(i - 1) · 20000, i · 20000) of the file in its own order."""
+    """Holds out official test fold i: rows [(i - 1) · 20000, i · 20000) in the file's order."""
     if rows_read != FOLDS * _FOLD_ROWS:
         raise DataError(
             f"split.method fold:{fold} is for MovieLens-100K with its {FOLDS * _FOLD_ROWS} rows; "
@@ -84,10 +84,12 @@ def _by_fold(ratings: pa.Table, rows_read: int, options: SplitOptions, fold: int
 
 
 def hash_positions(ratings: pa.Table, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """A number in [0, 1) for each rating that depends on its user, its movie and the seed alone.
+    """Returns a number in [0, 1) for each rating, float64 `[n]`.
 
-    Each distinct id is hashed with BLAKE2b keyed by the seed; the two 64-bit hashes are combined
-    by the finaliser of SplitMix64 (Steele, Lea & Flood, 2014), vectorised over the ratings.
+    The number depends on the rating's user, its movie and the seed alone.
+
+    Each distinct id is hashed with BLAKE2b, keyed by the seed. The finaliser of SplitMix64
+    (Steele, Lea & Flood, 2014) combines the two 64-bit hashes, vectorised over the ratings.
     """
     users = _hash_ids(ratings[features.USER_ID], seed, b"user")
     movies = _hash_ids(ratings[features.MOVIE_ID], seed, b"movie")

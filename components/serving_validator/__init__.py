@@ -1,1 +1,1 @@
-"""Asks a model server with the new model inside, before the model is pushed."""
+"""Tries a new model in a model server, over gRPC, before the model is pushed."""

@@ -1,4 +1,4 @@
-"""What every answer of a model has to be like."""
+"""Checks of the answers of a model: outputs, shapes, dtypes, values and order."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from components.serving_validator.candidate import Outputs
-from components.serving_validator.errors import UnservableModelError
+from components.serving_validator.candidate import Outputs, UnservableModelError
 from models import features
 from models.export.sample_requests import Inputs
 from models.signature_names import (
@@ -38,21 +37,21 @@ _DTYPES: Final = {
     POPULARITY_RANK: np.dtype(np.int64),
 }
 _RANKED: Final = (features.MOVIE_ID, features.MOVIE_TITLE, SCORE)
-# A cosine's bound, and what float32 leaves of it.
+# The bound of a cosine, and the rounding of float32.
 _HIGHEST_COSINE: Final = 1.001
 
 
 def check(signature: str, inputs: Inputs, outputs: Outputs) -> None:
-    """Holds an answer against what `models.export.signatures` says of the signature.
+    """Checks an answer against the contract of its signature (`models.export.signatures`).
 
     Args:
-        signature: one of `models.signature_names`.
-        inputs: what was sent.
-        outputs: what came back.
+        signature: A name from `models.signature_names`.
+        inputs: Inputs of the request, by name.
+        outputs: Outputs of the answer, by name.
 
     Raises:
-        UnservableModelError: an output is missing or there is one too many, has another shape, or
-            holds what it must not: a number that is not finite, a movie that was to be left out.
+        UnservableModelError: The names, shapes or dtypes of the outputs are wrong, or a value is:
+            a number that is not finite, or a movie that had to be left out.
     """
     try:
         _CHECKS[signature](inputs, outputs)
@@ -70,7 +69,7 @@ def _check_rating_or_score(inputs: Inputs, outputs: Outputs) -> None:
         _check_rating(inputs, outputs)
         return
     _check_outputs(outputs, [SCORE], (_rows(inputs),))
-    # −inf is a movie that the model does not know.
+    # −inf is the score of a movie that the model does not know.
     scores = outputs[SCORE]
     _check_finite(SCORE, scores[~np.isneginf(scores)])
 
@@ -80,7 +79,7 @@ def _check_evaluated(inputs: Inputs, outputs: Outputs) -> None:
     _check_outputs(outputs, [features.USER_ACTIVITY, *ranks], (_rows(inputs),))
     for name in ranks:
         if (outputs[name] < 1).any():
-            raise UnservableModelError(f"{name}: {outputs[name].min()}; the first place is 1")
+            raise UnservableModelError(f"{name}: {outputs[name].min()}; ranks start at 1")
 
 
 def _check_recommended(inputs: Inputs, outputs: Outputs) -> None:
@@ -95,56 +94,56 @@ def _check_for_ratings(inputs: Inputs, outputs: Outputs) -> None:
 def _check_similar(inputs: Inputs, outputs: Outputs) -> None:
     _check_ranked(inputs, outputs, inputs[features.MOVIE_ID][:, np.newaxis])
     scores = outputs[SCORE]
-    found = scores[~np.isneginf(scores)]
-    if (np.abs(found) > _HIGHEST_COSINE).any():
-        raise UnservableModelError(f"{SCORE}: {np.abs(found).max():g} is no cosine")
+    cosines = np.abs(scores[~np.isneginf(scores)])
+    if (cosines > _HIGHEST_COSINE).any():
+        raise UnservableModelError(f"{SCORE}: {cosines.max():g} is no cosine")
 
 
 def _check_ranked(inputs: Inputs, outputs: Outputs, left_out: _Array) -> None:
-    """Movies best first, each once, none of those left out, and padding after them alone.
+    """Checks a ranking: best first, each movie once, none left out, and padding only at the end.
 
     Args:
-        inputs: with `k`.
-        outputs: movies.
-        left_out: ids `[B, M]`; the empty one is no movie.
+        inputs: Inputs of the request, `k` among them.
+        outputs: Outputs of the answer, the ranked movies.
+        left_out: Ids `[B, M]` of movies that must not be ranked; the empty id is no movie.
     """
-    # Fewer than k columns where the catalogue has fewer movies.
+    # A catalogue with fewer than k movies gives fewer columns.
     width = min([int(inputs[K]), *outputs.get(SCORE, np.empty(0)).shape[1:]])
     _check_outputs(outputs, _RANKED, (_rows(inputs), width))
     padded = outputs[features.MOVIE_ID] == b""
     scores = outputs[SCORE]
     _check_finite(SCORE, scores[~padded])
     if not np.isneginf(scores[padded]).all():
-        raise UnservableModelError(f"{SCORE}: a place without a movie has one that is not -inf")
+        raise UnservableModelError(f"{SCORE}: a place without a movie has a score other than -inf")
     if (scores[:, 1:] > scores[:, :-1]).any():
-        raise UnservableModelError(f"{SCORE}: the highest does not come first")
+        raise UnservableModelError(f"{SCORE}: scores are not in descending order")
     for movies, excluded in zip(outputs[features.MOVIE_ID], left_out, strict=True):
         _check_movies([movie for movie in movies if movie], set(excluded))
 
 
 def _check_movies(movies: list[bytes], left_out: set[bytes]) -> None:
     if len(set(movies)) < len(movies):
-        raise UnservableModelError(f"{features.MOVIE_ID}: a movie comes twice in one row")
+        raise UnservableModelError(f"{features.MOVIE_ID}: a movie appears twice in one row")
     for movie in movies:
         if movie in left_out:
             raise UnservableModelError(
-                f"{features.MOVIE_ID}: {movie.decode(errors='replace')} was to be left out"
+                f"{features.MOVIE_ID}: {movie.decode(errors='replace')} had to be left out"
             )
 
 
 def _check_outputs(outputs: Outputs, names: Sequence[str], shape: tuple[int, ...]) -> None:
-    """These and no others, of this shape."""
+    """Checks that there are these outputs and no others, with the right dtypes and shape."""
     if set(outputs) != set(names):
         raise UnservableModelError(
             f"the outputs are {', '.join(sorted(outputs)) or 'none'}; expected "
             f"{', '.join(sorted(names))}"
         )
     for name in names:
-        found = outputs[name]
-        if (found.dtype, found.shape) != (_DTYPES[name], shape):
+        values = outputs[name]
+        if (values.dtype, values.shape) != (_DTYPES[name], shape):
             raise UnservableModelError(
-                f"{name}: {found.dtype} of shape {list(found.shape)}; expected {_DTYPES[name]} of "
-                f"shape {list(shape)}"
+                f"{name}: {values.dtype} of shape {list(values.shape)}; expected {_DTYPES[name]} "
+                f"of shape {list(shape)}"
             )
 
 
@@ -157,7 +156,7 @@ def _check_finite(name: str, values: _Array) -> None:
 
 
 def _rows(inputs: Inputs) -> int:
-    """B: of each input but `k`."""
+    """Returns the batch size, the length of every input but `k`."""
     return len(next(values for name, values in inputs.items() if name != K))
 
 

@@ -1,4 +1,4 @@
-"""The verdict on a model as an InfraBlessing, as TFX's InfraValidator writes it."""
+"""The ServingValidator's verdict as an InfraBlessing, as TFX's InfraValidator writes it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,24 @@ from tfx import types
 from tfx.components.evaluator import constants
 from tfx.utils import io_utils
 
-# TFX's Pusher asks for the first, and for the second if it shall take the model from the blessing.
+from components.serving_validator.report import ServingReport
+
+REPORT_FILE: Final = "report.json"
+
+# TFX's Pusher reads both properties: whether the model is blessed, and whether the blessing
+# contains a model that is pushed in place of the Trainer's.
 _BLESSED: Final = "blessed"
 _HAS_MODEL: Final = "has_model"
 _FILES: Final = {True: "INFRA_BLESSED", False: "INFRA_NOT_BLESSED"}
 
 
-def write(artifact: types.Artifact, model: types.Artifact, blessed: bool) -> None:
-    """Marks the artifact, and says in it which model was judged."""
-    io_utils.write_string_file(os.path.join(artifact.uri, _FILES[blessed]), "")
-    artifact.set_int_custom_property(_BLESSED, int(blessed))
+def write(artifact: types.Artifact, model: types.Artifact, report: ServingReport) -> None:
+    """Writes the verdict on a model into the artifact, with the report beside it."""
+    io_utils.write_string_file(
+        os.path.join(artifact.uri, REPORT_FILE), report.model_dump_json(indent=2)
+    )
+    io_utils.write_string_file(os.path.join(artifact.uri, _FILES[report.blessed]), "")
+    artifact.set_int_custom_property(_BLESSED, int(report.blessed))
     artifact.set_int_custom_property(_HAS_MODEL, 0)
     artifact.set_string_custom_property(
         constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, model.uri
@@ -27,13 +35,20 @@ def write(artifact: types.Artifact, model: types.Artifact, blessed: bool) -> Non
     artifact.set_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, model.id)
 
 
+def read_report(folder: str) -> ServingReport:
+    """Returns the report in the folder of a blessing."""
+    return ServingReport.model_validate_json(
+        io_utils.read_string_file(os.path.join(folder, REPORT_FILE))
+    )
+
+
 def is_blessed(artifact: types.Artifact) -> bool:
-    """Whether the model can be pushed."""
+    """Returns whether the model may be pushed."""
     return bool(artifact.get_int_custom_property(_BLESSED) == 1)
 
 
 def by_model(artifacts: Iterable[types.Artifact]) -> dict[int, types.Artifact]:
-    """By its id, the blessing of each model that could be pushed when it was judged."""
+    """Returns the blessings of the models that may be pushed, by model id."""
     return {
         artifact.get_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY): artifact
         for artifact in artifacts

@@ -1,4 +1,4 @@
-"""A model in a server, asked over gRPC with TensorFlow Serving's own stubs."""
+"""A client of the candidate in its server, over gRPC with TensorFlow Serving's own stubs."""
 
 from __future__ import annotations
 
@@ -17,56 +17,59 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from components.serving_validator.errors import UnservableModelError
 from models.export.sample_requests import Inputs, predict_request
+from serving.errors import ServingError, one_line
 
 Outputs = dict[str, np.ndarray[Any, np.dtype[Any]]]
 
 _SECONDS_PER_REQUEST: Final = 30.0
-# What a graph says of its failure goes on with where it was built.
-_LONGEST_REASON: Final = 400
 _METADATA_FIELD: Final = "signature_def"
-# Signatures of TensorFlow's own, such as that of the initializer, which a server lists too.
+# A server also lists signatures of TensorFlow's own, such as that of the initializer.
 _INTERNAL_PREFIX: Final = "__"
-# A proxy of the environment does not lead to this machine.
+# The proxy that the environment names does not lead to this machine.
 _CHANNEL_OPTIONS: Final = (("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", -1))
+
+
+class UnservableModelError(ServingError):
+    """A model in a server does not answer as it must; the message is the reason, in one line."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Outputs by name, and the seconds between sending the request and having the response."""
+    """Outputs by name, and the seconds from sending the request to receiving the response."""
 
     outputs: Outputs
     seconds: float
 
 
 class Candidate:
-    """The model that a server has under a name."""
+    """The model that a server serves under a name."""
 
     def __init__(self, channel: grpc.Channel, model_name: str) -> None:
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         self._model_name = model_name
 
     def signatures(self) -> list[str]:
-        """The names of all signatures that can be called.
+        """Returns the names of all signatures that can be called.
 
         Raises:
-            UnservableModelError: the server does not answer.
+            UnservableModelError: The server does not answer.
         """
         request = get_model_metadata_pb2.GetModelMetadataRequest()
         request.model_spec.name = self._model_name
         request.metadata_field.append(_METADATA_FIELD)
-        found = get_model_metadata_pb2.SignatureDefMap()
+        signatures = get_model_metadata_pb2.SignatureDefMap()
         with _explained("GetModelMetadata"):
             response = self._stub.GetModelMetadata(request, timeout=_SECONDS_PER_REQUEST)
-        response.metadata[_METADATA_FIELD].Unpack(found)
-        return sorted(name for name in found.signature_def if not name.startswith(_INTERNAL_PREFIX))
+        response.metadata[_METADATA_FIELD].Unpack(signatures)
+        names = signatures.signature_def
+        return sorted(name for name in names if not name.startswith(_INTERNAL_PREFIX))
 
     def ask(self, signature: str, inputs: Inputs) -> Answer:
         """Sends one request.
 
         Raises:
-            UnservableModelError: the answer is an error, or did not come in time.
+            UnservableModelError: The answer is an error, or does not come in time.
         """
         request: predict_pb2.PredictRequest = predict_request(self._model_name, signature, inputs)
         started = time.perf_counter()
@@ -79,7 +82,7 @@ class Candidate:
 
 @contextmanager
 def connected(address: str, model_name: str) -> Iterator[Candidate]:
-    """The model of this name at `host:port`, in the clear."""
+    """Yields the model of this name at `host:port`, over an unencrypted connection."""
     with grpc.insecure_channel(address, options=_CHANNEL_OPTIONS) as channel:
         yield Candidate(channel, model_name)
 
@@ -89,5 +92,5 @@ def _explained(what: str) -> Iterator[None]:
     try:
         yield
     except grpc.RpcError as error:
-        detail = " ".join(str(error.details()).split())[:_LONGEST_REASON]
+        detail = one_line(str(error.details()))
         raise UnservableModelError(f"{what}: {error.code().name}: {detail}") from error

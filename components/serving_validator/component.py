@@ -13,7 +13,7 @@ from components.serving_validator import executor
 
 
 class ServingValidatorSpec(ComponentSpec):
-    """A trained model and ratings in, a blessing out."""
+    """Takes a trained model and ratings; writes a blessing."""
 
     PARAMETERS: ClassVar = {
         executor.MODEL_NAME_KEY: ExecutionParameter(type=str),
@@ -37,8 +37,8 @@ class ServingValidatorSpec(ComponentSpec):
 class ServingValidator(base_component.BaseComponent):
     """Blesses a model whose every signature answers gRPC requests as the Trainer would.
 
-    TFX's InfraValidator, whose blessing this is, needs Docker or Kubernetes, does not look at the
-    answers, and does not run on Kubeflow Pipelines v2.
+    The blessing has the type and the form of TFX's InfraValidator. That one needs Docker or
+    Kubernetes, does not look at the answers, and does not run on Kubeflow Pipelines v2.
     """
 
     SPEC_CLASS = ServingValidatorSpec
@@ -58,15 +58,17 @@ class ServingValidator(base_component.BaseComponent):
         """Constructs the component.
 
         Args:
-            model: what the Trainer exported.
-            model_run: what the Trainer wrote beside it, the predictions to compare with.
-            examples: raw ratings, with the split holdout.
-            model_name: the model's name for a server.
-            startup_seconds: that a server has to load the model.
-            max_difference: between an answer and the Trainer's prediction.
-            code_fingerprint: changes when this component's code, or the server's, does.
-            binary: the file of TensorFlow Serving; None looks on PATH, and takes our own server
-                where there is none.
+            model: The Trainer's exported model.
+            model_run: The Trainer's model run, with the predictions to compare with.
+            examples: Raw ratings with the split holdout.
+            model_name: Name under which a server serves the model.
+            startup_seconds: Time in seconds that a server may take to load the model.
+            max_difference: Largest allowed difference between an answer and the Trainer's
+                prediction.
+            code_fingerprint: Digest of this component's code and the server's; a change makes the
+                step run again.
+            binary: Path of `tensorflow_model_server`; None takes the one on the PATH or, if there
+                is none, the embedded server.
         """
         super().__init__(
             ServingValidatorSpec(

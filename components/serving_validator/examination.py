@@ -1,4 +1,4 @@
-"""Asks a model everything, and writes down how it does."""
+"""The examination of a candidate: requests to every signature, checks and latencies."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from typing import Any, Final
 import numpy as np
 
 from components.serving_validator import answers
-from components.serving_validator.candidate import Answer, Candidate
-from components.serving_validator.errors import UnservableModelError
-from components.serving_validator.holdout import HoldoutRow
+from components.serving_validator.candidate import Answer, Candidate, UnservableModelError
 from components.serving_validator.report import Latency
+from components.serving_validator.request_data import HoldoutRow
 from models import features
 from models.export.reference_predictions import ReferencePredictions
 from models.export.sample_requests import Inputs, can_ask, inputs_for
@@ -31,16 +30,17 @@ from models.signature_names import (
     K,
 )
 
-# Rows of the holdout that requests are made from: all in one, and of some each by itself.
 ROWS: Final = 100
+"""Rows of the holdout that requests are made from: all in one request, then one by one."""
+
 _TIMED_REQUESTS: Final = 50
-# Of what was recommended, so many are then excluded.
+# Number of recommended movies that the next request excludes.
 _EXCLUDED: Final = 3
 
-# What somebody unknown is offered at a time, and movies of one request for ratings or scores: far
-# below the size of a message that a server takes.
 MOVIES_AT_ONCE: Final = 10_000
-# Ids have no white space.
+"""Most movies in one request; its message stays far below the size that a server accepts."""
+
+# No user has this id: ids contain no white space.
 _NOBODY: Final = b"nobody at all"
 
 _MILLISECONDS: Final = 1e3
@@ -52,7 +52,7 @@ _Differences = np.ndarray[Any, np.dtype[np.float64]]
 
 @dataclass
 class Findings:
-    """What has been found out so far; see `ServingReport`."""
+    """The findings so far; see `ServingReport`."""
 
     max_difference: float | None = None
     latency: dict[str, Latency] = field(default_factory=dict)
@@ -66,21 +66,21 @@ def examine(
     max_difference: float,
     findings: Findings,
 ) -> None:
-    """Sends requests to every signature and looks at the answers.
+    """Sends requests to every signature and checks the answers.
 
     Args:
-        candidate: the model in a server.
-        rows: what to ask about.
-        movie_ids: the whole catalogue.
-        reference: what the Trainer predicted for pairs of the holdout.
-        max_difference: between such a prediction and the answer.
-        findings: filled as far as it goes.
+        candidate: Model in its server.
+        rows: Holdout rows to ask about.
+        movie_ids: Ids of the whole catalogue.
+        reference: The Trainer's predictions for pairs of the holdout.
+        max_difference: Largest allowed difference between a prediction and its answer.
+        findings: Record that is filled as far as the examination gets.
 
     Raises:
-        UnservableModelError: the model must not be pushed.
+        UnservableModelError: The model must not be pushed.
     """
     if not rows or not len(reference.values):
-        raise UnservableModelError("the holdout has no rating that the model could be asked about")
+        raise UnservableModelError("the holdout has no rating to ask the model about")
     signatures = candidate.signatures()
     _check_signatures(signatures, reference)
     for signature in signatures:
@@ -108,7 +108,7 @@ def _check_signatures(signatures: Sequence[str], reference: ReferencePredictions
 
 
 def _ask_all(candidate: Candidate, signature: str, rows: Sequence[HoldoutRow]) -> Latency:
-    """Asks about all rows at once, then about single ones, of which the time is taken."""
+    """Asks about all rows at once, then about single rows, and times the latter."""
     _answer(candidate, signature, _inputs(signature, rows))
     seconds = [
         _answer(candidate, signature, _inputs(signature, [rows[turn % len(rows)]])).seconds
@@ -119,7 +119,7 @@ def _ask_all(candidate: Candidate, signature: str, rows: Sequence[HoldoutRow]) -
 
 
 def _answer(candidate: Candidate, signature: str, inputs: Inputs) -> Answer:
-    """An answer that is as it must be."""
+    """Returns an answer that has passed its checks."""
     answer = candidate.ask(signature, inputs)
     answers.check(signature, inputs, answer.outputs)
     return answer
@@ -128,13 +128,13 @@ def _answer(candidate: Candidate, signature: str, inputs: Inputs) -> Answer:
 def _inputs(signature: str, rows: Sequence[HoldoutRow]) -> Inputs:
     inputs = inputs_for(signature, [row.user_id for row in rows], [row.movie_id for row in rows])
     if EXAMPLES in inputs:
-        # As they are, with all other features.
+        # Unchanged, with all other features.
         inputs[EXAMPLES] = np.array([row.example for row in rows], dtype=object)
     return inputs
 
 
 def _check_exclusion(candidate: Candidate, rows: Sequence[HoldoutRow]) -> None:
-    """What is recommended is no more so when it is excluded."""
+    """Checks that movies which were recommended no longer are once they are excluded."""
     recommended = _answer(candidate, RECOMMEND, _inputs(RECOMMEND, rows)).outputs
     inputs = _inputs(RECOMMEND_EXCLUDING, rows)
     inputs[EXCLUDE] = recommended[features.MOVIE_ID][:, :_EXCLUDED]
@@ -142,25 +142,28 @@ def _check_exclusion(candidate: Candidate, rows: Sequence[HoldoutRow]) -> None:
 
 
 def _check_offer(candidate: Candidate) -> None:
-    """Somebody unknown has rated nothing, so no place is empty, as one with a score of NaN is."""
+    """Checks that an unknown user, who has rated nothing, is offered a movie at every place.
+
+    A movie with a score of NaN would leave its place empty.
+    """
     inputs = inputs_for(RECOMMEND, [_NOBODY], [_NOBODY])
     inputs[K] = np.array(MOVIES_AT_ONCE, np.int32)
     (movies,) = _answer(candidate, RECOMMEND, inputs).outputs[features.MOVIE_ID]
     offered = np.count_nonzero(movies != b"")
     if not 0 < offered == len(movies):
         raise UnservableModelError(
-            f"{RECOMMEND}: somebody unknown is offered {offered:,} of {len(movies):,} movies"
+            f"{RECOMMEND}: an unknown user is offered {offered:,} of {len(movies):,} movies"
         )
 
 
 def _check_every_movie(
     candidate: Candidate, signature: str, movie_ids: Sequence[bytes], output: str
 ) -> None:
-    """Each has a rating or a score, which is made of the vectors by which it is ranked."""
+    """Checks that every movie of the catalogue has a rating or a score."""
     for start in range(0, len(movie_ids), MOVIES_AT_ONCE):
         movies = movie_ids[start : start + MOVIES_AT_ONCE]
         values = _values(candidate, signature, [_NOBODY] * len(movies), movies, output)
-        # Only a movie that is not known may have no score.
+        # Only an unknown movie may have no score.
         for movie in compress(movies, np.isneginf(values)):
             raise UnservableModelError(
                 f"{signature}: movie {movie.decode(errors='replace')} of the catalogue has "
@@ -171,7 +174,7 @@ def _check_every_movie(
 def _differences(
     candidate: Candidate, signature: str, reference: ReferencePredictions
 ) -> _Differences:
-    """Between the answers and what the Trainer predicted."""
+    """Returns the differences between the answers and the Trainer's predictions, `[n]`."""
     values = _values(
         candidate, signature, reference.user_ids, reference.movie_ids, reference.output
     )
@@ -185,7 +188,7 @@ def _values(
     movie_ids: Sequence[bytes],
     output: str,
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """The ratings or scores of n pairs, float32 `[n]`."""
+    """Returns the ratings or scores of n pairs, float32 `[n]`."""
     inputs = inputs_for(signature, user_ids, movie_ids)
     outputs = _answer(candidate, signature, inputs).outputs
     if output not in outputs:

@@ -1,4 +1,4 @@
-"""The work of ServingValidator."""
+"""The executor of ServingValidator."""
 
 from __future__ import annotations
 
@@ -9,58 +9,53 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, path_utils
 
-from components.serving_validator import blessing, holdout, report
+from components.serving_validator import blessing, request_data
 from components.serving_validator.candidate import connected
-from components.serving_validator.catalogue import movie_ids
 from components.serving_validator.examination import ROWS, Findings, examine
+from components.serving_validator.report import ServingReport
+from components.step_types import Artifacts, Properties
 from models.export import reference_predictions
-from serving.errors import ServingError
+from serving.errors import ServingError, one_line
 from serving.launch.candidate_server import candidate_server
 
-MODEL_NAME_KEY = "model_name"
-STARTUP_SECONDS_KEY = "startup_seconds"
-MAX_DIFFERENCE_KEY = "max_difference"
-BINARY_KEY = "binary"
+MODEL_NAME_KEY: Final = "model_name"
+STARTUP_SECONDS_KEY: Final = "startup_seconds"
+MAX_DIFFERENCE_KEY: Final = "max_difference"
+BINARY_KEY: Final = "binary"
 
 
 class Executor(base_executor.BaseExecutor):
     """Starts a model server on the candidate and asks every signature about the holdout."""
 
     def Do(
-        self,
-        input_dict: dict[str, list[types.Artifact]],
-        output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
+        self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties
     ) -> None:
-        """Blesses the model, or does not and says why in the report; neither fails the step.
+        """Blesses the model or not, and says why in the report; neither verdict fails the step.
 
         Raises:
-            ServingError: the binary cannot be run.
+            ServingError: The configured binary cannot be run.
         """
         model = artifact_utils.get_single_instance(input_dict[standard_component_specs.MODEL_KEY])
         artifact = artifact_utils.get_single_instance(
             output_dict[standard_component_specs.BLESSING_KEY]
         )
-        found = _judge(model, input_dict, exec_properties)
-        verdict = "blessed" if found.blessed else "not blessed"
-        logging.info("%s by the model server (%s): %s", verdict, found.server, found.reason)
-        report.write(artifact.uri, found)
-        blessing.write(artifact, model, found.blessed)
+        report = _judge(model, input_dict, exec_properties)
+        verdict = "blessed" if report.blessed else "not blessed"
+        logging.info("%s by the model server (%s): %s", verdict, report.server, report.reason)
+        blessing.write(artifact, model, report)
 
 
 def _judge(
-    model: types.Artifact,
-    input_dict: dict[str, list[types.Artifact]],
-    exec_properties: dict[str, Any],
-) -> report.ServingReport:
-    rows = holdout.first_rows(input_dict[standard_component_specs.EXAMPLES_KEY], ROWS)
+    model: types.Artifact, input_dict: Artifacts, exec_properties: Properties
+) -> ServingReport:
+    rows = request_data.holdout_rows(input_dict[standard_component_specs.EXAMPLES_KEY], ROWS)
     reference = reference_predictions.read(
         artifact_utils.get_single_uri(input_dict[standard_component_specs.MODEL_RUN_KEY])
     )
@@ -82,10 +77,11 @@ def _judge(
             connected(server.address, model_name) as candidate,
         ):
             kind = server.kind
-            examine(candidate, rows, movie_ids(folder), reference, allowed, findings)
+            movies = request_data.movie_ids(folder)
+            examine(candidate, rows, movies, reference, allowed, findings)
     except ServingError as error:
-        reason = " ".join(str(error).split())
-    return report.ServingReport(
+        reason = one_line(str(error))
+    return ServingReport(
         blessed=reason is None,
         reason=reason
         or f"{len(findings.latency)} signatures answer; {len(reference.values):,} predictions are "
@@ -98,15 +94,15 @@ def _judge(
 
 
 def _executable(binary: str | None) -> Path | None:
-    """No fault of the model's, if it is not there."""
+    """Returns the configured binary; one that is missing is not the model's fault."""
     if binary and shutil.which(binary) is None:
-        raise ServingError(f"serving.binary {binary}: no file that can be run")
+        raise ServingError(f"serving.binary {binary}: not an executable file")
     return Path(binary) if binary else None
 
 
 @contextmanager
 def _local_copy(model: types.Artifact) -> Iterator[Path]:
-    """The SavedModel's folder; of one that is in a cloud's storage, a copy."""
+    """Yields the SavedModel's folder or, for cloud storage, a copy of it."""
     uri = path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model))
     if "://" not in uri:
         yield Path(uri)

@@ -1,52 +1,31 @@
-"""What was found out about a model in a server, as a small JSON inside the blessing."""
+"""The ServingValidator's report on a model."""
 
 from __future__ import annotations
 
-import os
-
-from pydantic import BaseModel, ConfigDict
-from tfx.utils import io_utils
-
-REPORT_FILE = "report.json"
+from models.records import Record
 
 
-class Latency(BaseModel):
-    """Of requests with one row, one after the other, in milliseconds."""
-
-    model_config = ConfigDict(frozen=True)
+class Latency(Record):
+    """Latency of requests with one row, sent one after the other, in milliseconds."""
 
     median: float
     p99: float
 
 
-class ServingReport(BaseModel):
-    """The verdict and what it rests on.
+class ServingReport(Record):
+    """The verdict of the ServingValidator and its grounds.
 
     Attributes:
-        blessed: whether the model may be pushed.
-        reason: one line.
-        server: which one the model was in; None if none came up.
-        max_difference: the largest between an answer and the Trainer's prediction; None if it did
-            not come to that.
-        latency: by signature, of those that answered.
+        blessed: Whether the model may be pushed.
+        reason: Reason of the verdict, one line.
+        server: Kind of the model server; None if no server started with the model.
+        max_difference: Largest difference between an answer and the Trainer's prediction; None if
+            the model failed before they were compared.
+        latency: Latency by signature, for the signatures that answered.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     blessed: bool
     reason: str
     server: str | None
     max_difference: float | None
     latency: dict[str, Latency]
-
-
-def write(folder: str, report: ServingReport) -> None:
-    """Writes the JSON into the artifact's folder."""
-    io_utils.write_string_file(os.path.join(folder, REPORT_FILE), report.model_dump_json(indent=2))
-
-
-def read(folder: str) -> ServingReport:
-    """The report of a blessing."""
-    return ServingReport.model_validate_json(
-        io_utils.read_string_file(os.path.join(folder, REPORT_FILE))
-    )

@@ -1,4 +1,4 @@
-"""Scripts in cells, to be run from the top of the repository or opened as notebooks.
+"""Tutorials: scripts in cells, to run from the top of the repository or open as notebooks.
 
 .venv/bin/python -m docs.tutorials.gradient_descent
 """

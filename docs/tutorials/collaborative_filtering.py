@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Collaborative filtering, with ratings of your own
 #
-# Every movie i has features x_i, every user j a linear regression (w_j, b_j) on them, and both are
-# learned together. Ratings are first reduced by the mean of their movie, so that somebody who rated
-# nothing is predicted the mean of each.
+# Every movie i has features x_i. Every user j has a linear regression (w_j, b_j) on them. The model
+# learns both together. It first subtracts each movie's mean rating, so the prediction for a user
+# without ratings is the mean of each movie.
 
 # %%
 import os
@@ -22,7 +22,7 @@ from pipeline.config.tree import load_config
 data = movielens.load()
 
 # %% [markdown]
-# Your own ratings become one more user.
+# Your own ratings are those of one more user.
 
 # %%
 MINE = {
@@ -47,8 +47,9 @@ ratings = {name: np.concatenate([values, mine[name]]) for name, values in data.r
 movies, users = len(data.titles), data.users + 1
 
 # %% [markdown]
-# Adam with learning rate 0.1, 200 steps over all ratings: `model.name=collaborative_filtering` in
-# the pipeline has these as its defaults. The loss is the cost J divided by the number of ratings.
+# The model trains by Adam with learning rate 0.1, in 200 steps over all ratings. These are the
+# pipeline's defaults for `model.name=collaborative_filtering`. The loss is the cost J divided by
+# the number of ratings.
 
 # %%
 config = load_config(overrides=["model.name=collaborative_filtering"])
@@ -61,8 +62,8 @@ for step in (1, 20, 100, 200):
     print(f"step {step:3}: J = {losses[step - 1] * len(ratings['rating']):6.0f}")
 
 # %% [markdown]
-# The same cost over whole matrices, as courses write it: X, W, b, the normalised ratings Y, and R,
-# which is 1 where there is a rating.
+# The same cost, computed over whole matrices as courses write it: X, W, b, the normalised ratings
+# Y, and R. R is 1 where there is a rating.
 
 # %%
 r = np.zeros((movies, users), np.float32)
@@ -84,7 +85,8 @@ final_cost = float(
 print(f"J over the matrices after training = {final_cost:.0f}")
 
 # %% [markdown]
-# What would you like? The mean of a movie that few have rated says little: 100 ratings at least.
+# What would you like? The mean of a few ratings says little about a movie, so only movies with at
+# least 100 ratings are candidates.
 
 # %%
 predicted = model.predict_rating(np.full(movies, me), np.arange(movies)).numpy()

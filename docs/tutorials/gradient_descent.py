@@ -1,8 +1,9 @@
 # %% [markdown]
 # # Gradient descent by automatic differentiation
 #
-# One weight, one example: the cost is J(w) = (w x − y)² with x = y = 1, so its minimum is at w = 1.
-# `tf.GradientTape` records how J came about and gives dJ/dw; nobody has to derive it.
+# There is one weight and one example. The cost is J(w) = (w x − y)² with x = y = 1, so its minimum
+# is at w = 1. `tf.GradientTape` records how J is computed and returns dJ/dw. Nobody has to derive
+# it.
 
 # %%
 import os
@@ -19,18 +20,18 @@ START, STEPS = 3.0, 30
 
 
 def cost(w: tf.Variable) -> tf.Tensor:
-    """J(w)."""
+    """Returns J(w)."""
     return tf.square(w * X - Y)
 
 
 # %% [markdown]
-# The loop is the one that every model here trains in, with one step of one batch: compute the loss
-# under the tape, take the gradient, let the optimizer change the weight.
+# Every model in this project trains by such a loop: compute the loss under the tape, take the
+# gradient, and let the optimizer change the weight.
 
 
 # %%
 def descend(make_optimizer: type[Optimizer], learning_rate: float) -> list[float]:
-    """The weight before each step, and after the last."""
+    """Returns the weight before the first step and after each step."""
     w = tf.Variable(START)
     optimizer = make_optimizer([w])
     path = [float(w)]
@@ -43,8 +44,8 @@ def descend(make_optimizer: type[Optimizer], learning_rate: float) -> list[float
 
 
 # %% [markdown]
-# By hand, dJ/dw = 2 (w − 1), so a step with learning rate α takes w − 1 to (1 − 2α) (w − 1): after
-# 30 steps w = 1 + 2 (1 − 2α)³⁰. A tenth of the learning rate is far from enough.
+# By hand, dJ/dw = 2 (w − 1). A step with learning rate α turns w − 1 into (1 − 2α) (w − 1), so
+# after 30 steps w = 1 + 2 (1 − 2α)³⁰. With α = 0.01, 30 steps are far from enough.
 
 # %%
 paths = {alpha: descend(SGD, alpha) for alpha in (0.1, 0.01)}
@@ -52,17 +53,18 @@ for alpha, path in paths.items():
     print(f"gradient descent, α = {alpha}: w = {path[-1]:.6f} after {STEPS} steps")
 
 # %% [markdown]
-# Is that exact? Weights are float32, whose neighbours are 2.4e-7 apart between 2 and 4, and each
-# step rounds several times: the sixth decimal depends on how a step is written. For α = 0.01 the
-# tape's step ends at 2.090968, and still does when XLA compiles it. Multiplied out, the step is
-# w ← (1 − 2α) w + 2α; compiled by XLA, that is one operation of the processor, which multiplies,
-# adds and rounds once, and ends at 2.090970. The two are to either side of the formula, and agree
-# on 2.09097.
+# Is that exact? Weights are float32. Between 2 and 4, neighbouring float32 numbers are 2.4e-7
+# apart, and each step rounds several times. The sixth decimal therefore depends on how a step is
+# written.
+#
+# For α = 0.01 the tape's step ends at 2.090968, with and without XLA. Multiplied out, the step is w
+# ← (1 − 2α) w + 2α. XLA compiles that to one processor operation, which multiplies, adds and rounds
+# once. It ends at 2.090970. The formula lies between the two, and both agree on 2.09097.
 
 
 # %%
 def descend_fused(learning_rate: float) -> float:
-    """The weight after the last step, each step rounded to float32 once."""
+    """Returns the weight after the last step, where each step rounds to float32 once."""
     keep, add = np.float32(1 - 2 * learning_rate), np.float32(2 * learning_rate)
     w = np.float32(START)
     for _ in range(STEPS):
@@ -77,9 +79,9 @@ for alpha, path in paths.items():
     print(f"{alpha:4.2f}  {path[-1]:.6f}  {descend_fused(alpha):.6f}  {formula:.6f}")
 
 # %% [markdown]
-# Adam divides each gradient by its own running size: its first steps are about as long as the
-# learning rate, whatever the cost's scale. It also divides by 1 − 0.999ᵗ, of which float32 keeps
-# few digits while t is small: four decimals of w are certain.
+# Adam divides each gradient by a running average of its size. Its first steps are about as long as
+# the learning rate, whatever the cost's scale. It also divides by 1 − 0.999ᵗ, and float32 keeps few
+# digits of that while t is small. Only four decimals of w are certain.
 
 # %%
 adam_path = descend(Adam, 0.1)

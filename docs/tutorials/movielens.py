@@ -1,4 +1,4 @@
-"""MovieLens-100K for the tutorials: indices, titles, and a split."""
+"""MovieLens-100K for the tutorials: indices, titles and a split."""
 
 from __future__ import annotations
 
@@ -14,9 +14,14 @@ from pipeline.datasets import locate
 
 @dataclass(frozen=True)
 class MovieLens:
-    """The ratings as columns (`user_index`, `movie_index`, `rating`), and the movies' titles.
+    """Ratings and movie titles of MovieLens-100K.
 
-    A movie is known by its index, not by its title: there are movies that share one.
+    A movie's index identifies it. Its title does not, because some movies share a title.
+
+    Attributes:
+        ratings: Columns `user_index` and `movie_index`, int32, and `rating`, float32.
+        titles: Title of each movie, by its index.
+        users: Number of users.
     """
 
     ratings: Columns
@@ -24,19 +29,19 @@ class MovieLens:
     users: int
 
     def movie(self, title: str) -> int:
-        """The index of the only movie of a title.
+        """Returns the index of the movie with this title.
 
         Raises:
-            ValueError: no movie has that title, or several do, as 18 titles of MovieLens-100K.
+            ValueError: No movie has the title, or several do, as for 18 titles of MovieLens-100K.
         """
-        found = [index for index, other in enumerate(self.titles) if other == title]
-        if len(found) != 1:
-            raise ValueError(f"{len(found)} movies are called {title!r}; one was expected")
-        return found[0]
+        matches = [index for index, other in enumerate(self.titles) if other == title]
+        if len(matches) != 1:
+            raise ValueError(f"{len(matches)} movies are called {title!r}; expected exactly one")
+        return matches[0]
 
 
 def load() -> MovieLens:
-    """All 100,000 ratings in the order of the original file."""
+    """Returns all 100,000 ratings in the order of the original file."""
     raw = parquet_100k.read(str(locate(DataConfig())))
     user_ids, users = np.unique(raw.ratings["user_id"].to_numpy(), return_inverse=True)
     movie_ids, movies = np.unique(raw.ratings["movie_id"].to_numpy(), return_inverse=True)
@@ -52,7 +57,16 @@ def load() -> MovieLens:
 
 
 def split(ratings: Columns, fraction: float, seed: int) -> tuple[Columns, Columns]:
-    """Train and test ratings, the test ones drawn at random."""
+    """Splits ratings at random.
+
+    Args:
+        ratings: Columns of equal length.
+        fraction: Expected share of test ratings, from 0 to 1.
+        seed: Seed of the random draw.
+
+    Returns:
+        The train ratings and the test ratings.
+    """
     test = np.random.default_rng(seed).random(len(ratings["rating"])) < fraction
     return (
         {name: values[~test] for name, values in ratings.items()},

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Two towers and a brute-force index
 #
-# A vector for each user and each movie, trained so that the movies somebody likes score higher than
-# the other movies of a batch; then an index over the whole catalogue answers with the best.
+# Each user and each movie has a vector. Training makes the movies that a user likes score higher
+# than the other movies of a batch. An index over the whole catalogue then finds the best movies.
 
 # %%
 import os
@@ -14,9 +14,13 @@ import tensorflow_recommenders as tfrs
 
 from docs.tutorials import movielens
 from models.rating_statistics import measure
-from models.training.criteria import NormalizedDiscountedCumulativeGain, liked_pairs
-from models.training.loop import TrainingLoop, best_epoch, best_eval_figure
-from models.training.top_k_accuracy import top_k_accuracy
+from models.training.history import best_epoch, best_eval_figure
+from models.training.loop import TrainingLoop
+from models.training.metrics import (
+    NormalizedDiscountedCumulativeGain,
+    liked_pairs,
+    top_k_accuracy,
+)
 from models.zoo.two_tower import TwoTower
 from pipeline.config.tree import load_config
 
@@ -27,7 +31,8 @@ config = load_config(overrides=["model.name=two_tower", "model.dimension=32", "t
 statistics = measure(train, data.users, movies)
 
 # %% [markdown]
-# Early stopping goes by NDCG@10: where the liked movies rank among all that a user had not rated.
+# Early stopping watches NDCG@10: how high the liked movies rank among all that the user has not
+# rated in training.
 
 # %%
 model = TwoTower(statistics, config.model, seed=1)
@@ -41,8 +46,8 @@ ndcg = best_eval_figure(history, criterion)
 print(f"highest NDCG@10 {ndcg:.4f} in epoch {best_epoch(history, criterion)}")
 
 # %% [markdown]
-# TFRS's own figure asks less: how often a liked movie is among the first k of the whole catalogue,
-# with what the user has rated before still in it.
+# TFRS's own metric is simpler: how often a liked movie is among the first k of the whole catalogue.
+# Movies that the user has rated before are still in it.
 
 # %%
 accuracy = top_k_accuracy(model, liked_pairs(evaluation, config.model.liked_rating))
@@ -50,9 +55,9 @@ for k, share in accuracy.items():
     print(f"top {k:>3}: {share:.4f}")
 
 # %% [markdown]
-# The index holds the movies' vectors in the order of their indices, and answers with those. A query
-# is a user's vector; what the user has rated in training is left out, while the movies rated in the
-# eval split are there to be found.
+# The index holds the movies' vectors in the order of their indices, and returns indices. A query is
+# a user's vector. Movies that the user rated in training are excluded. Those rated in the eval
+# split can be found.
 
 # %%
 USER = 41

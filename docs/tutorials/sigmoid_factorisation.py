@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Biases, vectors and a sigmoid
 #
-# A factorisation with biases whose sum goes through a sigmoid, so that no prediction leaves the
-# range of ratings. RMSprop with momentum, dimension 15: the pipeline's defaults for `sigmoid_mf`.
+# A factorisation with biases, whose sum goes through a sigmoid. No prediction leaves the range of
+# ratings. Dimension 15 and RMSprop with momentum are the pipeline's defaults for `sigmoid_mf`.
 
 # %%
 import os
@@ -13,13 +13,13 @@ import numpy as np
 
 from docs.tutorials import movielens
 from models.rating_statistics import measure
-from models.training.criteria import rmse
 from models.training.loop import TrainingLoop
+from models.training.metrics import rmse
 from models.zoo.sigmoid_mf import SigmoidMatrixFactorization
 from pipeline.config.tree import load_config
 
 data = movielens.load()
-# Early stopping looks at other ratings than the test does.
+# Early stopping uses ratings that the test does not.
 rest, test = movielens.split(data.ratings, 0.1, seed=1)
 train, evaluation = movielens.split(rest, 0.1, seed=2)
 config = load_config(overrides=["model.name=sigmoid_mf"])
@@ -33,7 +33,8 @@ print(f"RMSE {train_rmse:.4f} on train, {test_rmse:.4f} on test")
 # %% [markdown]
 # ## Similar movies
 #
-# By the cosine of their vectors, among those with enough ratings for a vector to say something.
+# The cosine of two movies' vectors says how similar the movies are. Movies with few ratings are
+# left out, because their vectors say little.
 
 # %%
 vectors = model.movie_embedding.numpy()[:movies]
@@ -42,7 +43,7 @@ often_rated = np.flatnonzero(np.bincount(train["movie_index"], minlength=movies)
 
 
 def similar(movie: int, count: int) -> list[tuple[int, float]]:
-    """The most similar movies, with the cosine."""
+    """Returns the most similar movies, each with its cosine."""
     others = often_rated[often_rated != movie]
     cosines = unit[others] @ unit[movie]
     nearest = np.argsort(-cosines, kind="stable")[:count]
@@ -56,8 +57,7 @@ for movie, cosine in similar(data.movie("Star Wars (1977)"), 5):
 # %% [markdown]
 # ## The best movies for a user
 #
-# Without those that the user has rated, be it in training or in the ratings held out: there is
-# nothing to recommend in what somebody knows.
+# Movies that the user has rated, in training or in the test, are left out: the user knows them.
 
 # %%
 USER = 41
@@ -72,8 +72,8 @@ for movie in top:
 # %% [markdown]
 # ## Predicted against actual
 #
-# The mean prediction for the test ratings of each number of stars: high ratings are underestimated
-# and low ones overestimated, as by every model that minimises the squared error.
+# The table shows the mean prediction for the test ratings of each number of stars. High ratings are
+# underestimated and low ones overestimated, as in every model that minimises the squared error.
 
 # %%
 given = test["rating"]

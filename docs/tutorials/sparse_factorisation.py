@@ -1,9 +1,8 @@
 # %% [markdown]
 # # Factorising the observed ratings
 #
-# U · Vᵀ is fitted to the ratings that exist and to nothing else. What it does on ratings that it
-# was not trained on is the curve to watch: from some epoch on it rises while the training error
-# falls.
+# The model fits U · Vᵀ to the observed ratings and to nothing else. Watch its error on ratings that
+# it was not trained on: from some epoch on it rises while the training error falls.
 
 # %%
 import os
@@ -13,7 +12,6 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 import tempfile
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 from docs.tutorials import movielens
@@ -30,20 +28,27 @@ train, test = movielens.split(data.ratings, 0.1, seed=1)
 statistics = measure(train, data.users, movies)
 
 # %% [markdown]
-# Dimension 30 and hardly any regularisation, to see it overfit. At the end of each epoch the same
-# weights are measured by the same figure on both parts of the ratings. The loop goes on to the last
-# epoch, and then goes back to the weights of the one with the lowest test error.
+# Dimension 30 with hardly any regularisation shows the overfitting. After each epoch the model's
+# error is measured on train and on test ratings. The loop runs all epochs, then restores the
+# weights of the epoch with the lowest test error.
 
 
 # %%
 def mean_squared_error(model: SparseMatrixFactorization, ratings: Columns) -> float:
-    """Of predictions within the range of ratings, in squared stars."""
+    """Returns the mean squared error in squared stars; predictions are cut to the rating range."""
     predicted = model.predict_rating(ratings["user_index"], ratings["movie_index"]).numpy()
     return float(np.mean(np.square(predicted.astype(np.float64) - ratings["rating"])))
 
 
 def fit(gravity: float) -> tuple[SparseMatrixFactorization, dict[str, list[float]]]:
-    """A trained model, and its error on train and test ratings after each epoch."""
+    """Trains a model.
+
+    Args:
+        gravity: Weight of the mean squared score over all pairs of user and movie.
+
+    Returns:
+        The model, and its mean squared errors on `train` and `test` after each epoch.
+    """
     config = load_config(
         overrides=[
             "model.name=sparse_mf",
@@ -67,10 +72,10 @@ def fit(gravity: float) -> tuple[SparseMatrixFactorization, dict[str, list[float
 
 
 # %% [markdown]
-# The error is silent about the pairs of user and movie without a rating, 94 in 100, so their scores
-# may be anything. Gravity adds the mean squared score over all pairs to the loss, which pulls those
-# scores to zero, as if not to have rated a movie meant not to care for it. It pulls at the rated
-# pairs too: the test error is higher with it.
+# 94 of 100 pairs of user and movie have no rating. The error does not see them, so their scores may
+# be anything. Gravity adds the mean squared score over all pairs to the loss. It pulls those scores
+# to zero, as if users did not care for movies that they have not rated. It pulls at the rated pairs
+# too, so the test error is higher with it.
 
 # %%
 fits = {gravity: fit(gravity) for gravity in (0.0, 0.5)}
@@ -83,29 +88,45 @@ for gravity, (model, curves) in fits.items():
     scores = model.user_embedding[:-1].numpy() @ model.movie_embedding[:-1].numpy().T
     print(f"mean squared score over all pairs {np.mean(np.square(scores)):.3f}")
 
+# %% [markdown]
+# The same figures as curves, drawn by matplotlib where it is installed.
+
 # %%
-figure, axes = plt.subplots(layout="constrained")
-for color, (gravity, (_, curves)) in zip(("C0", "C1"), fits.items(), strict=True):
-    for style, (part, errors) in zip(("--", "-"), curves.items(), strict=True):
-        label = f"{part}, gravity {gravity}"
-        axes.plot(range(1, len(errors) + 1), errors, color=color, linestyle=style, label=label)
-axes.set(xlabel="epoch", ylabel="MSE, squared stars", xticks=range(0, 21, 5))
-figure.legend(loc="outside upper center", ncols=2)
-picture = Path(tempfile.mkdtemp(), "sparse_factorisation.png")
-figure.savefig(picture)
-print(f"the curves are drawn in {picture}")
+try:
+    import matplotlib.pyplot as plt
+except ModuleNotFoundError:
+    print("the curves are not drawn: matplotlib is not installed; `make dev` installs it")
+else:
+    figure, axes = plt.subplots(layout="constrained")
+    for color, (gravity, (_, curves)) in zip(("C0", "C1"), fits.items(), strict=True):
+        for style, (part, errors) in zip(("--", "-"), curves.items(), strict=True):
+            label = f"{part}, gravity {gravity}"
+            axes.plot(range(1, len(errors) + 1), errors, color=color, linestyle=style, label=label)
+    axes.set(xlabel="epoch", ylabel="MSE, squared stars", xticks=range(0, 21, 5))
+    figure.legend(loc="outside upper center", ncols=2)
+    picture = Path(tempfile.mkdtemp(), "sparse_factorisation.png")
+    figure.savefig(picture)
+    print(f"the curves are drawn in {picture}")
 
 # %% [markdown]
-# Movies with similar vectors were liked by the same people. The dot product also rewards a long
-# vector, and popular movies have long ones; the cosine looks at the direction alone. Without
-# gravity some of the nearest were rated only about a hundred times; with it none so seldom.
+# Movies with similar vectors are liked by the same people. The dot product also rewards long
+# vectors, and popular movies have long ones. The cosine compares directions alone. Without gravity,
+# some of the nearest movies were rated only about a hundred times. With it, all were rated more
+# often.
 
 # %%
 rating_count = np.bincount(train["movie_index"], minlength=movies)
 
 
 def nearest(vectors: np.ndarray, movie: int, count: int, cosine: bool) -> list[tuple[int, float]]:
-    """The movies whose vectors are nearest to that of a movie, with the measure."""
+    """Returns the movies with the nearest vectors, each with its dot product or cosine.
+
+    Args:
+        vectors: float32 `[movies, dimension]`.
+        movie: Index of the movie to compare with.
+        count: Number of movies to return.
+        cosine: Compares by cosine if true, else by dot product.
+    """
     scores = vectors @ vectors[movie]
     if cosine:
         lengths = np.linalg.norm(vectors, axis=1)

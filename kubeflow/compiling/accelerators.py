@@ -10,8 +10,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.config.errors import UserError
-from pipeline.config.wording import listed
+from pipeline.config.errors import UserError, listed
 
 _TYPE: Final = "training.accelerator"
 _COUNT: Final = "training.accelerator_count"

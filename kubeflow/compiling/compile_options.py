@@ -10,10 +10,9 @@ from kubeflow.compiling import training_resources
 from kubeflow.parameters import Parameter
 from kubeflow.targets import Target, check_image, check_location, check_name, check_pipeline_root
 from kubeflow.training_job import manifest
-from pipeline import beam_check
+from pipeline import PIPELINE_NAME, beam_check
 from pipeline.config.errors import UserError
 from pipeline.config.tree import PipelineConfig, ServingConfig
-from pipeline.pipeline_name import PIPELINE_NAME
 
 
 @dataclass(frozen=True)

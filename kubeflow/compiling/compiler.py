@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +15,7 @@ from tfx.components.trainer.component import Trainer
 from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 
-from components.data_fingerprint.executor import FINGERPRINT_KEY
+from components.data_fingerprint import FINGERPRINT_KEY
 from kubeflow import installed, parameters
 from kubeflow.compiling import pipeline_spec, storage_variables, training_resources
 from kubeflow.compiling.compile_options import CompileOptions
@@ -25,7 +23,7 @@ from kubeflow.compiling.platform_spec import platform_spec
 from kubeflow.parameters import Parameter, placeholder
 from kubeflow.targets import COMMAND, RULES, Target
 from kubeflow.training_job import manifest
-from pipeline import graph
+from pipeline import atomic_file, graph
 from pipeline.config.errors import UserError
 from pipeline.config.tree import PipelineConfig
 
@@ -123,14 +121,9 @@ def write(text: str, output: Path) -> Path:
     Raises:
         UserError: The folder does not exist or cannot be written to.
     """
-    # The name is short because that of the file may be as long as a name can be.
-    aside = output.with_name(f".{os.getpid()}.incoming")
     try:
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(output)
+        atomic_file.write_text(output, text)
     except OSError as error:
-        with suppress(OSError):
-            aside.unlink()
         raise UserError(f"-o {output}: {error.strerror}") from error
     return output
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import astuple
 from pathlib import Path
@@ -15,7 +14,7 @@ from kubeflow.local_execution.artifacts import Record
 from kubeflow.local_execution.executor_output import Outputs
 from kubeflow.local_execution.job import Schema, Task
 from kubeflow.local_execution.values import Value
-from pipeline import code_fingerprint
+from pipeline import atomic_file, code_fingerprint
 
 # Part of every fingerprint: entries that were written another way are not found.
 _FORMAT: Final = 3
@@ -76,9 +75,8 @@ class Cache:
             "present": [uri for uri in uris if Path(uri).exists()],
         }
         self._folder.mkdir(parents=True, exist_ok=True)
-        aside = self._folder / f"{key}.{os.getpid()}.part"
-        aside.write_text(json.dumps(entry, indent=1, sort_keys=True), encoding="utf-8")
-        aside.replace(self._path(key))
+        text = json.dumps(entry, indent=1, sort_keys=True)
+        atomic_file.write_text(self._path(key), text)
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}.json"

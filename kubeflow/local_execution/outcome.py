@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from kubeflow.local_execution.executor_output import Outputs
+from pipeline import atomic_file
 
 TASKS_FILE: Final = "tasks.json"
 
@@ -63,10 +64,8 @@ class Result:
     def write(self) -> None:
         """Writes `tasks.json`: state, seconds, artifacts and parameters of each task."""
         content = {name: _content(outcome) for name, outcome in self.outcomes.items()}
-        path = self.folder / TASKS_FILE
-        aside = path.with_suffix(".part")
-        aside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        aside.replace(path)
+        text = json.dumps(content, indent=2) + "\n"
+        atomic_file.write_text(self.folder / TASKS_FILE, text)
 
 
 def _content(outcome: Outcome) -> dict[str, object]:

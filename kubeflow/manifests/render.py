@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +9,7 @@ import yaml
 
 from kubeflow.manifests import deployment, kserve
 from kubeflow.manifests.metadata import Manifest, ModelServerMetadata
+from pipeline import atomic_file
 from pipeline.config.errors import UserError
 from pipeline.config.locations import EXPECTED
 from pipeline.config.tree import PipelineConfig
@@ -18,7 +17,6 @@ from pipeline.config.tree import PipelineConfig
 FILE_NAME: Final = "serving.yaml"
 
 _KINDS: Final = {"deployment": deployment.manifests, "kserve": kserve.manifests}
-_READABLE: Final = 0o644
 
 
 class _Dumper(yaml.SafeDumper):
@@ -74,15 +72,7 @@ def write(text: str, folder: Path) -> Path:
     path = folder / FILE_NAME
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle, aside = tempfile.mkstemp(prefix=f".{FILE_NAME}.", dir=folder)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                os.fchmod(file.fileno(), _READABLE)
-            os.replace(aside, path)
-        except OSError:
-            os.unlink(aside)
-            raise
+        atomic_file.write_text(path, text)
     except OSError as error:
         raise UserError(f"-o {folder}: {error.strerror}") from error
     return path

@@ -7,7 +7,7 @@ import os
 import tempfile
 from typing import Any, Final
 
-from pipeline.config.object_stores import is_stored
+from pipeline.config.locations import is_stored
 
 _SETTINGS: Final = "custom_config"
 _CHECKPOINTS: Final = "checkpoints"

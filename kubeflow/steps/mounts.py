@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pipeline.config.object_stores import OBJECT_STORES
+from pipeline.config.locations import OBJECT_STORES
 
 # Vertex AI mounts buckets there; the launcher of Kubeflow Pipelines copies a step's inputs there
 # before it, and its outputs from there after it.

@@ -21,7 +21,7 @@ from pyarrow import fs
 from tfx.dsl.io import filesystem, filesystem_registry
 
 from pipeline.config.errors import UserError
-from pipeline.config.object_stores import OBJECT_STORES
+from pipeline.config.locations import OBJECT_STORES
 
 _SEPARATOR: Final = "://"
 _ENDPOINT: Final = "AWS_ENDPOINT_URL"

@@ -164,7 +164,7 @@ def _check_namespace(kfp: KfpRequest) -> None:
         compiled = manifest.namespace(task.container.environment)
         if None not in (compiled, kfp.namespace) and compiled != kfp.namespace:
             raise UserError(
-                f"--namespace {kfp.namespace}: the workers of {kfp.file} train in {compiled}; "
+                f"--namespace {kfp.namespace}: {kfp.file} has its workers train in {compiled}; "
                 f"expected --namespace {compiled}, or a file compiled with "
                 f"kfp.namespace={kfp.namespace}"
             )

@@ -163,7 +163,7 @@ def _check_workers(vertex: VertexRequest) -> None:
         ):
             if option != compiled:
                 raise UserError(
-                    f"--{key} {option}: the workers of {path} train in {compiled}; expected "
+                    f"--{key} {option}: {path} has its workers train in {compiled}; expected "
                     f"--{key} {compiled}, or a file compiled with vertex.{key}={option}"
                 )
 

@@ -1,1 +1,1 @@
-"""The exported model: its signatures, and the files that go with it."""
+"""The export of a trained model: its signatures and the files beside them."""

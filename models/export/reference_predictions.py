@@ -1,7 +1,6 @@
-"""What a trained model predicts for some of the holdout, not by way of its exported signatures.
+"""Reference predictions: what the trained model itself predicts for pairs of the holdout.
 
-A model server that answers for the same pairs must give the same. Of the holdout only the ids are
-read, never a rating.
+A model server must return the same for these pairs. Only ids of the holdout are read, no ratings.
 """
 
 from __future__ import annotations
@@ -32,13 +31,13 @@ _PAIR_COLUMNS = {
 
 @dataclass(frozen=True)
 class ReferencePredictions:
-    """The predictions for n pairs.
+    """Predictions for n pairs of a user and a movie.
 
     Attributes:
-        output: what is predicted, `rating` or `score`.
-        user_ids: n raw ids.
-        movie_ids: n raw ids.
-        values: float32 `[n]`.
+        output: Name of the predicted output, `rating` or `score`.
+        user_ids: Raw ids of the users, n.
+        movie_ids: Raw ids of the movies, n.
+        values: Predictions, float32 `[n]`.
     """
 
     output: str
@@ -48,42 +47,42 @@ class ReferencePredictions:
 
 
 def holdout_files(eval_files: Iterable[str]) -> list[str]:
-    """The patterns of the holdout's files, which lie beside those of the eval split.
+    """Returns the patterns of the holdout's files, which lie beside those of the eval split.
 
-    TFX tells a Trainer the files of the splits that it trains and evaluates on, and no others.
+    TFX passes a Trainer only the files of the splits that it trains and evaluates on.
 
     Args:
-        eval_files: such as `…/Split-eval/*`.
+        eval_files: Patterns of the eval split's files, such as `…/Split-eval/*`.
 
     Raises:
-        ValueError: a folder is not called after the eval split.
+        ValueError: The name of a folder does not end in `eval`.
     """
-    found = []
+    patterns = []
     for pattern in eval_files:
         folder, files = os.path.split(pattern)
         if not folder.endswith(features.EVAL):
             raise ValueError(f"{pattern}: expected files in a folder that ends in {features.EVAL}")
-        found.append(os.path.join(folder.removesuffix(features.EVAL) + features.HOLDOUT, files))
-    return found
+        patterns.append(os.path.join(folder.removesuffix(features.EVAL) + features.HOLDOUT, files))
+    return patterns
 
 
 def read_pairs(file_patterns: Sequence[str], storage: ColumnStorage) -> Columns:
-    """`user_index` and `movie_index` `[n]` of transformed examples, in canonical order."""
+    """Reads `user_index` and `movie_index` `[n]` of transformed examples, in canonical order."""
     return storage.canonical_order(storage.collect(stream_columns(file_patterns, _PAIR_COLUMNS)))
 
 
 def reference_predictions(
     model: RankingModel, pairs: Columns, catalogue: Catalogue
 ) -> ReferencePredictions:
-    """Predicts up to `MAX_PAIRS` of the pairs, evenly spread, with the model's own weights.
+    """Returns predictions for up to `MAX_PAIRS` of the pairs, evenly spread.
 
-    An index that stands for every unknown id gets one that no vocabulary has. Pairs whose movie is
-    unknown are left out for a model that only retrieves: it cannot retrieve them.
+    The index of unknown ids gets an id that is not in the vocabulary. For a model that predicts no
+    ratings, pairs with an unknown movie are left out, since it cannot retrieve that movie.
 
     Args:
-        model: on one device, trained.
+        model: Trained model on one device.
         pairs: `user_index`, `movie_index` `[n]`.
-        catalogue: the same indices, by name.
+        catalogue: Ids by the same indices.
     """
     rates = predicts_ratings(model)
     users, movies = pairs[features.USER_INDEX], pairs[features.MOVIE_INDEX]
@@ -101,7 +100,7 @@ def reference_predictions(
 
 
 def write(folder: str, predictions: ReferencePredictions) -> None:
-    """Writes a record for each pair into the folder."""
+    """Writes a record for each pair into the file `REFERENCE_FILE` of a folder."""
     rows = zip(predictions.user_ids, predictions.movie_ids, predictions.values, strict=True)
     with tf.io.TFRecordWriter(os.path.join(folder, REFERENCE_FILE)) as writer:
         for user_id, movie_id, value in rows:
@@ -114,7 +113,7 @@ def write(folder: str, predictions: ReferencePredictions) -> None:
 
 
 def read(folder: str) -> ReferencePredictions:
-    """What `write` wrote; `rating` of no pairs where there was none."""
+    """Reads what `write` wrote; without records the output is `rating`."""
     records = tf.data.TFRecordDataset(os.path.join(folder, REFERENCE_FILE))
     rows = [
         tf.train.Example.FromString(record).features.feature
@@ -146,6 +145,6 @@ def _predict(
 
 
 def _names(known: list[str], index: _Index) -> list[bytes]:
-    """The raw ids; for the index after the last one, an id that is not known."""
+    """Returns the raw ids, and an unknown id for the index after the last."""
     names = [*known, unknown_id(known)]
     return [names[position].encode() for position in index]

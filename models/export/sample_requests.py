@@ -1,4 +1,4 @@
-"""Requests to every signature of an exported model, made from pairs of a user and a movie."""
+"""Sample requests to every signature of an exported model, for pairs of a user and a movie."""
 
 from __future__ import annotations
 
@@ -25,35 +25,41 @@ from models.signature_names import (
 
 Inputs = dict[str, np.ndarray[Any, np.dtype[Any]]]
 
-# What those that rank are asked for.
+# Number of movies that requests for rankings ask for.
 MOVIES_ASKED_FOR: Final = 10
-# What somebody new is said to have rated.
+# Ratings of a new user.
 _STARS = (5.0, 3.0, 1.0)
 
 
 def inputs_for(signature: str, user_ids: Sequence[bytes], movie_ids: Sequence[bytes]) -> Inputs:
-    """What to send to a signature, with a row for each of B pairs.
+    """Returns the inputs of a signature, with a row for each pair.
 
     Args:
-        signature: one that `can_ask` knows.
-        user_ids: B ids, known or not.
-        movie_ids: B ids, known or not.
+        signature: Name of a signature for which `can_ask` returns True.
+        user_ids: Ids of B users, known or not.
+        movie_ids: Ids of B movies, known or not.
 
     Returns:
-        Each input of the signature: bytes in arrays of objects, float32, or int32 for `k`.
+        Arrays by input name: bytes as objects, float32, or int32 for `k`.
     """
     return _MAKERS[signature](_strings(user_ids), _strings(movie_ids))
 
 
 def can_ask(signature: str) -> bool:
-    """Whether there are inputs for a signature of this name."""
+    """Returns whether `inputs_for` supports a signature."""
     return signature in _MAKERS
 
 
 def predict_request(
     model_name: str, signature: str, inputs: Mapping[str, np.ndarray[Any, np.dtype[Any]]]
 ) -> predict_pb2.PredictRequest:
-    """The request that carries the inputs to a model server."""
+    """Returns a request to a model server.
+
+    Args:
+        model_name: Name of the model on the server.
+        signature: Name of the signature.
+        inputs: Arrays by input name.
+    """
     request = predict_pb2.PredictRequest()
     request.model_spec.name = model_name
     request.model_spec.signature_name = signature
@@ -63,7 +69,7 @@ def predict_request(
 
 
 def unknown_id(known: Collection[str]) -> str:
-    """An id that is none of these."""
+    """Returns an id that is not among the known ones."""
     candidate = "unknown"
     while candidate in known:
         candidate += "?"
@@ -94,7 +100,7 @@ def _example(user_id: bytes, movie_id: bytes) -> bytes:
 
 
 def _rated(movies: _Strings) -> Inputs:
-    """Each row's movie and those of the rows after it; the last place is padding."""
+    """Returns ratings of each row's movie and of the next rows' movies, with one padded place."""
     rated = [np.roll(movies, -place) for place in range(len(_STARS))]
     padding = np.full(len(movies), b"", dtype=object)
     return {

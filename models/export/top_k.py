@@ -1,13 +1,14 @@
-"""The best of a catalogue for each of many queries, without all scores at once."""
+"""Top-k retrieval over the whole catalogue in blocks, without all scores in memory."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import tensorflow as tf
 
-from models.export.row_parts import in_row_parts
 from models.ranking import dot_products, without
 
-# Queries and movies whose scores are in memory at a time: 32 MiB.
+# Queries and movies of a block, whose scores take 32 MiB.
 QUERIES_AT_ONCE = 1_024
 MOVIES_AT_ONCE = 8_192
 
@@ -20,27 +21,28 @@ def top_k(
     k: tf.Tensor,
     scale: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The k movies with the highest scores for each query, the highest first.
+    """Returns the k movies with the highest scores for each query, the highest first.
 
-    A score is the dot product with the movie's vector. Of equal ones the lower index comes first.
+    A score is the dot product with the movie's vector. The lower index wins a tie.
 
     Args:
-        queries: float32 `[B, d]`.
-        vectors: float32 `[n, d]`, of which the first are the movies'.
-        movies: how many those are.
-        excluded: indices that are not wanted, int32 `[B, (excluded)]`; those that are no movie's
-            exclude nothing.
-        k: int32 scalar; at most the number of movies is returned, and nothing below 1.
-        scale: by which a movie's dot products are multiplied, float32 `[movies]`, or None.
+        queries: Query vectors, float32 `[B, d]`.
+        vectors: Vectors, float32 `[n, d]`; those of the movies come first.
+        movies: Number of movies.
+        excluded: Indices of movies to leave out, int32 `[B, (excluded)]`. Other indices have no
+            effect.
+        k: Number of movies to return, int32 scalar, limited to the range 0 to `movies`.
+        scale: Factor of each movie's dot products, float32 `[movies]`, or None.
 
     Returns:
-        Scores float32 and indices int32, each `[B, k]`; −inf where fewer than k are left.
+        Scores, float32 `[B, k]`, and indices, int32 `[B, k]`. Scores are −inf where fewer than k
+        movies are left.
     """
     k = tf.clip_by_value(k, 0, movies)
-    # Nothing is multiplied where nothing is wanted.
-    looked_at = tf.where(k > 0, movies, 0)
+    # Where k is 0 no movie is scored.
+    scored = tf.where(k > 0, movies, 0)
     scores, indices = in_row_parts(
-        lambda rows: _of_first(looked_at, queries[rows], vectors, excluded[rows], k, scale),
+        lambda rows: _top_k_of_block(scored, queries[rows], vectors, excluded[rows], k, scale),
         tf.shape(queries)[0],
         QUERIES_AT_ONCE,
         [tf.TensorSpec([None, None], tf.float32), tf.TensorSpec([None, None], tf.int32)],
@@ -48,7 +50,38 @@ def top_k(
     return scores, indices
 
 
-def _of_first(
+def in_row_parts(
+    of_part: Callable[[slice], Sequence[tf.Tensor]],
+    rows: tf.Tensor,
+    at_once: int | tf.Tensor,
+    specs: Sequence[tf.TensorSpec],
+) -> list[tf.Tensor]:
+    """Computes results a part of the rows at a time, where all at once would not fit in memory.
+
+    Call it inside a `tf.function`.
+
+    Args:
+        of_part: Function from a slice of the rows to tensors with these rows first.
+        rows: Number of rows, int32 scalar.
+        at_once: Largest number of rows in a part.
+        specs: Types of the tensors that the function returns; the first dimension is the rows.
+
+    Returns:
+        The tensors for all rows.
+    """
+    # Without rows there is one empty part, so that the results have their shapes.
+    parts = tf.maximum(1, -(-rows // at_once))
+    arrays = [
+        tf.TensorArray(spec.dtype, parts, infer_shape=False, element_shape=spec.shape)
+        for spec in specs
+    ]
+    for part in tf.range(parts):
+        results = of_part(slice(part * at_once, (part + 1) * at_once))
+        arrays = [array.write(part, tensor) for array, tensor in zip(arrays, results, strict=True)]
+    return [array.concat() for array in arrays]
+
+
+def _top_k_of_block(
     movies: tf.Tensor,
     queries: tf.Tensor,
     vectors: tf.Tensor,
@@ -56,7 +89,7 @@ def _of_first(
     k: tf.Tensor,
     scale: tf.Tensor | None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """`top_k` for as many queries as may be at once; the best of a block meet those before it."""
+    """Returns the top k for a block of queries, merged over blocks of movies."""
     best = tf.zeros([tf.shape(queries)[0], 0])
     index = tf.zeros([tf.shape(queries)[0], 0], tf.int32)
     rows = excluded.value_rowids()
@@ -73,7 +106,7 @@ def _of_first(
         scores = without(scores, rows[inside], excluded.values[inside] - start)
         block = tf.broadcast_to(tf.range(start, end), tf.shape(scores))
         merged = tf.concat([best, scores], axis=1)
-        # Earlier movies are on the left, and of equal values the left one goes first.
+        # Earlier movies are on the left, and TensorFlow's top_k puts the left one of equals first.
         best, place = tf.math.top_k(merged, tf.minimum(k, tf.shape(merged)[1]))
         index = tf.gather(tf.concat([index, block], axis=1), place, batch_dims=1)
     return best, index

@@ -1,4 +1,4 @@
-"""Requests that a model server replays before a model answers its first one."""
+"""Warm-up requests, which a model server replays before it answers with a new model."""
 
 from __future__ import annotations
 
@@ -13,20 +13,25 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 from models.catalogue import Catalogue
 from models.export.sample_requests import inputs_for, predict_request, unknown_id
 
-# Below the SavedModel: where TensorFlow Serving looks, and how many records it takes at most.
+# Path inside the SavedModel and largest number of records, both from TensorFlow Serving.
 WARM_UP_FILE: Final = "assets.extra/tf_serving_warmup_requests"
 MAX_WARM_UP_REQUESTS: Final = 1000
 
-# Rows of a request; the shapes that a server has seen are those that it answers at once.
+# Rows of the requests: a server answers faster for shapes that it has seen.
 _KNOWN_ROWS = (1, 10, 100)
-# A server replays into the model that it loads, whatever its name there.
+# The server replays requests into the model that it loads, whatever this name is.
 _MODEL_NAME = "movierec"
 
 
 def write(saved_model: str, signatures: Iterable[str], catalogue: Catalogue) -> None:
-    """Writes requests to each signature into the folder of a SavedModel.
+    """Writes requests to each signature into a SavedModel.
 
-    The same model gives the same bytes.
+    Equal arguments give equal bytes.
+
+    Args:
+        saved_model: Folder of the SavedModel.
+        signatures: Names of its signatures.
+        catalogue: Users and movies to ask about.
     """
     path = os.path.join(saved_model, WARM_UP_FILE)
     tf.io.gfile.makedirs(os.path.dirname(path))
@@ -40,7 +45,7 @@ def write(saved_model: str, signatures: Iterable[str], catalogue: Catalogue) -> 
 
 
 def _requests(signature: str, catalogue: Catalogue) -> Iterator[predict_pb2.PredictRequest]:
-    """Of several sizes, with ids that are known, and one with two that are not."""
+    """Yields requests of several sizes with known ids, and one with unknown ids."""
     for rows in _KNOWN_ROWS:
         yield _request(signature, *(_rows(ids, rows) for ids in _ids(catalogue)))
     yield _request(signature, *([unknown_id(ids).encode()] for ids in _ids(catalogue)))

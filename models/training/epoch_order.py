@@ -1,4 +1,4 @@
-"""The order in which an epoch takes the ratings."""
+"""The shuffled order of the ratings in an epoch."""
 
 from __future__ import annotations
 
@@ -8,35 +8,41 @@ import numpy as np
 
 Rows = np.ndarray[Any, np.dtype[np.signedinteger[Any]]]
 
-# Rows that are shuffled among each other. More than that are taken in blocks of neighbours, so
-# that of ratings in a file no more than a window need be in memory at a time.
-_WINDOW = 1 << 24
-_BLOCK = 1 << 16
+# Rows that are shuffled together. A window consists of blocks of neighbouring rows, so that of
+# ratings in a file only a window must be in memory at a time.
+WINDOW = 1 << 24
+BLOCK = 1 << 16
 
 
 class EpochOrder:
-    """A random order of n rows that the seed and the epoch alone decide.
+    """A random order of rows that depends only on the seed and the epoch.
 
-    Up to 16.8 million rows it is a uniform permutation. More are split into blocks of 65,536
-    neighbours; 256 blocks at a time, drawn at random, are shuffled together.
+    Up to 16.8 million rows it is a uniform permutation. More rows are split into blocks of 65,536
+    neighbours, and 256 random blocks at a time are shuffled together.
     """
 
     def __init__(self, rows: int, seed: int, epoch: int) -> None:
-        """Orders the blocks; rows are shuffled when they are asked for."""
+        """Orders the blocks; `rows` shuffles within them.
+
+        Args:
+            rows: Number of rows.
+            seed: Seed of the training.
+            epoch: Number of the epoch, from 1.
+        """
         self._rows = rows
         self._seed = [seed, epoch]
         self._dtype = np.int32 if rows < 2**31 else np.int64
-        self._block = rows if rows <= _WINDOW else _BLOCK
+        self._block = rows if rows <= WINDOW else BLOCK
         blocks = -(-rows // self._block)
         order = np.random.default_rng(self._seed).permutation(blocks)
-        self._windows = np.split(order, range(_WINDOW // _BLOCK, blocks, _WINDOW // _BLOCK))
+        self._windows = np.split(order, range(WINDOW // BLOCK, blocks, WINDOW // BLOCK))
         sizes = [sum(len(self._rows_of_block(b)) for b in window) for window in self._windows]
         self._starts = np.cumsum([0, *sizes])
         self._shuffled_window = -1
         self._shuffled: Rows = np.empty(0, self._dtype)
 
     def rows(self, first: int, last: int) -> Rows:
-        """The rows at the places from first up to, but without, last; int32 or int64."""
+        """Returns the rows at the positions `first` to `last - 1`, int32 or int64."""
         parts = []
         while first < last:
             window = int(np.searchsorted(self._starts, first, side="right")) - 1

@@ -1,34 +1,56 @@
-"""What happened in training, as a small JSON beside the model."""
+"""The history of a training, epoch by epoch, kept as JSON beside the model."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
-from pydantic import BaseModel, ConfigDict
+
+from models.records import Record
+from models.training.metrics import RMSE, Criterion
 
 HISTORY_FILE = "history.json"
 
 
-class TrainingHistory(BaseModel):
-    """The epochs of one training.
+@dataclass(frozen=True)
+class EpochResult:
+    """The result of one epoch.
 
     Attributes:
-        criterion: the key of what early stopping went by, `rmse` or `ndcg_at_10`.
-        epochs: for each epoch `epoch`, `loss`, `eval_figure` (the criterion), `learning_rate`,
-            `seconds`.
-        best_epoch: the epoch (from 1) whose weights had the best eval figure.
-        eval_figure: the best one, of weights that were not trained on eval.
-        eval_rmse: of the same weights, in stars; None for a model that predicts no ratings.
-        train_rmse: of the exported weights, on the ratings of train that they were trained on.
-        eval_top_k_accuracy: by k, how often a liked movie of eval is among the first k of the
-            whole catalogue, of weights that were not trained on eval; of retrieval models.
-        refit: whether the exported weights were then trained on train and eval together.
+        epoch: Number of the epoch, from 1.
+        loss: Mean training loss.
+        eval_figure: Criterion on the eval split; None if nothing is evaluated.
+        learning_rate: Learning rate of the last step.
+        seconds: Time of the training steps.
     """
 
-    model_config = ConfigDict(frozen=True)
+    epoch: int
+    loss: float
+    eval_figure: float | None
+    learning_rate: float
+    seconds: float
+
+
+class TrainingHistory(Record):
+    """The history of one training.
+
+    Attributes:
+        criterion: Key of the criterion of early stopping, `rmse` or `ndcg_at_10`.
+        epochs: Fields of `EpochResult` for each epoch.
+        best_epoch: Epoch, from 1, whose weights had the best eval figure.
+        eval_figure: Best eval figure; its weights were not trained on eval.
+        eval_rmse: RMSE of the same weights on eval, in stars; None for a model that predicts no
+            ratings.
+        train_rmse: RMSE of the exported weights on train, in stars; None likewise.
+        eval_top_k_accuracy: Share of the liked movies of eval that are among the first k of the
+            whole catalogue, by k, for the same weights as `eval_rmse`; empty for a model that does
+            not retrieve.
+        refit: Whether the exported weights were trained on train and eval together.
+    """
 
     criterion: str
     epochs: list[dict[str, Any]]
@@ -40,13 +62,38 @@ class TrainingHistory(BaseModel):
     refit: bool
 
 
+def best_epoch(history: Sequence[EpochResult], criterion: Criterion[Any] = RMSE) -> int:
+    """Returns the first epoch, from 1, with the best eval figure.
+
+    Raises:
+        ValueError: No epoch was evaluated.
+    """
+    sign = -1 if criterion.higher_is_better else 1
+    evaluated = [
+        (sign * result.eval_figure, result.epoch)
+        for result in history
+        if result.eval_figure is not None
+    ]
+    return min(evaluated)[1]
+
+
+def best_eval_figure(history: Sequence[EpochResult], criterion: Criterion[Any] = RMSE) -> float:
+    """Returns the best eval figure over all epochs.
+
+    Raises:
+        ValueError: No epoch was evaluated.
+    """
+    figures = [result.eval_figure for result in history if result.eval_figure is not None]
+    return max(figures) if criterion.higher_is_better else min(figures)
+
+
 def write(folder: str, history: TrainingHistory) -> None:
-    """Writes the JSON into a folder that exists, here or in a cloud's storage."""
+    """Writes the history into an existing folder, local or in object storage."""
     with tf.io.gfile.GFile(os.path.join(folder, HISTORY_FILE), "w") as file:
         file.write(json.dumps(history.model_dump(), indent=2))
 
 
 def read(folder: str) -> TrainingHistory:
-    """The history of a model-run artifact."""
+    """Reads the history from a local folder."""
     with open(os.path.join(folder, HISTORY_FILE), encoding="utf-8") as file:
         return TrainingHistory.model_validate_json(file.read())

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,36 +20,21 @@ from models.contracts import RankingModel
 from models.errors import TrainingDivergedError, TrainingStoppedError
 from models.options import TrainingOptions
 from models.training.checkpoints import TrainingCheckpoints
-from models.training.criteria import Criterion, RootMeanSquaredError
 from models.training.devices import Processes, can_use_xla, variable_like
 from models.training.epoch_order import EpochOrder
-from models.training.optimizers import OPTIMIZERS
+from models.training.history import EpochResult, best_epoch
+from models.training.metrics import RMSE, Criterion
+from models.training.optimizers import OPTIMIZERS, learning_rates
 from models.training.progress import Progress, Report, reporting
-from models.training.schedules import learning_rates
 from models.training.steps import make_steps
-from models.training.termination import TerminationFlag
 
-# Ratings that one call of the compiled function trains on; between calls state can be saved.
-_RATINGS_PER_CALL = 1_048_576
-
-
-RMSE: Final = RootMeanSquaredError()
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """One epoch: mean training loss, the criterion on the eval split (None without), seconds."""
-
-    epoch: int
-    loss: float
-    eval_figure: float | None
-    learning_rate: float
-    seconds: float
+# Ratings that one call of the compiled function trains on. State can be saved between calls.
+RATINGS_PER_CALL = 1_048_576
 
 
 @dataclass
 class _Position:
-    """How far a training has come; with the variables, all that it needs to go on."""
+    """The position of a training: with the variables, all that resuming it needs."""
 
     epochs: int
     epoch: int = 1
@@ -62,36 +50,11 @@ class _Position:
         return cls(**notes, history=history)
 
 
-def best_epoch(history: Sequence[EpochResult], criterion: Criterion[Any] = RMSE) -> int:
-    """The epoch (from 1) with the best figure of the eval split, the first of equals.
-
-    Raises:
-        ValueError: no epoch was evaluated.
-    """
-    sign = -1 if criterion.higher_is_better else 1
-    evaluated = [
-        (sign * result.eval_figure, result.epoch)
-        for result in history
-        if result.eval_figure is not None
-    ]
-    return min(evaluated)[1]
-
-
-def best_eval_figure(history: Sequence[EpochResult], criterion: Criterion[Any] = RMSE) -> float:
-    """The best figure of the eval split over all epochs.
-
-    Raises:
-        ValueError: no epoch was evaluated.
-    """
-    figures = [result.eval_figure for result in history if result.eval_figure is not None]
-    return max(figures) if criterion.higher_is_better else min(figures)
-
-
 class TrainingLoop:
-    """Trains one model; interrupted, a loop of the same arguments goes on where this one was.
+    """Trains one model, and resumes where an interrupted loop of equal arguments stopped.
 
-    Each epoch takes the ratings in an order that depends on the seed and the epoch alone, so a
-    training that was resumed ends with the weights of one that was not.
+    The order of the ratings depends only on the seed and the epoch, so a resumed training ends with
+    the weights of an uninterrupted one.
     """
 
     def __init__(
@@ -106,15 +69,15 @@ class TrainingLoop:
         """Prepares the optimizer and the compiled step.
 
         Args:
-            model: trained in place; any `tfrs.Model` whose `compute_loss` returns a scalar. With
-                an attribute `compiles_with_xla` that is false, XLA is not asked to compile it.
-            options: optimizer, schedule, when to stop, how often to save.
-            checkpoint_folder: where state is saved; None to save none.
-            report: told of the progress after each call of the compiled function; a bar on a
-                terminal, else lines, if not given.
-            strategy: under whose scope the model was made; one device if not given. With several
-                processes each makes this same loop; the chief alone saves.
-            criterion: what `train` stops by.
+            model: Model to train in place: any `tfrs.Model` whose `compute_loss` returns a scalar.
+                XLA does not compile it if its attribute `compiles_with_xla` is false.
+            options: Options of the training.
+            checkpoint_folder: Folder of the saved state; None saves nothing.
+            report: Function that receives the progress after each call of the compiled function.
+                By default a bar on a terminal, else lines.
+            strategy: Strategy under whose scope the model was created; by default one device. With
+                several processes each creates the same loop, and only the chief saves.
+            criterion: Metric of early stopping.
         """
         strategy = strategy or tf.distribute.get_strategy()
         self._model = model
@@ -135,19 +98,19 @@ class TrainingLoop:
         self._saved_at = time.monotonic()
 
     def train(self, ratings: Columns, eval_ratings: Columns) -> list[EpochResult]:
-        """Trains until the criterion stops improving; leaves the best weights in the model.
+        """Trains until the criterion stops improving, and leaves the best weights in the model.
 
         Args:
-            ratings: what `compute_loss` reads, one array of length n a feature.
-            eval_ratings: `user_index`, `movie_index`, `rating`.
+            ratings: Features that `compute_loss` reads, each an array `[n]`.
+            eval_ratings: `user_index`, `movie_index`, `rating`, each an array `[m]`.
 
         Returns:
-            One result for each epoch that ran.
+            A result for each epoch that ran.
 
         Raises:
-            ValueError: there is no rating to train on or none to evaluate on.
-            TrainingDivergedError: the loss was not finite.
-            TrainingStoppedError: the process was told to terminate; state is saved.
+            ValueError: There is no rating to train on or none to evaluate on.
+            TrainingDivergedError: The loss or a weight was not finite.
+            TrainingStoppedError: The process received SIGTERM; state is saved.
         """
         if not row_count(eval_ratings):
             raise ValueError("the eval split has no ratings: early stopping needs some")
@@ -157,12 +120,16 @@ class TrainingLoop:
         return history
 
     def train_for(self, ratings: Columns, epochs: int) -> None:
-        """Trains for a number of epochs with no evaluation, on the schedule of `options.epochs`.
+        """Trains for some epochs without evaluation, on the schedule of `options.epochs`.
+
+        Args:
+            ratings: Features that `compute_loss` reads, each an array `[n]`.
+            epochs: Number of epochs.
 
         Raises:
-            ValueError: there is no rating to train on.
-            TrainingDivergedError: the loss was not finite.
-            TrainingStoppedError: the process was told to terminate; state is saved.
+            ValueError: There is no rating to train on.
+            TrainingDivergedError: The loss or a weight was not finite.
+            TrainingStoppedError: The process received SIGTERM; state is saved.
         """
         self._run(ratings, epochs, None)
 
@@ -174,7 +141,7 @@ class TrainingLoop:
         notes = self._checkpoints.restore() if self._checkpoints else None
         position = _Position(epochs) if notes is None else _Position.from_notes(notes)
         with (
-            TerminationFlag() as terminated,
+            _termination() as terminated,
             self._processes.explain_losses(),
             reporting(self._report) as report,
         ):
@@ -192,7 +159,7 @@ class TrainingLoop:
         position: _Position,
         ratings: Columns,
         evaluate: Callable[[], float] | None,
-        terminated: TerminationFlag,
+        terminated: threading.Event,
         report: Report,
     ) -> None:
         """Trains on the rest of the epoch and moves the position to the start of the next."""
@@ -235,8 +202,8 @@ class TrainingLoop:
             return False
         return last.epoch - self._best_epoch(position) >= self._options.patience
 
-    def _save_or_stop(self, position: _Position, terminated: TerminationFlag) -> None:
-        """Saves if it is time to; stops if one of the processes was told to terminate."""
+    def _save_or_stop(self, position: _Position, terminated: threading.Event) -> None:
+        """Saves if a save is due, and raises if one of the processes received SIGTERM."""
         stop = self._processes.any(terminated.is_set())
         if self._checkpoints and self._processes.is_chief:
             waited = time.monotonic() - self._saved_at
@@ -244,11 +211,12 @@ class TrainingLoop:
                 self._checkpoints.save(asdict(position))
                 self._saved_at = time.monotonic()
         if stop and not position.ended:
-            # The chief's state is what all of them go on from.
+            # All of them resume from the chief's state.
             self._processes.wait_for_all()
-            kept = "all state is saved" if self._checkpoints else "no state was to be saved"
+            kept = "all state is saved" if self._checkpoints else "no state is saved"
             raise TrainingStoppedError(
-                f"told to terminate in epoch {position.epoch} after step {position.step}; {kept}"
+                f"SIGTERM stopped the training in epoch {position.epoch} after step "
+                f"{position.step}; {kept}"
             )
 
     def _check_finite(
@@ -258,14 +226,14 @@ class TrainingLoop:
         first: int,
         rates: np.ndarray[Any, np.dtype[np.float32]],
     ) -> None:
-        """Raises unless all losses, and all weights after them, are numbers."""
+        """Raises unless all losses, and all weights after them, are finite."""
         finite = np.isfinite(losses)
         step = len(losses) - 1 if finite.all() else int(np.argmin(finite))
         if not finite.all():
             problem = f"the loss was {losses[step]}"
         elif not self._are_finite():
-            # Only the gradient of the last steps can have been at fault: no loss has seen it.
-            problem = "a weight was not a number"
+            # The gradient of the last step: no loss has been computed since.
+            problem = "a weight was not finite"
         else:
             return
         raise TrainingDivergedError(
@@ -291,14 +259,32 @@ def _progress(position: _Position, criterion: str, steps: int, ratings_done: int
 
 
 def _end_of_call(first: int, rows: int, batch_size: int) -> int:
-    """The step before which a call that begins at a step ends.
+    """Returns the step before which a call that begins at a step ends.
 
-    All batches of a call are of one size, so the smaller one at the end has a call of its own.
+    All batches of a call have one size, so the smaller batch at the end has a call of its own.
     """
     whole = rows // batch_size
     if first >= whole:
         return first + 1
-    return min(first + max(1, _RATINGS_PER_CALL // batch_size), whole)
+    return min(first + max(1, RATINGS_PER_CALL // batch_size), whole)
+
+
+@contextmanager
+def _termination() -> Iterator[threading.Event]:
+    """Provides an event that SIGTERM sets, as it comes to a preempted worker.
+
+    SIGTERM does not end the process meanwhile. Only the main thread receives signals; in another
+    thread the event is never set.
+    """
+    terminated = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield terminated
+        return
+    previous = signal.signal(signal.SIGTERM, lambda *_: terminated.set())
+    try:
+        yield terminated
+    finally:
+        signal.signal(signal.SIGTERM, previous or signal.SIG_DFL)
 
 
 def _all_finite(variables: Sequence[tf.Variable]) -> tf.Tensor:

@@ -1,7 +1,8 @@
-"""Optimizers that update only the embedding rows a batch touched, on one device or on many.
+"""Optimizers, and the schedules of their learning rate.
 
-Keras optimizers sum repeated rows with `tf.unique`, whose output has no static shape, so XLA
-cannot compile them inside a loop over steps; for XLA these sum them in a scratch table instead.
+The optimizers update only the embedding rows that a batch uses, on one device or on many. Keras
+optimizers sum repeated rows with `tf.unique`, whose output has no static shape, so XLA cannot
+compile them in a loop over steps. Under XLA these sum repeated rows in a scratch table instead.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
 import tensorflow as tf
 
+from models.options import TrainingOptions
 from models.training.devices import variable_like
 
 Gradient: TypeAlias = Any  # tf.Tensor or tf.IndexedSlices
@@ -20,7 +23,7 @@ Change: TypeAlias = tuple[tf.Tensor, list[tf.Tensor]]
 
 
 class Moment(NamedTuple):
-    """When a gradient is applied: the learning rate, and how many were applied with this one."""
+    """The learning rate of a gradient, and the number of gradients applied, this one included."""
 
     learning_rate: tf.Tensor
     step: tf.Tensor
@@ -29,17 +32,16 @@ class Moment(NamedTuple):
 class Optimizer(ABC):
     """Applies gradients to a fixed list of variables.
 
-    A gradient is a `tf.Tensor` of the variable's shape or a `tf.IndexedSlices` whose rows may
-    repeat; repeated rows count as their sum. Rows that a batch does not touch keep their values
-    and their slots.
+    A gradient is a `tf.Tensor` of the variable's shape or a `tf.IndexedSlices`. Rows that repeat in
+    one are summed. Rows that a batch does not use keep their values and their slots.
 
     Attributes:
-        variables: what is trained.
-        slots: for each variable the tables of the optimizer's own, each of the variable's shape.
-        step: how many times gradients were applied, float32.
+        variables: Variables to train.
+        slots: Tables that the optimizer keeps for each variable, each of the variable's shape.
+        step: Number of times that gradients were applied, float32.
     """
 
-    # How many tables an optimizer keeps for each variable.
+    # Number of tables that the optimizer keeps for each variable.
     SLOTS = 0
 
     def __init__(
@@ -48,13 +50,13 @@ class Optimizer(ABC):
         strategy: tf.distribute.Strategy | None = None,
         xla: bool = True,
     ) -> None:
-        """Makes the slots where the variables are.
+        """Creates the slots on the devices of the variables.
 
         Args:
-            variables: made under the strategy's scope.
-            strategy: TensorFlow's; the default one for one device if not given.
-            xla: whether `apply` can be compiled by XLA, for which every variable needs a table
-                of its size to sum in. Processes that share their variables cannot share that.
+            variables: Variables created under the strategy's scope.
+            strategy: Distribution strategy; by default that of one device.
+            xla: Whether XLA compiles `apply`. Every variable then needs a scratch table of its
+                size, which processes that share variables cannot share.
         """
         self.variables = list(variables)
         self._strategy = strategy or tf.distribute.get_strategy()
@@ -64,7 +66,7 @@ class Optimizer(ABC):
             [variable_like(self._strategy, variable) for _ in range(self.SLOTS)]
             for variable in self.variables
         ]
-        # Always zero between steps.
+        # Zero between steps.
         self._scratch = (
             [variable_like(self._strategy, variable) for variable in self.variables]
             if self.SLOTS and xla
@@ -72,16 +74,16 @@ class Optimizer(ABC):
         )
 
     def state(self) -> list[tf.Variable]:
-        """All that a checkpoint must hold beside the variables."""
+        """Returns all that a checkpoint must hold beside the variables."""
         return [self.step, *(slot for slots in self.slots for slot in slots)]
 
     def apply(self, gradients: Sequence[Gradient], learning_rate: tf.Tensor) -> None:
-        """Updates every variable in place, each of its copies by its device.
+        """Updates every variable in place; each device updates its own copy.
 
         Args:
-            gradients: of the global batch, in the order of the variables; where there are
-                replicas, on each of them.
-            learning_rate: float32 scalar.
+            gradients: Gradients of the global batch in the order of the variables, present on
+                every replica.
+            learning_rate: Learning rate, a float32 scalar.
         """
         self.step.assign_add(1.0)
         at = Moment(learning_rate, self.step.read_value())
@@ -105,7 +107,7 @@ class Optimizer(ABC):
 
     @abstractmethod
     def _update(self, gradient: tf.Tensor, slots: list[tf.Tensor], at: Moment) -> Change:
-        """What is subtracted from the weights, and the new slots; all of the gradient's shape."""
+        """Returns the change to subtract and the new slots, all of the gradient's shape."""
 
     def _apply_dense(
         self, position: int, variable: tf.Variable, gradient: tf.Tensor, at: Moment
@@ -124,7 +126,7 @@ class Optimizer(ABC):
         slots = self.slots[position]
         gathered = [tf.gather(slot, rows) for slot in slots]
         change, updated = self._update(values, gathered, at)
-        # Where rows still repeat they carry the same values: it does not matter which is last.
+        # Rows that still repeat carry equal values: any of them may be written last.
         for slot, value in zip(slots, updated, strict=True):
             slot.scatter_update(tf.IndexedSlices(value, rows))
         variable.scatter_update(tf.IndexedSlices(tf.gather(variable, rows) - change, rows))
@@ -132,7 +134,7 @@ class Optimizer(ABC):
     def _sum_repeated(
         self, position: int, gradient: tf.IndexedSlices
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """For each row the sum of its values, and the rows."""
+        """Returns the sum of the values of each row, and the rows."""
         values, rows = gradient.values, gradient.indices
         if not self._scratch:
             rows, segments = tf.unique(rows)
@@ -153,7 +155,7 @@ class SGD(Optimizer):
     def _apply_rows(
         self, position: int, variable: tf.Variable, gradient: tf.IndexedSlices, at: Moment
     ) -> None:
-        # The update is linear, so repeated rows need no sum of their own.
+        # The update is linear, so repeated rows need not be summed first.
         variable.scatter_sub(tf.IndexedSlices(at.learning_rate * gradient.values, gradient.indices))
 
 
@@ -190,7 +192,7 @@ class Adagrad(Optimizer):
 class Adam(Optimizer):
     """Adam (Kingma & Ba, 2015, algorithm 1), with β₁ = 0.9, β₂ = 0.999, ε = 1e-7.
 
-    The bias correction counts all steps, as in the paper, also for rows that were not touched.
+    The bias correction counts all steps, as in the paper, even for rows that a step did not use.
     """
 
     SLOTS = 2
@@ -214,3 +216,27 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     "adagrad": Adagrad,
     "adam": Adam,
 }
+
+
+def learning_rates(
+    options: TrainingOptions, epoch: int, steps: int
+) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Returns the learning rate of each step of an epoch, float32 `[steps]`.
+
+    Cosine decay runs from `learning_rate` to zero over all `options.epochs` (Loshchilov & Hutter,
+    2017, equation 5, without restarts). The warm-up is a factor that rises linearly from zero to
+    one over `warmup_epochs`.
+
+    Args:
+        options: Options of the training.
+        epoch: Number of the epoch, from 1.
+        steps: Number of steps in an epoch.
+    """
+    epochs_done = epoch - 1 + np.arange(steps) / steps
+    rates = np.full(steps, options.learning_rate)
+    if options.schedule == "cosine":
+        rates *= 0.5 * (1 + np.cos(np.pi * epochs_done / options.epochs))
+    if options.warmup_epochs:
+        # A step counts as done when it is taken, so that the first one moves already.
+        rates *= np.minimum(1.0, (epochs_done + 1 / steps) / options.warmup_epochs)
+    return rates.astype(np.float32)

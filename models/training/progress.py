@@ -1,4 +1,4 @@
-"""How far a training has come, for whoever watches."""
+"""Progress of a training, and how it is shown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 _BAR_WIDTH = 16
-# Between two lines of one epoch, where there is no terminal.
+# Between two lines within an epoch, where there is no terminal.
 _SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -25,16 +25,16 @@ class Progress:
     """The state of a training between two calls of the compiled function.
 
     Attributes:
-        epoch: the one that runs, from 1.
-        epochs: at most.
-        fraction_of_epoch: 0 to 1.
-        loss: mean over the epoch so far.
-        criterion: what is measured on the eval split, `RMSE` for instance.
-        eval_figure: it, of the last epoch that ended; None before, or where nothing is evaluated.
-        ratings_per_second: over the epoch so far, without evaluation.
-        seconds_left: until the last epoch ends, at this epoch's pace; fewer if training stops
-            early.
-        label: which training it is, where there are several.
+        epoch: Number of the current epoch, from 1.
+        epochs: Largest number of epochs.
+        fraction_of_epoch: Share of the current epoch that is done, 0 to 1.
+        loss: Mean loss over the current epoch so far.
+        criterion: Name of the metric on the eval split, such as `RMSE`.
+        eval_figure: Metric after the last whole epoch; None before, or without evaluation.
+        ratings_per_second: Ratings a second in the current epoch, without evaluation.
+        seconds_left: Seconds until the last epoch ends at the current pace; early stopping
+            shortens them.
+        label: Prefix that tells several trainings apart.
     """
 
     epoch: int
@@ -49,11 +49,15 @@ class Progress:
 
     @property
     def fraction(self) -> float:
-        """How much of all epochs is done, 0 to 1."""
+        """Share of all epochs that is done, 0 to 1."""
         return (self.epoch - 1 + self.fraction_of_epoch) / self.epochs
 
     def __str__(self) -> str:
-        """`epoch 3/50 40%  loss 0.8123  eval RMSE 0.9312  1.40 M ratings/s  0:00:12 left`."""
+        """Returns a line.
+
+        Example:
+            epoch 3/50 40%  loss 0.8123  eval RMSE 0.9312  1.40 M ratings/s  0:00:12 left
+        """
         evaluated = (
             "" if self.eval_figure is None else f"  eval {self.criterion} {self.eval_figure:.4f}"
         )
@@ -65,7 +69,7 @@ class Progress:
         )
 
     def __rich__(self) -> RenderableType:
-        """The same behind a bar."""
+        """Returns the line with a bar before it."""
         line = Table.grid(padding=(0, 1))
         line.add_row(ProgressBar(1.0, self.fraction, width=_BAR_WIDTH), str(self))
         return line
@@ -73,13 +77,18 @@ class Progress:
 
 Report = Callable[[Progress], None]
 
-# Whoever runs a training without calling it, as a pipeline does, says here where it shows.
+# Where a training reports that somebody else starts, as a pipeline starts its Trainer.
 current_report: ContextVar[Report | None] = ContextVar("current_report", default=None)
 
 
 @contextmanager
 def reporting(report: Report | None) -> Iterator[Report]:
-    """The given report, else the current one, else a bar on a terminal or lines elsewhere."""
+    """Provides the function that shows progress.
+
+    Args:
+        report: Function to use. None takes that in `current_report`, or else shows a bar on a
+            terminal and lines elsewhere.
+    """
     report = report or current_report.get()
     console = Console(stderr=True)
     if report is not None:
@@ -92,7 +101,7 @@ def reporting(report: Report | None) -> Iterator[Report]:
 
 
 def _lines() -> Report:
-    """A line on standard error when an epoch ends, and now and then before."""
+    """Returns a report that prints a line when an epoch ends, and every ten seconds before."""
     last = time.monotonic()
 
     def report(progress: Progress) -> None:

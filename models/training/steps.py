@@ -1,4 +1,4 @@
-"""Training steps as one compiled call: on one device, on several in step, or on many workers."""
+"""Training steps in one compiled call, synchronous on all replicas or asynchronous on workers."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ Batches = np.ndarray[Any, np.dtype[np.int32]]
 Rates = np.ndarray[Any, np.dtype[np.float32]]
 Losses = np.ndarray[Any, np.dtype[np.float32]]
 
-# Pieces of a call for each worker of an asynchronous training: few enough that a piece is long,
-# many enough that a slow worker gets less to do.
+# Pieces of a call for each asynchronous worker: few enough to keep them long, many enough that a
+# slow worker gets less to do.
 _PIECES_PER_WORKER = 4
 
 
 class TrainableModel(Protocol):
-    """What a step needs of a model; every `tfrs.Model` has it."""
+    """The part of a model that a step needs; every `tfrs.Model` has it."""
 
     trainable_variables: list[tf.Variable]
 
     def compute_loss(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """The mean loss over a batch, a scalar."""
+        """Returns the mean loss over a batch, a scalar."""
 
 
 class Steps(Protocol):
@@ -36,12 +36,12 @@ class Steps(Protocol):
         """Takes a step on each batch in turn.
 
         Args:
-            ratings: one array of length n a feature.
-            batches: the rows of each batch, `[steps, batch]`.
-            rates: the learning rate of each step, `[steps]`.
+            ratings: Features of the ratings, each an array `[n]`.
+            batches: Rows of each batch, int32 `[steps, batch]`.
+            rates: Learning rate of each step, float32 `[steps]`.
 
         Returns:
-            The loss of each step before it was taken, `[steps]`.
+            Loss of each batch before its step, float32 `[steps]`.
         """
 
 
@@ -52,14 +52,14 @@ def make_steps(
     clip_norm: float,
     xla: bool,
 ) -> Steps:
-    """The steps for a strategy, under whose scope model and optimizer were made.
+    """Returns the steps for a strategy.
 
     Args:
-        strategy: TensorFlow's; the default one for one device.
-        model: trained in place.
-        optimizer: of the model's trainable variables.
-        clip_norm: the largest global norm of a gradient; 0 clips nothing.
-        xla: whether XLA compiles the steps; where `can_use_xla` says that it can.
+        strategy: Strategy under whose scope the model and the optimizer were created.
+        model: Model to train in place.
+        optimizer: Optimizer of the model's trainable variables.
+        clip_norm: Largest global norm of a gradient; 0 clips nothing.
+        xla: Whether XLA compiles the steps; see `can_use_xla`.
     """
     step = _Step(strategy, model, optimizer, clip_norm)
     if is_asynchronous(strategy):
@@ -68,7 +68,7 @@ def make_steps(
 
 
 class _Step:
-    """One step on one global batch, to be called where all replicas are seen at once."""
+    """One step on one global batch, in the cross-replica context of a strategy."""
 
     def __init__(
         self,
@@ -83,12 +83,12 @@ class _Step:
         self._clip_norm = clip_norm
 
     def steps(self, columns: Any, share: Any, rates: tf.Tensor) -> tf.Tensor:
-        """Consecutive steps, `[steps]` losses.
+        """Takes consecutive steps and returns their losses, `[steps]`.
 
         Args:
-            columns: for each replica its part of the batches, one after the other.
-            share: for each replica the fraction of a batch that its part is.
-            rates: `[steps]`, of static shape.
+            columns: Part of the batches of each replica, one batch after the other.
+            share: Fraction of a batch of each replica.
+            rates: Learning rates, `[steps]`, with a static shape.
         """
         losses = tf.zeros_like(rates)
         for step in tf.range(tf.size(rates)):
@@ -103,7 +103,7 @@ class _Step:
     def _share_of_gradient(
         self, columns: dict[str, tf.Tensor], share: tf.Tensor, step: tf.Tensor, steps: int
     ) -> tuple[tf.Tensor, list[Gradient]]:
-        """A replica's part of the loss over the global batch, and its gradients."""
+        """Returns a replica's part of the loss over the global batch, and its gradients."""
         batch = {}
         for name, values in columns.items():
             size = values.shape[0] // steps
@@ -115,7 +115,7 @@ class _Step:
         )
 
     def _over_replicas(self, gradients: list[Gradient]) -> list[Gradient]:
-        """The gradients of the global batch, on every replica."""
+        """Returns the gradients of the global batch, on every replica."""
         summed = self._strategy.extended.batch_reduce_to(
             tf.distribute.ReduceOp.SUM,
             list(zip(gradients, self._optimizer.variables, strict=True)),
@@ -131,7 +131,7 @@ class _Step:
 
 
 class _SynchronousSteps:
-    """Every replica takes its part of every batch; all hold the same weights after each step."""
+    """Steps in which every replica takes its part of a batch, and all keep equal weights."""
 
     def __init__(self, strategy: tf.distribute.Strategy, step: _Step, xla: bool) -> None:
         self._strategy = strategy
@@ -144,8 +144,8 @@ class _SynchronousSteps:
         def part(context: tf.distribute.ReplicaContext) -> slice:
             replica = context.replica_id_in_sync_group
             first = min(replica * size // self._replicas, size - 1)
-            # The mean over no rating is not a number: a replica without a rating of its own takes
-            # one of another's, and its share is none.
+            # The mean over no rating is NaN: a replica without ratings takes one of another
+            # replica, with share 0.
             return slice(first, max((replica + 1) * size // self._replicas, first + 1))
 
         def columns_of(context: tf.distribute.ReplicaContext) -> dict[str, tf.Tensor]:
@@ -164,7 +164,7 @@ class _SynchronousSteps:
 
 
 class _AsynchronousSteps:
-    """Each worker takes steps of its own on the variables of the parameter servers."""
+    """Steps that each worker takes by itself on the variables of the parameter servers."""
 
     def __init__(self, strategy: tf.distribute.Strategy, step: _Step) -> None:
         self._coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
@@ -189,12 +189,12 @@ class _AsynchronousSteps:
 
 
 def _squared_norm(gradient: Gradient) -> tf.Tensor:
-    """Of the gradient as a whole: what a row has got in several places is summed first."""
+    """Returns the squared norm of a gradient, after repeated rows are summed."""
     if not isinstance(gradient, tf.IndexedSlices):
         return tf.reduce_sum(tf.square(gradient))
     order = tf.argsort(gradient.indices)
     indices = tf.gather(gradient.indices, order)
-    # Of a part of a table that no rating of the batch is in, there are no rows at all.
+    # A shard that no rating of the batch uses has no rows at all.
     is_next = indices != tf.concat([indices[:1], indices[:-1]], axis=0)
     summed = tf.math.unsorted_segment_sum(
         tf.gather(gradient.values, order),
@@ -205,9 +205,9 @@ def _squared_norm(gradient: Gradient) -> tf.Tensor:
 
 
 def _gather(ratings: Columns, rows: Batches) -> dict[str, tf.Tensor]:
-    """The rows of every column, as tensors: arguments of the compiled function, not part of it."""
+    """Returns rows of every column as tensors, so that the compiled function takes arguments."""
     flat = np.ravel(rows)
-    # All rows exist, so nothing is clipped; asked not to raise, NumPy takes a third less time.
+    # All rows exist, so nothing is clipped. Without the check NumPy takes a third less time.
     return {
         name: tf.constant(np.take(values, flat, mode="clip")) for name, values in ratings.items()
     }

@@ -1,4 +1,4 @@
-"""The Trainer step: `run_fn` reads, trains, exports."""
+"""The Trainer step: `run_fn` reads the data, trains and exports."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ import tensorflow as tf
 from models.catalogue import Catalogue
 from models.columns import RATED_COLUMNS, Columns, ColumnStorage, in_parts, stream_columns
 from models.contracts import RankingModel, predicts_ratings
-from models.export import comparison_group, reference_predictions, signatures, warm_up
+from models.export import reference_predictions, saved_model, warm_up
+from models.export.signatures import Recommender
+from models.factory import build_model
 from models.options import ExportOptions, ModelOptions, TrainingOptions, with_values
 from models.rating_statistics import RatingStatistics, measure
-from models.registry import build_model, criterion_for
 from models.seen_movies import newest
-from models.training import criteria, devices, history, loop
+from models.training import devices, history, metrics
 from models.training.checkpoints import training_key
-from models.training.criteria import Criterion
-from models.training.loop import EpochResult, TrainingLoop
-from models.training.top_k_accuracy import top_k_accuracy
+from models.training.history import EpochResult
+from models.training.loop import TrainingLoop
+from models.training.metrics import Criterion
 from models.training.training_data import StepArguments, TrainingData, known, read_training_data
 
 
 class TrainerArguments(StepArguments, Protocol):
-    """What `run_fn` uses of TFX's FnArgs.
+    """The fields of TFX's FnArgs that `run_fn` needs.
 
     Attributes:
-        hyperparameters: KerasTuner's, from the Tuner step; None without one.
+        hyperparameters: KerasTuner's best values from the Tuner step; None without one.
     """
 
     serving_model_dir: str
@@ -39,7 +40,7 @@ class TrainerArguments(StepArguments, Protocol):
 
 @dataclass(frozen=True)
 class _EvalFigures:
-    """Of the best weights, before they are trained on the eval split too."""
+    """Figures of the best weights on the eval split, before they are trained on it."""
 
     rmse: float | None
     top_k_accuracy: dict[str, float]
@@ -47,11 +48,15 @@ class _EvalFigures:
 
 @dataclass(frozen=True)
 class _Trained:
-    """A model on this process's own device, how it came about, and what it was trained on.
+    """A trained model on the device of this process, and its history.
 
     Attributes:
-        refit: whether it was trained on the eval split too.
-        statistics: of the ratings that it was trained on.
+        model: Model to export.
+        criterion: Criterion of early stopping.
+        epochs: Results of the epochs before the refit.
+        eval_figures: Figures on the eval split before the refit.
+        refit: Whether the model was trained on the eval split too.
+        statistics: Statistics of the ratings that it was trained on.
     """
 
     model: RankingModel
@@ -64,7 +69,7 @@ class _Trained:
 
 @dataclass(frozen=True)
 class _Setting:
-    """What every training of one call of `run_fn` has in common."""
+    """The setting that all trainings of one call of `run_fn` share."""
 
     model: ModelOptions
     training: TrainingOptions
@@ -75,7 +80,7 @@ class _Setting:
     def start(
         self, name: str, statistics: RatingStatistics, criterion: Criterion[Any]
     ) -> tuple[RankingModel, TrainingLoop]:
-        """A model with its initial weights, or where it was interrupted, and its loop."""
+        """Returns a model with its initial weights, and a loop that starts or resumes it."""
         options = self.training
         with self.strategy.scope():
             model = build_model(self.model, statistics, options.seed, options.precision)
@@ -85,53 +90,52 @@ class _Setting:
         )
 
     def on_one_device(self, model: RankingModel, statistics: RatingStatistics) -> RankingModel:
-        """A copy of the model that needs none of the others' devices."""
+        """Returns a copy of the model that needs no device of other processes."""
         copy = build_model(self.model, statistics, self.training.seed)
         devices.copy_weights(model.trainable_variables, copy.trainable_variables)
         return copy
 
 
 def run_fn(arguments: TrainerArguments) -> None:
-    """Trains the configured model and exports it with its signatures and warm-up requests.
+    """Trains the configured model and exports it.
 
-    Beside the training's history it leaves what the model predicts for pairs of the holdout.
+    The export has signatures and warm-up requests. The history and the model's predictions for
+    pairs of the holdout are written to `model_run_dir`.
 
-    `custom_config` holds `model`, `training` and `export`, as JSON of the options of that name,
-    `checkpoints`, the folder for the state of trainings that were interrupted, and
-    `code_fingerprint`, which state of other code does not have. `comparison_group`, if it is
-    there, is written into the export. What the Tuner found best, if there is one, goes before
-    `model` and `training`.
+    `custom_config` has these keys:
 
-    Where TF_CONFIG names several workers, each calls this with the same arguments and folders
-    that all of them see. The chief writes; the others return when it has.
+    - `model`, `training`, `export`: the options of that name as JSON. Values from the Tuner
+      replace some of the first two.
+    - `checkpoints`: the folder of the state of interrupted trainings.
+    - `code_fingerprint`: a digest of the training's code. A training resumes only from state of
+      the same code.
+    - `comparison_group`, optional: text that the export keeps.
+
+    With several workers in TF_CONFIG, each of them calls this with the same arguments and with
+    folders that all of them share. The chief writes; the others return when it has.
+
+    Args:
+        arguments: TFX's FnArgs.
 
     Raises:
-        ValueError: a split is empty.
+        ValueError: A split is empty.
         ClusterError: TF_CONFIG is wrong, or another worker was lost; start all of them again.
-        TrainingDivergedError: the loss, or a number in the tables of the export, was not finite.
-        TrainingStoppedError: the process was told to terminate; run again, it goes on.
+        TrainingDivergedError: The loss, or a number in a table of the export, was not finite.
+        TrainingStoppedError: The process received SIGTERM; run again to resume.
     """
     model_options, options = _chosen_options(arguments)
     task = devices.current_task()
     if devices.serves_others(options, task):
         devices.serve_others()
-    # Before anything else runs in TensorFlow: the workers connect here.
+    # Before TensorFlow runs anything else: the workers connect here.
     strategy = devices.choose_strategy(options, task)
     storage = ColumnStorage(options.memory_budget_bytes)
     data = read_training_data(arguments, storage)
-    settings = {
-        "model": model_options.model_dump(mode="json"),
-        "training": options.model_dump(mode="json"),
-        "code_fingerprint": arguments.custom_config["code_fingerprint"],
-    }
     setting = _Setting(
         model=model_options,
         training=options,
         data=data,
-        checkpoints=os.path.join(
-            arguments.custom_config["checkpoints"],
-            training_key(settings, data.train, data.evaluation),
-        ),
+        checkpoints=_checkpoint_folder(arguments.custom_config, model_options, options, data),
         strategy=strategy,
     )
     trained = _train(setting, storage)
@@ -139,26 +143,45 @@ def run_fn(arguments: TrainerArguments) -> None:
     if processes.is_chief:
         _write_history(arguments.model_run_dir, trained, data.train)
         _write_reference_predictions(arguments, trained.model, data.catalogue, storage)
-        recommender = _recommender(arguments, model_options, data, trained)
-        signatures.save(recommender, arguments.serving_model_dir)
-        warm_up.write(arguments.serving_model_dir, recommender.signatures(), data.catalogue)
-        if "comparison_group" in arguments.custom_config:
-            comparison_group.write(
-                arguments.serving_model_dir, arguments.custom_config["comparison_group"]
-            )
+        _export(_recommender(arguments, model_options, data, trained), arguments, data.catalogue)
         if tf.io.gfile.exists(setting.checkpoints):
             tf.io.gfile.rmtree(setting.checkpoints)
     with processes.explain_losses():
         processes.wait_for_all()
 
 
+def _checkpoint_folder(
+    custom_config: dict[str, Any],
+    model: ModelOptions,
+    training: TrainingOptions,
+    data: TrainingData,
+) -> str:
+    """Returns a folder that only trainings of equal options, code and ratings share."""
+    settings = {
+        "model": model.model_dump(mode="json"),
+        "training": training.model_dump(mode="json"),
+        "code_fingerprint": custom_config["code_fingerprint"],
+    }
+    key = training_key(settings, data.train, data.evaluation)
+    return os.path.join(custom_config["checkpoints"], key)
+
+
+def _export(recommender: Recommender, arguments: TrainerArguments, catalogue: Catalogue) -> None:
+    """Writes the SavedModel with its warm-up requests and its comparison group."""
+    folder = arguments.serving_model_dir
+    saved_model.save(recommender, folder)
+    warm_up.write(folder, recommender.signatures(), catalogue)
+    if "comparison_group" in arguments.custom_config:
+        saved_model.write_comparison_group(folder, arguments.custom_config["comparison_group"])
+
+
 def _recommender(
     arguments: TrainerArguments, options: ModelOptions, data: TrainingData, trained: _Trained
-) -> signatures.Recommender:
+) -> Recommender:
     export = ExportOptions.model_validate(arguments.custom_config["export"])
     statistics = trained.statistics
     files = [*arguments.train_files, *(arguments.eval_files if trained.refit else ())]
-    return signatures.Recommender(
+    return Recommender(
         model=trained.model,
         options=options,
         rating_range=(statistics.rating_min, statistics.rating_max),
@@ -176,7 +199,7 @@ def _recommender(
 def _write_reference_predictions(
     arguments: TrainerArguments, model: RankingModel, catalogue: Catalogue, storage: ColumnStorage
 ) -> None:
-    """For pairs of the holdout, of which nothing but the ids is read, and after the training."""
+    """Writes predictions for pairs of the holdout, whose ids alone are read, after training."""
     files = reference_predictions.holdout_files(arguments.eval_files)
     pairs = reference_predictions.read_pairs(files, storage)
     reference_predictions.write(
@@ -186,7 +209,7 @@ def _write_reference_predictions(
 
 
 def _chosen_options(arguments: TrainerArguments) -> tuple[ModelOptions, TrainingOptions]:
-    """Those of the configuration, with what the Tuner found best in place of some."""
+    """Returns the configured options with the values that the Tuner found best."""
     tuned = arguments.hyperparameters
     return with_values(
         ModelOptions.model_validate(arguments.custom_config["model"]),
@@ -196,9 +219,9 @@ def _chosen_options(arguments: TrainerArguments) -> tuple[ModelOptions, Training
 
 
 def _train(setting: _Setting, storage: ColumnStorage) -> _Trained:
-    """Finds the number of epochs on eval and, if asked to, trains again on both splits."""
+    """Finds the best number of epochs on eval and, with `refit`, trains again on both splits."""
     data, statistics = setting.data, setting.data.statistics
-    criterion = criterion_for(setting.model, statistics)
+    criterion = metrics.criterion_for(setting.model, statistics)
     model, training = setting.start("train", statistics, criterion)
     epochs = training.train(data.train, data.evaluation)
     known_eval = storage.collect(known(in_parts(data.evaluation), data.catalogue))
@@ -216,7 +239,7 @@ def _train(setting: _Setting, storage: ColumnStorage) -> _Trained:
     both = storage.canonical_order(storage.collect(chain(in_parts(data.train), [known_eval])))
     statistics = measure(both, statistics.users, statistics.movies)
     model, training = setting.start("refit", statistics, criterion)
-    training.train_for(both, loop.best_epoch(epochs, criterion))
+    training.train_for(both, history.best_epoch(epochs, criterion))
     return replace(
         trained,
         model=setting.on_one_device(model, statistics),
@@ -228,24 +251,26 @@ def _train(setting: _Setting, storage: ColumnStorage) -> _Trained:
 def _eval_figures(
     options: ModelOptions, model: RankingModel, ratings: Columns, known: Columns
 ) -> _EvalFigures:
-    """Of a model on one device.
+    """Returns the figures of a model on one device.
 
     Args:
-        options: which model it is.
-        model: not trained on the ratings.
-        ratings: all of the eval split.
-        known: those whose user and movie are in the vocabularies.
+        options: Options of the model.
+        model: Model that was not trained on the ratings.
+        ratings: Ratings of the eval split.
+        known: Those of them whose user and movie are known.
     """
     return _EvalFigures(
-        rmse=criteria.rmse(model, ratings) if predicts_ratings(model) else None,
-        top_k_accuracy=top_k_accuracy(model, criteria.liked_pairs(known, options.liked_rating))
+        rmse=metrics.rmse(model, ratings) if predicts_ratings(model) else None,
+        top_k_accuracy=metrics.top_k_accuracy(
+            model, metrics.liked_pairs(known, options.liked_rating)
+        )
         if options.retrieves
         else {},
     )
 
 
 def _write_history(folder: str, trained: _Trained, train_ratings: Columns) -> None:
-    """Writes `history.json`, and the same as scalars for TensorBoard."""
+    """Writes the history as `history.json` and as scalars for TensorBoard."""
     tf.io.gfile.makedirs(folder)
     criterion = trained.criterion
     history.write(
@@ -253,10 +278,10 @@ def _write_history(folder: str, trained: _Trained, train_ratings: Columns) -> No
         history.TrainingHistory(
             criterion=criterion.key,
             epochs=[asdict(epoch) for epoch in trained.epochs],
-            best_epoch=loop.best_epoch(trained.epochs, criterion),
-            eval_figure=loop.best_eval_figure(trained.epochs, criterion),
+            best_epoch=history.best_epoch(trained.epochs, criterion),
+            eval_figure=history.best_eval_figure(trained.epochs, criterion),
             eval_rmse=trained.eval_figures.rmse,
-            train_rmse=criteria.rmse(trained.model, train_ratings)
+            train_rmse=metrics.rmse(trained.model, train_ratings)
             if predicts_ratings(trained.model)
             else None,
             eval_top_k_accuracy=trained.eval_figures.top_k_accuracy,

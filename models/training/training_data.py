@@ -1,4 +1,4 @@
-"""What a training step reads: the ratings of train and eval, the catalogue, the statistics."""
+"""The data of the Trainer and Tuner steps: ratings, catalogue and statistics."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from models.catalogue import Catalogue, read_catalogue
 from models.columns import RATING_COLUMNS, Columns, ColumnStorage, row_count, stream_columns
 from models.rating_statistics import RatingStatistics, measure
 
-# Every row has it; the first is enough.
+# The same in every row.
 _RATING_MEAN_COLUMN = {features.RATING_MEAN: tf.io.FixedLenFeature([], tf.float32)}
 
 
 class StepArguments(Protocol):
-    """What reading needs of TFX's FnArgs."""
+    """The fields of TFX's FnArgs that reading needs."""
 
     train_files: list[str]
     eval_files: list[str]
@@ -29,14 +29,14 @@ class StepArguments(Protocol):
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Ratings as columns, in the order that does not depend on how they are stored.
+    """Ratings as columns, in an order that does not depend on their files.
 
     Attributes:
-        transform: the Transform output that the indices come from.
-        catalogue: the same indices, by name.
-        train: of users and movies in the vocabularies.
-        evaluation: the eval split, the unknown among them.
-        statistics: of `train`.
+        transform: Transform output that defines the indices.
+        catalogue: Ids and titles by the same indices.
+        train: Ratings of the train split whose users and movies are known.
+        evaluation: Ratings of the eval split, of unknown users and movies too.
+        statistics: Statistics of `train`.
     """
 
     transform: tft.TFTransformOutput
@@ -47,10 +47,14 @@ class TrainingData:
 
 
 def read_training_data(arguments: StepArguments, storage: ColumnStorage) -> TrainingData:
-    """Reads what Transform wrote.
+    """Reads the outputs of the Transform step.
+
+    Args:
+        arguments: Files and folders to read.
+        storage: Storage of the columns.
 
     Raises:
-        ValueError: there is no rating to train on.
+        ValueError: There is no rating to train on.
     """
     transform = tft.TFTransformOutput(arguments.transform_graph_path)
     catalogue = read_catalogue(transform)
@@ -69,9 +73,13 @@ def read_training_data(arguments: StepArguments, storage: ColumnStorage) -> Trai
 
 
 def known(parts: Iterable[Columns], catalogue: Catalogue) -> Iterator[Columns]:
-    """The ratings whose user and movie are in the vocabularies.
+    """Yields the ratings whose user and movie are known.
 
-    The rest must not train the out-of-vocabulary rows, which stand for everybody unknown.
+    The others must not train the rows that stand for every unknown id.
+
+    Args:
+        parts: Ratings, with at least `user_index` and `movie_index`.
+        catalogue: Known users and movies.
     """
     for part in parts:
         is_known = (part[features.USER_INDEX] < len(catalogue.user_ids)) & (
@@ -84,7 +92,7 @@ def _statistics(files: Sequence[str], ratings: Columns, catalogue: Catalogue) ->
     if not row_count(ratings):
         raise ValueError(
             "no rating to train on: the train split is empty, or transform.min_ratings_per_user "
-            "and min_ratings_per_movie leave nobody"
+            "and transform.min_ratings_per_movie are too high"
         )
     mean = next(
         float(part[features.RATING_MEAN][0])

@@ -1,4 +1,4 @@
-"""The Tuner step: KerasTuner over ranges of options, each trial trained by the same loop."""
+"""The Tuner step: KerasTuner searches ranges of options, and the same loop trains each trial."""
 
 from __future__ import annotations
 
@@ -14,35 +14,40 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 
 from models.columns import ColumnStorage
 from models.errors import TrainingDivergedError, TrainingStoppedError
+from models.factory import build_model
 from models.options import ModelOptions, TrainingOptions, TuningOptions, with_values
-from models.registry import build_model, criterion_for
-from models.training import devices, loop
+from models.training import devices
 from models.training.checkpoints import training_key
+from models.training.history import best_eval_figure
 from models.training.loop import TrainingLoop
+from models.training.metrics import criterion_for
 from models.training.progress import Progress, reporting
 from models.training.training_data import StepArguments, TrainingData, read_training_data
 
-# What KerasTuner calls the figure of a trial.
+# KerasTuner's name of the figure of a trial.
 _FIGURE = "eval_figure"
 
 
 @dataclass(frozen=True)
 class TunerResult:
-    """What TFX's Tuner expects of a `tuner_fn`: the tuner, and what `search` is called with."""
+    """The result that TFX expects of a `tuner_fn`: a tuner, and arguments of its `search`."""
 
     tuner: base_tuner.BaseTuner
     fit_kwargs: dict[str, Any]
 
 
 def tuner_fn(arguments: StepArguments) -> TunerResult:
-    """A tuner whose trials train the configured model on train and are compared on eval.
+    """Returns a tuner whose trials train on train and are compared on eval.
 
-    `custom_config` is as for `models.training.trainer.run_fn`, and holds `tuning`, a
-    `TuningOptions` as JSON. Stopped, a tuning of the same arguments goes on after the last trial
-    that ended.
+    A search that was stopped resumes after its last whole trial when it is called with the same
+    arguments.
+
+    Args:
+        arguments: TFX's FnArgs. `custom_config` has the keys of `models.training.trainer.run_fn`,
+            and `tuning`: `TuningOptions` as JSON.
 
     Raises:
-        ValueError: there is no rating to train on.
+        ValueError: There is no rating to train on.
     """
     custom_config = arguments.custom_config
     training = TrainingOptions.model_validate(custom_config["training"])
@@ -62,7 +67,7 @@ def tuner_fn(arguments: StepArguments) -> TunerResult:
 
 
 class Trials(base_tuner.BaseTuner):
-    """Trains with one set of values after another, and keeps which was best on the eval split."""
+    """Trains with one set of values after another and finds the best on the eval split."""
 
     def __init__(
         self,
@@ -72,14 +77,14 @@ class Trials(base_tuner.BaseTuner):
         data: TrainingData,
         folder: str,
     ) -> None:
-        """Prepares the search, or takes up an earlier one.
+        """Prepares the search or resumes an earlier one.
 
         Args:
-            model: what the values of a trial replace some of.
-            training: likewise.
-            tuning: the ranges, and how many trials.
-            data: what each trial trains on and is measured by.
-            folder: for the state of the search; removed when it has ended.
+            model: Options of the model; each trial replaces some of them.
+            training: Options of the training; each trial replaces some of them.
+            tuning: Ranges and number of trials.
+            data: Data to train on and to compare by.
+            folder: Folder of the state of the search, which removes it when it ends.
         """
         self._model = model
         self._training = training
@@ -93,7 +98,7 @@ class Trials(base_tuner.BaseTuner):
                     _FIGURE, "max" if self._criterion.higher_is_better else "min"
                 ),
                 max_trials=tuning.trials,
-                # Never: `on_search_end` says it in one line.
+                # Never reached: `on_search_end` reports failed trials in one line.
                 max_consecutive_failed_trials=tuning.trials + 1,
                 hyperparameters=_space(model, training, tuning),
                 seed=training.seed,
@@ -105,9 +110,12 @@ class Trials(base_tuner.BaseTuner):
     def run_trial(self, trial: Trial) -> dict[str, float]:
         """Trains with the values of a trial.
 
+        Args:
+            trial: Trial to run.
+
         Raises:
-            FailedTrialError: the loss was not finite; the search goes on.
-            TuningStoppedError: the process was told to terminate.
+            FailedTrialError: The loss was not finite; the search continues.
+            TuningStoppedError: The process received SIGTERM.
         """
         model_options, training = with_values(
             self._model, self._training, trial.hyperparameters.values
@@ -116,12 +124,12 @@ class Trials(base_tuner.BaseTuner):
             model = build_model(
                 model_options, self._data.statistics, training.seed, training.precision
             )
-        place = f"trial {int(trial.trial_id) + 1}/{self._tuning.trials} "
+        label = f"trial {int(trial.trial_id) + 1}/{self._tuning.trials} "
         try:
             with reporting(None) as report:
 
                 def report_trial(progress: Progress) -> None:
-                    report(replace(progress, label=place))
+                    report(replace(progress, label=label))
 
                 history = TrainingLoop(
                     model,
@@ -134,15 +142,18 @@ class Trials(base_tuner.BaseTuner):
             raise errors.FailedTrialError(str(error)) from error
         except TrainingStoppedError as error:
             raise TuningStoppedError(
-                f"told to terminate in {place.strip()}; the trials before it are kept"
+                f"SIGTERM stopped the search in {label.strip()}; the trials before it are kept"
             ) from error
-        return {_FIGURE: loop.best_eval_figure(history, self._criterion)}
+        return {_FIGURE: best_eval_figure(history, self._criterion)}
 
     def on_trial_end(self, trial: Trial) -> None:
-        """Keeps the state of the search.
+        """Saves the state of the search.
+
+        Args:
+            trial: Trial that ended.
 
         Raises:
-            RuntimeError: the trial ended by an error of which no other values would be free.
+            RuntimeError: The trial ended with an error that other values would not avoid.
         """
         if trial.status == TrialStatus.INVALID:
             raise RuntimeError(trial.message)
@@ -152,26 +163,26 @@ class Trials(base_tuner.BaseTuner):
         """Removes the state of the search.
 
         Raises:
-            TrainingDivergedError: no trial came to an end.
+            TrainingDivergedError: Every trial failed.
         """
         trials = list(self.oracle.trials.values())
         if all(one.status != TrialStatus.COMPLETED for one in trials):
             last = str(trials[-1].message).strip().splitlines()[-1]
             raise TrainingDivergedError(
-                f"none of {len(trials)} trials came to an end ({last}): set other tuning.ranges"
+                f"all of {len(trials)} trials failed ({last}): set other tuning.ranges"
             )
         tf.io.gfile.rmtree(self.project_dir)
 
 
 class TuningStoppedError(TrainingStoppedError, errors.FatalError):
-    """The process was told to terminate; KerasTuner lets it through."""
+    """The process received SIGTERM; KerasTuner does not catch this error."""
 
 
 class _Oracle(keras_tuner.oracles.BayesianOptimizationOracle):
-    """Tries the configured values first, so that a search is never worse than none.
+    """A Bayesian search that tries the configured values first and no values twice.
 
-    It tries no values twice: of a range of few whole numbers the search would propose the same ones
-    again and again. Once it has tried all there are, it ends, before its number of trials.
+    A search is therefore never worse than none. In a small range of integers KerasTuner proposes
+    the same values again and again; this search ends early once it has tried all of them.
     """
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
@@ -187,7 +198,7 @@ class _Oracle(keras_tuner.oracles.BayesianOptimizationOracle):
 def _space(
     model: ModelOptions, training: TrainingOptions, tuning: TuningOptions
 ) -> keras_tuner.HyperParameters:
-    """The ranges as KerasTuner has them, with the configured values as defaults."""
+    """Returns the ranges as KerasTuner's, with the configured values as defaults."""
     space = keras_tuner.HyperParameters()
     configured = {"model": model, "training": training}
     for key, (lowest, highest) in tuning.ranges_around(model, training).items():
@@ -198,7 +209,7 @@ def _space(
             key,
             lowest,
             highest,
-            # What spans several times its lowest value is a matter of proportion.
+            # Positive options are scales: ratios matter, not differences.
             sampling="log" if min(lowest, default) > 0 else "linear",
             default=default,
         )

@@ -1,1 +1,1 @@
-"""The models, one file each."""
+"""The models, one a file; `models.registry` names them."""

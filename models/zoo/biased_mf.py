@@ -7,11 +7,11 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from models import features
-from models.export.rating_head import DotProductRating
+from models.layers.embeddings import normal_vectors, row_dot, rows
+from models.layers.fold_in import SquaredErrorFoldIn
+from models.layers.rating_heads import DotProductRating
 from models.options import ModelOptions
 from models.rating_statistics import RatingStatistics
-from models.zoo.factors import normal_vectors, row_dot, rows
-from models.zoo.fold_in import SquaredErrorFoldIn
 
 
 class BiasedMatrixFactorization(tfrs.Model):
@@ -21,8 +21,8 @@ class BiasedMatrixFactorization(tfrs.Model):
     (2009), equations 4 and 5. Summing the penalty over the ratings of a batch weights each row's
     penalty by its number of ratings, as their equation 5 does.
 
-    The last row of each table is the out-of-vocabulary one. No training rating refers to it, so
-    it stays zero: an unknown user gets μ + b_i, an unknown movie μ + b_u.
+    The last row of each table stands for unknown ids. No training rating uses it, so it stays
+    zero: an unknown user gets μ + b_i, an unknown movie μ + b_u.
     """
 
     def __init__(self, statistics: RatingStatistics, options: ModelOptions, seed: int) -> None:
@@ -37,23 +37,23 @@ class BiasedMatrixFactorization(tfrs.Model):
         self.movie_embedding = tf.Variable(self._initial_vectors(statistics.movies, [seed, 1]))
 
     def _offset(self) -> float:
-        """The score of an unknown user and movie."""
+        """Returns the score of an unknown user and an unknown movie."""
         return self._statistics.rating_mean
 
     def _initial_vectors(self, known: int, seed: list[int]) -> tf.Tensor:
         return normal_vectors(known, self._options.dimension, self._options.init_stddev, seed)
 
     def _user_rows(self, users: tf.Tensor) -> tf.Tensor:
-        """The vectors of users, float32 `[B, dimension]`."""
+        """Returns the users' vectors, float32 `[B, dimension]`."""
         return rows(self.user_embedding, users)
 
     def compute_loss(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """Mean over the batch of squared error plus the penalty of the rows each rating uses.
+        """Returns the mean over the batch of squared error and of the penalty of the rows used.
 
         Args:
             inputs: `user_index` and `movie_index` int `[B]`, `rating` float32 `[B]`. Products of
-                vectors are taken in the Keras policy's compute dtype.
-            training: unused; part of the `tfrs.Model` contract.
+                vectors are computed in the Keras policy's compute dtype.
+            training: Unused; part of the `tfrs.Model` contract.
         """
         users, movies = inputs[features.USER_INDEX], inputs[features.MOVIE_INDEX]
         user_bias = rows(self.user_bias, users)
@@ -70,7 +70,7 @@ class BiasedMatrixFactorization(tfrs.Model):
         return tf.reduce_mean(squared_error + tf.squeeze(penalty, axis=1))
 
     def predict_rating(self, user_index: tf.Tensor, movie_index: tf.Tensor) -> tf.Tensor:
-        """Predicted ratings, float32 `[B]`, within the range of the training ratings.
+        """Returns ratings within the range of the training ratings, float32 `[B]`.
 
         Args:
             user_index: int `[B]`; the number of known users stands for an unknown one.
@@ -85,26 +85,29 @@ class BiasedMatrixFactorization(tfrs.Model):
         )
 
     def score_of(self, dot: tf.Tensor) -> tf.Tensor:
-        """The dot itself, a rating that is not clipped."""
+        """Returns the dot itself: a rating that is not clipped."""
         return dot
 
     def user_vectors(self) -> tf.Tensor:
-        """`[users + 1, dimension + 2]`: p_u, μ + b_u, 1."""
+        """Returns p_u, μ + b_u, 1 for each user, `[users + 1, dimension + 2]`."""
         vectors = self._user_rows(tf.range(self._statistics.users + 1))
         ones = tf.ones_like(self.user_bias)
         return tf.concat([vectors, self.offset + self.user_bias, ones], axis=1)
 
     def movie_vectors(self) -> tf.Tensor:
-        """`[movies + 1, dimension + 2]`: q_i, 1, b_i; the dot with a user's is the score."""
+        """Returns q_i, 1, b_i for each movie, `[movies + 1, dimension + 2]`.
+
+        The dot with a user's vector is the score.
+        """
         ones = tf.ones_like(self.movie_bias)
         return tf.concat([self.movie_embedding, ones, self.movie_bias], axis=1)
 
     def rating_head(self) -> DotProductRating:
-        """Of the vectors alone."""
+        """Returns a head that rates from the vectors alone."""
         return DotProductRating(self.score_of)
 
     def fold_in(self) -> SquaredErrorFoldIn:
-        """Of p_u and b_u, penalised as in training."""
+        """Returns a fold-in of p_u and b_u, penalised as in training."""
         options = self._options
         return SquaredErrorFoldIn(
             start=self.user_vectors()[-1].numpy(),

@@ -1,4 +1,4 @@
-"""Ratings and retrieval from one pair of towers."""
+"""Ratings and retrieval from one pair of towers, trained as two tasks."""
 
 from __future__ import annotations
 
@@ -6,30 +6,31 @@ import numpy as np
 import tensorflow as tf
 
 from models import features
-from models.export.rating_head import WeightedDotProductRating
+from models.layers.embeddings import row_dot, rows
+from models.layers.fold_in import SoftmaxFoldIn
+from models.layers.rating_heads import WeightedDotProductRating
 from models.options import ModelOptions
 from models.rating_statistics import RatingStatistics
-from models.zoo.factors import row_dot, rows
-from models.zoo.fold_in import SoftmaxFoldIn
 from models.zoo.two_tower import TwoTower
 
 
 class MultitaskModel(TwoTower):
-    """s(u, i) as `two_tower` has it, and r̂(u, i) = μ + b_u + c_i + Σ_d a_d p_ud q_id.
+    """s(u, i) of `two_tower`, and r̂(u, i) = μ + b_u + c_i + Σ_d a_d p_ud q_id.
 
-    The rating is a weighted dot product of the vectors by which movies are retrieved (the
-    generalised matrix factorisation of He et al., "Neural collaborative filtering", 2017, with no
-    activation), since what somebody watches and how much they like it lie along other directions.
-    The loss is `rating_weight` times the mean squared error of the ratings plus
-    `retrieval_weight` times that of `two_tower`, for which every rated movie is one that the user
-    chose: told only of those liked, the vectors would give away the ratings that they are trained
-    on, and predict no others.
+    The rating is a weighted dot product of the vectors that retrieve movies: the generalised matrix
+    factorisation of He et al., "Neural collaborative filtering" (2017), without activation. The
+    weights are there because what users watch and how much they like it vary along different
+    directions.
+
+    The loss is `rating_weight` times the mean squared error of the ratings plus `retrieval_weight`
+    times the loss of `two_tower`, for which the user chose every rated movie. If only liked movies
+    counted, the vectors would reveal the ratings that they are trained on and predict no others.
 
     An unknown user gets μ + c_i and the most popular movies, an unknown movie μ + b_u.
     """
 
     def __init__(self, statistics: RatingStatistics, options: ModelOptions, seed: int) -> None:
-        """Adds biases of ratings `[n + 1, 1]` and the weights a `[1, dimension]` to the towers."""
+        """Adds rating biases `[n + 1, 1]` and the weights a `[1, dimension]` to the towers."""
         super().__init__(statistics, options, seed)
         self.offset = tf.Variable(statistics.rating_mean, trainable=False, dtype=tf.float32)
         self.user_rating_bias = tf.Variable(tf.zeros([statistics.users + 1, 1]))
@@ -37,11 +38,11 @@ class MultitaskModel(TwoTower):
         self.rating_scale = tf.Variable(tf.zeros([1, options.dimension]))
 
     def compute_loss(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """The weighted sum of both losses plus the penalty of the rows that each rating uses.
+        """Returns the weighted sum of both losses plus the mean penalty of the rows used.
 
         Args:
             inputs: `user_index` and `movie_index` int `[B]`, `rating` float32 `[B]`.
-            training: unused; part of the `tfrs.Model` contract.
+            training: Unused; part of the `tfrs.Model` contract.
         """
         users, movies = inputs[features.USER_INDEX], inputs[features.MOVIE_INDEX]
         squared_error = tf.square(inputs[features.RATING] - self._rating(users, movies))
@@ -56,7 +57,7 @@ class MultitaskModel(TwoTower):
         )
 
     def fold_in(self) -> SoftmaxFoldIn:
-        """Of p_u, from all movies that are rated; their stars say nothing of what is watched."""
+        """Returns a fold-in of p_u from all rated movies, whatever their ratings."""
         return SoftmaxFoldIn(
             self.movie_vectors()[:-1].numpy(),
             l2=self._options.l2_embedding,
@@ -68,7 +69,7 @@ class MultitaskModel(TwoTower):
         return tf.ones_like(rating)
 
     def predict_rating(self, user_index: tf.Tensor, movie_index: tf.Tensor) -> tf.Tensor:
-        """Predicted ratings, float32 `[B]`, within the range of the training ratings.
+        """Returns ratings within the range of the training ratings, float32 `[B]`.
 
         Args:
             user_index: int `[B]`; the number of known users stands for an unknown one.
@@ -81,7 +82,7 @@ class MultitaskModel(TwoTower):
         )
 
     def rating_head(self) -> WeightedDotProductRating:
-        """The weights a and both biases; of the vectors, b_i has no part in a rating."""
+        """Returns a head with the weights a and both biases; b_i of `two_tower` gets weight 0."""
         return WeightedDotProductRating(
             weight=tf.concat([self.rating_scale[0], [0.0]], axis=0),
             user_bias=self.offset + self.user_rating_bias,
@@ -89,7 +90,7 @@ class MultitaskModel(TwoTower):
         )
 
     def _rating(self, users: tf.Tensor, movies: tf.Tensor) -> tf.Tensor:
-        """Not clipped, `[B]`."""
+        """Returns ratings that are not clipped, `[B]`."""
         user_vectors = self.rating_scale * rows(self.user_embedding, users)
         dot = row_dot(user_vectors, rows(self.movie_embedding, movies))
         bias = rows(self.user_rating_bias, users) + rows(self.movie_rating_bias, movies)

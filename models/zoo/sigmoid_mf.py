@@ -7,31 +7,32 @@ from dataclasses import replace
 
 import tensorflow as tf
 
+from models.layers.embeddings import with_unknown_row
+from models.layers.fold_in import SquaredErrorFoldIn
 from models.zoo.biased_mf import BiasedMatrixFactorization
-from models.zoo.factors import with_unknown_row
-from models.zoo.fold_in import SquaredErrorFoldIn
 
-# Stars from the mean to an end of the range; none, where all ratings are one, has no logarithm.
+# Least distance in stars from the mean to an end of the range. It is 0 where all ratings are
+# equal, which has no logarithm.
 _LEAST_DISTANCE = 0.01
-# Of a fold-in; it has settled by then.
+# Steps of a fold-in, which has converged by then.
 _ITERATIONS = 6
 
 
 class SigmoidMatrixFactorization(BiasedMatrixFactorization):
     """r̂(u, i) = l + (h − l) σ(c + b_u + b_i + p_u · q_i), with the range of ratings [l, h].
 
-    c is the logit of the mean rating within the range, so that somebody unknown gets the mean for
-    something unknown. The vectors begin as in Glorot & Bengio, "Understanding the difficulty of
+    c is the logit of the mean rating within the range, so that an unknown user gets the mean for an
+    unknown movie. The initial vectors follow Glorot & Bengio, "Understanding the difficulty of
     training deep feedforward neural networks" (2010), equation 16.
     """
 
     def score_of(self, dot: tf.Tensor) -> tf.Tensor:
-        """The rating that a dot stands for, of the same shape."""
+        """Returns the ratings that dot products stand for, of the same shape."""
         lowest, highest = self._statistics.rating_min, self._statistics.rating_max
         return lowest + (highest - lowest) * tf.sigmoid(dot)
 
     def fold_in(self) -> SquaredErrorFoldIn:
-        """Of p_u and b_u, penalised as in training."""
+        """Returns a fold-in of p_u and b_u, penalised as in training."""
         return replace(super().fold_in(), link=self._rating_and_slope, iterations=_ITERATIONS)
 
     def _rating_and_slope(self, dot: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

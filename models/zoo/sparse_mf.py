@@ -1,4 +1,4 @@
-"""Plain matrix factorisation of the observed ratings."""
+"""Matrix factorisation of the observed ratings, without biases."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from models import features
-from models.export.rating_head import DotProductRating
+from models.layers.embeddings import normal_vectors, row_dot, rows, with_unknown_row
+from models.layers.fold_in import SquaredErrorFoldIn
+from models.layers.rating_heads import DotProductRating
 from models.options import ModelOptions
 from models.rating_statistics import RatingStatistics
-from models.zoo.factors import normal_vectors, row_dot, rows, with_unknown_row
-from models.zoo.fold_in import SquaredErrorFoldIn
 
 
 class SparseMatrixFactorization(tfrs.Model):
     """r̂(u, i) = p_u · q_i, fitted to the mean squared error over the observed entries.
 
-    Two terms are added, each a mean, so that neither grows with the data: L2, the mean squared
-    norm of the rows of each table, and "gravity", the mean squared score over all pairs of user
-    and movie, which pulls down the scores of what was never rated. With A = PᵀP and B = QᵀQ the sum
-    of all squared scores is Σ A∘B, a product of d × d matrices: Σ_ui (p_u · q_i)² =
-    tr(P QᵀQ Pᵀ) = tr(AB), and A and B are symmetric.
+    The loss has two more terms. Both are means, so neither grows with the data:
 
-    A user or movie outside the vocabulary is predicted the mean rating: zeros would be no rating.
+    - L2, the mean squared norm of the rows of each table;
+    - gravity, the mean squared score over all pairs of user and movie, which lowers the scores of
+      unrated movies. With A = PᵀP and B = QᵀQ the sum of all squared scores is Σ A∘B, a product of
+      d × d matrices: Σ_ui (p_u · q_i)² = tr(P QᵀQ Pᵀ) = tr(AB), and A and B are symmetric.
+
+    For an unknown user or movie the prediction is the mean rating, since 0 is no rating.
     """
 
     def __init__(self, statistics: RatingStatistics, options: ModelOptions, seed: int) -> None:
@@ -40,12 +41,12 @@ class SparseMatrixFactorization(tfrs.Model):
         )
 
     def compute_loss(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """Mean squared error over the batch, and the two terms over the tables.
+        """Returns the mean squared error over the batch plus both terms over the tables.
 
         Args:
             inputs: `user_index` and `movie_index` int `[B]`, `rating` float32 `[B]`. Products of
-                vectors are taken in the Keras policy's compute dtype.
-            training: unused; part of the `tfrs.Model` contract.
+                vectors are computed in the Keras policy's compute dtype.
+            training: Unused; part of the `tfrs.Model` contract.
         """
         users = tf.cast(rows(self.user_embedding, inputs[features.USER_INDEX]), self.compute_dtype)
         movies = tf.cast(
@@ -67,7 +68,7 @@ class SparseMatrixFactorization(tfrs.Model):
         return self._options.gravity * tf.reduce_sum(users * movies) / pairs
 
     def predict_rating(self, user_index: tf.Tensor, movie_index: tf.Tensor) -> tf.Tensor:
-        """Predicted ratings, float32 `[B]`, within the range of the training ratings.
+        """Returns ratings within the range of the training ratings, float32 `[B]`.
 
         Args:
             user_index: int `[B]`; the number of known users stands for an unknown one.
@@ -84,32 +85,32 @@ class SparseMatrixFactorization(tfrs.Model):
         )
 
     def score_of(self, dot: tf.Tensor) -> tf.Tensor:
-        """The dot itself, a rating that is not clipped."""
+        """Returns the dot itself: a rating that is not clipped."""
         return dot
 
     def user_vectors(self) -> tf.Tensor:
-        """`[users + 1, dimension + 2]`: p_u, μ, and −μ for a known user or 0 for the unknown."""
+        """Returns p_u, μ, and −μ or, for the unknown user, 0: `[users + 1, dimension + 2]`."""
         known = self._known(self._statistics.users)
         mean = tf.fill(tf.shape(known), self.rating_mean)
         return tf.concat([self.user_embedding, mean, -self.rating_mean * known], axis=1)
 
     def movie_vectors(self) -> tf.Tensor:
-        """`[movies + 1, dimension + 2]`: q_i, 1, and 1 for a known movie or 0 for the unknown.
+        """Returns q_i, 1, and 1 or, for the unknown movie, 0: `[movies + 1, dimension + 2]`.
 
-        The dot with a user's is p_u · q_i, or μ if one of them is unknown.
+        The dot with a user's vector is p_u · q_i, or μ if one of them is unknown.
         """
         known = self._known(self._statistics.movies)
         return tf.concat([self.movie_embedding, tf.ones_like(known), known], axis=1)
 
     def rating_head(self) -> DotProductRating:
-        """Of the vectors alone."""
+        """Returns a head that rates from the vectors alone."""
         return DotProductRating(self.score_of)
 
     def fold_in(self) -> SquaredErrorFoldIn:
-        """Of p_u, with a user's share of both terms over the tables."""
+        """Returns a fold-in of p_u, with a user's share of both terms over the tables."""
         statistics, options = self._statistics, self._options
         mean = statistics.rating_mean
-        # The loss is a mean over the ratings; of one user it is a sum.
+        # The loss is a mean over all ratings, a fold-in's objective a sum over one user's.
         per_user = statistics.ratings / statistics.users
         products = tf.matmul(self.movie_embedding, self.movie_embedding, transpose_a=True).numpy()
         return SquaredErrorFoldIn(

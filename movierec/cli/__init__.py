@@ -1,1 +1,1 @@
-"""The `movierec` command, one file a subcommand."""
+"""The `movierec` command: one file a subcommand, joined in `app.py`."""

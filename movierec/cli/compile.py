@@ -1,44 +1,81 @@
-"""The command that compiles the pipeline for a cluster."""
+"""`movierec compile`: the pipeline as a file that a platform runs."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from movierec.cli.options import ConfigFile, Overrides
+from movierec.cli import options
+from movierec.cli.kubeflow_package import check_kubeflow_package
+from movierec.cli.output import hidden_logs
 
 
 def compile_job(
-    target: Annotated[str, typer.Option(help="vertex or kfp.")],
-    image: Annotated[str, typer.Option(help="Of every step, with a tag or a digest.")],
-    pipeline_root: Annotated[
-        str, typer.Option(help="The folder for what the steps write, as gs://BUCKET/PATH.")
+    target: Annotated[
+        str,
+        typer.Option(
+            metavar="PLATFORM",
+            help="Platform that runs the pipeline: kfp (Kubeflow Pipelines) or vertex (Vertex AI).",
+        ),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The file: .json, or .yaml.")],
+    image: Annotated[
+        str,
+        typer.Option(
+            metavar="IMAGE", help="Container image that runs every step, with a tag or a digest."
+        ),
+    ],
+    pipeline_root: Annotated[
+        str,
+        typer.Option(
+            metavar="URL", help="Folder for everything that the steps write, as gs://BUCKET/PATH."
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="File to write: .yaml for Kubeflow Pipelines, .json for Vertex AI.",
+        ),
+    ],
     data: Annotated[
         str | None,
-        typer.Option(help="The folder of the ratings; what the image has if not given."),
+        typer.Option(
+            metavar="URL",
+            help="Folder of the ratings; the MovieLens-100K of the image if not given.",
+        ),
     ] = None,
     push: Annotated[
         str | None,
-        typer.Option(help="The folder of pushed models; below the pipeline root if not given."),
+        typer.Option(
+            metavar="URL",
+            help="Folder for pushed models; serving/ and the model's name below the pipeline root "
+            "if not given.",
+        ),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="The pipeline's; movierec if not given.")] = None,
-    config: ConfigFile = None,
-    overrides: Overrides = None,
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Name of the pipeline; movierec if not given."),
+    ] = None,
+    config: options.ConfigFile = None,
+    overrides: options.Overrides = None,
 ) -> None:
-    """Compile the pipeline for Kubeflow Pipelines or Vertex AI."""
+    """Compile the pipeline for Kubeflow Pipelines or Vertex AI.
+
+    Example: movierec compile --target kfp --image registry.example.com/movierec:1.0
+    --pipeline-root gs://my-bucket/movierec -o movierec.yaml
+    """
+    check_kubeflow_package()
     from kubeflow import targets
     from kubeflow.compiling.compile_options import CompileOptions
-    from pipeline import run_log
     from pipeline.config.tree import load_config
 
     chosen = targets.parse_target(target)
     targets.check_output(output, chosen)
-    options = CompileOptions(
+    compiling = CompileOptions(
         target=chosen,
         image=image,
         pipeline_root=pipeline_root,
@@ -47,11 +84,11 @@ def compile_job(
         name=CompileOptions.name if name is None else name,
     )
     settings = load_config(config, overrides or ())
-    # What can be said without TFX, which takes its time to import, is said before.
-    options.parameters(settings)
+    # Reports what can be reported before TFX, which takes seconds to import.
+    compiling.parameters(settings)
 
-    with run_log.redirected(Path(os.devnull)):
+    with hidden_logs():
         from kubeflow.compiling import compiler
 
-        written = compiler.write(compiler.compile_pipeline(settings, options).text(), output)
+        written = compiler.write(compiler.compile_pipeline(settings, compiling).text(), output)
     print(written)

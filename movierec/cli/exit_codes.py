@@ -1,7 +1,12 @@
-"""What the commands end with."""
+"""The exit codes of the commands, besides 0 for success."""
 
 from typing import Final
 
 FAILED: Final = 1
-NOT_BLESSED: Final = 2
+"""The command failed; one line on standard error says why."""
+
+NOT_PUSHED: Final = 2
+"""The run reached its end, but its model was refused and not pushed."""
+
 INTERRUPTED: Final = 130
+"""Ctrl-C or a signal ended the command."""

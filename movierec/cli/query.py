@@ -1,9 +1,8 @@
-"""`movierec query`. Nothing heavy is imported before it is needed."""
+"""`movierec query`: questions to a running model server."""
 
 # Without `from __future__ import annotations`: the options are read off the annotations.
 
 import inspect
-import json
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from movierec.cli import help_pages, options, output
 from pipeline.config.errors import UserError
 from serving.defaults import DEFAULT_MODEL, DEFAULT_TARGET, DEFAULT_TIMEOUT
 
@@ -20,40 +20,54 @@ if TYPE_CHECKING:
     from serving.client.answers import Recommendation
     from serving.client.client import RecommenderClient
 
-query = typer.Typer(
-    name="query", help="Ask a running model server (`movierec serve`).", no_args_is_help=True
-)
+query = typer.Typer(name="query")
 
-UserId = Annotated[str, typer.Option(help="A user id; an unknown one gets popular movies.")]
-MovieName = Annotated[str, typer.Option("--movie", help="A movie's id or title.")]
-K = Annotated[int, typer.Option("-k", min=1, help="How many.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+MovieName = Annotated[
+    str, typer.Option("--movie", metavar="MOVIE", help="ID or title of the movie.")
+]
 
-_SHOWN = 10
+_DEFAULT_K = 10
+
+
+def _server(metavar: str, help_text: str) -> Any:
+    return typer.Option(metavar=metavar, help=help_text, rich_help_panel=help_pages.SERVER)
+
+
+def _tls(help_text: str) -> Any:
+    return typer.Option(metavar="FILE", help=help_text, rich_help_panel=help_pages.TLS)
 
 
 @dataclass(frozen=True)
 class Connection:
-    """The options that every query has: where the server is, and which model of it is asked."""
+    """The options of every query: where the server is, and which of its models answers."""
 
-    target: Annotated[str, typer.Option(help="HOST:PORT of the model server.")] = DEFAULT_TARGET
-    model_name: Annotated[str, typer.Option(help="The model's name there.")] = DEFAULT_MODEL
+    target: Annotated[str, _server("HOST:PORT", "Address of the model server.")] = DEFAULT_TARGET
+    model_name: Annotated[str, _server("NAME", "Name under which the server has the model.")] = (
+        DEFAULT_MODEL
+    )
     model_version: Annotated[
-        int | None, typer.Option(help="A version; the newest if not given.")
+        int | None, _server("NUMBER", "Version of the model; the newest if not given.")
     ] = None
-    label: Annotated[str | None, typer.Option(help="A version's label, in its place.")] = None
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.")] = DEFAULT_TIMEOUT
+    label: Annotated[
+        str | None, _server("NAME", "Label of a version, instead of --model-version.")
+    ] = None
+    timeout: Annotated[float, _server("SECONDS", "Time to wait for an answer, in seconds.")] = (
+        DEFAULT_TIMEOUT
+    )
     tls_authority: Annotated[
-        Path | None, typer.Option(help="PEM of who signed the server's certificate; asks for TLS.")
+        Path | None,
+        _tls("Authority (PEM) that signed the server's certificate. Turns on TLS."),
     ] = None
-    tls_key: Annotated[Path | None, typer.Option(help="PEM of this client's key.")] = None
+    tls_key: Annotated[
+        Path | None, _tls("Private key of this client (PEM), for servers that ask for one.")
+    ] = None
     tls_certificate: Annotated[
-        Path | None, typer.Option(help="PEM of this client's certificate.")
+        Path | None, _tls("Certificate of this client (PEM), for servers that ask for one.")
     ] = None
 
     def client(self) -> "RecommenderClient":
-        """Connects when it is first asked."""
-        # What gRPC logs of a failed handshake is in the error too.
+        """Returns a client, which connects at its first call."""
+        # The error has what gRPC would log about a failed handshake.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         from serving.client.client import RecommenderClient
         from serving.tls import ClientTls
@@ -69,8 +83,17 @@ class Connection:
         )
 
 
-def _asks(command: Callable[..., None]) -> Callable[..., None]:
-    """A command whose first argument is a client, with the options of its connection instead."""
+@query.callback(invoke_without_command=True)
+def _query(context: typer.Context) -> None:
+    """Ask a running model server.
+
+    `movierec serve` starts one. The commands need neither TensorFlow nor a workspace.
+    """
+    help_pages.show_help_without_command(context)
+
+
+def _with_client(command: Callable[..., None]) -> Callable[..., None]:
+    """Replaces a command's first parameter, the client, by the options of `Connection`."""
     shared = inspect.signature(Connection).parameters
     own = list(inspect.signature(command).parameters.values())[1:]
 
@@ -89,46 +112,60 @@ def _asks(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @query.command()
-@_asks
+@_with_client
 def recommend(
     client: "RecommenderClient",
-    user: UserId,
-    k: K = _SHOWN,
+    user: options.UserId,
+    k: options.MovieCount = _DEFAULT_K,
     exclude: Annotated[
         list[str] | None,
-        typer.Option(metavar="ID", help="A movie to leave out; may be repeated."),
+        typer.Option(metavar="ID", help="ID of a movie to leave out. May be repeated."),
     ] = None,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
-    """The best movies for a user, without those rated in training."""
+    """Recommend movies to a user, without those that they rated in the training data.
+
+    Example: movierec query recommend --user 42 -k 5 --exclude 50
+    """
     _print_ranking(client.recommend(user, k, exclude or ()), as_json)
 
 
 @query.command()
-@_asks
+@_with_client
 def rating(
     client: "RecommenderClient",
-    user: Annotated[str, typer.Option(help="A user id, known or not.")],
+    user: options.UserId,
     movie: MovieName,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
-    """The rating that a user is predicted to give a movie, in stars."""
+    """Predict the rating that a user would give a movie, in stars.
+
+    Example: movierec query rating --user 42 --movie "Fargo (1996)"
+    """
     from serving.client.movie_search import find_movie
 
     found = find_movie(client.catalogue(), movie)
     stars = float(client.predict([user], [found.movie_id])[0])
     if as_json:
-        print(json.dumps({"user_id": user, **asdict(found), "rating": stars}, indent=2))
+        output.print_json({"user_id": user, **asdict(found), "rating": stars})
     else:
         print(f"{stars:.2f} stars: user {user}, {found.title or found.movie_id}")
 
 
 @query.command()
-@_asks
+@_with_client
 def similar(
-    client: "RecommenderClient", movie: MovieName, k: K = _SHOWN, as_json: AsJson = False
+    client: "RecommenderClient",
+    movie: MovieName,
+    k: options.MovieCount = _DEFAULT_K,
+    as_json: options.AsJson = False,
 ) -> None:
-    """The movies that are most like one; the score is the cosine."""
+    """Show the movies that are most similar to one.
+
+    The score is the cosine of the movies' vectors.
+
+    Example: movierec query similar --movie "Fargo (1996)"
+    """
     from serving.client.movie_search import find_movie
 
     found = find_movie(client.catalogue(), movie)
@@ -136,47 +173,55 @@ def similar(
 
 
 @query.command(name="new-user")
-@_asks
+@_with_client
 def new_user(
     client: "RecommenderClient",
     rate: Annotated[
         list[str],
-        typer.Option(metavar="MOVIE=STARS", help="An id or title and stars; may be repeated."),
+        typer.Option(
+            metavar="MOVIE=STARS", help="Rating of a movie, by its ID or title. May be repeated."
+        ),
     ],
-    k: K = _SHOWN,
-    as_json: AsJson = False,
+    k: options.MovieCount = _DEFAULT_K,
+    as_json: options.AsJson = False,
 ) -> None:
-    """The best movies for somebody whom the model does not know, from a few ratings."""
+    """Recommend movies to a new user, from a few ratings.
+
+    Example: movierec query new-user --rate "Fargo (1996)=5" --rate 50=3.5
+    """
     from serving.client.movie_search import find_movie
 
-    rated = [_rating(text) for text in rate]
+    rated = [_parse_rating(text) for text in rate]
     movies = client.catalogue()
     ratings: dict[str, float] = {}
     for text, stars in rated:
         movie = find_movie(movies, text)
         if movie.movie_id in ratings:
-            raise UserError(f"--rate {text}={stars:g}: {movie.title or text} is rated twice")
+            raise UserError(
+                f"--rate {text}={stars:g}: {movie.title or text} is rated twice; expected one "
+                "rating for each movie"
+            )
         ratings[movie.movie_id] = stars
     _print_ranking(client.recommend_for_ratings(ratings, k), as_json)
 
 
 @query.command()
-@_asks
-def status(client: "RecommenderClient", as_json: AsJson = False) -> None:
-    """The versions of the model that the server knows, and their states."""
-    found = client.model_status()
+@_with_client
+def status(client: "RecommenderClient", as_json: options.AsJson = False) -> None:
+    """Show the versions of a model that the server has, and their states."""
+    statuses = client.model_status()
     if as_json:
-        print(json.dumps([asdict(entry) for entry in found], indent=2))
+        output.print_json([asdict(entry) for entry in statuses])
         return
     from rich.console import Console
 
-    from movierec.cli.answer_tables import show_status
+    from movierec.cli import tables
 
-    show_status(Console(), found)
+    tables.show_status(Console(), statuses)
 
 
-def _rating(text: str) -> tuple[str, float]:
-    """What is rated, and the stars; titles may have an equals sign of their own."""
+def _parse_rating(text: str) -> tuple[str, float]:
+    """Returns the movie and the stars. A title may itself have an equals sign."""
     movie, _, stars = text.rpartition("=")
     try:
         value = float(stars)
@@ -187,12 +232,12 @@ def _rating(text: str) -> tuple[str, float]:
     return movie.strip(), value
 
 
-def _print_ranking(found: Sequence["Recommendation"], as_json: bool) -> None:
+def _print_ranking(ranking: Sequence["Recommendation"], as_json: bool) -> None:
     if as_json:
-        print(json.dumps([asdict(entry) for entry in found], indent=2))
+        output.print_json([asdict(entry) for entry in ranking])
         return
     from rich.console import Console
 
-    from movierec.cli.answer_tables import show_ranking
+    from movierec.cli import tables
 
-    show_ranking(Console(), found)
+    tables.show_ranking(Console(), ranking)

@@ -1,4 +1,4 @@
-"""The command that runs a compiled job on this machine."""
+"""`movierec run-compiled`: a compiled job on this machine."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 
 from movierec.cli import exit_codes
-from pipeline.config.errors import LINE_START, RunInterruptedError, UserError
+from movierec.cli.kubeflow_package import check_kubeflow_package
+from movierec.cli.options import CompiledJob, Parameters, WorkspaceFolder
+from movierec.cli.output import print_error
+from pipeline.config.errors import RunInterruptedError, UserError
 from pipeline.config.name_value import pairs
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from kubeflow.local_execution.outcome import Outcome, Result
 
-# What TFX's Pusher says of what it made.
+# Properties of the artifact that TFX's Pusher makes.
 _PUSHED: Final = "pushed"
 _DESTINATION: Final = "pushed_destination"
 
@@ -29,32 +31,35 @@ _ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run_compiled(
-    job: Annotated[Path, typer.Argument(help="What `movierec compile` wrote: JSON or YAML.")],
-    workspace: Annotated[
-        Path, typer.Option("--workspace", help="The folder for everything the run writes.")
-    ],
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Tasks at a time.")] = 1,
+    job: CompiledJob,
+    workspace: WorkspaceFolder,
+    jobs: Annotated[
+        int,
+        typer.Option("--jobs", metavar="NUMBER", min=1, help="Number of tasks at a time, at most."),
+    ] = 1,
     mappings: Annotated[
         list[str] | None,
         typer.Option(
             "--map",
             metavar="REMOTE=DIR",
-            help="A folder in the place of a remote location; others are in the workspace. "
-            "May be repeated.",
+            help="Local folder that stands in for a remote location. May be repeated. All other "
+            "remote locations are folders of the workspace.",
         ),
     ] = None,
-    parameters: Annotated[
-        list[str] | None,
-        typer.Option("--parameter", metavar="NAME=VALUE", help="A parameter; may be repeated."),
-    ] = None,
+    parameters: Parameters = None,
     cached: Annotated[
-        bool, typer.Option("--cache/--no-cache", help="Use what earlier runs made.")
+        bool,
+        typer.Option("--cache/--no-cache", help="Take the results of earlier runs, or none."),
     ] = True,
 ) -> None:
     """Run a compiled job on this machine, each task as its own process.
 
-    Exits 2 if a model is not pushed.
+    Needs neither a cluster nor credentials. The exit code is 0 if the model is pushed and 2 if it
+    is refused.
+
+    Example: movierec run-compiled movierec.yaml --workspace dry-run --jobs 2
     """
+    check_kubeflow_package()
     from kubeflow import run_parameters
     from kubeflow.local_execution import job_file, locations, runner
 
@@ -68,33 +73,33 @@ def run_compiled(
         use_cache=cached,
     )
     try:
-        with _ended_by_signals(options.impatient):
+        with interrupted_by_signals(options.impatient):
             result = runner.run(compiled, folder, options, _report)
     except KeyboardInterrupt as error:
         raise RunInterruptedError(
-            "interrupted; the tasks under way were ended, and a new run takes what the finished "
-            "ones made from the cache"
+            "interrupted; the running tasks were stopped, and the next run takes the results of "
+            "finished tasks from the cache"
         ) from error
     _summarise(result)
-    if not _tell_pushes(result):
-        raise typer.Exit(exit_codes.NOT_BLESSED)
+    if not _report_pushes(result):
+        raise typer.Exit(exit_codes.NOT_PUSHED)
 
 
 @contextmanager
-def _ended_by_signals(impatient: threading.Event) -> Iterator[None]:
-    """Has SIGTERM and SIGHUP end the run as Ctrl-C does: the tasks must not outlive it.
+def interrupted_by_signals(impatient: threading.Event) -> Iterator[None]:
+    """Raises KeyboardInterrupt on SIGTERM and SIGHUP too, so that no task outlives the run.
 
-    What was ignored before stays so: under nohup, which has SIGHUP ignored, the run goes on when
-    its terminal is gone.
+    Signals that were ignored before stay ignored: under nohup, which ignores SIGHUP, the run goes
+    on after its terminal has closed.
 
     Args:
-        impatient: set by Ctrl-C once the run is being ended.
+        impatient: Event that a second Ctrl-C sets, to kill tasks that are slow to end.
     """
     before = {number: signal.getsignal(number) for number in _ENDING_SIGNALS}
     held = {number: was for number, was in before.items() if was is not signal.SIG_IGN}
 
     def interrupt(*_: Any) -> NoReturn:
-        # A second one must not keep tasks from being ended; a terminal that closes may send it.
+        # A second signal, as a closing terminal sends, must not interrupt the stopping of tasks.
         for number in held:
             signal.signal(number, signal.SIG_IGN)
         if signal.SIGINT in held:
@@ -115,7 +120,7 @@ def _ended_by_signals(impatient: threading.Event) -> Iterator[None]:
 
 
 def _report(task: str, outcome: Outcome) -> None:
-    """A line for a task that has ended, and one for why it failed."""
+    """Prints a line for a task that has ended, and one with the reason if it failed."""
     from kubeflow.local_execution.outcome import State
 
     state = outcome.state
@@ -124,7 +129,7 @@ def _report(task: str, outcome: Outcome) -> None:
         shown += f" ({outcome.attempts} attempts)"
     print(f"{task:<24} {shown:>8}", file=sys.stderr, flush=True)
     if outcome.failure:
-        print(f"{LINE_START}{outcome.failure}", file=sys.stderr, flush=True)
+        print_error(outcome.failure)
 
 
 def _summarise(result: Result) -> None:
@@ -132,15 +137,15 @@ def _summarise(result: Result) -> None:
 
     counts = ", ".join(f"{len(result.tasks(s))} {s}" for s in State if result.tasks(s))
     shown = os.path.relpath(result.folder / TASKS_FILE)
-    print(f"{counts} in {result.seconds:.1f} s; {shown} has what they made")
+    print(f"{counts} in {result.seconds:.1f} s; see {shown}")
     failed, left = result.tasks(State.FAILED), result.tasks(State.NOT_RUN)
     if failed:
-        after = f"; not run because of that: {', '.join(left)}" if left else ""
+        after = f"; not run as a result: {', '.join(left)}" if left else ""
         raise UserError(f"failed: {', '.join(failed)}{after}")
 
 
-def _tell_pushes(result: Result) -> bool:
-    """A line for what each pusher did; whether all of them pushed."""
+def _report_pushes(result: Result) -> bool:
+    """Prints a line for each Pusher; returns whether all of them pushed."""
     said = [
         artifact.get("metadata", {})
         for outcome in result.outcomes.values()
@@ -152,6 +157,6 @@ def _tell_pushes(result: Result) -> bool:
         print(
             f"pushed: {record[_DESTINATION]}"
             if record[_PUSHED]
-            else "not pushed: the model lacks a blessing, of the evaluator or of the model server"
+            else "not pushed: the evaluator or the model server did not bless the model"
         )
     return all(record[_PUSHED] for record in records)

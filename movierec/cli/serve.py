@@ -1,4 +1,4 @@
-"""`movierec serve`. Nothing heavy is imported before it is needed."""
+"""`movierec serve`: a model server on this machine."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from movierec.cli import help_pages, options
 from pipeline.config.errors import UserError
 from pipeline.workspace import Workspace
 from serving.defaults import DEFAULT_MODEL
 from serving.launch.wanted_server import WantedServer
 
 if TYPE_CHECKING:
+    from logging.handlers import MemoryHandler
+
     from serving.launch.launcher import Started
     from serving.tls import ServerTls
 
@@ -27,48 +29,91 @@ _PORTS = {"min": 0, "max": 65_535}
 
 def serve(
     workspace: Annotated[
-        Path, typer.Option("--workspace", help="The folder with the pushed models.")
-    ] = Path("workspace"),
-    model_name: Annotated[
-        str, typer.Option("--model-name", help="As serving.model_name.")
-    ] = DEFAULT_MODEL,
+        Path,
+        typer.Option("--workspace", metavar="DIR", help="Folder that the models were pushed in."),
+    ] = options.DEFAULT_WORKSPACE,
+    model_name: options.ModelName = DEFAULT_MODEL,
     server: Annotated[
         WantedServer,
-        typer.Option("--server", help="auto takes the first that is there and can do it."),
+        typer.Option(
+            "--server",
+            help="Model server to start; auto takes the first one that is installed and has the "
+            "features that are asked for.",
+        ),
     ] = WantedServer.AUTO,
     binary: Annotated[
-        Path | None, typer.Option("--binary", help="A tensorflow_model_server, if not on PATH.")
+        Path | None,
+        typer.Option(
+            "--binary",
+            metavar="FILE",
+            help="Path of tensorflow_model_server; looked up on the PATH if not given.",
+        ),
     ] = None,
     host: Annotated[
-        str, typer.Option("--host", help="0.0.0.0 lets other machines in.")
+        str,
+        typer.Option(
+            "--host",
+            metavar="ADDRESS",
+            help="Address to listen at; 0.0.0.0 accepts connections from other machines.",
+        ),
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option("--port", help="Of gRPC; 0 takes a free one.", **_PORTS)
+        int,
+        typer.Option("--port", metavar="PORT", help="Port for gRPC; 0 takes a free one.", **_PORTS),
     ] = 8500,
     metrics_port: Annotated[
         int | None,
-        typer.Option("--metrics-port", help="Serve Prometheus metrics at /metrics.", **_PORTS),
+        typer.Option(
+            "--metrics-port",
+            metavar="PORT",
+            help="Port for Prometheus metrics at /metrics; 0 takes a free one. Without it, there "
+            "are no metrics.",
+            **_PORTS,
+        ),
     ] = None,
     batching: Annotated[
-        bool, typer.Option("--batching", help="Answer calls of predict that come at once together.")
+        bool,
+        typer.Option("--batching", help="Answer predict calls that arrive together in one batch."),
     ] = False,
     labels: Annotated[
         list[str] | None,
-        typer.Option("--label", metavar="NAME=VERSION", help="Names a version; may be repeated."),
+        typer.Option(
+            "--label", metavar="NAME=VERSION", help="Label for a version. May be repeated."
+        ),
     ] = None,
     tls_key: Annotated[
-        Path | None, typer.Option("--tls-key", help="The server's private key, PEM.")
+        Path | None,
+        typer.Option(
+            "--tls-key",
+            metavar="FILE",
+            help="Private key of the server (PEM). Turns on TLS.",
+            rich_help_panel=help_pages.TLS,
+        ),
     ] = None,
     tls_certificate: Annotated[
-        Path | None, typer.Option("--tls-certificate", help="The server's certificate, PEM.")
+        Path | None,
+        typer.Option(
+            "--tls-certificate",
+            metavar="FILE",
+            help="Certificate of the server (PEM).",
+            rich_help_panel=help_pages.TLS,
+        ),
     ] = None,
     tls_client_authority: Annotated[
         Path | None,
-        typer.Option("--tls-client-authority", help="Let in only clients that this one signed."),
+        typer.Option(
+            "--tls-client-authority",
+            metavar="FILE",
+            help="Authority (PEM) that signs clients' certificates. Others are refused.",
+            rich_help_panel=help_pages.TLS,
+        ),
     ] = None,
 ) -> None:
-    """Serve the newest pushed model over gRPC until SIGTERM or Ctrl-C."""
-    # The C++ of TensorFlow would talk of itself while it is loaded.
+    """Serve the newest pushed model over gRPC until SIGTERM or Ctrl-C.
+
+    Example: movierec serve --port 9000 --metrics-port 9001
+    """
+    # TensorFlow's C++ code logs while it is loaded.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from serving.launch import launcher
     from serving.server_options import BatchingOptions, ServerOptions
@@ -78,15 +123,15 @@ def serve(
         Workspace(workspace).serving(model_name),
         host=host,
         port=port,
-        tls=_tls(tls_key, tls_certificate, tls_client_authority),
+        tls=_server_tls(tls_key, tls_certificate, tls_client_authority),
         metrics_port=metrics_port,
         batching=BatchingOptions() if batching else None,
-        version_labels=dict(_label(text) for text in labels or ()),
+        version_labels=dict(_parse_label(text) for text in labels or ()),
     )
     with _held_log() as log:
 
         def say(started: Started) -> None:
-            # Whoever waits for the line reads a pipe.
+            # A program that waits for the line reads it from a pipe.
             print(started, flush=True)
             log.flush()
             log.flushLevel = logging.NOTSET
@@ -96,7 +141,9 @@ def serve(
 
 @contextmanager
 def _held_log() -> Iterator[MemoryHandler]:
-    """Keeps what the embedded server logs until it is up; if it never is, one line tells why."""
+    """Holds the embedded server's log back until it is up; if it fails, one line says why."""
+    from logging.handlers import MemoryHandler
+
     screen = logging.StreamHandler()
     screen.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     held = MemoryHandler(sys.maxsize, flushLevel=sys.maxsize, target=screen)
@@ -107,24 +154,26 @@ def _held_log() -> Iterator[MemoryHandler]:
         yield held
     finally:
         logger.removeHandler(held)
-        # The end of the process flushes every handler.
+        # Python flushes every handler when the process ends.
         held.setTarget(None)
 
 
-def _label(text: str) -> tuple[str, int]:
+def _parse_label(text: str) -> tuple[str, int]:
     name, _, version = text.partition("=")
     if not name or not version.isdecimal():
-        raise UserError(f"--label {text}: NAME=VERSION is needed, such as stable=1795376823")
+        raise UserError(f"--label {text}: expected NAME=VERSION, such as stable=1795376823")
     return name, int(version)
 
 
-def _tls(key: Path | None, certificate: Path | None, authority: Path | None) -> ServerTls | None:
+def _server_tls(
+    key: Path | None, certificate: Path | None, authority: Path | None
+) -> ServerTls | None:
     from serving.tls import ServerTls
 
     if key and certificate:
         return ServerTls(key, certificate, authority)
     if key or certificate or authority:
         raise UserError(
-            "TLS needs --tls-key and --tls-certificate; --tls-client-authority goes with both"
+            "TLS: expected both --tls-key and --tls-certificate; --tls-client-authority needs them"
         )
     return None

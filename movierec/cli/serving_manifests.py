@@ -1,4 +1,4 @@
-"""The command that renders a cluster's manifests."""
+"""`movierec serving-manifests`: what serves a model in a Kubernetes cluster."""
 
 from __future__ import annotations
 
@@ -7,18 +7,29 @@ from typing import Annotated
 
 import typer
 
-from movierec.cli.options import ConfigFile, Overrides
+from movierec.cli import options
+from movierec.cli.kubeflow_package import check_kubeflow_package
 
 
 def serving_manifests(
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="The folder for serving.yaml; printed if not given."),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="DIR",
+            help="Folder for serving.yaml. Without it, the manifests are printed.",
+        ),
     ] = None,
-    config: ConfigFile = None,
-    overrides: Overrides = None,
+    config: options.ConfigFile = None,
+    overrides: options.Overrides = None,
 ) -> None:
-    """Render what serves a model in a Kubernetes cluster."""
+    """Write the Kubernetes or KServe manifests of a model server.
+
+    Example: movierec serving-manifests --set
+    kubernetes.model_location=pvc://models/serving/movierec -o deploy
+    """
+    check_kubeflow_package()
     from kubeflow.manifests import render
     from pipeline.config.tree import load_config
 

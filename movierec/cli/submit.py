@@ -1,14 +1,16 @@
-"""The command that sends a compiled job to a platform."""
+"""`movierec submit`: a compiled job, sent to a platform."""
 
 from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from movierec.cli import help_pages, options
+from movierec.cli.kubeflow_package import check_kubeflow_package
+from movierec.cli.output import print_error
 from pipeline.config.errors import RunInterruptedError, UserError
 from pipeline.config.name_value import pairs
 
@@ -18,68 +20,111 @@ if TYPE_CHECKING:
     from kubeflow.submission.vertex_request import VertexRequest
 
 
+def _kfp(metavar: str, help_text: str) -> Any:
+    return typer.Option(metavar=metavar, help=help_text, rich_help_panel=help_pages.KUBEFLOW)
+
+
+def _vertex(metavar: str, help_text: str) -> Any:
+    return typer.Option(metavar=metavar, help=help_text, rich_help_panel=help_pages.VERTEX)
+
+
 def submit(
-    job: Annotated[Path, typer.Argument(help="What `movierec compile` wrote: JSON or YAML.")],
+    job: options.CompiledJob,
     target: Annotated[
-        str | None, typer.Option(help="vertex or kfp; what the file is for if not given.")
-    ] = None,
-    host: Annotated[str, typer.Option(help="kfp: address of its API, as https://HOST/PATH.")] = "",
-    namespace: Annotated[
-        str | None, typer.Option(help="kfp: of the runs, where there are several users.")
-    ] = None,
-    experiment: Annotated[
-        str | None, typer.Option(help="kfp: of the runs; the pipeline's name if not given.")
-    ] = None,
-    pipeline_name: Annotated[
-        str | None, typer.Option(help="kfp: that versions are kept under; the file's if not given.")
-    ] = None,
-    project: Annotated[str, typer.Option(help="vertex: id of the Google Cloud project.")] = "",
-    region: Annotated[str, typer.Option(help="vertex: where to run, as us-central1.")] = "",
-    network: Annotated[
-        str | None, typer.Option(help="vertex: as projects/NUMBER/global/networks/NAME.")
-    ] = None,
-    labels: Annotated[
-        list[str] | None,
-        typer.Option("--label", metavar="NAME=VALUE", help="vertex: a label; may be repeated."),
-    ] = None,
-    service_account: Annotated[
-        str | None, typer.Option(help="Whose rights the tasks have; the platform's if not given.")
-    ] = None,
-    parameters: Annotated[
-        list[str] | None,
-        typer.Option("--parameter", metavar="NAME=VALUE", help="A parameter; may be repeated."),
-    ] = None,
-    run_name: Annotated[
-        str | None, typer.Option(help="Of the run or the schedule, for people.")
-    ] = None,
-    cron: Annotated[
         str | None,
         typer.Option(
-            metavar='"0 3 * * 1"',
-            help="Starts a run at these times: minute, hour, day, month, day of the week; for "
-            "vertex after TZ=ZONE if it is not UTC.",
+            metavar="PLATFORM",
+            help="Platform to send the job to, kfp or vertex; the one that the file was compiled "
+            "for if not given.",
         ),
     ] = None,
-    max_concurrent: Annotated[
-        int | None, typer.Option(min=1, help="With --cron: runs at a time; 1 if not given.")
+    parameters: options.Parameters = None,
+    run_name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Display name of the run or the schedule.")
+    ] = None,
+    service_account: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Service account that the tasks run as; the platform's default if not given.",
+        ),
     ] = None,
     no_cache: Annotated[
         bool,
         typer.Option(
             "--no-cache",
-            help="Take no earlier results. kfp then gets the pipeline with the run, not as a "
-            "version.",
+            help="Run every task, whatever the cache has. Kubeflow Pipelines then gets the "
+            "pipeline with the run instead of as a version.",
         ),
     ] = False,
-    send: Annotated[bool, typer.Option("--send", help="Send it; else it is only shown.")] = False,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Follow the run until it ends; 1 if it fails.")
+    send: Annotated[
+        bool, typer.Option("--send", help="Send the job. Without it, the calls are only shown.")
     ] = False,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait", help="Follow the run until it ends; exit code 1 if it fails."),
+    ] = False,
+    cron: Annotated[
+        str | None,
+        typer.Option(
+            metavar='"0 3 * * 1"',
+            help="Times at which runs start: minute, hour, day, month and day of the week. On "
+            "Kubeflow Pipelines they are in the server's time zone, on Vertex AI in UTC or in the "
+            "zone of TZ=ZONE before them.",
+            rich_help_panel=help_pages.SCHEDULE,
+        ),
+    ] = None,
+    max_concurrent: Annotated[
+        int | None,
+        typer.Option(
+            metavar="NUMBER",
+            min=1,
+            help="Number of the schedule's runs at a time, at most; 1 if not given.",
+            rich_help_panel=help_pages.SCHEDULE,
+        ),
+    ] = None,
+    host: Annotated[
+        str,
+        _kfp("URL", "Address of the API, as https://HOST/PATH. Required for Kubeflow Pipelines."),
+    ] = "",
+    namespace: Annotated[
+        str | None, _kfp("NAME", "Namespace of the run; required where Kubeflow is multi-user.")
+    ] = None,
+    experiment: Annotated[
+        str | None, _kfp("NAME", "Experiment of the run; the pipeline's name if not given.")
+    ] = None,
+    pipeline_name: Annotated[
+        str | None,
+        _kfp("NAME", "Pipeline that the file becomes a version of; its own name if not given."),
+    ] = None,
+    project: Annotated[
+        str, _vertex("ID", "ID of the Google Cloud project. Required for Vertex AI.")
+    ] = "",
+    region: Annotated[
+        str, _vertex("REGION", "Region of the run, such as us-central1. Required for Vertex AI.")
+    ] = "",
+    network: Annotated[
+        str | None,
+        _vertex("NETWORK", "Network of the tasks, as projects/NUMBER/global/networks/NAME."),
+    ] = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label",
+            metavar="NAME=VALUE",
+            help="Label of the run. May be repeated.",
+            rich_help_panel=help_pages.VERTEX,
+        ),
+    ] = None,
 ) -> None:
-    """Send a compiled job to Kubeflow Pipelines or Vertex AI; shows it unless --send is given.
+    """Send a compiled job to Kubeflow Pipelines or Vertex AI.
 
-    Credentials are those that the platform's own client finds.
+    Without --send, the command only shows the calls that it would make. It uses the credentials
+    that the platform's own client finds.
+
+    Example: movierec submit movierec.yaml --host https://kfp.example.com/pipeline --send --wait
     """
+    check_kubeflow_package()
     from kubeflow.submission import request as requests
     from kubeflow.submission.schedule import schedule
     from kubeflow.targets import Target
@@ -136,13 +181,13 @@ def submit(
 
 def _check_wait(wait: bool, send: bool, cron: str | None) -> None:
     if wait and cron is not None:
-        raise UserError("--wait: a schedule does not end; expected without --cron")
+        raise UserError("--wait: a schedule has no end; expected --wait without --cron")
     if wait and not send:
-        raise UserError("--wait: nothing is sent; expected with --send")
+        raise UserError("--wait: nothing is sent; expected --wait with --send")
 
 
 def _show(asked: KfpRequest | VertexRequest) -> None:
-    """The calls, as each platform's people read such things, and that they are not made."""
+    """Prints the calls in the format that each platform uses, and that none is made."""
     from kubeflow.submission.kfp_request import KfpRequest
 
     calls = [call.content() for call in asked.calls()]
@@ -153,14 +198,14 @@ def _show(asked: KfpRequest | VertexRequest) -> None:
     else:
         shown = json.dumps({"calls": calls}, indent=2) + "\n"
     print(shown, end="", flush=True)
-    print("movierec: nothing was sent; --send sends this", file=sys.stderr)
+    print_error("nothing was sent; add --send to send this")
 
 
 def _send(asked: KfpRequest | VertexRequest) -> Sent:
     from kubeflow.submission import kfp_request
 
     if isinstance(asked, kfp_request.KfpRequest):
-        # The client takes seconds to import, and this can be said before.
+        # Checks before the client is imported, which takes seconds.
         kfp_request.check_reachable(asked.host)
 
         from kubeflow.submission import kfp_submission
@@ -183,5 +228,5 @@ def _follow(sent: Sent) -> None:
 
 
 def _report(name: str, state: str) -> None:
-    """A line for the run, or a task of it, in another state."""
+    """Prints the new state of the run or of one of its tasks."""
     print(f"{name:<24} {state:>10}", file=sys.stderr, flush=True)

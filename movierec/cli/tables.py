@@ -1,8 +1,10 @@
-"""Tables that a person reads at the end of a command."""
+"""The tables that commands print."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import zip_longest
+from typing import TYPE_CHECKING, Final
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -11,18 +13,23 @@ from rich.text import Text
 
 from models import features
 from models.signature_names import PREDICT, RECOMMEND
-from pipeline.summary import Ranking, Rmse, Serving, Summary, Tuning
-from pipeline.taste import Taste
 
-# Columns of the terminal: from here on tables stand apart.
-_WIDE = 90
-_TITLE_WIDTH = 44
-# What the two columns of figures and all padding take beside the titles.
-_FIGURES_WIDTH = 24
+if TYPE_CHECKING:
+    from components.serving_validator.report import ServingReport
+    from pipeline.sample_user import SampleUser
+    from pipeline.summary import Ranking, Rmse, Summary, Tuning
+    from serving.client.answers import Recommendation, VersionStatus
+
+# Columns of a terminal in which tables have a gap between them.
+_WIDE: Final = 90
+# Columns of a movie's title.
+_TITLE_WIDTH: Final = 44
+# Columns of both figures and all padding beside the titles.
+_FIGURES_WIDTH: Final = 24
 
 
 def show_summary(console: Console, summary: Summary) -> None:
-    """Rows, errors beside the baselines, the verdict, and the time of each step."""
+    """Prints the rows, the figures beside the baselines, the verdicts and the time of each step."""
     console.print()
     console.print(f"[bold]{summary.model}[/] on {summary.dataset}, run {summary.run_id}")
     gap = 3 if console.width >= _WIDE else 0
@@ -33,24 +40,24 @@ def show_summary(console: Console, summary: Summary) -> None:
         figures.append(_ranking(summary.ranking, summary.gate.baseline_ndcg_at_10))
     console.print(_side_by_side(gap, _rows(summary), Group(*figures), _seconds(summary)))
     if summary.tuning is not None:
-        console.print(_found(summary.tuning))
-    console.print(_verdict(summary))
-    console.print(_served(summary.serving))
+        console.print(_tuning(summary.tuning))
+    console.print(_gate(summary))
+    console.print(_serving(summary.serving))
     if summary.pushed_model:
         console.print(f"pushed to {summary.pushed_model}", soft_wrap=True)
     if set(summary.cached) >= _cacheable_steps(summary):
         console.print("every step was cached: nothing has changed since an earlier run")
 
 
-def show_taste(console: Console, taste: Taste) -> None:
-    """What a user rated highest beside what is recommended to them."""
-    table = Table(box=box.SIMPLE_HEAD, title=f"user {taste.user_id}", title_justify="left")
-    # Left to itself, the table takes the room that it lacks from the figures.
+def show_sample_user(console: Console, sample: SampleUser) -> None:
+    """Prints what a user rated highest beside what is recommended to them."""
+    table = Table(box=box.SIMPLE_HEAD, title=f"user {sample.user_id}", title_justify="left")
+    # Without fixed widths, a narrow table cuts the figures instead of the titles.
     title_width = min(_TITLE_WIDTH, (console.width - _FIGURES_WIDTH) // 2)
     for titles, figures in (("rated highest", "stars"), ("recommended", "score")):
         table.add_column(titles, width=title_width, no_wrap=True)
         table.add_column(figures, justify="right", no_wrap=True)
-    for rated, recommended in zip_longest(taste.rated_highest, taste.recommended):
+    for rated, recommended in zip_longest(sample.rated_highest, sample.recommended):
         table.add_row(
             *((Text(rated.title or rated.movie_id), f"{rated.score:g}") if rated else ("", "")),
             *(
@@ -62,13 +69,39 @@ def show_taste(console: Console, taste: Taste) -> None:
     console.print(table)
 
 
+def show_ranking(console: Console, ranking: Sequence[Recommendation]) -> None:
+    """Prints movies with their scores, best first."""
+    if not ranking:
+        console.print("no movies are left to recommend")
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", justify="right", no_wrap=True)
+    table.add_column("movie", overflow="fold")
+    table.add_column("id", justify="right", no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True)
+    for rank, entry in enumerate(ranking, start=1):
+        table.add_row(str(rank), Text(entry.title), Text(entry.movie_id), f"{entry.score:.2f}")
+    console.print(table)
+
+
+def show_status(console: Console, statuses: Sequence[VersionStatus]) -> None:
+    """Prints the versions of a model with their states, oldest first."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("version", justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("error", overflow="fold")
+    for status in statuses:
+        table.add_row(str(status.version), status.state, Text(status.error))
+    console.print(table)
+
+
 def _side_by_side(gap: int, *tables: RenderableType) -> RenderableType:
     grid = Table.grid(padding=(0, gap))
     grid.add_row(*tables)
     return grid
 
 
-def _figures(title: str, unit: str) -> Table:
+def _figure_table(title: str, unit: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column(title, no_wrap=True)
     table.add_column(unit, justify="right")
@@ -76,7 +109,7 @@ def _figures(title: str, unit: str) -> Table:
 
 
 def _rows(summary: Summary) -> Table:
-    table = _figures("rows", "")
+    table = _figure_table("rows", "")
     rows = summary.rows
     table.add_row("read", f"{rows.read:,}")
     table.add_row("rejected", f"{rows.rejected:,}")
@@ -88,8 +121,8 @@ def _rows(summary: Summary) -> Table:
 
 
 def _errors(summary: Summary, rmse: Rmse) -> Table:
-    """RMSE of the splits and of what it has to beat."""
-    table = _figures("RMSE", "stars")
+    """Returns the RMSE of the splits and of the baselines."""
+    table = _figure_table("RMSE", "stars")
     for split in features.SPLITS:
         table.add_row(split, f"{getattr(rmse, split):.4f}")
     table.add_row("  biases only", f"{summary.baselines.bias_only:.4f}")
@@ -104,8 +137,8 @@ def _errors(summary: Summary, rmse: Rmse) -> Table:
 
 
 def _ranking(ranking: Ranking, last_blessed: float | None) -> Table:
-    """NDCG@10 and Recall@10, and those of popularity."""
-    table = _figures("NDCG@10", "")
+    """Returns NDCG@10 and Recall@10, of the model and of popularity."""
+    table = _figure_table("NDCG@10", "")
     table.add_row("eval", f"{ranking.eval_ndcg_at_10:.4f}")
     table.add_row("holdout", f"{ranking.ndcg_at_10:.4f}")
     table.add_row("  popularity", f"{ranking.popularity_ndcg_at_10:.4f}")
@@ -118,7 +151,7 @@ def _ranking(ranking: Ranking, last_blessed: float | None) -> Table:
 
 
 def _seconds(summary: Summary) -> Table:
-    table = _figures("step", "seconds")
+    table = _figure_table("step", "seconds")
     for step, seconds in summary.seconds.items():
         if step != "total":
             table.add_row(step, "cached" if step in summary.cached else f"{seconds:.1f}")
@@ -127,38 +160,38 @@ def _seconds(summary: Summary) -> Table:
     return table
 
 
-def _found(tuning: Tuning) -> str:
+def _tuning(tuning: Tuning) -> str:
     best = ", ".join(f"{key} {value:.4g}" for key, value in tuning.best.items())
     return f"tuned: {best}, the best of {tuning.trials} trials ({tuning.eval_figure:.4f} on eval)"
 
 
-def _verdict(summary: Summary) -> Group:
-    verdict = _verdict_of(summary.gate.blessed)
+def _gate(summary: Summary) -> Text:
+    gate = summary.gate
     limits = []
     if summary.rmse is not None:
-        limits.append(f"gate.max_rmse {summary.gate.threshold:g}")
-        limits.append(f"gate.max_regression {summary.gate.max_regression:g}")
+        limits.append(f"gate.max_rmse {gate.threshold:g}")
+        limits.append(f"gate.max_regression {gate.max_regression:g}")
     if summary.ranking is not None:
-        limits.append(f"gate.min_gain_over_popularity {summary.gate.min_gain_over_popularity:g}")
-        limits.append(f"gate.max_ranking_regression {summary.gate.max_ranking_regression:g}")
-    return Group(Text.assemble("gate: ", verdict, f" ({', '.join(limits)}): {summary.gate.reason}"))
+        limits.append(f"gate.min_gain_over_popularity {gate.min_gain_over_popularity:g}")
+        limits.append(f"gate.max_ranking_regression {gate.max_ranking_regression:g}")
+    return Text.assemble("gate: ", _blessed(gate.blessed), f" ({', '.join(limits)}): {gate.reason}")
 
 
-def _served(serving: Serving) -> Text:
-    """The model server's verdict, and how long it takes for the signatures that are asked most."""
+def _serving(serving: ServingReport) -> Text:
+    """Returns the model server's verdict, and the latency of the most used signatures."""
     times = [
         f"{name} {serving.latency[name].median:.1f} ms"
         for name in (PREDICT, RECOMMEND)
         if name in serving.latency
     ]
-    asked = ", ".join([serving.server or "no server came up", *times])
-    return Text.assemble("serving: ", _verdict_of(serving.blessed), f" ({asked}): {serving.reason}")
+    server = ", ".join([serving.server or "no server came up", *times])
+    return Text.assemble("serving: ", _blessed(serving.blessed), f" ({server}): {serving.reason}")
 
 
-def _verdict_of(blessed: bool) -> Text:
+def _blessed(blessed: bool) -> Text:
     return Text("blessed" if blessed else "not blessed", style="green" if blessed else "red")
 
 
 def _cacheable_steps(summary: Summary) -> set[str]:
-    """Steps that ran a component: not the start-up, nor the look-up of the last blessed model."""
+    """Returns the steps that run a component, whose results can be cached."""
     return set(summary.seconds) - {"total", "start-up", "BaselineModel", "report"}

@@ -1,4 +1,4 @@
-"""The machines that a cluster trains on."""
+"""Training on the machines of a cluster: how many, of which kind, and with which rights."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from models.options import TrainingOptions
 from pipeline.config.kubernetes import (
     AccountName,
     Cpu,
@@ -13,7 +14,7 @@ from pipeline.config.kubernetes import (
     Memory,
     Namespace,
     check_labels,
-    check_not_nothing,
+    check_positive,
 )
 from pipeline.config.section import Section
 
@@ -21,43 +22,69 @@ ProjectId = Annotated[
     str, StringConstraints(pattern=r"^([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$")
 ]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z]+-[a-z]+[0-9]+$")]
-# A service account of Google Cloud, by its e-mail address.
+# The e-mail address of a service account of Google Cloud.
 GoogleAccount = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")]
 
 
+class TrainingConfig(TrainingOptions):
+    """Options of the training, and the machines that a cluster gives it.
+
+    `movierec run` trains on this machine and does not use the keys about machines.
+    """
+
+    workers: int = Field(1, ge=1, le=64, description="Machines that train together in a cluster.")
+    accelerator: str | None = Field(
+        None,
+        pattern=r"^[A-Z0-9_]+$",
+        description="GPU type of each machine, such as NVIDIA_TESLA_T4; none if not set.",
+    )
+    accelerator_count: int = Field(1, ge=1, le=16, description="GPUs of each machine.")
+
+    @property
+    def options(self) -> TrainingOptions:
+        """The options that the Trainer receives; its result does not depend on the machines."""
+        return TrainingOptions.model_validate(
+            self.model_dump(include=set(TrainingOptions.model_fields))
+        )
+
+
 class VertexConfig(Section):
-    """The machines of Vertex AI that a model is trained on."""
+    """Training on Vertex AI."""
 
     project: ProjectId | None = Field(
-        None, description="id of the Google Cloud project; training on several workers needs it"
+        None, description="Id of the Google Cloud project; required for several workers."
     )
-    region: Region | None = Field(None, description="where several workers train, who need it")
+    region: Region | None = Field(
+        None, description="Region of the training; required for several workers."
+    )
     machine_type: str = Field(
         "n1-standard-8",
         pattern=r"^[a-z0-9-]+$",
-        description="of the Trainer, of each of its workers, and of the Tuner",
+        description="Machine type of the Trainer, of each worker and of the Tuner.",
     )
     service_account: GoogleAccount | None = Field(
-        None, description="whose rights several workers have; Vertex AI's own if not given"
+        None, description="Service account of several workers; Vertex AI's own if not set."
     )
 
 
 class Toleration(Section):
-    """A taint of nodes that a pod may run on all the same."""
+    """A taint of nodes on which a pod may run all the same."""
 
-    key: Label = Field(description="of the taint")
-    operator: Literal["Exists", "Equal"] = Field("Exists", description="how its value is compared")
+    key: Label = Field(description="Key of the taint.")
+    operator: Literal["Exists", "Equal"] = Field(
+        "Exists", description="Exists accepts any value of the taint, Equal only `value`."
+    )
     value: Annotated[str, StringConstraints(pattern=r"^[-A-Za-z0-9_.]{0,63}$")] = Field(
-        "", description="that Equal compares with"
+        "", description="Value of the taint; only for operator Equal."
     )
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
-        None, description="of the taint; any if not given"
+        None, description="Effect of the taint; any if not set."
     )
 
     @model_validator(mode="after")
-    def _compares_something(self) -> Toleration:
+    def _check_value(self) -> Toleration:
         if self.operator == "Exists" and self.value:
-            raise ValueError(f'value {self.value} is compared by operator "Equal" only')
+            raise ValueError(f'value {self.value} needs operator "Equal"')
         return self
 
 
@@ -65,36 +92,37 @@ EndpointUrl = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.-]
 
 
 class KfpConfig(Section):
-    """The nodes of a Kubernetes cluster that a model is trained on, and its steps' storage."""
+    """Training and storage on Kubeflow Pipelines."""
 
-    namespace: Namespace = Field("kubeflow", description="where several workers run")
+    namespace: Namespace = Field("kubeflow", description="Namespace of several workers.")
     accelerator_resource: Label = Field(
-        "nvidia.com/gpu", description="what the cluster calls its GPUs"
+        "nvidia.com/gpu", description="Resource name of the cluster's GPUs."
     )
     node_selector: dict[str, str] | None = Field(
-        None, description="labels of the nodes; those of GKE for the GPU type if not given"
+        None, description="Labels of the nodes; GKE's label of the GPU type if not set."
     )
     tolerations: tuple[Toleration, ...] | None = Field(
-        None, description="taints of the nodes; that of the GPUs if not given"
+        None, description="Tolerated taints of the nodes; the taint of GPU nodes if not set."
     )
-    cpu_limit: Cpu | None = Field(None, description="cores of each machine at most")
-    memory_limit: Memory | None = Field(None, description="bytes of each machine at most")
+    cpu_limit: Cpu | None = Field(None, description="Most cores of each machine.")
+    memory_limit: Memory | None = Field(None, description="Most memory of each machine.")
     service_account: AccountName | None = Field(
-        None, description="whose rights several workers have; the namespace's own if not given"
+        None, description="Service account of several workers; the namespace's own if not set."
     )
     storage_endpoint: EndpointUrl | None = Field(
-        None, description="server that s3:// and minio:// are on; Amazon S3 if not given"
+        None, description="URL of the server of s3:// and minio://; Amazon S3 if not set."
     )
     storage_secret: AccountName | None = Field(
-        None, description="Secret with its credentials; those of the steps' account if not given"
+        None,
+        description="Secret with the storage's credentials; the steps' account if not set.",
     )
 
     @field_validator("node_selector")
     @classmethod
-    def _labels(cls, labels: dict[str, str] | None) -> dict[str, str] | None:
+    def _check_labels(cls, labels: dict[str, str] | None) -> dict[str, str] | None:
         return None if labels is None else check_labels(labels)
 
     @field_validator("cpu_limit", "memory_limit")
     @classmethod
-    def _not_nothing(cls, quantity: str | None) -> str | None:
-        return None if quantity is None else check_not_nothing(quantity)
+    def _check_limit(cls, quantity: str | None) -> str | None:
+        return None if quantity is None else check_positive(quantity)

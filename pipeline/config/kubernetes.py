@@ -1,4 +1,4 @@
-"""How a model is served in a Kubernetes cluster."""
+"""The configuration of model servers in a Kubernetes cluster."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
-from pipeline.config.image_reference import image_problem
-from pipeline.config.locations import ModelLocation
+from pipeline.config.locations import ModelLocation, image_problem
 from pipeline.config.section import Section
 from serving.defaults import SERVING_IMAGE
 
@@ -23,7 +22,7 @@ Label = Annotated[str, StringConstraints(pattern=rf"^{_LABEL_KEY}$")]
 
 
 def _check_image(image: str) -> str:
-    """The image: what is served must not change by itself."""
+    """Returns the image if it names one fixed build: what is served must not change by itself."""
     problem = image_problem(image, SERVING_IMAGE)
     if problem is not None:
         raise ValueError(problem)
@@ -48,95 +47,95 @@ _UNITS = {
 
 
 def amount(quantity: str) -> Decimal:
-    """Cores or bytes that a Kubernetes quantity stands for, such as 500m or 2Gi."""
+    """Returns the number of cores or bytes of a Kubernetes quantity, such as 500m or 2Gi."""
     number = quantity.rstrip("".join(_UNITS))
     unit = quantity.removeprefix(number)
     return Decimal(number) * _UNITS.get(unit, Decimal(1))
 
 
-def check_not_nothing(quantity: str) -> str:
-    """The quantity.
+def check_positive(quantity: str) -> str:
+    """Returns a quantity that is above zero.
 
     Raises:
-        ValueError: it is zero.
+        ValueError: The quantity is zero.
     """
     if not amount(quantity):
-        raise ValueError("more than nothing is needed")
+        raise ValueError("expected a quantity above zero")
     return quantity
 
 
 def check_labels(labels: dict[str, str]) -> dict[str, str]:
-    """The labels.
+    """Returns valid labels.
 
     Raises:
-        ValueError: Kubernetes does not take one of them.
+        ValueError: Kubernetes does not accept one of them.
     """
     for key, value in labels.items():
         if not re.fullmatch(_LABEL_KEY, key) or not re.fullmatch(f"({_LABEL_VALUE})?", value):
-            raise ValueError(f"{key}={value} is not a label of Kubernetes")
+            raise ValueError(f"{key}={value} is not a valid Kubernetes label")
     return labels
 
 
 class KubernetesConfig(Section):
-    """What `movierec serving-manifests` renders."""
+    """The objects that `movierec serving-manifests` renders."""
 
     kind: Literal["deployment", "kserve"] = Field(
-        "deployment", description="plain Kubernetes objects, or a KServe InferenceService"
+        "deployment", description="deployment for plain Kubernetes objects, or kserve."
     )
-    namespace: Namespace = Field("default", description="where everything goes; must exist")
-    image: Image = Field(SERVING_IMAGE, description="with a tag or a digest")
+    namespace: Namespace = Field("default", description="Namespace of all objects; it must exist.")
+    image: Image = Field(SERVING_IMAGE, description="Image of the server, with a tag or a digest.")
     model_location: str | None = Field(
-        None, description="folder of the versions, as pvc://CLAIM/PATH, gs:// or s3://BUCKET/PATH"
+        None, description="Folder of the versions: pvc://CLAIM/PATH, gs:// or s3://BUCKET/PATH."
     )
     model_version: int | None = Field(
-        None, ge=1, lt=2**63, description="the one version to serve; the newest if not given"
+        None, ge=1, lt=2**63, description="The only version to serve; the newest if not set."
     )
-    poll_seconds: int = Field(30, ge=1, description="between two looks for a new version")
+    poll_seconds: int = Field(30, ge=1, description="Seconds between checks for a new version.")
     startup_seconds: int = Field(
-        600, ge=10, description="that a server may take to load its first version"
+        600, ge=10, description="Seconds that a server may take to load its first version."
     )
-    min_replicas: int = Field(2, ge=1, le=1000, description="servers at least")
-    max_replicas: int = Field(6, ge=1, le=1000, description="servers at most")
+    min_replicas: int = Field(2, ge=1, le=1000, description="Fewest servers.")
+    max_replicas: int = Field(6, ge=1, le=1000, description="Most servers.")
     target_cpu_percent: int = Field(
-        70, ge=1, le=1000, description="of the CPU request, above which replicas are added"
+        70, ge=1, le=1000, description="Mean CPU use, in percent of the request, that adds servers."
     )
-    cpu_request: Cpu = Field("1", description="cores")
-    cpu_limit: Cpu = Field("2", description="cores; as many threads compute")
-    memory_request: Memory = Field("1Gi", description="bytes")
-    memory_limit: Memory = Field("2Gi", description="bytes")
+    cpu_request: Cpu = Field("1", description="Cores that a server is guaranteed.")
+    cpu_limit: Cpu = Field("2", description="Most cores; the server computes with as many threads.")
+    memory_request: Memory = Field("1Gi", description="Memory that a server is guaranteed.")
+    memory_limit: Memory = Field("2Gi", description="Most memory of a server.")
     user_id: int = Field(
-        1000, ge=1, lt=2**31, description="user and group that the server runs as, never root"
+        1000, ge=1, lt=2**31, description="User and group id of the server; never root."
     )
     service_account: AccountName | None = Field(
-        None, description="one that exists; its own, without rights, if not given"
+        None, description="Existing service account; a new one without rights if not set."
     )
     allowed_namespaces: tuple[Namespace, ...] = Field(
-        (), description="whose pods may connect; the server's own if none"
+        (), description="Namespaces whose pods may connect; the server's own if empty."
     )
     allowed_pods: dict[str, str] = Field(
-        {}, description="labels of the pods that may connect; all of those namespaces if none"
+        {}, description="Labels of the pods that may connect; all pods of the namespaces if empty."
     )
     metrics_namespaces: tuple[Namespace, ...] = Field(
-        (), description="whose pods may connect to the HTTP port, for metrics"
+        (), description="Namespaces whose pods may read the metrics at the HTTP port."
     )
 
     @field_validator("model_location")
     @classmethod
-    def _location(cls, text: str | None) -> str | None:
+    def _check_location(cls, text: str | None) -> str | None:
         return None if text is None else ModelLocation.parse(text).uri
 
     @field_validator("allowed_pods")
     @classmethod
-    def _labels(cls, labels: dict[str, str]) -> dict[str, str]:
+    def _check_labels(cls, labels: dict[str, str]) -> dict[str, str]:
         return check_labels(labels)
 
     @field_validator("cpu_request", "cpu_limit", "memory_request", "memory_limit")
     @classmethod
-    def _not_nothing(cls, quantity: str) -> str:
-        return check_not_nothing(quantity)
+    def _check_quantity(cls, quantity: str) -> str:
+        return check_positive(quantity)
 
     @model_validator(mode="after")
-    def _fits_together(self) -> KubernetesConfig:
+    def _check_ranges(self) -> KubernetesConfig:
         if self.min_replicas > self.max_replicas:
             raise ValueError(
                 f"min_replicas {self.min_replicas} is above max_replicas {self.max_replicas}"
@@ -145,22 +144,22 @@ class KubernetesConfig(Section):
             ("cpu_request", "cpu_limit"),
             ("memory_request", "memory_limit"),
         ):
-            asked, most = getattr(self, request), getattr(self, limit)
-            if amount(asked) > amount(most):
-                raise ValueError(f"{request} {asked} is above {limit} {most}")
+            requested, most = getattr(self, request), getattr(self, limit)
+            if amount(requested) > amount(most):
+                raise ValueError(f"{request} {requested} is above {limit} {most}")
         return self
 
     @model_validator(mode="after")
-    def _can_be_read(self) -> KubernetesConfig:
+    def _check_server_can_read(self) -> KubernetesConfig:
         location = self.location
         if self.kind == "deployment" and location is not None and location.scheme == "s3":
             raise ValueError(
-                f"model_location {location.uri} cannot be read by TensorFlow Serving itself: take "
-                "kind kserve, which copies it, or a pvc:// or gs:// location"
+                f"model_location {location.uri}: TensorFlow Serving cannot read s3:// itself; use "
+                "kind kserve, which copies the model, or a pvc:// or gs:// location"
             )
         return self
 
     @property
     def location(self) -> ModelLocation | None:
-        """Where the versions are, if given."""
+        """Folder of the versions; None if it is not set."""
         return None if self.model_location is None else ModelLocation.parse(self.model_location)

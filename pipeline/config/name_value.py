@@ -1,4 +1,4 @@
-"""Options that are given as NAME=VALUE."""
+"""Command-line options that are written as NAME=VALUE."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pipeline.config.errors import UserError
 
 
 def pairs(option: str, entries: Iterable[str]) -> dict[str, str]:
-    """Values by name; the last one counts.
+    """Returns the values by name; the last value of a name counts.
 
     Args:
-        option: that was given.
-        entries: each as NAME=VALUE.
+        option: Option that was given, such as `--label`.
+        entries: Values of the option, each NAME=VALUE.
 
     Raises:
-        UserError: one of them is not.
+        UserError: An entry does not have that form.
     """
-    found = {}
+    values = {}
     for entry in entries:
         name, equals, value = entry.partition("=")
         if not name or not equals:
             raise UserError(f"{option} {entry}: expected NAME=VALUE")
-        found[name] = value
-    return found
+        values[name] = value
+    return values

@@ -1,13 +1,13 @@
-"""What every group of configuration keys has in common."""
+"""The base of every section of the configuration."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
+
+from models.records import Options
 
 
-class Section(BaseModel):
-    """A frozen group of keys that refuses keys it does not know."""
+class Section(Options):
+    """A frozen group of keys; a number is accepted where text is expected."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True
-    )
+    model_config = ConfigDict(coerce_numbers_to_str=True)

@@ -14,24 +14,26 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, fi
 from components.movielens_example_gen.options import EditionName, SplitOptions
 from models import features
 from models.options import ExportOptions, ModelOptions, TransformOptions, TuningOptions
-from models.presets import with_preset
+from models.registry import with_model_defaults
 from pipeline.config.beam import BeamConfig
-from pipeline.config.cluster import KfpConfig, VertexConfig
-from pipeline.config.errors import UserError
+from pipeline.config.cluster import KfpConfig, TrainingConfig, VertexConfig
+from pipeline.config.errors import UserError, listed
 from pipeline.config.kubernetes import KubernetesConfig
 from pipeline.config.section import Section
-from pipeline.config.training import TrainingConfig
 from serving.defaults import DEFAULT_MODEL
 
 
 def _path_text(value: object) -> object:
     if value == "":
-        raise ValueError("a path is needed")
-    # A name of digits alone reads as a number.
+        raise ValueError("expected a path")
+    # A name of digits alone is read as a number.
     return str(value) if isinstance(value, int) else value
 
 
-# Of this machine; absolute once read, so that no step depends on where another was started.
+SLICE_FEATURES = (features.MOVIE_GENRES, features.USER_ACTIVITY)
+"""Features whose values slice the evaluation."""
+
+# A path on this machine. It is made absolute, so that no step depends on a working directory.
 LocalPath = Annotated[
     Path,
     BeforeValidator(_path_text),
@@ -40,68 +42,80 @@ LocalPath = Annotated[
 
 
 class DataConfig(Section):
-    """Which ratings."""
+    """The ratings to train on."""
 
-    dataset: EditionName = "ml-100k"
-    path: LocalPath | None = Field(None, description="folder of the files; ml-100k finds its own")
-    name: str | None = Field(
-        None, description="models of one name are compared; the dataset's if not given"
+    dataset: EditionName = Field(
+        "ml-100k", description="Form of the ratings: ml-100k, or csv for a folder of CSV files."
     )
-    max_rejected_fraction: float = Field(0.01, ge=0, le=1)
+    path: LocalPath | None = Field(None, description="Folder of the files; ml-100k finds its own.")
+    name: str | None = Field(
+        None, description="Only models with the same name are compared; `dataset` if not set."
+    )
+    max_rejected_fraction: float = Field(
+        0.01, ge=0, le=1, description="Share of rows that may be rejected before the run stops."
+    )
 
 
 class GateConfig(Section):
-    """When a model is good enough to be pushed."""
+    """The thresholds that a model must meet to be pushed."""
 
-    max_rmse: float = Field(0.94, gt=0, description="highest holdout RMSE, in stars")
+    max_rmse: float = Field(0.94, gt=0, description="Highest holdout RMSE, in stars.")
     max_regression: float = Field(
-        0.005, ge=0, description="how much higher than the last blessed model's RMSE may be"
+        0.005, ge=0, description="Largest rise of RMSE above the last blessed model's."
     )
     min_gain_over_popularity: float = Field(
-        0.02, description="how far above popularity's Recall@10 and NDCG@10 a retrieval model is"
+        0.02, description="Least gain of Recall@10 and NDCG@10 over ranking by popularity."
     )
     max_ranking_regression: float = Field(
-        0.01, ge=0, description="how far below the last blessed model's those may be"
+        0.01,
+        ge=0,
+        description="Largest fall of both below the last blessed model's.",
     )
     slices: tuple[str, ...] = Field(
-        (), description="slices held to the thresholds too, as feature=value"
+        (), description="Slices that must meet the thresholds too, each FEATURE=VALUE."
     )
 
     @field_validator("slices")
     @classmethod
-    def _feature_equals_value(cls, slices: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_slices(cls, slices: tuple[str, ...]) -> tuple[str, ...]:
         for entry in slices:
             feature, _, value = entry.partition("=")
             if feature not in SLICE_FEATURES or not value:
-                allowed = ", ".join(f"{name}=VALUE" for name in SLICE_FEATURES)
-                raise ValueError(f"allowed: {allowed}")
+                forms = listed((f"{name}=VALUE" for name in SLICE_FEATURES), "or")
+                raise ValueError(f"expected {forms}")
         return slices
 
 
-# What an evaluation is sliced by.
-SLICE_FEATURES = (features.MOVIE_GENRES, features.USER_ACTIVITY)
-
-
 class ServingConfig(Section):
-    """Where a blessed model goes, below the workspace's `serving/`, and how it is tried before."""
+    """The push of a blessed model, and the trial in a model server before it."""
 
-    model_name: str = Field(DEFAULT_MODEL, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+    model_name: str = Field(
+        DEFAULT_MODEL,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
+        description="Name of the model for a server, and of its folder below serving/.",
+    )
     startup_seconds: float = Field(
-        120.0, gt=0, description="that a model server has to load a new model before it is pushed"
+        120.0, gt=0, description="Seconds that a model server may take to load a new model."
     )
     max_difference: float = Field(
-        1e-4, ge=0, description="between a served answer and what the Trainer predicted"
+        1e-4,
+        ge=0,
+        description="Largest difference of an answer from the Trainer's prediction.",
     )
     binary: LocalPath | None = Field(
         None,
-        description="tensorflow_model_server to try new models in; else that on PATH, else ours",
+        description="Path of tensorflow_model_server; if not set, the one on the PATH or, without "
+        "one, the embedded server.",
     )
 
 
 class RunnerConfig(Section):
-    """How the steps are chained."""
+    """The run of the steps."""
 
-    cache: bool = Field(True, description="use the result of a step whose inputs did not change")
+    cache: bool = Field(
+        True,
+        description="Reuse the results of unchanged steps.",
+    )
 
 
 class PipelineConfig(Section):
@@ -124,33 +138,35 @@ class PipelineConfig(Section):
 
 
 def load_config(path: Path | None = None, overrides: Iterable[str] = ()) -> PipelineConfig:
-    """The configuration from a TOML file and `section.key=value` overrides.
+    """Returns the configuration from a TOML file and `section.key=value` overrides.
 
-    What neither sets is the default for the model that they name.
+    Keys that neither sets have the defaults of the chosen model.
 
     Args:
-        path: a TOML file; None for the defaults. A relative `data.path` in it is relative to it.
-        overrides: applied in order; a value is read as TOML, or as text where it is not TOML.
+        path: TOML file; None for the defaults. A relative `data.path` in it is relative to the
+            file.
+        overrides: Overrides in the order in which they apply. A value is read as TOML or, if it is
+            not TOML, as text.
 
     Raises:
-        UserError: the file cannot be read, or a key or value is wrong.
+        UserError: The file cannot be read, or a key or value is wrong.
     """
     values = {} if path is None else _read_toml(path)
     for override in overrides:
         _apply(values, override)
     try:
-        return PipelineConfig.model_validate(with_preset(values))
+        return PipelineConfig.model_validate(with_model_defaults(values))
     except ValidationError as error:
         raise UserError(_explain(error)) from error
 
 
 def to_toml(config: PipelineConfig) -> str:
-    """The configuration as TOML; keys without a value are left out."""
+    """Returns the configuration as TOML, without the keys that have no value."""
     return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
 
 
 def known_keys() -> dict[str, str]:
-    """Every `section.key` with its description."""
+    """Returns the description of every `section.key`."""
     return {
         f"{section}.{key}": field.description or ""
         for section, section_field in PipelineConfig.model_fields.items()
@@ -192,14 +208,14 @@ def _value(text: str) -> Any:
 
 
 def _explain(error: ValidationError) -> str:
-    """One line: the first wrong key, what was given, what is allowed."""
+    """Returns one line with the first wrong key, its value, and what is expected."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return f"{key}: no such key{_suggestion(key)}"
     problem = first["msg"].removeprefix("Value error, ")
     if first["type"] == "tuple_type":
-        problem = 'a list is expected, as ["A", "B"]'
+        problem = 'expected a list such as ["A", "B"]'
     given = "" if isinstance(first["input"], Mapping) else f"{first['input']!r} is not allowed: "
     return f"{key}: {given}{problem[0].lower()}{problem[1:]}"
 

@@ -15,8 +15,8 @@ NOT_AMONG_PEERS = {"components", "kubeflow", "models", "pipeline", "serving", "t
 
 
 def contenders_of_speed() -> list[str]:
-    ratings = training_speed._RatingSet("", Path(), Path(), ratings=1, epochs=1, batch_size=1)
-    return list(training_speed._speed_settings(ratings))
+    ratings = training_speed.RatingSet("", Path(), Path(), ratings=1, epochs=1, batch_size=1)
+    return list(training_speed.speed_settings(ratings))
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,6 @@ def test_what_runs_among_the_peers_needs_none_of_our_packages(name: str) -> None
 def test_without_the_peers_there_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "_PEERS", tmp_path / "python")
-    with pytest.raises(SystemExit, match="python is missing: `make peers` installs"):
+    monkeypatch.setattr(running, "PEERS_PYTHON", tmp_path / "python")
+    with pytest.raises(SystemExit, match="make peers"):
         running.require_peers()

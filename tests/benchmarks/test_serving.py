@@ -96,8 +96,8 @@ def test_what_a_server_adds_is_over_the_bare_call_of_its_own_line() -> None:
         )
         for clients in (1, 8)
     ]
-    assert rows(serving._table(measured)) == [
-        ["", "clients", "asked", "p50 ms", "p99 ms", "a second", "adds ms at p50"],
+    assert rows(serving.as_table(measured)) == [
+        ["", "clients", "server", "p50 ms", "p99 ms", "a second", "adds ms at p50"],
         ["one pair", "1", "bare call", "0.50", "1.00", "1,234", ""],
         ["", "", "embedded", "2.25", "4.00", "100", "1.75"],
         ["one pair", "8", "bare call", "4.00", "1.00", "1,234", ""],
@@ -129,7 +129,7 @@ def stuck() -> Iterator[str]:
 def test_a_server_that_does_not_answer_ends_the_measurement(
     stuck: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving, "_ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(serving, "ANSWER_SECONDS", 0.2)
     model = SimpleNamespace(signatures={PREDICT: lambda **inputs: {}})
     measured = serving.measure(model, {"stuck server": stuck}, [ONE_PAIR], SECONDS)
     with pytest.raises(ServingError, match=r"^stuck server, one pair: DEADLINE_EXCEEDED: "):
@@ -167,5 +167,5 @@ def test_tensorflow_serving_that_ends_says_why(programs: FakePrograms, tmp_path:
 
 
 def test_without_a_pushed_model_there_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="no model has been pushed there"):
+    with pytest.raises(SystemExit, match="has no pushed model"):
         serving.main(tmp_path)

@@ -18,7 +18,7 @@ Fault = Callable[[str, Outputs], Outputs]
 
 
 def expected_rating(user_id: bytes, movie_id: bytes) -> float:
-    """What the models predict, from the definition below."""
+    """Returns what the models predict, from the definition below."""
     return 1 + len(user_id) / 4 + len(movie_id) / 8
 
 

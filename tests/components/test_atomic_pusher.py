@@ -12,7 +12,7 @@ from tfx.components.pusher import executor as tfx_executor
 from tfx.dsl.io import fileio
 from tfx.types import standard_artifacts
 
-from components.atomic_pusher import executor
+from components import atomic_pusher
 
 SAVED_MODEL = "saved_model.pb"
 
@@ -41,7 +41,7 @@ def model(tmp_path: Path) -> Path:
 def test_the_whole_model_appears_under_its_version(model: Path, tmp_path: Path) -> None:
     target = tmp_path / "serving" / "12"
     target.parent.mkdir()
-    executor.copy_whole(str(model), str(target))
+    atomic_pusher.copy_whole(str(model), str(target))
     assert (target / "variables" / "variables.index").read_bytes() == b"index"
     assert [entry.name for entry in target.parent.iterdir()] == ["12"]
 
@@ -58,7 +58,7 @@ def test_a_full_disk_leaves_nothing_behind(
     target = tmp_path / "serving" / "12"
     target.parent.mkdir()
     with pytest.raises(OSError, match="No space left"):
-        executor.copy_whole(str(model), str(target))
+        atomic_pusher.copy_whole(str(model), str(target))
     assert list(target.parent.iterdir()) == []
 
 
@@ -77,11 +77,13 @@ def test_nothing_can_fail_once_a_server_sees_the_version(
         copied(source, target, **options)
 
     monkeypatch.setattr(shutil, "copytree", full)
-    monkeypatch.setattr(executor.Executor, "CheckBlessing", lambda self, inputs: True)
-    monkeypatch.setattr(executor.Executor, "GetModelPath", lambda self, inputs: str(model))
+    monkeypatch.setattr(atomic_pusher.Executor, "CheckBlessing", lambda self, inputs: True)
+    monkeypatch.setattr(atomic_pusher.Executor, "GetModelPath", lambda self, inputs: str(model))
     destination = f'{{"filesystem": {{"base_directory": "{serving}"}}}}'
     with pytest.raises(OSError, match="No space left"):
-        executor.Executor().Do({}, {"pushed_model": [pushed]}, {"push_destination": destination})
+        atomic_pusher.Executor().Do(
+            {}, {"pushed_model": [pushed]}, {"push_destination": destination}
+        )
     assert not list(serving.iterdir())
 
 
@@ -90,18 +92,18 @@ def test_what_a_killed_push_left_is_no_obstacle(model: Path, tmp_path: Path) -> 
     left.mkdir(parents=True)
     (left / "saved_model.pb").write_bytes(b"half")
     target = tmp_path / "serving" / "12"
-    executor.copy_whole(str(model), str(target))
+    atomic_pusher.copy_whole(str(model), str(target))
     assert (target / "saved_model.pb").read_bytes() == b"graph"
     assert not left.exists()
 
 
 def test_a_version_is_the_time_and_always_the_highest(tmp_path: Path) -> None:
     before = int(time.time())
-    assert before <= executor.next_version(str(tmp_path)) <= time.time()
+    assert before <= atomic_pusher.next_version(str(tmp_path)) <= time.time()
     ahead = before + 10_000
     (tmp_path / str(ahead)).mkdir()
     (tmp_path / ".incoming-99999999999").mkdir()
-    assert executor.next_version(str(tmp_path)) == ahead + 1
+    assert atomic_pusher.next_version(str(tmp_path)) == ahead + 1
 
 
 class Pushes:
@@ -135,7 +137,7 @@ class Pushes:
         pushed.uri = attempt_of.uri if attempt_of else str(self._folder / f"pushed-{number}")
         Path(pushed.uri).mkdir(exist_ok=True)
         destination = f'{{"filesystem": {{"base_directory": "{self.base_directory}"}}}}'
-        executor.Executor().Do(
+        atomic_pusher.Executor().Do(
             {"model": [model], "model_blessing": [judged[0]], "infra_blessing": [judged[1]]},
             {"pushed_model": [pushed]},
             {"push_destination": destination},
@@ -156,7 +158,7 @@ def pushes(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Pushes:
     clock = SimpleNamespace(time=itertools.count(100.5).__next__)
-    for module in (executor, tfx_executor):
+    for module in (atomic_pusher, tfx_executor):
         monkeypatch.setattr(module, "time", clock)
     remote = request.param == "remote"
     # A file system of TensorFlow's that is in memory.

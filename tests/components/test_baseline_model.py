@@ -3,14 +3,14 @@ from pathlib import Path
 from tfx import types
 from tfx.types import standard_artifacts
 
-from components.baseline_model import strategy
+from components import baseline_model
 
 
 def model(number: int, group: str = "a", deleted: bool = False) -> types.Artifact:
     artifact = standard_artifacts.Model()
     artifact.uri = "/nowhere" if deleted else str(Path(__file__).parent)
     artifact.id = number
-    artifact.set_string_custom_property(strategy.COMPARISON_GROUP, group)
+    artifact.set_string_custom_property(baseline_model.COMPARISON_GROUP, group)
     return artifact
 
 
@@ -43,7 +43,7 @@ def resolve(
     """The baseline; unless told otherwise a model server has answered with every model."""
     if infra_blessings is None:
         infra_blessings = [infra_blessing(100 + number, number) for number in range(10)]
-    found = strategy.LatestComparableBlessedModel().resolve_artifacts(
+    found = baseline_model.LatestComparableBlessedModel().resolve_artifacts(
         None,
         {
             "candidate": [candidate],

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from tfx.types import standard_artifacts
 
-from components.data_fingerprint.executor import Executor
+from components.data_fingerprint import Executor
 from components.errors import DataError
-from components.movielens_example_gen import content
+from components.movielens_example_gen import input_files
 
 
 def fingerprint(folder: Path, output: Path, names: tuple[str, ...] = ("a.csv", "b.csv")) -> str:
@@ -38,5 +38,5 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_this_machine_is_read_where_it_is(tmp_path: Path) -> None:
-    with content.local_folder(str(tmp_path), ["a.csv"]) as folder:
+    with input_files.local_folder(str(tmp_path), ["a.csv"]) as folder:
         assert folder == str(tmp_path)

@@ -3,7 +3,7 @@ import tensorflow as tf
 from tfx_bsl.coders import example_coder
 
 from components.movielens_example_gen import joining
-from components.movielens_example_gen.raw_ratings import RawRatings
+from components.movielens_example_gen.readers.edition import RawRatings
 
 RATINGS = pa.table(
     {
@@ -25,7 +25,7 @@ USERS = pa.table({"user_id": ["7", "8"], "user_age": [24, None], "user_gender": 
 
 
 def examples(raw: RawRatings) -> list[dict[str, list[object]]]:
-    """What a reader of the records sees."""
+    """Returns the columns that a reader of the records sees."""
     table = joining.to_list_columns(joining.join(RATINGS, raw)).combine_chunks()
     encoded = example_coder.RecordBatchToExamplesEncoder().encode(table.to_batches()[0])
     found = []

@@ -18,7 +18,7 @@ from pipeline.config.beam import EXAMPLE_GEN, BeamConfig
 def test_all_of_it_goes_through_the_storage_of_the_artifact(
     csv_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executor, "_ROWS_PER_SHARD", 50)
+    monkeypatch.setattr(executor, "ROWS_PER_SHARD", 50)
     with (csv_folder / "ratings.csv").open("a") as file:
         file.writelines(f"{user},1,4,{user}\n" for user in range(100, 296))
     # TensorFlow's storage in memory: a path that slips into the file system fails.

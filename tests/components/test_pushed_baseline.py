@@ -5,9 +5,9 @@ import tensorflow as tf
 from tfx.dsl.io import fileio
 from tfx.types import standard_artifacts
 
-from components.baseline_evaluator.executor import without_empty_baseline
-from components.pushed_baseline.executor import Executor, newest_comparable
-from models.export import comparison_group
+from components.baseline_evaluator import without_empty_baseline
+from components.pushed_baseline import Executor, newest_comparable
+from models.export.saved_model import COMPARISON_GROUP_FILE, write_comparison_group
 
 
 def push(folder: Path, version: str, group: str | None, complete: bool = True) -> Path:
@@ -15,7 +15,7 @@ def push(folder: Path, version: str, group: str | None, complete: bool = True) -
     (pushed / "variables").mkdir(parents=True)
     (pushed / "variables" / "variables.index").write_text(version)
     if group is not None:
-        comparison_group.write(str(pushed), group)
+        write_comparison_group(str(pushed), group)
     if complete:
         (pushed / "saved_model.pb").write_text(version)
     return pushed
@@ -42,7 +42,7 @@ def test_the_newest_comparable_version_is_the_baseline(tmp_path: Path) -> None:
     exported = Path(model.uri) / "Format-Serving"
     assert (exported / "saved_model.pb").read_text() == "10"
     assert (exported / "variables" / "variables.index").read_text() == "10"
-    assert (exported / comparison_group.COMPARISON_GROUP_FILE).read_text() == "a"
+    assert (exported / COMPARISON_GROUP_FILE).read_text() == "a"
     kept = without_empty_baseline({"baseline_model": [model]})
     assert kept["baseline_model"] == [model]
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from components.rating_baselines import baselines
+from components import rating_baselines as baselines
 
 
 def test_biases_follow_the_alternating_ridge_definition(rng: np.random.Generator) -> None:

@@ -1,7 +1,10 @@
+import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipeline.config.tree import known_keys, load_config
 
@@ -26,8 +29,43 @@ def shown(value: object) -> str:
     return "" if value is None else str(value)
 
 
-@pytest.mark.parametrize("page", ["README.md", *(p.name for p in (ROOT / "docs").glob("*.md"))])
-def test_links_lead_somewhere(page: str) -> None:
-    path = ROOT / page if page == "README.md" else ROOT / "docs" / page
-    for target in re.findall(r"\]\((?!http)([^)#]+)", path.read_text(encoding="utf-8")):
-        assert (path.parent / target).exists(), target
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+
+
+def links(page: Path) -> list[str]:
+    """Paths of files and folders that a page links to, without anchors."""
+    return re.findall(r"\]\((?!http)([^)#]+)", page.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("page", [*sorted(ROOT.glob("*.md")), *PAGES], ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in links(page):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_of_the_site_stay_inside_it(page: Path) -> None:
+    assert [target for target in links(page) if target.startswith(("..", "/"))] == []
+
+
+def test_the_site_and_its_index_list_every_page() -> None:
+    names = {page.name for page in PAGES}
+    site = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    assert set(re.findall(r"[\w-]+\.md", json.dumps(site["nav"]))) == names
+    assert set(links(ROOT / "docs" / "index.md")) >= names - {"index.md"}
+
+
+def test_paths_for_contributors_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:\w+/)+(?:\w+\.\w+)?)`", text)
+    paths = [name for name in named if not {"NAME.py", "site"} & set(name.split("/"))]
+    assert len(paths) > 10
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_a_citation_names_this_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == project["version"]
+    assert citation["license"] == project["license"]
+    assert f"## [{project['version']}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,24 +14,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from models.export import signatures
-from pipeline import graph, local_runner
-from pipeline.config.tree import DataConfig, load_config
+from pipeline import graph
+from pipeline.config.tree import DataConfig
 from pipeline.datasets import locate
-from pipeline.summary import Summary
-from pipeline.workspace import Workspace
+from tests.e2e import failing_once
+from tests.e2e.pipeline_runs import ROWS, SMALL, Story, worst_slice
 
-ROWS = 5_000
+pytest_fixture_setup = failing_once.pytest_fixture_setup
+pytest_runtest_setup = failing_once.pytest_runtest_setup
+
 GENRES = ("Action", "Comedy", "Drama", "Romance", "Thriller")
 
-# A small model, quickly trained, and a gate that it passes.
-SMALL = (
-    "data.dataset=csv",
-    "model.dimension=8",
-    "training.epochs=12",
-    "training.patience=12",
-    "gate.max_rmse=1.1",
-)
-# The same, hardly trained at all: worse than SMALL by far more than the gate's tolerance.
+# SMALL, hardly trained at all: worse by far more than the gate's tolerance.
 HARDLY_TRAINED = (*SMALL, "training.epochs=1", "training.learning_rate=0.001")
 
 
@@ -58,39 +51,13 @@ def cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(workspace: Path, data: Path, *overrides: str) -> Summary:
-    config = load_config(None, [f"data.path={data}", *overrides])
-    return local_runner.run(config, Workspace(workspace))
-
-
-@dataclass
-class Story:
-    """The runs of one workspace, in the order in which they happened."""
-
-    workspace: Path
-    data: Path
-    runs: dict[str, Summary] = field(default_factory=dict)
-    versions: dict[str, list[str]] = field(default_factory=dict)
-
-    def tell(self, name: str, *overrides: str) -> None:
-        self.runs[name] = run(self.workspace, self.data, *overrides)
-        served = self.workspace / "serving" / "movierec"
-        self.versions[name] = sorted(entry.name for entry in served.iterdir())
-
-
-def worst_slice(summary: Summary) -> tuple[str, float]:
-    """The slice with the highest RMSE, and a bound between it and the whole holdout's."""
-    worst = max(summary.slices, key=lambda name: summary.slices[name])
-    return worst, (summary.rmse.holdout + summary.slices[worst]) / 2
-
-
 @contextmanager
 def edited_code(module: str) -> Iterator[None]:
     """Gives a module the fingerprint of other code."""
     original = graph.fingerprint
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            graph, "fingerprint", lambda name: original(name) + "edited" * (name == module)
+            graph, "fingerprint", lambda *names: original(*names) + "edited" * (module in names)
         )
         yield
 
@@ -98,20 +65,14 @@ def edited_code(module: str) -> Iterator[None]:
 @contextmanager
 def exporting_nan() -> Iterator[None]:
     """Ranks by vectors that are lost between the training and the export; ratings stay right."""
-    save = signatures.save
-
-    def spoilt(recommender: signatures.Recommender, folder: str) -> None:
-        ranked = recommender._ranked
-        recommender._ranked = lambda queries, *others: ranked(queries * np.nan, *others)
-        save(recommender, folder)
-
+    top_k = signatures.top_k
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(signatures, "save", spoilt)
+        patch.setattr(signatures, "top_k", lambda queries, *rest: top_k(queries * np.nan, *rest))
         yield
 
 
 @pytest.fixture(scope="session")
-def story(cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+def story(cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Story:
     data = tmp_path_factory.mktemp("story") / "ratings"
     shutil.copytree(cut, data)
     told = Story(tmp_path_factory.mktemp("workspace"), data)
@@ -137,7 +98,7 @@ def sequel(story: Story) -> Story:
     story.tell("trained anew", *SMALL, "runner.cache=false", "gate.max_regression=0")
     with edited_code("models.training.trainer"):
         story.tell("trainer edited", *SMALL)
-    with edited_code("components.example_validator.executor"):
+    with edited_code("components.example_validator"):
         story.tell("validator edited", *SMALL)
     story.tell("tuned", *SMALL, "tuning.enabled=true", "tuning.trials=3")
     story.tell("split by time", *SMALL, "split.method=time", "export.max_seen_per_user=9")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.local_runner import StepFailedError
-from tests.e2e.conftest import SMALL, Story, run
+from tests.e2e.pipeline_runs import SMALL, Story, run
 
 
 def edit(path: Path, change: Callable[[list[str]], list[str]]) -> None:

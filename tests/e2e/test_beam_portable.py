@@ -14,7 +14,7 @@ import pytest
 from pipeline.config.beam import BEAM_STEPS
 from pipeline.config.errors import UserError
 from pipeline.summary import Summary
-from tests.e2e.conftest import SMALL, run
+from tests.e2e.pipeline_runs import SMALL, run
 
 pytestmark = pytest.mark.slow
 

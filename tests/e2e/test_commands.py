@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import SMALL, Story
+from tests.e2e import commands
+from tests.e2e.pipeline_runs import SMALL, Story
+from tests.movierec.cli.command import movierec
 
-MOVIEREC = [sys.executable, "-m", "movierec"]
 
-
-def movierec(story: Story, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*MOVIEREC, *arguments, "--workspace", str(story.workspace)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def command(story: Story, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return movierec(*arguments, "--workspace", str(story.workspace))
 
 
 def settings(story: Story, *more: str) -> list[str]:
-    overrides = (f"data.path={story.data}", *SMALL, *more)
-    return [part for override in overrides for part in ("--set", override)]
+    return commands.settings(f"data.path={story.data}", *SMALL, *more)
 
 
 def test_run_prints_the_tables(story: Story) -> None:
-    result = movierec(story, "run", *settings(story), "--user", "13")
+    result = command(story, "run", *settings(story), "--user", "13")
     assert result.returncode == 0
     for part in (
         "5,000",
@@ -48,7 +41,7 @@ def test_run_prints_the_tables(story: Story) -> None:
 
 def test_run_json_is_the_summary_and_exits_2_if_not_blessed(story: Story) -> None:
     served = sorted((story.workspace / "serving" / "movierec").iterdir())
-    result = movierec(story, "run", *settings(story, "gate.max_rmse=0.4"), "--json")
+    result = command(story, "run", *settings(story, "gate.max_rmse=0.4"), "--json")
     assert result.returncode == 2
     summary = json.loads(result.stdout)
     assert summary["gate"]["blessed"] is False
@@ -61,7 +54,7 @@ def test_run_json_is_the_summary_and_exits_2_if_not_blessed(story: Story) -> Non
 
 def test_run_exits_2_if_no_model_server_answers_with_the_model(story: Story) -> None:
     served = sorted((story.workspace / "serving" / "movierec").iterdir())
-    result = movierec(story, "run", *settings(story, "serving.startup_seconds=0.001"), "--json")
+    result = command(story, "run", *settings(story, "serving.startup_seconds=0.001"), "--json")
     assert result.returncode == 2
     summary = json.loads(result.stdout)
     assert summary["gate"]["blessed"] is True
@@ -75,7 +68,7 @@ def test_run_exits_2_if_no_model_server_answers_with_the_model(story: Story) -> 
 
 
 def test_evaluate_agrees_with_the_run(story: Story) -> None:
-    result = movierec(story, "evaluate", "--json")
+    result = command(story, "evaluate", "--json")
     assert result.returncode == 0
     assert result.stderr == ""
     found, summary = json.loads(result.stdout), story.runs["version deleted"]
@@ -85,7 +78,7 @@ def test_evaluate_agrees_with_the_run(story: Story) -> None:
 
 
 def test_recommend(story: Story) -> None:
-    result = movierec(story, "recommend", "--user", "13", "-k", "4", "--json")
+    result = command(story, "recommend", "--user", "13", "-k", "4", "--json")
     assert result.returncode == 0
     assert result.stderr == ""
     found = json.loads(result.stdout)
@@ -96,7 +89,7 @@ def test_recommend(story: Story) -> None:
 
 
 def test_an_unknown_version_is_one_line(story: Story) -> None:
-    result = movierec(story, "recommend", "--user", "13", "--version", "5")
+    result = command(story, "recommend", "--user", "13", "--version", "5")
     assert result.returncode == 1
     assert "--version 5: not in" in result.stderr
     assert Path(str(story.runs["version deleted"].pushed_model)).name in result.stderr

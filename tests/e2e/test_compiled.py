@@ -14,7 +14,8 @@ from pipeline.config.tree import GateConfig
 from pipeline.gate import RMSE
 from pipeline.gate_verdict import GateReport, read_gate_report
 from serving.versions import newest_version, versions
-from tests.e2e.test_commands import MOVIEREC
+from tests.e2e import commands
+from tests.movierec.cli.command import COMMAND
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +29,7 @@ JUDGED_AGAIN = {"evaluator", "pusher"}
 
 def movierec(*arguments: str) -> str:
     result = subprocess.run(
-        [*MOVIEREC, *arguments], capture_output=True, text=True, check=False, cwd=os.sep
+        [*COMMAND, *arguments], capture_output=True, text=True, check=False, cwd=os.sep
     )
     assert result.returncode == 0, result.stderr
     return result.stdout
@@ -38,7 +39,7 @@ def movierec(*arguments: str) -> str:
 def local_rmse(tmp_path_factory: pytest.TempPathFactory) -> float:
     """The holdout RMSE of the local runner."""
     workspace = tmp_path_factory.mktemp("local")
-    return json.loads(movierec("run", "--json", "--workspace", str(workspace)))["rmse"]["holdout"]
+    return commands.run_summary(workspace)["rmse"]["holdout"]
 
 
 def run(job: Path, workspace: Path) -> dict[str, Any]:

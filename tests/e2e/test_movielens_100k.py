@@ -15,9 +15,10 @@ import tensorflow as tf
 from models.export.sample_requests import inputs_for
 from models.options import ModelOptions
 from models.registry import MODELS
-from tests.e2e.conftest import SMALL
-from tests.e2e.test_commands import MOVIEREC
-from tests.e2e.test_retrieval import example
+from tests.e2e.commands import run_command, run_summary, settings
+from tests.e2e.pipeline_runs import SMALL
+from tests.e2e.pushed_models import example
+from tests.movierec.cli.command import COMMAND
 
 pytestmark = pytest.mark.slow
 
@@ -27,18 +28,6 @@ USERS, MOVIES = tf.constant(["196", "nobody"]), tf.constant(["242", "none"])
 EXAMPLES = tf.constant([example("196", "242"), example("nobody", "none")])
 # Users and movies that every run knows.
 KNOWN = ([b"196", b"186"], [b"242", b"302"])
-
-
-def start(workspace: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
-    settings = [part for override in overrides for part in ("--set", override)]
-    command = [*MOVIEREC, "run", "--json", "--workspace", str(workspace), *settings]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def run(workspace: Path, *overrides: str) -> dict:
-    result = start(workspace, *overrides)
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout)
 
 
 def assert_every_signature_answers(model: tf.types.experimental.ConcreteFunction) -> None:
@@ -54,18 +43,18 @@ def assert_every_signature_answers(model: tf.types.experimental.ConcreteFunction
 
 
 def test_the_default_run(tmp_path: Path) -> None:
-    summary = run(tmp_path)
+    summary = run_summary(tmp_path)
     assert summary["rows"]["read"] == 100_000
     assert summary["rows"]["rejected"] == 0
     assert summary["rmse"]["holdout"] <= MAX_RMSE
     assert summary["gate"]["blessed"]
     assert_every_signature_answers(tf.saved_model.load(summary["pushed_model"]))
-    again = run(tmp_path)
+    again = run_summary(tmp_path)
     assert len(again["cached"]) == 10
     assert again["rmse"] == summary["rmse"]
 
     # Another model of the same ratings has to be as good as the one that is served.
-    worse = start(tmp_path, "model.name=sparse_mf")
+    worse = run_command(tmp_path, "model.name=sparse_mf")
     assert worse.returncode == 2
     refused = json.loads(worse.stdout)
     assert not refused["gate"]["blessed"]
@@ -75,7 +64,7 @@ def test_the_default_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(MODELS) - {"biased_mf"}))
 def test_every_model_passes_the_gate_and_answers(tmp_path: Path, name: str) -> None:
-    summary = run(tmp_path, f"model.name={name}")
+    summary = run_summary(tmp_path, f"model.name={name}")
     options = ModelOptions(name=name)
     assert summary["gate"]["blessed"]
     model = tf.saved_model.load(summary["pushed_model"])
@@ -105,9 +94,9 @@ def test_every_model_passes_the_gate_and_answers(tmp_path: Path, name: str) -> N
 
 @pytest.mark.parametrize("step", ["Transform", "Trainer", "Evaluator"])
 def test_a_killed_run_is_taken_up_where_it_was(cut: Path, tmp_path: Path, step: str) -> None:
-    settings = [part for override in SMALL for part in ("--set", override)]
-    command = [*MOVIEREC, "run", "--workspace", str(tmp_path), "--set", f"data.path={cut}"]
-    process = subprocess.Popen([*command, *settings], stdout=subprocess.DEVNULL)
+    given = settings(f"data.path={cut}", *SMALL)
+    command = [*COMMAND, "run", "--workspace", str(tmp_path), *given]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     while not list(tmp_path.glob(f"artifacts/{step}/.system/executor_execution/*")):
         assert process.poll() is None, "the run ended before it could be killed"
         time.sleep(0.05)
@@ -116,7 +105,7 @@ def test_a_killed_run_is_taken_up_where_it_was(cut: Path, tmp_path: Path, step: 
     process.wait()
     assert not (tmp_path / "serving").exists()
 
-    summary = run(tmp_path, f"data.path={cut}", *SMALL)
+    summary = run_summary(tmp_path, f"data.path={cut}", *SMALL)
     assert summary["gate"]["blessed"]
     assert Path(summary["pushed_model"], "saved_model.pb").is_file()
     assert "MovieLensExampleGen" in summary["cached"]

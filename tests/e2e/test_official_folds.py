@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.e2e.test_movielens_100k import run
+from tests.e2e.commands import run_summary
 
 pytestmark = pytest.mark.slow
 
@@ -17,7 +17,7 @@ MIN_NDCG = 0.44
 
 
 def test_two_tower_on_the_first_official_fold(tmp_path: Path) -> None:
-    summary = run(tmp_path, "model.name=two_tower", "split.method=fold:1")
+    summary = run_summary(tmp_path, "model.name=two_tower", "split.method=fold:1")
     assert summary["ranking"]["ndcg_at_10"] >= MIN_NDCG
 
 
@@ -27,7 +27,8 @@ def test_the_official_folds(tmp_path: Path, name: str) -> None:
     """In one workspace: a model of another fold, which has seen this one's holdout, is no
     baseline."""
     summaries = [
-        run(tmp_path, f"model.name={name}", f"split.method=fold:{fold}") for fold in range(1, 6)
+        run_summary(tmp_path, f"model.name={name}", f"split.method=fold:{fold}")
+        for fold in range(1, 6)
     ]
     assert [summary["rows"]["holdout"] for summary in summaries] == [20_000] * 5
     assert [summary["gate"]["baseline_rmse"] for summary in summaries] == [None] * 5

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models.layers.embeddings import normal_vectors
 from models.training import history
-from models.zoo.factors import normal_vectors
 from pipeline.config.tree import load_config
-from tests.e2e.conftest import run
-from tests.e2e.test_retrieval import ids, pushed
-from tests.e2e.test_story import split_ratings
+from tests.e2e.pipeline_runs import run
+from tests.e2e.pushed_models import pushed, split_ratings, vocabulary
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +33,7 @@ def test_the_pushed_weights_are_those_of_the_cost_of_both_splits(cut: Path, tmp_
         config.training.learning_rate,
         config.model.dimension,
     )
-    users, movies = ids(summary, "user_vocabulary"), ids(summary, "movie_vocabulary")
+    users, movies = vocabulary(summary, "user_vocabulary"), vocabulary(summary, "movie_vocabulary")
     both = [
         (users.index(user), movies.index(movie), stars)
         for split in ("train", "eval")

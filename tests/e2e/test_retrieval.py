@@ -6,7 +6,6 @@ import json
 import math
 import subprocess
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,9 @@ import tensorflow as tf
 
 from pipeline.config.tree import load_config
 from pipeline.summary import Summary
-from tests.e2e.conftest import Story
-from tests.e2e.test_commands import MOVIEREC
-from tests.e2e.test_story import STEPS, split_ratings
+from tests.e2e.pipeline_runs import STEPS, Story
+from tests.e2e.pushed_models import example, pushed, split_ratings, vocabulary
+from tests.movierec.cli.command import COMMAND
 
 # Whole runs of the chain.
 pytestmark = pytest.mark.slow
@@ -44,7 +43,7 @@ LIKED = 4.0
 
 
 @pytest.fixture(scope="module")
-def story(cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+def retrieval_story(cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Story:
     told = Story(tmp_path_factory.mktemp("retrieval"), cut)
     told.tell("first", *TWO_TOWER)
     told.tell("more asked", *TWO_TOWER, "gate.min_gain_over_popularity=0.9")
@@ -77,32 +76,16 @@ def figures(order: dict[str, list[str]], relevant: dict[str, set[str]]) -> tuple
     return float(np.mean(ndcg)), float(np.mean(recall))
 
 
-def pushed(summary: Summary) -> tf.types.experimental.ConcreteFunction:
-    return tf.saved_model.load(summary.pushed_model)
-
-
-def ids(summary: Summary, vocabulary: str) -> list[str]:
-    """In the order of the model's tables."""
-    lines = Path(summary.pushed_model, "assets", vocabulary).read_text().splitlines()
-    return [line.split(" ")[1] for line in lines]
-
-
 def known_vectors(model) -> np.ndarray:
-    """Of the movies of the catalogue; the unknown movie's row comes last."""
+    """The vectors of the catalogue's movies, without the last row, the unknown movie's."""
     return model.movie_vectors.numpy()[:-1].astype(np.float64)
 
 
-def example(user: str, movie: str) -> bytes:
-    features = {
-        name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode()]))
-        for name, value in (("user_id", user), ("movie_id", movie))
-    }
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
-
-
 @pytest.mark.parametrize("name", ["first", "multitask"])
-def test_figures_are_those_of_what_the_pushed_model_recommends(story: Story, name: str) -> None:
-    summary = story.runs[name]
+def test_figures_are_those_of_what_the_pushed_model_recommends(
+    retrieval_story: Story, name: str
+) -> None:
+    summary = retrieval_story.runs[name]
     relevant = liked(summary, "holdout")
     users = sorted(relevant)
     model = pushed(summary)
@@ -117,13 +100,13 @@ def test_figures_are_those_of_what_the_pushed_model_recommends(story: Story, nam
     assert summary.ranking.liked_rating == LIKED
 
 
-def test_popularity_is_how_often_a_movie_was_rated(story: Story) -> None:
-    summary = story.runs["first"]
+def test_popularity_is_how_often_a_movie_was_rated(retrieval_story: Story) -> None:
+    summary = retrieval_story.runs["first"]
     fitted_on = split_ratings(summary, "train") + split_ratings(summary, "eval")
-    movies = ids(summary, "movie_vocabulary")
+    movies = vocabulary(summary, "movie_vocabulary")
     counts = Counter(movie for _, movie, _ in fitted_on)
     popular = sorted(movies, key=lambda movie: (-counts[movie], movies.index(movie)))
-    users = set(ids(summary, "user_vocabulary"))
+    users = set(vocabulary(summary, "user_vocabulary"))
     rated = defaultdict(set)
     for user, movie, _ in fitted_on:
         if user in users:
@@ -135,8 +118,8 @@ def test_popularity_is_how_often_a_movie_was_rated(story: Story) -> None:
     assert summary.ranking.popularity_recall_at_10 == pytest.approx(recall, abs=1e-6)
 
 
-def test_a_model_that_ranks_better_than_popularity_is_pushed(story: Story) -> None:
-    summary = story.runs["first"]
+def test_a_model_that_ranks_better_than_popularity_is_pushed(retrieval_story: Story) -> None:
+    summary = retrieval_story.runs["first"]
     assert summary.gate.blessed
     assert summary.ranking.ndcg_at_10 > summary.ranking.popularity_ndcg_at_10 + 0.01
     assert "no blessed model to compare with" in summary.gate.reason
@@ -144,35 +127,37 @@ def test_a_model_that_ranks_better_than_popularity_is_pushed(story: Story) -> No
     assert {"movie_genres=Drama", "user_activity=1-20"} <= set(summary.slices)
 
 
-def test_a_model_that_gains_too_little_is_not_pushed(story: Story) -> None:
-    summary = story.runs["more asked"]
+def test_a_model_that_gains_too_little_is_not_pushed(retrieval_story: Story) -> None:
+    summary = retrieval_story.runs["more asked"]
     assert set(summary.cached) == STEPS - {"Evaluator", "Pusher"}
     assert not summary.gate.blessed
     gain = summary.ranking.ndcg_at_10 - summary.ranking.popularity_ndcg_at_10
     said = f"NDCG@10 less popularity's {gain:.4f} is below gate.min_gain_over_popularity 0.9"
     assert said in summary.gate.reason
-    assert story.versions["more asked"] == story.versions["first"]
+    assert retrieval_story.versions["more asked"] == retrieval_story.versions["first"]
 
 
-def test_a_model_that_ranks_worse_than_the_last_blessed_one_is_not_pushed(story: Story) -> None:
-    summary, first = story.runs["worse model"], story.runs["first"]
+def test_a_model_that_ranks_worse_than_the_last_blessed_one_is_not_pushed(
+    retrieval_story: Story,
+) -> None:
+    summary, first = retrieval_story.runs["worse model"], retrieval_story.runs["first"]
     assert not summary.gate.blessed
     assert summary.gate.baseline_ndcg_at_10 == pytest.approx(first.ranking.ndcg_at_10, abs=1e-9)
     change = summary.ranking.ndcg_at_10 - first.ranking.ndcg_at_10
     assert change < -0.01
     said = f"NDCG@10 is {change:+.6f} against the last blessed model's (gate.max_ranking_regression"
     assert said in summary.gate.reason
-    assert story.versions["worse model"] == story.versions["first"]
+    assert retrieval_story.versions["worse model"] == retrieval_story.versions["first"]
 
 
-def test_a_slice_in_which_nothing_can_be_judged_fails(story: Story) -> None:
-    summary = story.runs["a slice asked"]
+def test_a_slice_in_which_nothing_can_be_judged_fails(retrieval_story: Story) -> None:
+    summary = retrieval_story.runs["a slice asked"]
     assert not summary.gate.blessed
     assert "user_activity=0" in summary.gate.reason
 
 
-def test_both_tasks_are_judged(story: Story) -> None:
-    summary = story.runs["multitask"]
+def test_both_tasks_are_judged(retrieval_story: Story) -> None:
+    summary = retrieval_story.runs["multitask"]
     assert summary.gate.blessed
     assert summary.rmse.holdout < summary.baselines.global_mean
     assert "is within 1.1" in summary.gate.reason
@@ -186,8 +171,8 @@ def test_both_tasks_are_judged(story: Story) -> None:
 
 
 @pytest.mark.parametrize("name", ["first", "multitask"])
-def test_only_vectors_are_exported_and_what_rates(story: Story, name: str) -> None:
-    summary = story.runs[name]
+def test_only_vectors_are_exported_and_what_rates(retrieval_story: Story, name: str) -> None:
+    summary = retrieval_story.runs[name]
     signatures = {"serving_default", "transform_features", "recommend", "recommend_excluding",
                   "recommend_for_ratings", "similar"}  # fmt: skip
     rates = name == "multitask"
@@ -195,7 +180,7 @@ def test_only_vectors_are_exported_and_what_rates(story: Story, name: str) -> No
     suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
     saved = tf.train.list_variables(str(Path(summary.pushed_model, "variables", "variables")))
     shapes = {key.removesuffix(suffix): shape for key, shape in saved if key.endswith(suffix)}
-    users, movies = (len(ids(summary, f"{kind}_vocabulary")) for kind in ("user", "movie"))
+    users, movies = (len(vocabulary(summary, f"{kind}_vocabulary")) for kind in ("user", "movie"))
     head = {"weight": [9], "user_bias": [users + 1, 1], "movie_bias": [movies + 1, 1]}
     tables = {"user_vectors": [users + 1, 9], "movie_vectors": [movies + 1, 9]}
     if rates:
@@ -205,11 +190,11 @@ def test_only_vectors_are_exported_and_what_rates(story: Story, name: str) -> No
                            "seen_movie_index", "seen_row_splits"}  # fmt: skip
 
 
-def test_scores_are_the_dots_of_the_exported_vectors(story: Story) -> None:
-    summary = story.runs["first"]
+def test_scores_are_the_dots_of_the_exported_vectors(retrieval_story: Story) -> None:
+    summary = retrieval_story.runs["first"]
     model = pushed(summary)
     user, movie, _ = split_ratings(summary, "holdout")[0]
-    users, movies = (ids(summary, f"{kind}_vocabulary") for kind in ("user", "movie"))
+    users, movies = (vocabulary(summary, f"{kind}_vocabulary") for kind in ("user", "movie"))
     index = users.index(user) if user in users else len(users)
     dots = known_vectors(model) @ model.user_vectors.numpy()[index]
     found = model.signatures["serving_default"](
@@ -219,11 +204,11 @@ def test_scores_are_the_dots_of_the_exported_vectors(story: Story) -> None:
     assert found[1] == -np.inf
 
 
-def test_somebody_new_gets_movies_near_those_they_like(story: Story) -> None:
+def test_somebody_new_gets_movies_near_those_they_like(retrieval_story: Story) -> None:
     """Their own scores, for the vector that one of Newton's steps gives in float64."""
-    summary = story.runs["first"]
+    summary = retrieval_story.runs["first"]
     model, options = pushed(summary), load_config(None, TWO_TOWER).model
-    movies = ids(summary, "movie_vocabulary")
+    movies = vocabulary(summary, "movie_vocabulary")
     vectors = known_vectors(model)
     q, b = vectors[:, :-1], vectors[:, -1]
     popularity = np.exp(b) / np.exp(b).sum()
@@ -245,25 +230,25 @@ def test_somebody_new_gets_movies_near_those_they_like(story: Story) -> None:
     np.testing.assert_allclose(expected[shown], best, rtol=1e-4)
 
 
-def test_an_unknown_user_gets_the_movies_of_the_highest_bias(story: Story) -> None:
-    model = pushed(story.runs["first"])
+def test_an_unknown_user_gets_the_movies_of_the_highest_bias(retrieval_story: Story) -> None:
+    model = pushed(retrieval_story.runs["first"])
     found = model.signatures["recommend"](user_id=tf.constant(["nobody"]), k=tf.constant(100))
     biases = known_vectors(model)[:, -1]
     np.testing.assert_allclose(found["score"].numpy()[0], np.sort(biases)[::-1], rtol=1e-6)
 
 
-def test_a_pushed_model_can_be_measured_again(story: Story) -> None:
-    summary = story.runs["multitask"]
-    command = [*MOVIEREC, "evaluate", "--json", "--workspace", str(story.workspace)]
+def test_a_pushed_model_can_be_measured_again(retrieval_story: Story) -> None:
+    summary = retrieval_story.runs["multitask"]
+    command = [*COMMAND, "evaluate", "--json", "--workspace", str(retrieval_story.workspace)]
     measured = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     assert measured["ndcg"] == pytest.approx(summary.ranking.ndcg_at_10, abs=1e-6)
     assert measured["recall"] == pytest.approx(summary.ranking.recall_at_10, abs=1e-6)
     assert measured["rmse"] == pytest.approx(summary.rmse.holdout, abs=1e-6)
 
-    version = Path(story.runs["first"].pushed_model).name
+    version = Path(retrieval_story.runs["first"].pushed_model).name
     refused = subprocess.run(
         [*command, "--version", version, "--split", "train"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert refused.returncode == 1
-    assert refused.stderr.startswith("movierec: --split train: two_tower only ranks")
+    assert refused.stderr.startswith("movierec: --split train: two_tower ")

@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -22,9 +21,10 @@ from serving.client.client import RecommenderClient
 from serving.errors import ServingError
 from serving.pushed_model import PushedModel
 from serving.versions import newest_version
-from tests.e2e.conftest import SMALL
+from tests.e2e.commands import run_command
+from tests.e2e.pipeline_runs import SMALL
+from tests.movierec.cli.command import COMMAND, assert_refused, movierec
 
-MOVIEREC = [sys.executable, "-m", "movierec"]
 CLIENTS = 8
 
 
@@ -41,12 +41,7 @@ class Served:
         return newest_version(self.workspace / "serving" / "movierec")
 
     def query(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*MOVIEREC, "query", *arguments, "--target", self.address],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return movierec("query", *arguments, "--target", self.address)
 
     def answer(self, *arguments: str) -> object:
         result = self.query(*arguments, "--json")
@@ -55,14 +50,7 @@ class Served:
 
 
 def movierec_run(workspace: Path, data: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    overrides = (f"data.path={data}", *SMALL, *more)
-    options = [part for override in overrides for part in ("--set", override)]
-    return subprocess.run(
-        [*MOVIEREC, "run", *options, "--workspace", str(workspace), "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_command(workspace, f"data.path={data}", *SMALL, *more)
 
 
 def predicted(model: PushedModel, user: str, movie: str) -> float:
@@ -75,7 +63,7 @@ def served(cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serv
     workspace = tmp_path_factory.mktemp("served")
     ran = movierec_run(workspace, cut)
     assert ran.returncode == 0, ran.stderr
-    command = [*MOVIEREC, "serve", "--workspace", str(workspace), "--server", "embedded"]
+    command = [*COMMAND, "serve", "--workspace", str(workspace), "--server", "embedded"]
     with subprocess.Popen(
         [*command, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as server:
@@ -138,16 +126,8 @@ def test_somebody_new_gets_neither_what_they_rated(served: Served) -> None:
 
 
 def test_a_server_that_is_gone_is_one_line(served: Served) -> None:
-    result = subprocess.run(
-        [*MOVIEREC, "query", "recommend", "--user", "1", "--target", "127.0.0.1:1"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 1
-    assert len(result.stderr.splitlines()) == 1
-    assert "127.0.0.1:1" in result.stderr
-    assert "movierec serve" in result.stderr
+    result = movierec("query", "recommend", "--user", "1", "--target", "127.0.0.1:1")
+    assert_refused(result, "127.0.0.1:1", "movierec serve")
 
 
 def wait_for_state(address: str, version: int, state: str) -> VersionStatus:

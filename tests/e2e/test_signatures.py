@@ -12,8 +12,8 @@ import pytest
 import tensorflow as tf
 
 from pipeline.config.tree import load_config
-from tests.e2e.conftest import SMALL, Story
-from tests.e2e.test_story import split_ratings
+from tests.e2e.pipeline_runs import SMALL, Story
+from tests.e2e.pushed_models import pushed, split_ratings, vocabulary
 
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 
@@ -47,12 +47,7 @@ class Exported:
 
 @pytest.fixture(scope="module")
 def model(story: Story) -> tf.types.experimental.ConcreteFunction:
-    return tf.saved_model.load(story.runs["version deleted"].pushed_model)
-
-
-def read_users(folder: Path) -> list[str]:
-    lines = (folder / "assets" / "user_vocabulary").read_text().splitlines()
-    return [line.split(" ")[1] for line in lines]
+    return pushed(story.runs["version deleted"])
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +70,12 @@ def exported(story: Story) -> Exported:
     summary = story.runs["version deleted"]
     for user, movie, _ in split_ratings(summary, "train") + split_ratings(summary, "eval"):
         rated[user].add(movie)
-    return Exported(weights, read_users(folder), movie_ids, rated)
+    return Exported(weights, vocabulary(summary, "user_vocabulary"), movie_ids, rated)
 
 
 def test_nothing_of_the_training_is_exported(story: Story) -> None:
-    folder = Path(str(story.runs["version deleted"].pushed_model), "variables")
+    summary = story.runs["version deleted"]
+    folder = Path(str(summary.pushed_model), "variables")
     saved = tf.train.list_variables(str(folder / "variables"))
     sizes = {name.removesuffix(SUFFIX): shape for name, shape in saved if name.endswith(SUFFIX)}
     assert set(sizes) == {
@@ -87,7 +83,7 @@ def test_nothing_of_the_training_is_exported(story: Story) -> None:
         *("movie_popularity", "seen_movie_index", "seen_row_splits"),
     }
     dimension = load_config(None, SMALL).model.dimension
-    users, movies = len(read_users(folder.parent)), sizes["movie_ids"][0]
+    users, movies = len(vocabulary(summary, "user_vocabulary")), sizes["movie_ids"][0]
     assert sizes["user_vectors"] == [users + 1, dimension + 2]
     assert sizes["movie_vectors"] == [movies + 1, dimension + 2]
 
@@ -294,7 +290,7 @@ def test_only_the_newest_that_a_user_rated_are_left_out(sequel: Story) -> None:
     mine = sorted((time, movie) for time, movie in rated[user] if (user, movie) not in held_back)
     time_of = {movie: time for time, movie in mine}
 
-    model = tf.saved_model.load(summary.pushed_model)
+    model = pushed(summary)
     found = recommend(model, [user], 1_000)
     shown = {movie.decode() for movie in found["movie_id"][0] if movie}
     left_out = set(time_of) - shown

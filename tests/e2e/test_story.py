@@ -13,38 +13,11 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from pipeline.config.tree import load_config
 from pipeline.summary import Summary
-from tests.e2e.conftest import ROWS, SMALL, Story, worst_slice
+from tests.e2e.pipeline_runs import ROWS, SMALL, STEPS, Story, worst_slice
+from tests.e2e.pushed_models import split_ratings, vocabulary
 
-STEPS = {
-    "ImportSchemaGen",
-    "MovieLensExampleGen",
-    "StatisticsGen",
-    "ExampleValidator",
-    "Transform",
-    "RatingBaselines",
-    "Trainer",
-    "Evaluator",
-    "ServingValidator",
-    "Pusher",
-}
 # What runs when a model was trained.
 TRAINED = {"Trainer", "Evaluator", "ServingValidator", "Pusher"}
-
-
-def split_ratings(summary: Summary, split: str) -> list[tuple[str, str, float]]:
-    """The records of a split, parsed one by one."""
-    files = sorted(str(path) for path in Path(summary.examples, f"Split-{split}").iterdir())
-    found = []
-    for record in tf.data.TFRecordDataset(files, compression_type="GZIP"):
-        feature = tf.train.Example.FromString(record.numpy()).features.feature
-        found.append(
-            (
-                feature["user_id"].bytes_list.value[0].decode(),
-                feature["movie_id"].bytes_list.value[0].decode(),
-                feature["rating"].float_list.value[0],
-            )
-        )
-    return found
 
 
 def test_every_row_of_the_file_is_in_exactly_one_split(story: Story, cut: Path) -> None:
@@ -163,9 +136,8 @@ def test_a_model_that_answers_nan_is_not_pushed_though_its_ratings_are_right(sto
     assert summary.gate.blessed
     assert not summary.serving.blessed
     movies = len(vocabulary(story.runs["version deleted"], "movie_vocabulary"))
-    assert summary.serving.reason == (
-        f"recommend: somebody unknown is offered 0 of {movies} movies"
-    )
+    assert summary.serving.reason.startswith("recommend: ")
+    assert f" 0 of {movies} movies" in summary.serving.reason
     assert summary.refusal == summary.serving.reason
     assert summary.pushed_model is None
     assert story.versions["exports NaN"] == story.versions["absent slice"]
@@ -176,10 +148,6 @@ def test_a_model_that_no_server_answers_with_is_no_baseline(sequel: Story) -> No
     refused, after = sequel.runs["exports NaN"], sequel.runs["trainer edited"]
     assert after.gate.baseline_rmse == pytest.approx(sequel.runs["trained anew"].rmse.holdout)
     assert after.gate.baseline_rmse != pytest.approx(refused.rmse.holdout, abs=1e-3)
-
-
-def vocabulary(summary: Summary, name: str) -> list[str]:
-    return Path(str(summary.pushed_model), "assets", name).read_text().splitlines()
 
 
 def test_the_warm_up_requests_can_be_replayed(story: Story) -> None:

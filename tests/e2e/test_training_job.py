@@ -24,8 +24,8 @@ from models import features
 from models.training.trainer import run_fn
 from pipeline.config.tree import load_config
 from pipeline.summary import Summary
-from tests.e2e.conftest import SMALL, run
-from tests.e2e.test_workers import weights
+from tests.e2e.pipeline_runs import SMALL, run
+from tests.e2e.pushed_models import vectors
 from tests.kubeflow.kubernetes_api import Api, serve
 from tests.kubeflow.trainer_step import arguments, container, executor_input
 from tests.models.training_process import finish, start_cluster
@@ -148,8 +148,8 @@ def test_its_replicas_train_and_export_the_model_of_one_process(
     assert [line for line in printed if line.startswith("chief-0: ")]
     assert printed[-1].endswith(": succeeded")
     written = root / "run" / "model" / "Format-Serving"
-    alone = weights(Path(str(one_process.summary.pushed_model)))
-    together = weights(written)
+    alone = vectors(Path(str(one_process.summary.pushed_model)))
+    together = vectors(written)
     assert alone.keys() == together.keys() != set()
     for name, values in alone.items():
         np.testing.assert_allclose(together[name], values, atol=1e-5, err_msg=name)

@@ -6,14 +6,15 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from pipeline.summary import SUMMARY_FILE, Summary
 from pipeline.workspace import Workspace
-from tests.e2e.conftest import SMALL
+from tests.e2e.commands import settings
+from tests.e2e.pipeline_runs import SMALL
+from tests.movierec.cli.command import COMMAND
 
 # Two whole runs of the chain.
 pytestmark = pytest.mark.slow
@@ -25,10 +26,9 @@ CONFIGURED = 0.02
 
 def movierec_run(workspace: Path, data: Path, *arguments: str) -> str:
     """What is printed, on lines that are long enough for it."""
-    settings = [part for value in (f"data.path={data}", *SMALL) for part in ("--set", value)]
-    command = [sys.executable, "-m", "movierec", "run", "--workspace", str(workspace)]
+    command = [*COMMAND, "run", "--workspace", str(workspace)]
     result = subprocess.run(
-        [*command, *settings, *arguments],
+        [*command, *settings(f"data.path={data}", *SMALL), *arguments],
         capture_output=True,
         text=True,
         check=False,

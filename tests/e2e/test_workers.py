@@ -12,19 +12,11 @@ import tensorflow as tf
 
 from pipeline import graph
 from pipeline.config.tree import load_config
-from tests.e2e.conftest import SMALL, run
+from tests.e2e.pipeline_runs import SMALL, run
+from tests.e2e.pushed_models import vectors
 from tests.models.training_process import finish, start_cluster
 
 pytestmark = pytest.mark.slow
-
-
-def weights(model: Path) -> dict[str, np.ndarray]:
-    reader = tf.train.load_checkpoint(str(model / "variables" / "variables"))
-    return {
-        name: reader.get_tensor(name)
-        for name in reader.get_variable_to_shape_map()
-        if "_vectors/" in name
-    }
 
 
 def trainer_settings(checkpoints: Path) -> str:
@@ -51,7 +43,7 @@ def test_two_workers_export_the_model_of_one_and_the_chief_alone_writes(
     assert not list((tmp_path / "state").iterdir())
 
     alone, together = (
-        weights(path) for path in (Path(str(summary.pushed_model)), out / "worker-0" / "model")
+        vectors(path) for path in (Path(str(summary.pushed_model)), out / "worker-0" / "model")
     )
     assert len(alone) == 2
     assert alone.keys() == together.keys()

@@ -20,9 +20,9 @@ def test_an_unknown_target_is_told_what_there_is() -> None:
 def test_an_image_names_one_build() -> None:
     assert targets.check_image("my_movierec:1.2") == "my_movierec:1.2"
     for image, problem in {
-        "movierec": "a tag or a digest is expected, as in REGISTRY/movierec:1.2",
-        "movierec:latest": "a tag that stays the same is expected, as in REGISTRY/movierec:1.2",
-        "Movierec:1": "no name of an image; expected one as REGISTRY/movierec:1.2",
+        "movierec": "expected a tag or a digest, as in REGISTRY/movierec:1.2",
+        "movierec:latest": "expected a tag that stays the same, as in REGISTRY/movierec:1.2",
+        "Movierec:1": "not a valid image name; expected one such as REGISTRY/movierec:1.2",
     }.items():
         with pytest.raises(UserError) as raised:
             targets.check_image(image)

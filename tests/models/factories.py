@@ -9,11 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from models.columns import Columns
-from models.contracts import RankingModel, RatingModel
-from models.export.rating_head import Pairs
+from models.contracts import Pairs, RankingModel, RatingModel
+from models.factory import build_model
 from models.options import ModelOptions
 from models.rating_statistics import RatingStatistics
-from models.registry import build_model
 from models.seen_movies import SeenMovies
 from models.zoo.biased_mf import BiasedMatrixFactorization
 
@@ -38,7 +37,7 @@ def statistics() -> RatingStatistics:
 
 
 def statistics_of_one_user(rated: np.ndarray) -> RatingStatistics:
-    """As if the ratings of one user were all there are."""
+    """Statistics of the ratings of one user alone."""
     return replace(
         statistics(),
         users=1,
@@ -48,7 +47,7 @@ def statistics_of_one_user(rated: np.ndarray) -> RatingStatistics:
 
 
 def biased_mf(rng: np.random.Generator, dimension: int = 3) -> BiasedMatrixFactorization:
-    """A model whose every known row differs from zero, as after training."""
+    """A model whose known rows all differ from zero, as after training."""
     options = ModelOptions(dimension=dimension, l2_embedding=0.3, l2_bias=0.7)
     model = BiasedMatrixFactorization(statistics(), options, seed=1)
     for variable in model.trainable_variables:
@@ -59,7 +58,7 @@ def biased_mf(rng: np.random.Generator, dimension: int = 3) -> BiasedMatrixFacto
 
 
 def trained_like(name: str, rng: np.random.Generator) -> RankingModel:
-    """A small model of any name whose every known row differs from zero, as after training."""
+    """A small model of any name whose known rows all differ from zero, as after training."""
     model = build_model(ModelOptions(name=name, dimension=3), statistics(), seed=1)
     for variable in model.trainable_variables:
         values = rng.normal(0, 0.5, variable.shape).astype(np.float32)
@@ -70,7 +69,7 @@ def trained_like(name: str, rng: np.random.Generator) -> RankingModel:
 
 
 def rated_by_head(model: RatingModel) -> np.ndarray:
-    """What the head makes of the vectors, `[users + 1, movies + 1]`."""
+    """Ratings by the head from the vectors, `[users + 1, movies + 1]`."""
     users, movies = np.divmod(np.arange((USERS + 1) * (MOVIES + 1)), MOVIES + 1)
     vectors = (
         tf.gather(table, index)

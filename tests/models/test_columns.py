@@ -60,7 +60,7 @@ def test_columns_past_the_budget_lie_in_files_and_read_the_same(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, budget: int
 ) -> None:
     """400 rows of 12 bytes, which come in parts of 64 rows."""
-    monkeypatch.setattr(columns, "_ROWS_AT_ONCE", 64)
+    monkeypatch.setattr(columns, "ROWS_AT_ONCE", 64)
     expected = some_columns(rng, 400)
     storage = columns.ColumnStorage(budget)
     stored = storage.collect(columns.in_parts(expected))
@@ -77,7 +77,7 @@ def test_columns_past_the_budget_lie_in_files_and_read_the_same(
 def test_sorting_what_is_in_files_takes_parts_within_the_budget(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(columns, "_ROWS_AT_ONCE", 64)
+    monkeypatch.setattr(columns, "ROWS_AT_ONCE", 64)
     sorted_rows: list[int] = []
 
     def watched(part: columns.Columns) -> columns.Columns:

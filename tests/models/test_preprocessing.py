@@ -127,5 +127,5 @@ def test_rare_users_and_movies_can_be_left_out() -> None:
      (200, "101-200"), (201, "201+"), (9999, "201+")],
 )  # fmt: skip
 def test_activity(count: int, name: str) -> None:
-    found = preprocessing._activity(tf.constant([count], tf.int64))
+    found = preprocessing.activity_slice(tf.constant([count], tf.int64))
     assert found.numpy().tolist() == [name.encode()]

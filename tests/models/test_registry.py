@@ -1,52 +1,81 @@
-from typing import get_args
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
-import tensorflow as tf
+from pydantic import ValidationError
 
-from models.contracts import predicts_ratings
-from models.options import ModelName, ModelOptions
-from models.registry import MODELS, build_model
-from tests.models.factories import ratings, statistics
+from models import zoo
+from models.options import ModelOptions
+from models.registry import MODELS, with_model_defaults
+from pipeline.config.tree import load_config
+from tests.models.definitions import RETRIEVAL_MODELS, SCORES
 
 
-def test_every_model_can_be_configured_and_every_name_is_a_model() -> None:
-    assert set(MODELS) == set(get_args(ModelName))
+def test_every_file_of_the_zoo_is_registered_under_its_name() -> None:
+    files = {path.stem for path in Path(zoo.__path__[0]).glob("*.py")} - {"__init__"}
+    registered = {name: entry.implementation.split(".") for name, entry in MODELS.items()}
+    assert files == set(registered)
+    for name, path in registered.items():
+        assert path[:-1] == ["models", "zoo", name]
+
+
+def test_every_model_is_tested_for_what_it_is_judged_by() -> None:
+    assert {*SCORES, *RETRIEVAL_MODELS} == set(MODELS)
+    assert {name for name, entry in MODELS.items() if entry.retrieves} == set(RETRIEVAL_MODELS)
+    assert {name for name, entry in MODELS.items() if not entry.predicts_ratings} == {"two_tower"}
+
+
+def test_a_name_that_is_not_registered_is_refused_with_those_that_are() -> None:
+    with pytest.raises(ValidationError) as caught:
+        ModelOptions(name="biased")
+    assert ", ".join(MODELS) in str(caught.value)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_options_know_which_models_predict_ratings(name: str) -> None:
-    options = ModelOptions(name=name, dimension=2)
-    model = build_model(options, statistics(), seed=1)
-    assert type(model) is MODELS[name]
-    assert options.predicts_ratings == predicts_ratings(model)
+def test_the_defaults_of_a_model_are_allowed_and_taken(name: str) -> None:
+    config = load_config(None, [f"model.name={name}"])
+    assert config.model == ModelOptions(name=name, **MODELS[name].model)
+    training = config.training.model_dump()
+    assert training == {**load_config().training.model_dump(), **MODELS[name].training}
 
 
-def test_mixed_precision_multiplies_in_bfloat16_and_keeps_the_rest(
-    rng: np.random.Generator,
-) -> None:
-    options = ModelOptions(dimension=16, init_stddev=0.5)
-    whole, mixed = (
-        build_model(options, statistics(), 1, precision)
-        for precision in ("float32", "mixed_bfloat16")
-    )
-    batch = {name: tf.constant(values) for name, values in ratings(rng).items()}
-    with tf.GradientTape() as tape:
-        loss = mixed.compute_loss(batch)
-    expected = whole.compute_loss(batch)
-    # bfloat16 keeps eight bits of a product.
-    assert 0 < abs(loss / expected - 1) < 2**-7
-    assert loss.dtype == tf.float32
-    gradients = tape.gradient(loss, mixed.trainable_variables)
-    assert {gradient.dtype for gradient in gradients} == {tf.float32}
-    assert {variable.dtype for variable in mixed.trainable_variables} == {tf.float32}
-    pairs = batch["user_index"], batch["movie_index"]
-    np.testing.assert_array_equal(mixed.predict_rating(*pairs), whole.predict_rating(*pairs))
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("sigmoid_mf", {"model.dimension": 15, "training.optimizer": "rmsprop"}),
+        ("sparse_mf", {"training.optimizer": "sgd"}),
+        (
+            "collaborative_filtering",
+            {
+                "training.optimizer": "adam",
+                "training.learning_rate": 0.1,
+                "training.schedule": "constant",
+                "training.epochs": 200,
+            },
+        ),
+    ],
+)
+def test_models_of_a_tutorial_are_trained_as_it_does(name: str, expected: dict[str, Any]) -> None:
+    config = load_config(None, [f"model.name={name}"]).model_dump()
+    found = {}
+    for key in expected:
+        section, _, option = key.partition(".")
+        found[key] = config[section][option]
+    assert found == expected
 
 
-def test_the_precision_of_one_model_is_not_that_of_the_next() -> None:
-    build_model(ModelOptions(), statistics(), 1, "mixed_bfloat16")
-    assert tf.keras.mixed_precision.global_policy().name == "float32"
-    with pytest.raises(ValueError, match="int7"):
-        build_model(ModelOptions(), statistics(), 1, "int7")
-    assert tf.keras.mixed_precision.global_policy().name == "float32"
+def test_collaborative_filtering_takes_every_iteration_over_all_ratings() -> None:
+    training = load_config(None, ["model.name=collaborative_filtering"]).training
+    assert training.batch_size >= 100_000
+    assert training.patience >= training.epochs
+
+
+def test_what_is_set_goes_before_the_defaults_of_the_model() -> None:
+    config = load_config(None, ["model.name=sigmoid_mf", "training.optimizer=sgd"])
+    assert config.training.optimizer == "sgd"
+    assert config.model.dimension == MODELS["sigmoid_mf"].model["dimension"]
+
+
+@pytest.mark.parametrize("model", [{}, {"name": 3}, {"name": "none"}, "biased_mf"])
+def test_a_name_that_is_none_is_left_for_the_check_of_the_configuration(model: object) -> None:
+    assert with_model_defaults({"model": model, "split": {}}) == {"model": model, "split": {}}

@@ -1,15 +1,16 @@
-"""The result of a run that never was, for tests of what is made of it."""
+"""The summary of an invented run, for tests of tables and figures."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from components.serving_validator.report import ServingReport
 from pipeline import summary as parts
 from pipeline.summary import Summary
 
 
 def summary(**changed: Any) -> Summary:
-    """Of a rating model that was pushed."""
+    """Returns the summary of a rating model that was pushed."""
     values: dict[str, Any] = {
         "run_id": "2024-01-01",
         "dataset": "ml-100k",
@@ -33,7 +34,7 @@ def summary(**changed: Any) -> Summary:
             baseline_ndcg_at_10=None,
             reason="good enough",
         ),
-        "serving": parts.Serving(
+        "serving": ServingReport(
             blessed=True, reason="answers", server="embedded", max_difference=0.0, latency={}
         ),
         "best_epoch": 7,

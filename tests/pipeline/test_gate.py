@@ -22,7 +22,7 @@ BOUNDS = {
 
 
 def failures(figures: dict[tuple[str, bool], float]) -> list[tuple[str, bool]]:
-    """What TFMA finds wrong with these figures of a retrieval model, on the whole holdout."""
+    """Returns the metrics of a retrieval model that TFMA rejects, on the whole holdout."""
     gate = GateConfig(min_gain_over_popularity=0.03, max_ranking_regression=0.02)
     # As TFX's Evaluator does it where there is a model to compare with.
     config = tfma.utils.update_eval_config_with_defaults(

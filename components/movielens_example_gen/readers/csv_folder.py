@@ -1,4 +1,4 @@
-"""A folder with `ratings.csv` and `movies.csv`, as MovieLens 20M and later are published."""
+"""Folders with `ratings.csv` and `movies.csv`, the form of MovieLens 20M and later."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from components.errors import DataError
-from components.movielens_example_gen.raw_ratings import RawRatings
+from components.movielens_example_gen.readers.edition import Edition, RawRatings
 from models import features
 
 _RATINGS = "ratings.csv"
 _MOVIES = "movies.csv"
-FILES = (_RATINGS, _MOVIES)
 _NO_GENRES = "(no genres listed)"
 _SNIFFED_BYTES = 65_536
 
@@ -23,8 +22,8 @@ def read(folder: str) -> RawRatings:
     """Reads the two files.
 
     Raises:
-        DataError: a file is missing, empty, not UTF-8 CSV, lacks a column or has a line with a
-            wrong number of fields (the mark of a file that was cut).
+        DataError: A file is missing, empty or not UTF-8 CSV, lacks a column, or has a line with a
+            wrong number of fields (the sign of a file that was cut).
     """
     ratings = _read_csv(folder, _RATINGS, ["userId", "movieId", "rating", "timestamp"])
     movies = _read_csv(folder, _MOVIES, ["movieId", "title", "genres"])
@@ -45,7 +44,7 @@ def read(folder: str) -> RawRatings:
 
 
 def _read_csv(folder: str, name: str, columns: list[str]) -> pa.Table:
-    """The named columns as strings; an empty field is null."""
+    """Returns the named columns as strings; an empty field is null."""
     path = os.path.join(folder, name)
     broken_lines: list[pa.csv.InvalidRow] = []
 
@@ -59,12 +58,14 @@ def _read_csv(folder: str, name: str, columns: list[str]) -> pa.Table:
         present = pa.csv.open_csv(path, parse_options=_parse_options(note)).schema.names
         missing = [column for column in columns if column not in present]
         if missing:
-            found = ", ".join(column[:40] for column in present[:10])
-            raise DataError(f"{name}: no column {', '.join(missing)}; the first line has {found}")
+            first_line = ", ".join(column[:40] for column in present[:10])
+            raise DataError(
+                f"{name}: no column {', '.join(missing)}; the first line has {first_line}"
+            )
         broken_lines.clear()
         table = pa.csv.read_csv(
             path,
-            # One thread: only then do invalid rows carry their line number.
+            # With one thread only do invalid rows carry their line number.
             read_options=pa.csv.ReadOptions(use_threads=False),
             parse_options=_parse_options(note),
             convert_options=pa.csv.ConvertOptions(
@@ -107,7 +108,7 @@ def _parse_options(note: object) -> pa.csv.ParseOptions:
 
 
 def _genre_lists(genres: pa.ChunkedArray) -> pa.ChunkedArray:
-    """`"Comedy|Drama"` to `["Comedy", "Drama"]`; no genres to an empty list."""
+    """Splits `"Comedy|Drama"` into `["Comedy", "Drama"]`; no genres give an empty list."""
     empty = pc.or_kleene(pc.is_null(genres), pc.equal(genres, _NO_GENRES))
     lists = pc.split_pattern(pc.fill_null(genres, ""), "|")
     nothing = pa.scalar([], pa.list_(pa.string()))
@@ -120,3 +121,12 @@ def _first_of_each_movie(movies: pa.Table) -> pa.Table:
     )
     first = positions.group_by("id").aggregate([("position", "min")])["position_min"]
     return movies.take(first.take(pc.sort_indices(first)))
+
+
+EDITION = Edition(
+    description="your own ratings, or MovieLens 20M and later; needs data.path",
+    read=read,
+    files=(_RATINGS, _MOVIES),
+    rating_min=0.5,
+    rating_max=5.0,
+)

@@ -1,4 +1,4 @@
-"""MovieLens-100K as three Parquet files, in the row order of the original `u.data`."""
+"""MovieLens-100K in three Parquet files, in the row order of the original `u.data`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components.errors import DataError
-from components.movielens_example_gen.raw_ratings import RawRatings
+from components.movielens_example_gen.readers.edition import Edition, RawRatings
 from models import features
 
 _RATINGS = "MovieLens100k_data.parquet.brotli"
 _MOVIES = "MovieLens100k_items.parquet.brotli"
 _USERS = "MovieLens100k_users.parquet.brotli"
-FILES = (_RATINGS, _MOVIES, _USERS)
 
 _GENRES = (
     "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama",
@@ -28,7 +27,7 @@ def read(folder: str) -> RawRatings:
     """Reads the edition from a folder.
 
     Raises:
-        DataError: a file is missing, is not Parquet or lacks a column.
+        DataError: A file is missing, is not Parquet or lacks a column.
     """
     rating_columns = [features.USER_ID, features.MOVIE_ID, features.RATING, features.TIMESTAMP]
     ratings = _read_parquet(folder, _RATINGS, rating_columns)
@@ -69,10 +68,19 @@ def _read_parquet(folder: str, name: str, columns: list[str]) -> pa.Table:
 
 
 def _genre_lists(movies: pa.Table) -> pa.Array:
-    """The names of the genres whose 0/1 column is set, a list for each movie."""
+    """Returns the names of the genres whose 0/1 column is set, a list for each movie."""
     flags = [pc.equal(movies[genre], 1).to_pylist() for genre in _GENRES]
     rows = zip(*flags, strict=True)
     return pa.array(
         [[g for g, flag in zip(_GENRES, row, strict=True) if flag] for row in rows],
         pa.list_(pa.string()),
     )
+
+
+EDITION = Edition(
+    description="MovieLens-100K: 100,000 ratings by 943 users of 1,682 movies, 1997-98; installed",
+    read=read,
+    files=(_RATINGS, _MOVIES, _USERS),
+    rating_min=1.0,
+    rating_max=5.0,
+)

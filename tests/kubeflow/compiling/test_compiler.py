@@ -345,7 +345,7 @@ def test_steps_that_use_beam_have_its_options_and_run_its_workers_in_their_image
     overrides = (
         "beam.runner=flink",
         "beam.job_endpoint=flink:8099",
-        "beam.parallelism=4",
+        'beam.arguments=["--parallelism=4"]',
         'beam.component_arguments={Evaluator=["--parallelism=2"]}',
     )
     flink = compiled(target, *overrides)

@@ -126,7 +126,11 @@ def with_beam(arguments: list[str], folder: Path) -> Path:
         {},
         {"workers": 2},
         {**PORTABLE, "job_endpoint": "localhost:8099"},
-        {**PORTABLE, "job_endpoint": "127.0.0.1:8099", "artifact_endpoint": "[::1]:8098"},
+        {
+            **PORTABLE,
+            "job_endpoint": "127.0.0.1:8099",
+            "arguments": ["--artifact_endpoint=[::1]:8098"],
+        },
         {**PORTABLE, "job_endpoint": "localhost:8099", **PROCESS},
         {
             "runner": "portable",
@@ -155,7 +159,11 @@ def test_beam_may_work_on_this_machine(beam: dict[str, Any], tmp_path: Path) -> 
         ),
         ({**PORTABLE, "job_endpoint": "192.168.0.7:8099"}, "--job_endpoint=192.168.0.7:8099"),
         (
-            {**PORTABLE, "job_endpoint": "localhost:8099", "artifact_endpoint": "files.example:1"},
+            {
+                **PORTABLE,
+                "job_endpoint": "localhost:8099",
+                "arguments": ["--artifact_endpoint=files.example:1"],
+            },
             "--artifact_endpoint=files.example:1",
         ),
         (

@@ -512,7 +512,7 @@ WRONG: list[tuple[list[str], list[str]]] = [
     (["model_location=pvc://claim/../b"], ["without . and .."]),
     (["model_location=pvc://my_claim/a"], ["my_claim"]),
     (["model_location=gs://b/a\"\nx"], ["kubernetes.model_location"]),
-    ([f"model_location={S3}"], [S3, "kserve", "cannot be read by TensorFlow Serving"]),
+    ([f"model_location={S3}"], [S3, "kserve"]),
     (["kind=helm"], ["kubernetes.kind", "'deployment' or 'kserve'"]),
     (["namespace=My Shop"], ["kubernetes.namespace"]),
     (["image=tensorflow/serving"], ["kubernetes.image"]),
@@ -522,12 +522,12 @@ WRONG: list[tuple[list[str], list[str]]] = [
     (["cpu_request=3"], ["cpu_request 3 is above cpu_limit 2"]),
     (["memory_limit=1000M"], ["memory_request 1Gi is above memory_limit 1000M"]),
     (["cpu_limit=two"], ["kubernetes.cpu_limit", "'two'"]),
-    (["cpu_request=0m"], ["kubernetes.cpu_request", "more than nothing"]),
+    (["cpu_request=0m"], ["kubernetes.cpu_request", "above zero"]),
     (["memory_request=1GB"], ["kubernetes.memory_request"]),
     (["user_id=0"], ["kubernetes.user_id"]),
     (["service_account=Reader"], ["kubernetes.service_account"]),
     (['allowed_namespaces=["A"]'], ["kubernetes.allowed_namespaces"]),
-    (["allowed_namespaces=shop"], ["kubernetes.allowed_namespaces", "a list is expected"]),
+    (["allowed_namespaces=shop"], ["kubernetes.allowed_namespaces", "expected a list"]),
     (['allowed_pods={app="a b"}'], ["kubernetes.allowed_pods", "app=a b"]),
     (["model_version=0"], ["kubernetes.model_version"]),
     (["replicas=3"], ["kubernetes.replicas: no such key"]),
@@ -566,7 +566,6 @@ def test_the_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert render.write("a: 1\n", folder) == folder / "serving.yaml"
     render.write("b: 2\n", folder)
     assert (folder / "serving.yaml").read_text() == "b: 2\n"
-    assert (folder / "serving.yaml").stat().st_mode & 0o777 == 0o644
     assert [entry.name for entry in folder.iterdir()] == ["serving.yaml"]
 
 
@@ -574,13 +573,12 @@ def refused(*_: object) -> None:
     raise OSError(28, "No space left on device")
 
 
-@pytest.mark.parametrize("step", ["fchmod", "replace"])
 def test_a_write_that_fails_leaves_what_was_there(
-    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     render.write("a: 1\n", tmp_path)
     failing: Callable[..., None] = refused
-    monkeypatch.setattr(os, step, failing)
+    monkeypatch.setattr(os, "replace", failing)
     with pytest.raises(UserError, match=r"^-o .*: No space left on device$"):
         render.write("b: 2\n", tmp_path)
     assert (tmp_path / "serving.yaml").read_text() == "a: 1\n"

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from tfx.dsl.io import fileio
 
-from components.movielens_example_gen import content
+from components.movielens_example_gen import input_files
 from components.movielens_example_gen.readers import csv_folder
-from components.pushed_baseline.executor import newest_comparable
+from components.pushed_baseline import newest_comparable
 from kubeflow.compiling import compiler
 from kubeflow.compiling.compile_options import CompileOptions
 from kubeflow.compiling.compiler import CompiledPipeline
@@ -19,7 +19,7 @@ from kubeflow.steps import run_step
 from kubeflow.steps.checkpoints import with_local_checkpoints
 from kubeflow.steps.object_storage import ObjectStorage
 from kubeflow.targets import Target
-from models.export.comparison_group import COMPARISON_GROUP_FILE
+from models.export.saved_model import COMPARISON_GROUP_FILE
 from pipeline.config.errors import UserError
 from pipeline.config.tree import load_config
 from tests.kubeflow import s3_server, trainer_step
@@ -91,7 +91,7 @@ def test_data_is_read_and_a_model_is_pushed_and_found_again(
     scheme: str, bucket: Bucket, model: Path, tmp_path: Path
 ) -> None:
     run = Run(scheme, bucket, tmp_path / "run")
-    files = {name: name.encode() * 3 for name in csv_folder.FILES}
+    files = {name: name.encode() * 3 for name in csv_folder.EDITION.files}
     for name, written in files.items():
         bucket.put(f"data/{name}", written)
 
@@ -99,7 +99,7 @@ def test_data_is_read_and_a_model_is_pushed_and_found_again(
     expected = hashlib.sha256(b"".join(name.encode() + b"\0" + files[name] for name in files))
     found = tmp_path / "run" / "data-fingerprint" / "input_fingerprint"
     assert found.read_text() == expected.hexdigest()
-    with content.local_folder(run.data, csv_folder.FILES) as copy:
+    with input_files.local_folder(run.data, csv_folder.EDITION.files) as copy:
         assert {path.name: path.read_bytes() for path in Path(copy).iterdir()} == files
 
     run.step("baseline-model")

@@ -11,14 +11,14 @@ from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils
 from tfx.types import standard_artifacts
 
 from components.errors import DataError
-from components.serving_validator.errors import UnservableModelError
+from components.serving_validator.candidate import UnservableModelError
 from kubeflow.steps import run_step
 from kubeflow.steps.mounts import Mounts
 from kubeflow.steps.run_step import prepared
 from kubeflow.training_job import replica
 from models.errors import TrainingDivergedError
+from pipeline import SCHEMA_FILE
 from pipeline.config.errors import UserError
-from pipeline.schema_file import SCHEMA_FILE
 
 EPOCHS = "{{$.inputs.parameters['pipelinechannel--epochs']}}"
 ROOT = "{{$.inputs.parameters['pipelinechannel--root']}}"

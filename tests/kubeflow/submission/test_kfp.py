@@ -228,7 +228,7 @@ def test_a_dry_run_shows_what_is_sent(
 ) -> None:
     shown = movierec(str(job), "--host", server.host, *more)
     assert shown.code == 0
-    assert shown.err == "movierec: nothing was sent; --send sends this\n"
+    assert shown.err.startswith("movierec: nothing was sent")
     assert server.received == []
     assert movierec(str(job), "--host", server.host, *more, "--send").code == 0
     calls = yaml.safe_load(shown.out)["calls"]

@@ -252,7 +252,7 @@ def test_a_dry_run_shows_what_is_sent(
 ) -> None:
     shown = movierec(str(job), *USUAL, *more)
     assert shown.code == 0
-    assert shown.err == "movierec: nothing was sent; --send sends this\n"
+    assert shown.err.startswith("movierec: nothing was sent")
     assert vertex.hosts == []
     *_, call = json.loads(shown.out)["calls"]
     assert movierec(str(job), *USUAL, *more, "--send").code == 0

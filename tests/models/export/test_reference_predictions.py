@@ -12,9 +12,8 @@ from models.catalogue import Catalogue
 from models.columns import ColumnStorage
 from models.export import reference_predictions
 from models.export.reference_predictions import MAX_PAIRS
+from tests.models.definitions import rating_of, retrieval_score
 from tests.models.factories import MOVIES, USERS, trained_like
-from tests.models.zoo.test_rating_models import SCORES, rating
-from tests.models.zoo.test_retrieval_models import score
 
 CATALOGUE = Catalogue(
     [f"u{index}" for index in range(USERS)],
@@ -52,7 +51,6 @@ def index_of(name: bytes, known: list[str]) -> int:
 def test_ratings_follow_the_definition(
     name: str, tables: tuple[str, ...], rng: np.random.Generator
 ) -> None:
-    assert name in SCORES
     model = trained_like(name, rng)
     found = reference_predictions.reference_predictions(model, ALL_PAIRS, CATALOGUE)
     weights = named_weights(model, *tables)
@@ -63,7 +61,7 @@ def test_ratings_follow_the_definition(
     assert found.output == "rating"
     # All of them, the unknown user and movie among them.
     assert len(set(pairs)) == (USERS + 1) * (MOVIES + 1)
-    expected = [np.clip(rating(name, weights, user, movie), 1, 5) for user, movie in pairs]
+    expected = [np.clip(rating_of(name, weights, user, movie), 1, 5) for user, movie in pairs]
     np.testing.assert_allclose(found.values, expected, atol=2e-6)
 
 
@@ -75,7 +73,9 @@ def test_scores_of_what_only_retrieves_leave_unknown_movies_out(rng: np.random.G
     assert set(found.movie_ids) == {name.encode() for name in CATALOGUE.movie_ids}
     assert len(found.values) == (USERS + 1) * MOVIES
     expected = [
-        score(weights, index_of(user, CATALOGUE.user_ids), index_of(movie, CATALOGUE.movie_ids))
+        retrieval_score(
+            weights, index_of(user, CATALOGUE.user_ids), index_of(movie, CATALOGUE.movie_ids)
+        )
         for user, movie in zip(found.user_ids, found.movie_ids, strict=True)
     ]
     np.testing.assert_allclose(found.values, expected, atol=2e-6)

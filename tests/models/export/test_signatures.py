@@ -11,8 +11,9 @@ import tensorflow as tf
 from models.catalogue import Catalogue
 from models.contracts import RankingModel, predicts_ratings
 from models.errors import TrainingDivergedError
-from models.export import signatures
+from models.export import request_limits, saved_model
 from models.export.sample_requests import inputs_for
+from models.export.signatures import Recommender
 from models.options import ModelOptions
 from models.ranking import NEVER
 from models.registry import MODELS
@@ -52,9 +53,9 @@ class Transform:
         return TransformLayer()
 
 
-def recommender_of(name: str, model: RankingModel) -> signatures.Recommender:
+def recommender_of(name: str, model: RankingModel) -> Recommender:
     measured = statistics()
-    return signatures.Recommender(
+    return Recommender(
         model=model,
         options=ModelOptions(name=name, dimension=3),
         rating_range=(measured.rating_min, measured.rating_max),
@@ -66,7 +67,7 @@ def recommender_of(name: str, model: RankingModel) -> signatures.Recommender:
 
 
 def all_pairs() -> tuple[np.ndarray, np.ndarray]:
-    """Of known and unknown users and movies, by index."""
+    """Indices of all pairs of a known or unknown user and movie."""
     users, movies = np.divmod(np.arange((USERS + 1) * (MOVIES + 1)), MOVIES + 1)
     return users, movies
 
@@ -179,8 +180,8 @@ def test_the_unknown_movie_has_no_place_and_no_score(rng: np.random.Generator, n
 def test_rows_times_movies_are_bounded_whatever_k_is(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, signature: str
 ) -> None:
-    monkeypatch.setattr(signatures, "QUERIES_AT_ONCE", 2)
-    monkeypatch.setattr(signatures, "MAX_SCORES", 4 * MOVIES)
+    monkeypatch.setattr(request_limits, "QUERIES_AT_ONCE", 2)
+    monkeypatch.setattr(request_limits, "MAX_SCORES", 4 * MOVIES)
     recommender = recommender_of("biased_mf", trained_like("biased_mf", rng))
     rank = getattr(recommender, signature)
 
@@ -202,8 +203,8 @@ def test_rows_times_movies_are_bounded_whatever_k_is(
 def test_the_ranks_of_an_evaluation_are_bounded_alike(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(signatures, "MAX_SCORES", 4 * MOVIES)
-    monkeypatch.setattr(signatures, "QUERIES_AT_ONCE", 2)
+    monkeypatch.setattr(request_limits, "MAX_SCORES", 4 * MOVIES)
+    monkeypatch.setattr(request_limits, "QUERIES_AT_ONCE", 2)
     recommender = recommender_of(name, trained_like(name, rng))
     rows = serialized(*named(*all_pairs()))
     assert recommender.transform_examples(rows[:4])["rank"].shape == (4,)
@@ -217,16 +218,16 @@ def test_the_ranks_of_an_evaluation_are_bounded_alike(
 def test_a_batch_of_an_evaluation_has_ranks_however_many_movies_there_are(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signatures, "MAX_SCORES", MOVIES)
+    monkeypatch.setattr(request_limits, "MAX_SCORES", MOVIES)
     recommender = recommender_of("two_tower", trained_like("two_tower", rng))
-    rows = np.resize(serialized(*named(*all_pairs())), signatures.QUERIES_AT_ONCE)
+    rows = np.resize(serialized(*named(*all_pairs())), request_limits.QUERIES_AT_ONCE)
     assert recommender.transform_examples(rows)["rank"].shape == rows.shape
 
 
 def test_an_evaluation_without_ranks_has_no_bound(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signatures, "MAX_SCORES", 4 * MOVIES)
+    monkeypatch.setattr(request_limits, "MAX_SCORES", 4 * MOVIES)
     recommender = recommender_of("biased_mf", trained_like("biased_mf", rng))
     rows = serialized(*named(*all_pairs()))
     assert recommender.transform_examples(rows)["user_activity"].shape == (
@@ -249,7 +250,7 @@ def test_no_table_with_a_number_that_is_not_finite_is_exported(
             spoilt.flat[-1] = wrong
             table.assign(spoilt)
             with pytest.raises(TrainingDivergedError, match=rf": 1 of {kept.size} numbers are not"):
-                signatures.save(recommender, str(tmp_path / "model"))
+                saved_model.save(recommender, str(tmp_path / "model"))
         table.assign(kept)
     assert not (tmp_path / "model").exists()
 
@@ -258,7 +259,7 @@ def test_the_error_names_the_table(rng: np.random.Generator, tmp_path: Path) -> 
     recommender = recommender_of("multitask", trained_like("multitask", rng))
     recommender.rating_head.movie_bias[2].assign([np.inf])
     with pytest.raises(TrainingDivergedError) as caught:
-        signatures.save(recommender, str(tmp_path))
+        saved_model.save(recommender, str(tmp_path))
     assert str(caught.value) == (
         "movie_bias: 1 of 6 numbers are not finite; the model is not exported"
     )

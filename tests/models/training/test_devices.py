@@ -55,19 +55,19 @@ def test_what_is_no_cluster_is_refused_with_an_example(
     monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     monkeypatch.setenv("TF_CONFIG", text)
-    with pytest.raises(ClusterError, match=r"expected something like .*host1:2222"):
+    with pytest.raises(ClusterError, match=r"^TF_CONFIG .*host1:2222"):
         devices.current_task()
 
 
 def test_a_task_outside_its_cluster_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_CONFIG", tf_config("worker", 2, worker=2))
-    with pytest.raises(ClusterError, match=r"names task worker 2, its cluster \{'worker': 2\}"):
+    with pytest.raises(ClusterError, match=r"worker 2.*\{'worker': 2\}"):
         devices.current_task()
 
 
 def test_parameter_servers_must_be_in_the_cluster() -> None:
     options = TrainingOptions(distribution="parameter_server")
-    with pytest.raises(ClusterError, match="must name a chief, workers and ps; it has worker"):
+    with pytest.raises(ClusterError, match=r"parameter_server.* TF_CONFIG.* worker$"):
         devices.choose_strategy(options, devices.ALONE)
 
 

@@ -129,7 +129,7 @@ def train_on_parameter_servers(weights: Path, workers: int, servers: int) -> Non
 
 @pytest.mark.slow
 def test_parameter_servers_with_tables_in_parts(tmp_path: Path, alone: Trained) -> None:
-    """With one worker nothing overtakes anything, so that the result is exact."""
+    """One worker overtakes nobody, so that the result is exact."""
     weights = tmp_path / "weights.npz"
     train_on_parameter_servers(weights, workers=1, servers=2)
     assert_same(weights, alone)

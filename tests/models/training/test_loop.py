@@ -9,7 +9,9 @@ from models.columns import Columns
 from models.contracts import RatingModel
 from models.errors import TrainingDivergedError
 from models.options import TrainingOptions
-from models.training import criteria, loop
+from models.training import loop
+from models.training.history import best_epoch, best_eval_figure
+from models.training.metrics import rmse
 from models.training.progress import Progress
 from tests.models.factories import biased_mf, ratings
 
@@ -66,16 +68,16 @@ def test_the_weights_of_the_best_epoch_are_kept(rng: np.random.Generator) -> Non
     model, columns, evaluation = biased_mf(rng), ratings(rng), ratings(rng)
     chosen = options(epochs=30, patience=30)
     history = loop.TrainingLoop(model, chosen).train(columns, evaluation)
-    best = loop.best_eval_figure(history)
+    best = best_eval_figure(history)
     assert best < history[-1].eval_figure, "the data must overfit, or this shows nothing"
-    assert criteria.rmse(model, evaluation) == pytest.approx(best, rel=1e-6)
-    assert history[loop.best_epoch(history) - 1].eval_figure == best
+    assert rmse(model, evaluation) == pytest.approx(best, rel=1e-6)
+    assert history[best_epoch(history) - 1].eval_figure == best
 
 
 def test_it_stops_when_eval_no_longer_improves(rng: np.random.Generator) -> None:
     model, columns, evaluation = biased_mf(rng), ratings(rng), ratings(rng)
     history = loop.TrainingLoop(model, options(epochs=60, patience=3)).train(columns, evaluation)
-    assert len(history) == loop.best_epoch(history) + 3 < 60
+    assert len(history) == best_epoch(history) + 3 < 60
     assert [result.epoch for result in history] == list(range(1, len(history) + 1))
 
 
@@ -132,7 +134,7 @@ def test_a_gradient_that_is_not_a_number_stops_before_a_weight_is_kept(
 
     with pytest.raises(TrainingDivergedError) as caught:
         train_for(Poisoned(), ratings(rng, 96), options(epochs=1, learning_rate=0.01))
-    what = "a weight was not a number" if at_step == 6 else "the loss was nan"
+    what = "a weight was not finite" if at_step == 6 else "the loss was nan"
     assert str(caught.value).startswith(f"{what} at epoch 1, step {min(at_step + 1, 6)}, with")
 
 
@@ -196,7 +198,7 @@ def test_how_many_steps_a_call_runs_changes_nothing(
         return model.user_embedding.numpy()
 
     whole = trained()
-    monkeypatch.setattr(loop, "_RATINGS_PER_CALL", per_call)
+    monkeypatch.setattr(loop, "RATINGS_PER_CALL", per_call)
     np.testing.assert_allclose(trained(), whole, atol=1e-6)
 
 

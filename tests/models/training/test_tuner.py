@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from models.errors import TrainingDivergedError, TrainingStoppedError
+from models.factory import build_model
 from models.options import ModelOptions, TrainingOptions, TuningOptions, with_values
-from models.registry import build_model, criterion_for
 from models.training import tuner
-from models.training.loop import EpochResult, TrainingLoop
+from models.training.history import EpochResult
+from models.training.loop import TrainingLoop
+from models.training.metrics import criterion_for
 from models.training.progress import Progress, current_report
 from models.training.training_data import TrainingData
 from tests.models.factories import ratings, statistics
@@ -144,7 +146,7 @@ def test_a_trial_that_diverges_is_not_chosen(data: TrainingData, tmp_path: Path)
 def test_if_every_trial_diverges_the_step_says_so(data: TrainingData, tmp_path: Path) -> None:
     data.train["rating"][:] = np.nan
     search = trials(data, tmp_path, trials=2)
-    said = r"none of 2 trials came to an end .*the loss was nan.*: set other tuning\.ranges"
+    said = r"all of 2 trials failed .*the loss was nan.*tuning\.ranges"
     with pytest.raises(TrainingDivergedError, match=said):
         search.search()
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from types import SimpleNamespace
-from typing import cast
 
 import numpy as np
 import pytest
@@ -13,13 +11,10 @@ import tensorflow as tf
 
 from models.columns import Columns
 from models.contracts import RankingModel
+from models.factory import build_model
 from models.options import ModelOptions, TrainingOptions
-from models.registry import build_model, criterion_for
-from models.seen_movies import SeenMovies
-from models.training.criteria import NormalizedDiscountedCumulativeGain
-from models.training.devices import Processes
-from models.training.loop import TrainingLoop, best_epoch, best_eval_figure
-from models.training.top_k_accuracy import top_k_accuracy
+from models.training.loop import TrainingLoop
+from tests.models.definitions import RETRIEVAL_MODELS, Weights, retrieval_score
 from tests.models.factories import (
     MOVIES,
     USERS,
@@ -29,13 +24,7 @@ from tests.models.factories import (
     statistics,
 )
 
-Weights = dict[str, np.ndarray]
 L2, L2_BIAS, RATING, RETRIEVAL, LIKED = 0.3, 0.7, 0.4, 1.5, 4.0
-NAMES = ("two_tower", "multitask")
-
-
-def score(w: Weights, u: int, i: int) -> float:
-    return w["user_embedding"][u] @ w["movie_embedding"][i] + w["movie_bias"][i, 0]
 
 
 def rating(w: Weights, u: int, i: int) -> float:
@@ -49,7 +38,7 @@ def retrieval_loss(w: Weights, batch: Columns, counts: Callable[[float], bool]) 
     total = 0.0
     for row, (u, i, stars) in enumerate(zip(users, movies, batch["rating"], strict=True)):
         logits = {
-            other: score(w, u, j) - math.log(share[j])
+            other: retrieval_score(w, u, j) - math.log(share[j])
             for other, j in enumerate(movies)
             if other == row or j != i
         }
@@ -107,7 +96,7 @@ def tensors(batch: Columns) -> dict[str, tf.Tensor]:
     return {name: tf.constant(values) for name, values in batch.items()}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RETRIEVAL_MODELS)
 def test_loss_is_the_definition(rng: np.random.Generator, name: str) -> None:
     (model, w), batch = build(name, rng), ratings(rng)
     assert model.compute_loss(tensors(batch)).numpy() == pytest.approx(
@@ -115,7 +104,7 @@ def test_loss_is_the_definition(rng: np.random.Generator, name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RETRIEVAL_MODELS)
 def test_gradients_are_the_finite_differences_of_the_definition(
     rng: np.random.Generator, name: str
 ) -> None:
@@ -128,11 +117,11 @@ def test_gradients_are_the_finite_differences_of_the_definition(
         np.testing.assert_allclose(tf.convert_to_tensor(gradient).numpy(), expected, atol=3e-6)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RETRIEVAL_MODELS)
 def test_the_dot_of_the_vectors_is_the_score(rng: np.random.Generator, name: str) -> None:
     model, w = build(name, rng)
     scores = model.score_of(model.user_vectors() @ tf.transpose(model.movie_vectors())).numpy()
-    expected = [[score(w, u, i) for i in range(MOVIES + 1)] for u in range(USERS + 1)]
+    expected = [[retrieval_score(w, u, i) for i in range(MOVIES + 1)] for u in range(USERS + 1)]
     np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -159,7 +148,7 @@ def test_the_head_of_multitask_rates_by_the_definition(rng: np.random.Generator)
     assert not own & {variable.ref() for variable in head.variables}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RETRIEVAL_MODELS)
 def test_training_lowers_the_loss_and_leaves_the_unknown_rows_at_zero(
     rng: np.random.Generator, name: str
 ) -> None:
@@ -173,108 +162,10 @@ def test_training_lowers_the_loss_and_leaves_the_unknown_rows_at_zero(
 
 
 def test_two_tasks_of_weight_zero_and_one_are_two_tower(rng: np.random.Generator) -> None:
-    """With everything liked, what is left of multitask is the retrieval of two_tower."""
+    """If everything is liked, what is left of multitask is the retrieval of two_tower."""
     batch = {**ratings(rng), "rating": np.full(40, 5, np.float32)}
     values = {}
-    for name in NAMES:
+    for name in RETRIEVAL_MODELS:
         options = ModelOptions(name=name, dimension=3, l2_bias=0, rating_weight=0)
         values[name] = build_model(options, statistics(), seed=3).compute_loss(tensors(batch))
     assert values["multitask"].numpy() == pytest.approx(values["two_tower"].numpy(), rel=1e-6)
-
-
-def ndcg_of(w: Weights, pairs: Columns) -> float:
-    """By definition: each user's movies in order, without those seen."""
-    seen, found = statistics().seen, []
-    liked = [
-        (u, i)
-        for u, i, stars in zip(*(pairs[name] for name in pairs), strict=True)
-        if stars >= LIKED
-    ]
-    for user in sorted({u for u, _ in liked}):
-        rated = set(seen.movie_index[seen.row_splits[user] : seen.row_splits[user + 1]])
-        order = sorted(set(range(MOVIES)) - rated, key=lambda i: (-score(w, user, i), i))
-        mine = [i for u, i in liked if u == user]
-        gain = sum(1 / math.log2(order.index(i) + 2) for i in mine if i in order)
-        found.append(gain / sum(1 / math.log2(place + 2) for place in range(len(mine))))
-    return float(np.mean(found))
-
-
-def eval_pairs() -> Columns:
-    """Movies that the users have not rated in training; also of nobody and nothing known."""
-    return {
-        "user_index": np.array([0, 0, 1, 3, 4, 5, USERS, 1, 5], np.int32),
-        "movie_index": np.array([1, 3, 4, 2, 0, 4, 0, MOVIES, 0], np.int32),
-        "rating": np.array([5, 4, 4, 5, 2, 4, 5, 4, 3], np.float32),
-    }
-
-
-def test_the_criterion_is_ndcg_over_the_whole_catalogue(rng: np.random.Generator) -> None:
-    model, w = build("two_tower", rng)
-    criterion = NormalizedDiscountedCumulativeGain(statistics().seen, LIKED)
-    processes = Processes(tf.distribute.get_strategy())
-    measure = criterion.evaluator(model, eval_pairs(), processes)
-    assert measure() == pytest.approx(ndcg_of(w, eval_pairs()), rel=1e-9)
-    for table in ("user_embedding", "movie_embedding"):
-        getattr(model, table).assign(-getattr(model, table))
-    model.movie_bias.assign(-model.movie_bias)
-    w["movie_bias"] = -w["movie_bias"]
-    assert measure() == pytest.approx(ndcg_of(w, eval_pairs()), rel=1e-9), "as it is when called"
-
-
-def test_the_criterion_ranks_equal_movies_in_their_order(rng: np.random.Generator) -> None:
-    """As the exported model does, on processors too that round the last columns otherwise."""
-    users, movies, dimension = 20, 101, 33
-    vectors = np.tile(rng.normal(size=dimension), (movies + 1, 1)).astype(np.float32)
-    equal = SimpleNamespace(
-        user_vectors=lambda: rng.normal(size=(users + 1, dimension)).astype(np.float32),
-        movie_vectors=lambda: tf.constant(vectors),
-    )
-    nothing = SeenMovies(np.zeros(0, np.int32), np.zeros(users + 2, np.int64))
-    liked = {
-        "user_index": np.arange(users, dtype=np.int32),
-        "movie_index": np.full(users, 2, np.int32),
-        "rating": np.full(users, 5, np.float32),
-    }
-    criterion = NormalizedDiscountedCumulativeGain(nothing, LIKED)
-    measure = criterion.evaluator(
-        cast(RankingModel, equal), liked, Processes(tf.distribute.get_strategy())
-    )
-    assert measure() == pytest.approx(1 / math.log2(2 + 2), rel=1e-12)
-
-
-def test_training_keeps_the_weights_with_the_highest_ndcg(rng: np.random.Generator) -> None:
-    model, w = build("two_tower", rng)
-    options = ModelOptions(name="two_tower", dimension=3, liked_rating=LIKED)
-    criterion = criterion_for(options, statistics())
-    training = TrainingOptions(
-        epochs=12, patience=12, batch_size=16, optimizer="adam", learning_rate=0.3
-    )
-    history = TrainingLoop(model, training, criterion=criterion).train(ratings(rng), eval_pairs())
-    best = best_eval_figure(history, criterion)
-    assert best == max(result.eval_figure for result in history)
-    assert best > min(result.eval_figure for result in history)
-    assert history[best_epoch(history, criterion) - 1].eval_figure == best
-    kept = {table: getattr(model, table).numpy().astype(np.float64) for table in w}
-    assert ndcg_of(kept, eval_pairs()) == pytest.approx(best, rel=1e-9)
-
-
-def test_an_eval_split_in_which_nothing_is_liked_is_refused(rng: np.random.Generator) -> None:
-    model, _ = build("two_tower", rng)
-    criterion = NormalizedDiscountedCumulativeGain(statistics().seen, 5.5)
-    training = TrainingLoop(model, TrainingOptions(epochs=1), criterion=criterion)
-    with pytest.raises(ValueError, match=r"no rating of the eval split is 5\.5 or more"):
-        training.train(ratings(rng), eval_pairs())
-
-
-def test_top_k_accuracy_is_how_often_a_movie_is_among_the_first(rng: np.random.Generator) -> None:
-    model, w = build("two_tower", rng)
-    pairs = ratings(rng)
-    places = [
-        1 + sum(score(w, u, j) > score(w, u, i) for j in range(MOVIES))
-        for u, i in zip(pairs["user_index"], pairs["movie_index"], strict=True)
-    ]
-    found = top_k_accuracy(model, pairs)
-    assert list(found) == ["1", "5"], "no k beyond the catalogue of five"
-    for k, accuracy in found.items():
-        assert accuracy == pytest.approx(np.mean([place <= int(k) for place in places]), rel=1e-6)
-    assert top_k_accuracy(model, {name: values[:0] for name, values in pairs.items()}) == {}

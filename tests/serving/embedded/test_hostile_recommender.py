@@ -13,10 +13,11 @@ from tensorflow_serving.apis import predict_pb2
 
 from models import features, signature_names
 from models.catalogue import read_catalogue
-from models.export import signatures
+from models.export import request_limits, saved_model
+from models.export.signatures import Recommender
+from models.factory import build_model
 from models.options import ModelOptions
 from models.rating_statistics import RatingStatistics
-from models.registry import build_model
 from models.seen_movies import SeenMovies
 from serving.server_options import ServerOptions
 from tests.models.test_preprocessing import fit
@@ -51,10 +52,10 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     options = ModelOptions(name="biased_mf", dimension=3)
     model = build_model(options, statistics, seed=1)
     base_path = tmp_path_factory.mktemp("recommender")
-    recommender = signatures.Recommender(
+    recommender = Recommender(
         model, options, (0.5, 5.0), transform, read_catalogue(transform), statistics.seen, RATED
     )
-    signatures.save(recommender, str(base_path / "1"))
+    saved_model.save(recommender, str(base_path / "1"))
     return base_path
 
 
@@ -112,7 +113,7 @@ def test_a_million_users_are_more_than_may_be_ranked_at_once(recommender: Asked)
     request = predict_request(RECOMMEND, {USER: strings(*[b"u3"] * 1_000_000), K: np.int32(3)})
     code, text = refused(lambda: answer(recommender, request))
     assert code == grpc.StatusCode.INVALID_ARGUMENT, text
-    assert f"at most {signatures.MAX_ANSWERS} rows times k" in text
+    assert f"at most {request_limits.MAX_ANSWERS} rows times k" in text
 
 
 @pytest.mark.parametrize("k", [0, -1, -(2**31)])

@@ -1,1 +1,0 @@
-"""Puts a blessed model where the model server watches, whole or not at all."""

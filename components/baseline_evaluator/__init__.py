@@ -1,1 +1,0 @@
-"""An Evaluator whose baseline may be empty."""

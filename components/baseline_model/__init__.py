@@ -1,1 +1,0 @@
-"""Finds the model that a new one has to be compared with."""

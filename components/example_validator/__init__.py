@@ -1,1 +1,0 @@
-"""Holds the statistics against the schema, and stops the run where they differ."""

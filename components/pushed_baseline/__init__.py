@@ -1,1 +1,0 @@
-"""Finds the baseline of the regression gate among the pushed models."""

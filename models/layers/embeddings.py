@@ -1,0 +1,43 @@
+"""Embedding tables with a row for the unknown id, their rows and dot products."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+
+def with_unknown_row(known: tf.Tensor) -> tf.Tensor:
+    """Returns a table `[n, d]` with a row of zeros for unknown ids added last, `[n + 1, d]`."""
+    return tf.pad(known, [[0, 1], [0, 0]])
+
+
+def normal_vectors(known: int, dimension: int, stddev: float, seed: list[int]) -> tf.Tensor:
+    """Returns vectors drawn from a normal distribution, and the unknown row.
+
+    Args:
+        known: Number of known ids.
+        dimension: Length of a vector.
+        stddev: Standard deviation around zero.
+        seed: Two integers; equal seeds give equal vectors.
+
+    Returns:
+        float32 `[known + 1, dimension]`.
+    """
+    return with_unknown_row(tf.random.stateless_normal([known, dimension], seed, stddev=stddev))
+
+
+def rows(table: tf.Variable, index: tf.Tensor) -> tf.Tensor:
+    """Returns rows of a table, which may be sharded over parameter servers."""
+    return tf.nn.embedding_lookup(table, index)
+
+
+def row_dot(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
+    """Returns the dot product of each pair of rows.
+
+    Args:
+        left: Any float dtype, `[n, d]`.
+        right: The same dtype, `[n, d]`.
+
+    Returns:
+        float32 `[n, 1]`; sums are float32 whatever the dtype of the products.
+    """
+    return tf.reduce_sum(tf.cast(left * right, tf.float32), axis=1, keepdims=True)

@@ -1,0 +1,121 @@
+"""Fold-in: the vectors of new users from a few ratings, while the movies' vectors stay.
+
+Both classes minimise the part of the model's training loss that depends on the user's ratings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+Array = np.ndarray[Any, np.dtype[np.float32]]
+
+# Keeps a system solvable that neither ratings nor the penalty determine.
+_LEAST_PENALTY = 1e-6
+
+
+def _identity(score: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return score, tf.ones_like(score)
+
+
+@dataclass(frozen=True)
+class SquaredErrorFoldIn:
+    """Ridge regression on the movies' vectors: the least Σ_i (g(u · v_i) − r_i)² + Σ_f λ_f u_f².
+
+    Source: the step for one user of alternating least squares in Koren, Bell & Volinsky, "Matrix
+    factorization techniques for recommender systems" (2009). Where g is not the identity, the step
+    is repeated as in the Gauss-Newton method.
+
+    Attributes:
+        start: Vector of a user without ratings, float32 `[d]`; u_f is the difference from it.
+        penalty: λ of each of the first f entries, float32 `[f]`; the others stay as in `start`.
+        per_rating: Whether the penalty counts once for each rating.
+        gram: G of a further term uᵀ G u of the first f entries, float32 `[f, f]`, or None.
+        link: Function that returns g and its derivative for scores.
+        iterations: Number of steps; one is exact where g is the identity.
+    """
+
+    start: Array
+    penalty: Array
+    per_rating: bool
+    gram: Array | None = None
+    link: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]] = _identity
+    iterations: int = 1
+
+    def __call__(self, vectors: tf.Tensor, rating: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
+        """See `models.contracts.FoldIn`."""
+        free = len(self.penalty)
+        x, counts = vectors[:, :, :free], tf.cast(known, tf.float32)
+        fixed = tf.linalg.matvec(vectors, self.start)
+        penalty = self._penalty(counts)
+        moved = tf.zeros([tf.shape(x)[0], free])
+        for _ in range(self.iterations):
+            predicted, slope = self.link(fixed + tf.linalg.matvec(x, moved))
+            step = x * (slope * counts)[:, :, tf.newaxis]
+            gradient = tf.linalg.matvec(step, (rating - predicted) * counts, transpose_a=True)
+            gradient -= tf.linalg.matvec(penalty, moved)
+            moved += _solve(tf.matmul(step, step, transpose_a=True) + penalty, gradient)
+        return self.start + tf.pad(moved, [[0, 0], [0, len(self.start) - free]])
+
+    def _penalty(self, counts: tf.Tensor) -> tf.Tensor:
+        """Returns each user's penalty, `[B, f, f]`."""
+        times = tf.reduce_sum(counts, axis=1) if self.per_rating else tf.ones_like(counts[:, 0])
+        penalty = tf.linalg.diag(times[:, tf.newaxis] * self.penalty)
+        return penalty if self.gram is None else penalty + self.gram
+
+
+class SoftmaxFoldIn:
+    """One Newton step towards the least −w Σ_i log softmax_i(u · v) + n λ |p|².
+
+    The sum is over the movies that the user chose, the softmax over the whole catalogue, and n is
+    the number of the user's ratings. u = (p, 1) starts at p = 0, where the softmax is the
+    popularity in b. Let m be the mean and C the covariance of the movies' vectors under it. With c
+    choices the step is the ridge regression p = (w c C + 2 n λ I)⁻¹ w Σ_i (q_i − m).
+    """
+
+    def __init__(
+        self, movie_vectors: Array, l2: float, liked_rating: float, weight: float = 1
+    ) -> None:
+        """Computes the mean and the covariance.
+
+        Args:
+            movie_vectors: q_i and b_i of the known movies, float32 `[movies, d + 1]`.
+            l2: λ, the L2 weight.
+            liked_rating: Lowest rating of a movie that counts as chosen.
+            weight: w, the weight of the retrieval loss.
+        """
+        vectors = np.asarray(movie_vectors, np.float64)
+        q, b = vectors[:, :-1], vectors[:, -1]
+        popularity = np.exp(b - b.max())
+        popularity /= popularity.sum()
+        mean = popularity @ q
+        self._mean = mean.astype(np.float32)
+        self._covariance = ((q - mean).T @ (popularity[:, np.newaxis] * (q - mean))).astype(
+            np.float32
+        )
+        self._l2 = l2
+        self._liked_rating = liked_rating
+        self._weight = weight
+
+    def __call__(self, vectors: tf.Tensor, rating: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
+        """See `models.contracts.FoldIn`."""
+        ratings = tf.reduce_sum(tf.cast(known, tf.float32), axis=1)
+        chosen = self._weight * tf.cast(known & (rating >= self._liked_rating), tf.float32)
+        choices = tf.reduce_sum(chosen, axis=1)
+        pull = tf.einsum("bn,bnd->bd", chosen, vectors[:, :, :-1] - self._mean)
+        hessian = choices[:, tf.newaxis, tf.newaxis] * self._covariance + tf.linalg.diag(
+            2 * self._l2 * ratings[:, tf.newaxis] * tf.ones_like(self._mean)
+        )
+        moved = _solve(hessian, pull)
+        return tf.concat([moved, tf.ones_like(moved[:, :1])], axis=1)
+
+
+def _solve(matrices: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
+    """Solves positive semi-definite systems `[B, f, f]` for right sides `[B, f]`."""
+    size = tf.shape(right)[1]
+    lower = tf.linalg.cholesky(matrices + _LEAST_PENALTY * tf.eye(size))
+    return tf.squeeze(tf.linalg.cholesky_solve(lower, right[:, :, tf.newaxis]), axis=2)

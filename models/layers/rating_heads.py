@@ -1,0 +1,51 @@
+"""Rating heads: they predict ratings in the exported model from the vectors that rank."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from models.contracts import Pairs
+from models.layers.embeddings import row_dot, rows
+
+
+class DotProductRating(tf.Module):
+    """g(u · v), for models whose dot product stands for a rating."""
+
+    def __init__(self, score_of: Callable[[tf.Tensor], tf.Tensor]) -> None:
+        """Creates the head.
+
+        Args:
+            score_of: g, a function without variables that takes a tensor of any shape.
+        """
+        super().__init__()
+        self._score_of = score_of
+
+    def __call__(self, pairs: Pairs) -> tf.Tensor:
+        """See `models.contracts.RatingHead`."""
+        dot = row_dot(pairs.user_vectors, pairs.movie_vectors)
+        return self._score_of(tf.squeeze(dot, axis=1))
+
+
+class WeightedDotProductRating(tf.Module):
+    """b_u + c_i + Σ_d a_d u_d v_d, for models that rate by other directions than they rank by."""
+
+    def __init__(self, weight: tf.Tensor, user_bias: tf.Tensor, movie_bias: tf.Tensor) -> None:
+        """Copies the weights.
+
+        Args:
+            weight: a, float32 `[d]`.
+            user_bias: b, float32 `[users + 1, 1]`.
+            movie_bias: c, float32 `[movies + 1, 1]`.
+        """
+        super().__init__()
+        self.weight = tf.Variable(weight, trainable=False)
+        self.user_bias = tf.Variable(user_bias, trainable=False)
+        self.movie_bias = tf.Variable(movie_bias, trainable=False)
+
+    def __call__(self, pairs: Pairs) -> tf.Tensor:
+        """See `models.contracts.RatingHead`."""
+        bias = rows(self.user_bias, pairs.user_index) + rows(self.movie_bias, pairs.movie_index)
+        dot = row_dot(self.weight * pairs.user_vectors, pairs.movie_vectors)
+        return tf.squeeze(bias + dot, axis=1)

@@ -1,0 +1,29 @@
+"""How the commands print: JSON, error lines, and nothing of what libraries log."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from pipeline.config.errors import LINE_START
+
+
+def print_json(value: Any) -> None:
+    """Prints a value as indented JSON."""
+    print(json.dumps(value, indent=2))
+
+
+def print_error(message: Any) -> None:
+    """Prints one line to standard error, marked as the command's own."""
+    print(f"{LINE_START}{message}", file=sys.stderr, flush=True)
+
+
+def hidden_logs() -> AbstractContextManager[Any]:
+    """Hides what TensorFlow, TFX and Beam print while the context is open."""
+    from pipeline import run_log
+
+    return run_log.redirected(Path(os.devnull))

@@ -1,0 +1,35 @@
+"""The version of a pushed model that a command is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.config.errors import UserError
+from pipeline.workspace import Workspace
+from serving.versions import versions
+
+
+def find_pushed_version(workspace: Workspace, model_name: str, version: int | None) -> Path:
+    """Returns the folder of a pushed version.
+
+    Args:
+        workspace: Workspace that the model was pushed in.
+        model_name: Name under which the model is served.
+        version: Number of the version; None for the newest.
+
+    Raises:
+        UserError: No model has been pushed under the name, or none with this version.
+    """
+    folder = workspace.serving(model_name).resolve()
+    present = versions(folder)
+    if not present:
+        raise UserError(f"{folder}: no model has been pushed; run `movierec run` first")
+    if version is None:
+        return present[-1]
+    chosen = folder / str(version)
+    if chosen not in present:
+        names = ", ".join(entry.name for entry in present)
+        raise UserError(
+            f"--version {version}: {folder} has no such version; expected one of {names}"
+        )
+    return chosen

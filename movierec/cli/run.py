@@ -1,0 +1,90 @@
+"""`movierec run`: the pipeline on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from models import features
+from movierec.cli import exit_codes, options, output
+from pipeline.config.errors import RunInterruptedError
+from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pipeline.sample_user import SampleUser
+    from pipeline.summary import Summary
+
+_MOVIES_SHOWN = 10
+
+
+def run(
+    config: options.ConfigFile = None,
+    overrides: options.Overrides = None,
+    workspace: options.WorkspaceFolder = options.DEFAULT_WORKSPACE,
+    user: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID",
+            help="User whose recommendations are shown; one with the median number of ratings if "
+            "not given.",
+        ),
+    ] = None,
+    tune: Annotated[
+        bool,
+        typer.Option("--tune", help="Search for better hyperparameters before the training."),
+    ] = False,
+    as_json: options.AsJson = False,
+    verbose: Annotated[
+        bool, typer.Option(help="Show the logs of TensorFlow, TFX and Beam.")
+    ] = False,
+) -> None:
+    """Train, evaluate and push a model on this machine.
+
+    The exit code is 0 if the model is pushed and 2 if it is refused. A second run takes every step
+    that has not changed from the cache.
+
+    Example: movierec run --set model.name=two_tower --set training.epochs=40
+    """
+    from pipeline import local_runner
+    from pipeline.config.tree import load_config
+
+    settings = [*(overrides or ()), *(["tuning.enabled=true"] if tune else ())]
+    try:
+        summary = local_runner.run(load_config(config, settings), Workspace(workspace), verbose)
+    except KeyboardInterrupt as error:
+        raise RunInterruptedError(
+            "interrupted; the next run continues after the steps that have finished"
+        ) from error
+    if as_json:
+        print(summary.model_dump_json(indent=2))
+    else:
+        _show(summary, user)
+    if summary.refusal:
+        output.print_error(f"not pushed: {summary.refusal}")
+        raise typer.Exit(exit_codes.NOT_PUSHED)
+
+
+def _show(summary: Summary, user: str | None) -> None:
+    from rich.console import Console
+
+    from movierec.cli import tables
+
+    console = Console()
+    tables.show_summary(console, summary)
+    if summary.pushed_model:
+        tables.show_sample_user(console, _sample_user(summary, summary.pushed_model, user))
+
+
+def _sample_user(summary: Summary, pushed_model: str, user: str | None) -> SampleUser:
+    """Returns what a user, by default a typical one, rated highest and is recommended."""
+    with output.hidden_logs():
+        from pipeline import ratings, sample_user
+        from serving.pushed_model import PushedModel
+
+        rated = ratings.read(Path(summary.examples), features.TRAIN)
+        model = PushedModel(Path(pushed_model))
+        return sample_user.sample_user(
+            model, rated, user or sample_user.typical_user(rated), _MOVIES_SHOWN
+        )

@@ -1,5 +1,0 @@
-"""What the pipeline is called."""
-
-from typing import Final
-
-PIPELINE_NAME: Final = "movierec"

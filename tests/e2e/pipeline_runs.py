@@ -1,0 +1,64 @@
+"""Runs of the pipeline on the cut of the ratings, one after the other in one workspace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from pipeline import local_runner
+from pipeline.config.tree import load_config
+from pipeline.summary import Summary
+from pipeline.workspace import Workspace
+
+# Ratings in the cut.
+ROWS: Final = 5_000
+
+# A small model, quickly trained, and a gate that it passes.
+SMALL: Final = (
+    "data.dataset=csv",
+    "model.dimension=8",
+    "training.epochs=12",
+    "training.patience=12",
+    "gate.max_rmse=1.1",
+)
+
+STEPS: Final = {
+    "ImportSchemaGen",
+    "MovieLensExampleGen",
+    "StatisticsGen",
+    "ExampleValidator",
+    "Transform",
+    "RatingBaselines",
+    "Trainer",
+    "Evaluator",
+    "ServingValidator",
+    "Pusher",
+}
+"""The steps that can be cached."""
+
+
+def run(workspace: Path, data: Path, *overrides: str) -> Summary:
+    config = load_config(None, [f"data.path={data}", *overrides])
+    return local_runner.run(config, Workspace(workspace))
+
+
+@dataclass
+class Story:
+    """The runs of one workspace, in the order in which they happened."""
+
+    workspace: Path
+    data: Path
+    runs: dict[str, Summary] = field(default_factory=dict)
+    versions: dict[str, list[str]] = field(default_factory=dict)
+
+    def tell(self, name: str, *overrides: str) -> None:
+        self.runs[name] = run(self.workspace, self.data, *overrides)
+        served = self.workspace / "serving" / "movierec"
+        self.versions[name] = sorted(entry.name for entry in served.iterdir())
+
+
+def worst_slice(summary: Summary) -> tuple[str, float]:
+    """The slice with the highest RMSE, and a bound between it and the whole holdout's."""
+    worst = max(summary.slices, key=lambda name: summary.slices[name])
+    return worst, (summary.rmse.holdout + summary.slices[worst]) / 2

@@ -1,0 +1,68 @@
+"""The models by their definitions, in NumPy's float64, for one user and one movie at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tests.models.factories import MOVIES, USERS, statistics
+
+Weights = dict[str, np.ndarray]
+
+
+def biased_mf_score(w: Weights, u: int, i: int) -> float:
+    dot = w["user_embedding"][u] @ w["movie_embedding"][i]
+    return 3.4 + w["user_bias"][u, 0] + w["movie_bias"][i, 0] + dot
+
+
+def sigmoid_mf_score(w: Weights, u: int, i: int) -> float:
+    dot = w["user_embedding"][u] @ w["movie_embedding"][i]
+    return np.log(2.4 / 1.6) + w["user_bias"][u, 0] + w["movie_bias"][i, 0] + dot
+
+
+def sparse_mf_score(w: Weights, u: int, i: int) -> float:
+    if u == USERS or i == MOVIES:
+        return 3.4
+    return w["user_embedding"][u] @ w["movie_embedding"][i]
+
+
+def collaborative_filtering_score(w: Weights, u: int, i: int) -> float:
+    mean = 3.4 if i == MOVIES else statistics().movie_rating_mean[i]
+    return w["w"][u] @ w["x"][i] + w["b"][u, 0] + mean
+
+
+def user_vector(w: Weights, u: int) -> np.ndarray:
+    if "implicit_embedding" not in w:
+        return w["user_embedding"][u]
+    seen = statistics().seen
+    rated = seen.movie_index[seen.row_splits[u] : seen.row_splits[u + 1]]
+    if not len(rated):
+        return w["user_embedding"][u]
+    return w["user_embedding"][u] + w["implicit_embedding"][rated].sum(axis=0) / len(rated) ** 0.5
+
+
+def svdpp_score(w: Weights, u: int, i: int) -> float:
+    dot = user_vector(w, u) @ w["movie_embedding"][i]
+    return 3.4 + w["user_bias"][u, 0] + w["movie_bias"][i, 0] + dot
+
+
+SCORES: dict[str, Callable[[Weights, int, int], float]] = {
+    "biased_mf": biased_mf_score,
+    "sigmoid_mf": sigmoid_mf_score,
+    "sparse_mf": sparse_mf_score,
+    "svdpp": svdpp_score,
+    "collaborative_filtering": collaborative_filtering_score,
+}
+
+
+def rating_of(name: str, w: Weights, u: int, i: int) -> float:
+    score = SCORES[name](w, u, i)
+    return 1 + 4 / (1 + np.exp(-score)) if name == "sigmoid_mf" else score
+
+
+RETRIEVAL_MODELS = ("two_tower", "multitask")
+
+
+def retrieval_score(w: Weights, u: int, i: int) -> float:
+    return w["user_embedding"][u] @ w["movie_embedding"][i] + w["movie_bias"][i, 0]

@@ -1,0 +1,21 @@
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_an_interrupted_run_is_one_line(tmp_path: Path) -> None:
+    # Stands in for the run: it stops as Ctrl-C would stop it.
+    code = (
+        "import sys, pipeline.local_runner\n"
+        "def stop(*_): raise KeyboardInterrupt\n"
+        "pipeline.local_runner.run = stop\n"
+        f"sys.argv = ['movierec', 'run', '--workspace', {str(tmp_path)!r}]\n"
+        "from movierec.cli.app import main\n"
+        "main()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 130
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("movierec: interrupted; ")
