@@ -38,14 +38,13 @@ from pipeline import ratings, summary
 from pipeline.config.errors import UserError
 from pipeline.workspace import Workspace
 from serving import ports
-from serving.client import readiness
-from serving.defaults import DEFAULT_MODEL
+from serving.defaults import DEFAULT_MODEL, LOOPBACK
 from serving.errors import ServingError
+from serving.launch import readiness
 from serving.launch.candidate_server import EMBEDDED, candidate_server
 from serving.launch.server_process import ServerProcess
 from serving.launch.tensorflow_serving_command import BINARY, binary_command
-from serving.launch.wanted_server import WantedServer
-from serving.server_options import LOOPBACK, ServerOptions
+from serving.server_options import ServerOptions, WantedServer
 from serving.versions import newest_version
 
 _CLIENTS = (1, 8)

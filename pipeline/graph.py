@@ -83,8 +83,8 @@ def create_pipeline(
         locations: Places to read and write.
         in_cluster: Whether the platform lacks TFX's metadata store and drivers. Ordinary steps
             then find out which data there is, and which model was blessed last.
-        make_trainer: Constructor of the Trainer; another one than TFX's trains on other machines
-            than that of the step.
+        make_trainer: Constructor of the Trainer. A Trainer that does not train on the machine of
+            its step has another one than TFX's.
         image: Image of the steps, which Beam's workers on other machines run as well; None for
             steps in this process.
     """

@@ -8,7 +8,7 @@ import numpy as np
 
 from models import features
 from models.columns import Columns
-from serving.client.answers import Recommendation
+from serving.answers import Recommendation
 from serving.pushed_model import PushedModel
 
 

@@ -1,76 +1,79 @@
-"""TCP ports and addresses of a server on this machine."""
+"""Hosts and ports of this machine: addresses to bind, free ports, addresses to reach a server."""
 
 from __future__ import annotations
 
 import ipaddress
 import socket
 
+from serving.defaults import LOOPBACK
 from serving.errors import ServingError
+
+_LOOPBACK_V6 = "::1"
 
 
 def address(host: str, port: int) -> str:
-    """`host:port`, an IPv6 address in brackets."""
+    """Returns `host:port`, with brackets around an IPv6 address."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def numeric(host: str) -> str:
-    """The first IP address of a name; an address stays as it is.
+    """Returns the first IP address of a name, or an IP address as it is.
 
     Raises:
-        ServingError: nothing on this machine knows the name.
+        ServingError: This machine cannot resolve the name.
     """
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError as error:
         raise ServingError(
-            f"host {host}: {error.strerror}; a name or an IP address of this machine is needed"
+            f"host {host}: {error.strerror}; expected a name or an IP address of this machine"
         ) from error
     return str(found[0][4][0])
 
 
 def is_every_interface(host: str) -> bool:
-    """Whether a server bound to this address can be reached from everywhere."""
+    """Returns whether a server bound to this host listens on every network interface."""
     return ipaddress.ip_address(numeric(host)).is_unspecified
 
 
 def reachable(host: str, port: int) -> str:
-    """`host:port` at which this machine reaches a server bound to `host`."""
+    """Returns the `host:port` at which this machine reaches a server bound to `host`."""
     bound = ipaddress.ip_address(numeric(host))
     if not bound.is_unspecified:
         return address(str(bound), port)
-    return address("127.0.0.1" if bound.version == 4 else "::1", port)  # noqa: PLR2004
+    return address(LOOPBACK if isinstance(bound, ipaddress.IPv4Address) else _LOOPBACK_V6, port)
 
 
 def listener(host: str, port: int) -> socket.socket:
-    """A socket that listens; port 0 takes a free one.
+    """Returns a listening socket; port 0 takes a free one.
 
     Raises:
-        ServingError: the port is taken or may not be bound, or the address is not this machine's.
+        ServingError: The port is taken or may not be bound, or the address is not this machine's.
     """
     bound = numeric(host)
     family = socket.AF_INET6 if ":" in bound else socket.AF_INET
-    found = socket.socket(family, socket.SOCK_STREAM)
-    # As servers do: connections of an earlier one that linger are not in the way.
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    # As servers do: lingering connections of an earlier server do not block the port.
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        found.bind((bound, port))
-        found.listen()
+        listening.bind((bound, port))
+        listening.listen()
     except OSError as error:
-        found.close()
+        listening.close()
         raise ServingError(
-            f"{address(host, port)}: {error.strerror}; another port or host is needed"
+            f"{address(host, port)}: {error.strerror}; choose another port or host"
         ) from error
-    return found
+    return listening
 
 
 def free_port(host: str, port: int = 0) -> int:
-    """The port itself if nothing listens there, or a free one for 0.
+    """Returns the port if nothing listens there, or a free one for 0.
 
-    For a server that cannot bind port 0 and say which it got; another process may take the port
-    before that server does.
+    This is for a server that cannot bind port 0 and report the port that it got. Another process
+    may take the port before that server does.
 
     Raises:
-        ServingError: as `listener`.
+        ServingError: The port is taken or may not be bound, or the address is not this machine's.
     """
-    with listener(host, port) as found:
-        return int(found.getsockname()[1])
+    with listener(host, port) as listening:
+        return int(listening.getsockname()[1])

@@ -1,4 +1,4 @@
-"""A pushed SavedModel, called in this process."""
+"""A pushed SavedModel, called in this process without a server."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import numpy as np
 import tensorflow as tf
 
 from models import features, signature_names
-from serving.client.answers import Recommendation
+from serving.answers import Recommendation
 from serving.errors import UnreadableModelError
 from serving.saved_model import load_saved_model
 
 _PREDICTION_BATCH = 65_536
-# Rows of scores of the whole catalogue at a time.
+# Each row takes memory for the scores of the whole catalogue.
 _RANKING_BATCH = 512
 
 
 class PushedModel:
-    """The signatures of one version."""
+    """One version of the model, with its signatures as methods."""
 
     def __init__(self, folder: Path) -> None:
         """Loads the SavedModel in a version's folder.
 
         Raises:
-            UnreadableModelError: it is damaged, or lacks a signature.
+            UnreadableModelError: It is damaged, or lacks a signature.
         """
-        # The signatures live only as long as what was loaded.
+        # The signatures live only as long as the loaded object.
         self._loaded = load_saved_model(folder)
         self._signatures = getattr(self._loaded, "signatures", {})
         for name in (signature_names.TRANSFORM_FEATURES, signature_names.RECOMMEND):
@@ -36,12 +36,12 @@ class PushedModel:
 
     @property
     def predicts_ratings(self) -> bool:
-        """Whether `predict` can be called."""
+        """Whether the model has `predict`."""
         return signature_names.PREDICT in self._signatures
 
     @property
     def retrieves(self) -> bool:
-        """Whether `ranks` can be called."""
+        """Whether the model has `ranks`."""
         evaluated = self._signatures[signature_names.TRANSFORM_FEATURES].structured_outputs
         return signature_names.RANK in evaluated
 
@@ -50,7 +50,15 @@ class PushedModel:
         user_ids: np.ndarray[Any, np.dtype[Any]],
         movie_ids: np.ndarray[Any, np.dtype[Any]],
     ) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Predicted ratings, float32 `[n]`, for n pairs of ids (bytes, in arrays of objects)."""
+        """Returns the predicted ratings of n pairs.
+
+        Args:
+            user_ids: bytes `[n]`, raw ids.
+            movie_ids: bytes `[n]`, raw ids.
+
+        Returns:
+            float32 `[n]`, stars.
+        """
         predicted = [
             self._signatures[signature_names.PREDICT](
                 user_id=tf.constant(user_ids[start : start + _PREDICTION_BATCH], tf.string),
@@ -65,14 +73,14 @@ class PushedModel:
         user_ids: np.ndarray[Any, np.dtype[Any]],
         movie_ids: np.ndarray[Any, np.dtype[Any]],
     ) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Each movie's place, from 1, among those that its user did not rate in training.
+        """Returns the rank of each movie among those that its user did not rate in training.
 
         Args:
-            user_ids: bytes, `[n]`.
-            movie_ids: bytes, `[n]`.
+            user_ids: bytes `[n]`, raw ids.
+            movie_ids: bytes `[n]`, raw ids.
 
         Returns:
-            int64 `[n]`.
+            int64 `[n]`, where 1 is the best.
         """
         evaluate = self._signatures[signature_names.TRANSFORM_FEATURES]
         examples = [
@@ -86,21 +94,21 @@ class PushedModel:
             ).SerializeToString()
             for user_id, movie_id in zip(user_ids, movie_ids, strict=True)
         ]
-        found = [
+        ranks = [
             evaluate(examples=tf.constant(examples[start : start + _RANKING_BATCH], tf.string))[
                 signature_names.RANK
             ].numpy()
             for start in range(0, len(examples), _RANKING_BATCH)
         ]
-        return np.concatenate(found) if found else np.empty(0, np.int64)
+        return np.concatenate(ranks) if ranks else np.empty(0, np.int64)
 
     def recommend(self, user_id: str, k: int) -> list[Recommendation]:
-        """The k best movies that the user did not rate in training; fewer if no more are left."""
-        found = self._signatures[signature_names.RECOMMEND](
+        """Returns the k best movies that a user did not rate in training, or all that are left."""
+        outputs = self._signatures[signature_names.RECOMMEND](
             user_id=tf.constant([user_id]), k=tf.constant(k, tf.int32)
         )
         columns = (
-            found[name][0].numpy()
+            outputs[name][0].numpy()
             for name in (features.MOVIE_ID, features.MOVIE_TITLE, signature_names.SCORE)
         )
         return [

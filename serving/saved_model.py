@@ -1,7 +1,8 @@
-"""Loading a SavedModel, with one clear error if it is damaged."""
+"""Loading a SavedModel, and reading TensorFlow's errors, with one clear line for each."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,9 +10,8 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from serving.errors import UnreadableModelError
-from serving.tensorflow_errors import reason
 
-# A damaged graph shows itself wherever the loader happens to trip over it.
+# The loader fails in any of these ways on a damaged graph.
 _DAMAGE: Final = (
     ArithmeticError,
     AssertionError,
@@ -24,17 +24,36 @@ _DAMAGE: Final = (
     ValueError,
     tf.errors.OpError,
 )
+# A loaded graph does not know where in the Python code a node was made; the reason follows.
+_NO_TRACES: Final = "<stack traces unavailable>"
+_NODES: Final = re.compile(
+    r"\s*(\[\[\{\{node .*?\}\}\]\]|\{\{function_node .*?\}\}|\[Op:[^\]]*\]( name:.*)?)\s*"
+)
+# One of several errors: its number, then its code.
+_NUMBERED: Final = re.compile(r"^\(\d+\)\s+(?:[A-Z_]+:\s*)?")
+# An assertion's message comes first, then its values, each in brackets.
+_ASSERTION: Final = re.compile(r"^assertion failed: \[([^\[\]]*)\]")
 
 
 def load_saved_model(folder: Path) -> Any:
-    """The loaded object; its signatures live only as long as it does.
+    """Returns the loaded object, which must be kept as long as its signatures are used.
 
     Raises:
-        UnreadableModelError: the folder holds no SavedModel, or a damaged one.
+        UnreadableModelError: The folder holds no SavedModel, or a damaged one.
     """
     try:
         return tf.saved_model.load(str(folder))
     except _DAMAGE as error:
         raise UnreadableModelError(
-            f"{folder}: no readable SavedModel ({reason(str(error))})"
+            f"{folder}: no readable SavedModel ({error_reason(str(error))})"
         ) from error
+
+
+def error_reason(text: str) -> str:
+    """Returns the line of a TensorFlow error that says what is wrong, without names of nodes."""
+    lines = [_NODES.sub(" ", line).strip() for line in text.split("\n")]
+    if _NO_TRACES in lines:
+        lines = lines[lines.index(_NO_TRACES) + 1 :]
+    numbered = [line for line in lines if _NUMBERED.match(line)]
+    reason = next(filter(None, numbered or lines), "no reason is given")
+    return _ASSERTION.sub(r"\1", _NUMBERED.sub("", reason))

@@ -1,25 +1,36 @@
-"""What a model server is told, whichever it is."""
+"""Options of a model server, whichever program it is."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING
 
-from serving.tls import ServerTls
+from serving.defaults import DEFAULT_PORT, LOOPBACK, MAX_MESSAGE_BYTES, POLL_SECONDS
 
-LOOPBACK: Final = "127.0.0.1"
+if TYPE_CHECKING:
+    from serving.tls import ServerTls
+
+
+class WantedServer(StrEnum):
+    """The model server that a person asks for: the values of `--server`."""
+
+    AUTO = "auto"
+    BINARY = "binary"
+    DOCKER = "docker"
+    EMBEDDED = "embedded"
 
 
 @dataclass(frozen=True)
 class BatchingOptions:
-    """How requests to `predict` that come at once are answered together.
+    """How concurrent requests to `predict` are answered together.
 
     Attributes:
-        max_batch_size: pairs in a batch.
-        timeout_micros: microseconds that the first request of a batch waits for others.
-        max_enqueued_batches: full batches that may wait before requests are refused.
+        max_batch_size: Most pairs in a batch.
+        timeout_micros: Microseconds that the first request of a batch waits for others.
+        max_enqueued_batches: Most batches that may wait; further requests are refused.
     """
 
     max_batch_size: int = 1024
@@ -32,29 +43,29 @@ class ServerOptions:
     """Addresses, limits and times.
 
     Attributes:
-        model_name: the model's name in requests.
-        base_path: the folder of its versions.
-        host: the address that the gRPC and metrics ports are bound to.
-        port: of gRPC; 0 takes a free one.
-        tls: None serves in the clear.
-        metrics_port: of Prometheus metrics over HTTP; None opens none, 0 takes a free one.
-        batching: None answers each request by itself.
-        version_labels: versions by the label that a request may name instead.
-        max_message_bytes: of a request or an answer.
-        max_concurrent_requests: more than that are refused.
-        poll_seconds: between two looks for a new version.
-        drain_seconds: that requests in flight have to finish when the server is told to stop.
+        model_name: Name of the model in requests.
+        base_path: Folder of the model's versions.
+        host: Address that the gRPC and metrics ports are bound to.
+        port: gRPC port; 0 takes a free one.
+        tls: Certificate and key; None serves in the clear.
+        metrics_port: HTTP port of the Prometheus metrics; None opens none, 0 takes a free one.
+        batching: How `predict` is batched; None answers each request by itself.
+        version_labels: Version numbers by the label that a request may give instead.
+        max_message_bytes: Largest request or answer, in bytes.
+        max_concurrent_requests: Most requests at once; further ones are refused.
+        poll_seconds: Seconds between two looks for a new version.
+        drain_seconds: Seconds that requests in flight have to finish when the server stops.
     """
 
     model_name: str
     base_path: Path
     host: str = LOOPBACK
-    port: int = 8500
+    port: int = DEFAULT_PORT
     tls: ServerTls | None = None
     metrics_port: int | None = None
     batching: BatchingOptions | None = None
     version_labels: Mapping[str, int] = field(default_factory=dict)
-    max_message_bytes: int = 16 * 1024 * 1024
+    max_message_bytes: int = MAX_MESSAGE_BYTES
     max_concurrent_requests: int = 128
-    poll_seconds: float = 1.0
+    poll_seconds: float = POLL_SECONDS
     drain_seconds: float = 10.0

@@ -12,12 +12,12 @@ from serving.errors import ServingError
 
 @dataclass(frozen=True)
 class ServerTls:
-    """What a server shows, and whom it lets in.
+    """A server's certificate, and the authority that must have signed its clients' certificates.
 
     Attributes:
-        private_key: of the certificate.
-        certificate: the server's, with the chain up to the authority's.
-        client_authority: certificates of the authorities one of which must have signed a client's;
+        private_key: Private key of the certificate.
+        certificate: Certificate of the server, with its chain up to the authority.
+        client_authority: Certificates of authorities, one of which must have signed a client's;
             None lets in clients without a certificate.
     """
 
@@ -26,10 +26,10 @@ class ServerTls:
     client_authority: Path | None = None
 
     def credentials(self) -> grpc.ServerCredentials:
-        """For a secure port.
+        """Returns the credentials for a secure port.
 
         Raises:
-            ServingError: a file cannot be read.
+            ServingError: A file cannot be read.
         """
         return grpc.ssl_server_credentials(
             [(_read(self.private_key), _read(self.certificate))],
@@ -40,13 +40,13 @@ class ServerTls:
 
 @dataclass(frozen=True)
 class ClientTls:
-    """Whom a client trusts, and what it shows to a server that asks.
+    """The authority that a client trusts, and the client's own certificate.
 
     Attributes:
-        authority: certificates of the authorities one of which must have signed the server's; None
-            trusts those of the system.
-        private_key: of the client's certificate; None if it has none.
-        certificate: the client's; None if it has none.
+        authority: Certificates of authorities, one of which must have signed the server's; None
+            trusts those of gRPC.
+        private_key: Private key of the client's certificate; None if it has none.
+        certificate: Certificate of the client; None if it has none.
     """
 
     authority: Path | None = None
@@ -54,15 +54,15 @@ class ClientTls:
     certificate: Path | None = None
 
     def __post_init__(self) -> None:
-        """Refuses half of a pair."""
+        """Refuses a key without a certificate, and the reverse."""
         if (self.private_key is None) != (self.certificate is None):
-            raise ServingError("a client's private key and certificate are given both or neither")
+            raise ServingError("a client's private key and certificate: give both or neither")
 
     def credentials(self) -> grpc.ChannelCredentials:
-        """For a secure channel.
+        """Returns the credentials for a secure channel.
 
         Raises:
-            ServingError: a file cannot be read.
+            ServingError: A file cannot be read.
         """
         return grpc.ssl_channel_credentials(
             root_certificates=self.authority and _read(self.authority),
@@ -75,4 +75,4 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ServingError(f"{path}: {error.strerror}; a PEM file is needed") from error
+        raise ServingError(f"{path}: {error.strerror}; expected a PEM file") from error

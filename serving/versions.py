@@ -1,4 +1,4 @@
-"""The versions of a model in the folder that a model server watches."""
+"""The numbered versions of a model in the folder that a model server watches."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from pathlib import Path
 
 
 def version_number(name: str) -> int | None:
-    """The version that a folder of this name is; None for any other folder."""
-    # Other digits than these are decimal too, for Python.
+    """Returns the version that a folder's name stands for, or None if it is no version."""
+    # Python also takes digits of other scripts for decimal.
     return int(name) if name.isascii() and name.isdecimal() else None
 
 
 def versions(folder: Path) -> list[Path]:
-    """The folders of complete versions, oldest first."""
+    """Returns the folders of complete versions, oldest first."""
     if not folder.is_dir():
         return []
     numbers = {entry: version_number(entry.name) for entry in folder.iterdir()}
@@ -25,5 +25,5 @@ def versions(folder: Path) -> list[Path]:
 
 
 def newest_version(folder: Path) -> Path | None:
-    """The version that a model server serves, or None."""
+    """Returns the folder of the newest complete version, or None if there is none."""
     return next(reversed(versions(folder)), None)

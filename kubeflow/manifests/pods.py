@@ -13,10 +13,10 @@ from typing import Final
 from kubeflow.manifests.metadata import Manifest, ModelServerMetadata, digest
 from pipeline.config.kubernetes import KubernetesConfig, amount
 from pipeline.config.locations import ModelLocation
-from serving import model_config
-from serving.monitoring_config import METRICS_PATH, monitoring_config
+from serving.defaults import DEFAULT_PORT
+from serving.tensorflow_serving_config import METRICS_PATH, model_config, monitoring_config
 
-GRPC_PORT: Final = 8500
+GRPC_PORT: Final = DEFAULT_PORT
 REST_PORT: Final = 8501
 # Names by which Services and probes refer to the ports.
 GRPC: Final = "grpc"
@@ -94,9 +94,8 @@ def server_files(metadata: ModelServerMetadata, base_path: str, version: int | N
         base_path: Folder of the model's versions inside the container.
         version: Version to serve; None for the newest.
     """
-    policy = model_config.newest_version() if version is None else model_config.one_version(version)
     data = {
-        _MODELS_FILE: model_config.model_config(metadata.model_name, base_path, policy, labels={}),
+        _MODELS_FILE: model_config(metadata.model_name, base_path, version=version),
         _MONITORING_FILE: monitoring_config(),
     }
     suffix = f"-{digest(''.join(data.values()))}"

@@ -17,8 +17,8 @@ from pipeline.config.errors import UserError
 from serving.defaults import DEFAULT_MODEL, DEFAULT_TARGET, DEFAULT_TIMEOUT
 
 if TYPE_CHECKING:
-    from serving.client.answers import Recommendation
-    from serving.client.client import RecommenderClient
+    from serving.answers import Recommendation
+    from serving.client import RecommenderClient
 
 query = typer.Typer(name="query")
 
@@ -69,7 +69,7 @@ class Connection:
         """Returns a client, which connects at its first call."""
         # The error has what gRPC would log about a failed handshake.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-        from serving.client.client import RecommenderClient
+        from serving.client import RecommenderClient
         from serving.tls import ClientTls
 
         files = (self.tls_authority, self.tls_key, self.tls_certificate)

@@ -15,8 +15,8 @@ import typer
 from movierec.cli import help_pages, options
 from pipeline.config.errors import UserError
 from pipeline.workspace import Workspace
-from serving.defaults import DEFAULT_MODEL
-from serving.launch.wanted_server import WantedServer
+from serving.defaults import DEFAULT_MODEL, DEFAULT_PORT, LOOPBACK
+from serving.server_options import WantedServer
 
 if TYPE_CHECKING:
     from logging.handlers import MemoryHandler
@@ -56,11 +56,11 @@ def serve(
             metavar="ADDRESS",
             help="Address to listen at; 0.0.0.0 accepts connections from other machines.",
         ),
-    ] = "127.0.0.1",
+    ] = LOOPBACK,
     port: Annotated[
         int,
         typer.Option("--port", metavar="PORT", help="Port for gRPC; 0 takes a free one.", **_PORTS),
-    ] = 8500,
+    ] = DEFAULT_PORT,
     metrics_port: Annotated[
         int | None,
         typer.Option(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from components.serving_validator.report import ServingReport
     from pipeline.sample_user import SampleUser
     from pipeline.summary import Ranking, Rmse, Summary, Tuning
-    from serving.client.answers import Recommendation, VersionStatus
+    from serving.answers import Recommendation, VersionStatus
 
 # Columns of a terminal in which tables have a gap between them.
 _WIDE: Final = 90

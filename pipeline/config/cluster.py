@@ -52,10 +52,10 @@ class VertexConfig(Section):
     """Training on Vertex AI."""
 
     project: ProjectId | None = Field(
-        None, description="Id of the Google Cloud project; required for several workers."
+        None, description="Id of the Google Cloud project; required if training.workers > 1."
     )
     region: Region | None = Field(
-        None, description="Region of the training; required for several workers."
+        None, description="Region of the training; required if training.workers > 1."
     )
     machine_type: str = Field(
         "n1-standard-8",
@@ -63,7 +63,7 @@ class VertexConfig(Section):
         description="Machine type of the Trainer, of each worker and of the Tuner.",
     )
     service_account: GoogleAccount | None = Field(
-        None, description="Service account of several workers; Vertex AI's own if not set."
+        None, description="Service account if training.workers > 1; Vertex AI's own if not set."
     )
 
 
@@ -94,7 +94,9 @@ EndpointUrl = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.-]
 class KfpConfig(Section):
     """Training and storage on Kubeflow Pipelines."""
 
-    namespace: Namespace = Field("kubeflow", description="Namespace of several workers.")
+    namespace: Namespace = Field(
+        "kubeflow", description="Namespace of the workers if training.workers > 1."
+    )
     accelerator_resource: Label = Field(
         "nvidia.com/gpu", description="Resource name of the cluster's GPUs."
     )
@@ -107,7 +109,9 @@ class KfpConfig(Section):
     cpu_limit: Cpu | None = Field(None, description="Most cores of each machine.")
     memory_limit: Memory | None = Field(None, description="Most memory of each machine.")
     service_account: AccountName | None = Field(
-        None, description="Service account of several workers; the namespace's own if not set."
+        None,
+        description="Service account of the workers if training.workers > 1; the namespace's own "
+        "if not set.",
     )
     storage_endpoint: EndpointUrl | None = Field(
         None, description="URL of the server of s3:// and minio://; Amazon S3 if not set."

@@ -69,7 +69,7 @@ class GateConfig(Section):
     max_ranking_regression: float = Field(
         0.01,
         ge=0,
-        description="Largest fall of both below the last blessed model's.",
+        description="Largest fall of Recall@10 or NDCG@10 below the last blessed model's.",
     )
     slices: tuple[str, ...] = Field(
         (), description="Slices that must meet the thresholds too, each FEATURE=VALUE."
@@ -112,10 +112,7 @@ class ServingConfig(Section):
 class RunnerConfig(Section):
     """The run of the steps."""
 
-    cache: bool = Field(
-        True,
-        description="Reuse the results of unchanged steps.",
-    )
+    cache: bool = Field(True, description="Whether to reuse the results of unchanged steps.")
 
 
 class PipelineConfig(Section):

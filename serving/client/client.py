@@ -1,4 +1,4 @@
-"""Asking a model server, typed; importing this does not import TensorFlow."""
+"""The blocking client of a model server."""
 
 from __future__ import annotations
 
@@ -8,149 +8,96 @@ from types import TracebackType
 from typing import Any, Self
 
 import grpc
-import numpy as np
 
-from serving.client.answers import Movie, Recommendation, VersionStatus
+from serving.answers import Movie, Recommendation, VersionStatus
+from serving.client.base_client import POLL_SECONDS, BaseClient, Wait
 from serving.client.call_errors import CallError, ClientClosedError, call_error
-from serving.client.channels import open_channel
-from serving.client.model_calls import METHODS, Answer, Call, ModelCalls, any_available
-from serving.client.waiting import POLL_SECONDS, Wait
-from serving.defaults import (
-    DEFAULT_MODEL,
-    DEFAULT_TARGET,
-    DEFAULT_TIMEOUT,
-    MAX_ATTEMPTS,
-    MAX_MESSAGE_BYTES,
-)
-from serving.tls import ClientTls
+from serving.client.model_calls import Answer, Call, any_available
 
 
-class RecommenderClient:
-    """One model on a server that speaks TensorFlow Serving's gRPC.
+class RecommenderClient(BaseClient):
+    """The blocking client; threads may share it."""
 
-    Holds one channel, which connects when it is first used, and again when the connection is lost.
-    Threads may share a client. Each call is tried again, within its deadline, while the server is
-    unavailable. All methods raise `serving.errors.ServingError` for wrong arguments, and its
-    subclasses in `serving.client.call_errors` for calls that fail.
-    """
-
-    def __init__(
-        self,
-        target: str = DEFAULT_TARGET,
-        model: str = DEFAULT_MODEL,
-        *,
-        version: int | None = None,
-        label: str | None = None,
-        tls: ClientTls | None = None,
-        timeout: float = DEFAULT_TIMEOUT,
-        attempts: int = MAX_ATTEMPTS,
-        max_message_bytes: int = MAX_MESSAGE_BYTES,
-    ) -> None:
-        """Does not connect yet.
+    def predict(self, user_ids: Sequence[str], movie_ids: Sequence[str]) -> list[float]:
+        """Returns the predicted rating of each pair, in stars.
 
         Args:
-            target: `HOST:PORT`; a name with several addresses (`dns:///HOST:PORT`, or
-                `ipv4:ADDRESS:PORT,ADDRESS:PORT`) is asked in turn.
-            model: its name on the server.
-            version: to ask; None leaves it to the server, which takes the newest.
-            label: of the version to ask, instead of its number.
-            tls: None connects in the clear.
-            timeout: seconds that a call may take, all attempts together.
-            attempts: that an unavailable server is given, 1 to 5.
-            max_message_bytes: of a request or an answer.
-
-        Raises:
-            ServingError: an argument is out of bounds, or a TLS file cannot be read.
+            user_ids: Raw ids `[n]`, known to the model or not.
+            movie_ids: Raw ids `[n]`, known to the model or not.
         """
-        self._calls = ModelCalls(model, version, label)
-        self._address = target
-        self._timeout = timeout
-        self._closed = False
-        self._channel = open_channel(grpc, target, tls, timeout, attempts, max_message_bytes)
-        self._methods = {method: self._channel.unary_unary(method) for method in METHODS}
-
-    def predict(
-        self, user_ids: Sequence[str], movie_ids: Sequence[str]
-    ) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Predicted ratings in stars, float32 `[n]`, for n pairs of ids, known or not."""
         return self._answer(self._calls.predict(user_ids, movie_ids))
 
     def recommend(
         self, user_id: str, k: int = 10, exclude: Collection[str] = ()
     ) -> list[Recommendation]:
-        """The k best movies for a user, best first, without those that they rated in training.
+        """Returns the k best movies that a user did not rate in training, best first.
 
         Args:
-            user_id: an unknown one gets the movies that are liked best.
-            k: how many; there are fewer where no more are left.
-            exclude: ids of more movies to leave out; unknown ones exclude nothing.
+            user_id: Raw id; an unknown user gets the movies that are liked best.
+            k: Number of movies; there are fewer if no more are left.
+            exclude: Ids of more movies to leave out; unknown ids exclude nothing.
         """
         return self._answer(self._calls.recommend(user_id, k, exclude))
 
     def recommend_batch(self, user_ids: Sequence[str], k: int = 10) -> list[list[Recommendation]]:
-        """The k best movies for each of several users, in one request."""
+        """Returns the k best movies for each of several users, in one request."""
         return self._answer(self._calls.recommend_batch(user_ids, k))
 
     def similar(self, movie_id: str, k: int = 10) -> list[Recommendation]:
-        """The k movies that are most like one, without itself; none for an unknown one.
-
-        The score is the cosine.
-        """
+        """Returns the k movies most similar to one, by cosine; none for an unknown movie."""
         return self._answer(self._calls.similar(movie_id, k))
 
     def recommend_for_ratings(
         self, ratings: Mapping[str, float], k: int = 10
     ) -> list[Recommendation]:
-        """The k best movies for somebody whom the model does not know.
+        """Returns the k best movies for a person whom the model does not know.
 
         Args:
-            ratings: stars by movie id, taken into the range of the training ratings; unknown movies
+            ratings: Stars by movie id, cut to the range of the training ratings; unknown movies
                 do not count.
-            k: how many, none of them rated.
+            k: Number of movies, none of them rated.
         """
         return self._answer(self._calls.recommend_for_ratings(ratings, k))
 
     def catalogue(self) -> list[Movie]:
-        """All movies that the model knows, those first that are liked best.
-
-        They are what `recommend` has for a user whom nobody is, if asked for all there is.
-        """
+        """Returns all movies that the model knows, the best liked first."""
         return self._answer(self._calls.catalogue())
 
     def model_status(self) -> list[VersionStatus]:
-        """The versions of the model that the server knows, oldest first.
+        """Returns the versions of the model on the server, oldest first.
 
-        A client of one version or label hears of that one alone; TensorFlow Serving heeds no label
-        here, and tells of all.
+        A client of one version or label gets that one alone. TensorFlow Serving ignores the label
+        here and returns all versions.
         """
         return self._answer(self._calls.status())
 
     def wait_until_available(self, timeout: float) -> None:
-        """Returns when the server answers and the version to ask, or any, is available.
+        """Returns once the server answers and the client's version, or any, is available.
 
-        By a label, TensorFlow Serving does not say which one that is: any will do.
+        TensorFlow Serving does not say which version has a label: for a client of a label, any
+        available version ends the wait.
 
         Args:
-            timeout: seconds.
+            timeout: Seconds to wait.
 
         Raises:
-            DeadlineExceededError: it is not so in time; says what was in the way.
-            CallError: it will not be so, whatever the time.
+            DeadlineExceededError: The time is over; the message says what was in the way.
+            CallError: The server answers that waiting will not help.
         """
         wait = Wait(self._address, timeout)
         while True:
             try:
-                found = self._answer(self._calls.status(), wait.seconds_for(self._timeout))
+                statuses = self._answer(self._calls.status(), wait.call_timeout(self._timeout))
             except CallError as error:
                 wait.failed(error)
             else:
-                if any_available(found):
+                if any_available(statuses):
                     return
-                wait.not_yet(found)
+                wait.not_yet(statuses)
             time.sleep(POLL_SECONDS)
 
     def close(self) -> None:
-        """Ends the connection, and calls in flight; may be called again."""
+        """Closes the connection and ends calls in flight; may be called again."""
         self._closed = True
         self._channel.close()
 
@@ -164,6 +111,9 @@ class RecommenderClient:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _library(self) -> Any:
+        return grpc
 
     def _answer(self, call: Call[Answer], timeout: float | None = None) -> Answer:
         seconds = self._timeout if timeout is None else timeout

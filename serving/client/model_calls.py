@@ -1,4 +1,4 @@
-"""What is sent to a model server and how its answer is read, without doing either."""
+"""Requests to a model server and the reading of their answers, apart from any connection."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-import numpy as np
 from google.protobuf.message import DecodeError
 
-from models import features, signature_names
+from serving.answers import Movie, Recommendation, VersionStatus
 from serving.client import wire_messages, wire_tensors
-from serving.client.answers import Movie, Recommendation, VersionStatus
 from serving.client.call_errors import WrongAnswerError
 from serving.defaults import DEFAULT_MODEL
 from serving.errors import ServingError
@@ -22,7 +20,22 @@ STATUS_METHOD: Final = "/tensorflow.serving.ModelService/GetModelStatus"
 METHODS: Final = (PREDICT_METHOD, STATUS_METHOD)
 AVAILABLE: Final = "AVAILABLE"
 
-# An id that no user has: unknown users have seen nothing, and may be recommended everything.
+# The contract of an exported model, as `models.signature_names` and `models.features` have it. The
+# client can be installed without those.
+PREDICT: Final = "predict"
+RECOMMEND: Final = "recommend"
+RECOMMEND_EXCLUDING: Final = "recommend_excluding"
+RECOMMEND_FOR_RATINGS: Final = "recommend_for_ratings"
+SIMILAR: Final = "similar"
+USER_ID: Final = "user_id"
+MOVIE_ID: Final = "movie_id"
+MOVIE_TITLE: Final = "movie_title"
+RATING: Final = "rating"
+SCORE: Final = "score"
+EXCLUDE: Final = "exclude"
+K: Final = "k"
+
+# An id that no user has: the model recommends all movies to an unknown user.
 _NOBODY: Final = ""
 _ALL: Final = 2**31 - 1
 
@@ -34,10 +47,10 @@ class Call(Generic[Answer]):
     """One request, ready to send.
 
     Attributes:
-        name: for errors: the signature, or another word for what is asked.
-        method: gRPC's name of it.
-        request: serialized.
-        parse: a serialized answer to what was asked for.
+        name: Signature, or another name of the call, for errors.
+        method: Full name of the gRPC method.
+        request: Serialized request.
+        parse: Function of a serialized answer that returns its values.
     """
 
     name: str
@@ -46,15 +59,15 @@ class Call(Generic[Answer]):
     parse: Callable[[bytes], Answer]
 
     def read(self, answer: bytes) -> Answer:
-        """What was asked for.
+        """Returns the values of a serialized answer.
 
         Raises:
-            WrongAnswerError: the answer is not one to this request.
+            WrongAnswerError: The answer does not belong to this request.
         """
         try:
             return self.parse(answer)
         except DecodeError as error:
-            raise WrongAnswerError(f"{self.name}: the answer is no message of its kind") from error
+            raise WrongAnswerError(f"{self.name}: the answer is no such message") from error
         except WrongAnswerError as error:
             raise WrongAnswerError(f"answer to {self.name}: {error}") from error
 
@@ -63,15 +76,16 @@ class ModelCalls:
     """The calls to one model."""
 
     def __init__(self, model: str, version: int | None, label: str | None) -> None:
-        """Names the model.
+        """Takes the model that the calls name.
 
         Args:
-            model: its name on the server.
-            version: to ask; None leaves it to the server, which takes the newest.
-            label: of the version to ask, instead of its number.
+            model: Name of the model on the server.
+            version: Version to query; None leaves it to the server, which takes the newest.
+            label: Label of the version to query, in place of its number.
 
         Raises:
-            ServingError: no name, a negative version, or both a version and a label.
+            ServingError: The name is empty, the version is negative, or both a version and a label
+                are given.
         """
         if not model:
             raise ServingError(f"the model's name is empty; expected one such as {DEFAULT_MODEL}")
@@ -83,44 +97,42 @@ class ModelCalls:
         self._version = version
         self._label = label
 
-    def predict(
-        self, user_ids: Sequence[str], movie_ids: Sequence[str]
-    ) -> Call[np.ndarray[Any, np.dtype[np.float32]]]:
-        """Predicted ratings float32 `[n]` for n pairs."""
+    def predict(self, user_ids: Sequence[str], movie_ids: Sequence[str]) -> Call[list[float]]:
+        """Returns the call for the predicted ratings of pairs."""
         count = len(user_ids)
         if len(movie_ids) != count:
             raise ServingError(
-                f"{count} user ids and {len(movie_ids)} movie ids: expected as many of each"
+                f"{count} user ids and {len(movie_ids)} movie ids: expected equal numbers"
             )
         inputs = {
-            features.USER_ID: wire_tensors.string_vector(features.USER_ID, user_ids),
-            features.MOVIE_ID: wire_tensors.string_vector(features.MOVIE_ID, movie_ids),
+            USER_ID: wire_tensors.string_vector(USER_ID, user_ids),
+            MOVIE_ID: wire_tensors.string_vector(MOVIE_ID, movie_ids),
         }
         return self._predict(
-            signature_names.PREDICT,
+            PREDICT,
             inputs,
-            lambda outputs: wire_tensors.read_floats(outputs, features.RATING, (count,)),
+            lambda outputs: wire_tensors.read_floats(outputs, RATING, (count,)),
         )
 
     def recommend(
         self, user_id: str, k: int, exclude: Collection[str]
     ) -> Call[list[Recommendation]]:
-        """The best k for one user, without what is excluded."""
-        inputs = {features.USER_ID: wire_tensors.string_vector(features.USER_ID, [user_id])}
+        """Returns the call for the best k for one user, without those excluded."""
+        inputs = {USER_ID: wire_tensors.string_vector(USER_ID, [user_id])}
         if not exclude:
-            return self._ranking(signature_names.RECOMMEND, inputs, k)
-        name = signature_names.EXCLUDE
+            return self._ranking(RECOMMEND, inputs, k)
+        name = EXCLUDE
         inputs[name] = wire_tensors.string_matrix(name, [list(exclude)])
-        return self._ranking(signature_names.RECOMMEND_EXCLUDING, inputs, k)
+        return self._ranking(RECOMMEND_EXCLUDING, inputs, k)
 
     def recommend_batch(self, user_ids: Sequence[str], k: int) -> Call[list[list[Recommendation]]]:
-        """The best k for each user."""
+        """Returns the call for the best k for each user."""
         inputs = {
-            features.USER_ID: wire_tensors.string_vector(features.USER_ID, user_ids),
-            signature_names.K: _k(k),
+            USER_ID: wire_tensors.string_vector(USER_ID, user_ids),
+            K: _k(k),
         }
         return self._predict(
-            signature_names.RECOMMEND,
+            RECOMMEND,
             inputs,
             lambda outputs: _read_rankings(outputs, len(user_ids)),
         )
@@ -128,30 +140,30 @@ class ModelCalls:
     def recommend_for_ratings(
         self, ratings: Mapping[str, float], k: int
     ) -> Call[list[Recommendation]]:
-        """The best k for somebody new."""
+        """Returns the call for the best k for a new user."""
         for movie_id, stars in ratings.items():
             if not math.isfinite(stars):
                 raise ServingError(f"rating of {movie_id}: given {stars}, expected stars")
         inputs = {
-            features.MOVIE_ID: wire_tensors.string_matrix(features.MOVIE_ID, [list(ratings)]),
-            features.RATING: wire_tensors.float_matrix([list(ratings.values())]),
+            MOVIE_ID: wire_tensors.string_matrix(MOVIE_ID, [list(ratings)]),
+            RATING: wire_tensors.float_matrix([list(ratings.values())]),
         }
-        return self._ranking(signature_names.RECOMMEND_FOR_RATINGS, inputs, k)
+        return self._ranking(RECOMMEND_FOR_RATINGS, inputs, k)
 
     def similar(self, movie_id: str, k: int) -> Call[list[Recommendation]]:
-        """The k movies that are most like one."""
-        inputs = {features.MOVIE_ID: wire_tensors.string_vector(features.MOVIE_ID, [movie_id])}
-        return self._ranking(signature_names.SIMILAR, inputs, k)
+        """Returns the call for the k movies most similar to one."""
+        inputs = {MOVIE_ID: wire_tensors.string_vector(MOVIE_ID, [movie_id])}
+        return self._ranking(SIMILAR, inputs, k)
 
     def catalogue(self) -> Call[list[Movie]]:
-        """All movies that the model knows."""
+        """Returns the call for all movies that the model knows."""
         inputs = {
-            features.USER_ID: wire_tensors.string_vector(features.USER_ID, [_NOBODY]),
-            signature_names.K: wire_tensors.int_scalar(_ALL),
+            USER_ID: wire_tensors.string_vector(USER_ID, [_NOBODY]),
+            K: wire_tensors.int_scalar(_ALL),
         }
-        columns = (features.MOVIE_ID, features.MOVIE_TITLE)
+        columns = (MOVIE_ID, MOVIE_TITLE)
         return self._predict(
-            signature_names.RECOMMEND,
+            RECOMMEND,
             inputs,
             lambda outputs: [
                 Movie(*values) for values in _string_columns(outputs, columns, 1)[0] if values[0]
@@ -160,16 +172,13 @@ class ModelCalls:
         )
 
     def status(self) -> Call[list[VersionStatus]]:
-        """The versions that the server knows, oldest first; of a version or label, that one alone.
-
-        TensorFlow Serving heeds no label here: it answers with all versions.
-        """
+        """Returns the call for the states of versions, oldest first."""
         request = wire_messages.GetModelStatusRequest()
         self._name_model(request.model_spec)
         return Call("model status", STATUS_METHOD, request.SerializeToString(), _read_status)
 
     def _name_model(self, spec: Any) -> None:
-        """Writes the model, and the version or the label, into a ModelSpec."""
+        """Writes the model, and the version or label, into a ModelSpec."""
         spec.name = self._model
         if self._version is not None:
             spec.version.value = self._version
@@ -179,10 +188,10 @@ class ModelCalls:
     def _ranking(
         self, signature: str, inputs: Mapping[str, Any], k: int
     ) -> Call[list[Recommendation]]:
-        """Of one row."""
+        """Returns the call for a ranking of one row."""
         return self._predict(
             signature,
-            {**inputs, signature_names.K: _k(k)},
+            {**inputs, K: _k(k)},
             lambda outputs: _read_rankings(outputs, 1)[0],
         )
 
@@ -207,7 +216,7 @@ class ModelCalls:
 
 
 def any_available(statuses: Sequence[VersionStatus]) -> bool:
-    """Whether one of the versions answers requests."""
+    """Returns whether one of the versions answers requests."""
     return any(status.state == AVAILABLE for status in statuses)
 
 
@@ -218,7 +227,7 @@ def _k(k: int) -> Any:
 
 
 def _string_columns(outputs: Any, names: Sequence[str], rows: int) -> list[list[tuple[str, ...]]]:
-    """Outputs of one shape `[rows, k]`: by row, what they have in each place."""
+    """Returns the tuples of each row of several outputs, all of one shape `[rows, k]`."""
     columns = [wire_tensors.read_string_rows(outputs, name, rows) for name in names]
     try:
         return [list(zip(*values, strict=True)) for values in zip(*columns, strict=True)]
@@ -229,10 +238,12 @@ def _string_columns(outputs: Any, names: Sequence[str], rows: int) -> list[list[
 def _read_rankings(outputs: Any, rows: int) -> list[list[Recommendation]]:
     if not rows:
         return []
-    movies = _string_columns(outputs, (features.MOVIE_ID, features.MOVIE_TITLE), rows)
+    movies = _string_columns(outputs, (MOVIE_ID, MOVIE_TITLE), rows)
     shape = (rows, len(movies[0]))
-    scores = wire_tensors.read_floats(outputs, signature_names.SCORE, shape).tolist()
-    # Where there are fewer than k, the rest of the row has no ids.
+    values = wire_tensors.read_floats(outputs, SCORE, shape)
+    width = shape[1]
+    scores = [values[row * width : (row + 1) * width] for row in range(rows)]
+    # A row with fewer than k movies ends with empty ids.
     return [
         [
             Recommendation(movie_id, title, score)
@@ -246,7 +257,7 @@ def _read_rankings(outputs: Any, rows: int) -> list[list[Recommendation]]:
 def _read_status(answer: bytes) -> list[VersionStatus]:
     response = wire_messages.GetModelStatusResponse.FromString(answer)
     names = wire_messages.ModelVersionStatus.State
-    found = [
+    statuses = [
         VersionStatus(
             entry.version,
             names.Name(entry.state) if entry.state in names.values() else names.Name(0),
@@ -254,4 +265,4 @@ def _read_status(answer: bytes) -> list[VersionStatus]:
         )
         for entry in response.model_version_status
     ]
-    return sorted(found, key=lambda status: status.version)
+    return sorted(statuses, key=lambda status: status.version)

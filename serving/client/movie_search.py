@@ -1,4 +1,4 @@
-"""Finding a movie by what a person types."""
+"""Finding a movie by its id or title, as a person types it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
-from serving.client.answers import Movie
+from serving.answers import Movie
 from serving.errors import ServingError
 
 _SUGGESTIONS: Final = 5
@@ -17,20 +17,20 @@ _YEAR: Final = re.compile(r"\s*\(\d{4}\)$")
 
 
 class MovieNotFoundError(ServingError):
-    """What was typed names no movie, or several; the message lists those it may have meant."""
+    """A text names no movie, or several; the message lists candidates."""
 
 
 def find_movie(movies: Sequence[Movie], text: str) -> Movie:
-    """The movie with this id, or else the one with this title.
+    """Returns the movie with this id, or else the one with this title.
 
     Titles are compared without regard to case and spacing.
 
     Args:
-        movies: the catalogue, those first that are to be suggested first.
-        text: an id or a title.
+        movies: Catalogue; earlier movies are suggested first.
+        text: Id or title.
 
     Raises:
-        MovieNotFoundError: no movie has it, or several have the title.
+        MovieNotFoundError: No movie has the id or title, or several have the title.
     """
     for movie in movies:
         if movie.movie_id == text:
@@ -43,12 +43,12 @@ def find_movie(movies: Sequence[Movie], text: str) -> Movie:
         ids = ", ".join(movie.movie_id for movie in same)
         raise MovieNotFoundError(f"{text!r}: several movies have this title; give an id: {ids}")
     close = ", ".join(f"{movie.title} (id {movie.movie_id})" for movie in _like(movies, wanted))
-    hint = f"did you mean {close}?" if close else "no title is like it"
+    hint = f"did you mean {close}?" if close else "no title is similar"
     raise MovieNotFoundError(f"{text!r}: no movie of the model has this id or title; {hint}")
 
 
 def _like(movies: Sequence[Movie], wanted: str) -> list[Movie]:
-    """Movies whose title contains what is wanted, or else is spelt much like it."""
+    """Returns movies whose title contains the wanted one, or else is spelt similarly."""
     titles = [_plain(movie.title) for movie in movies]
     containing = [
         movie for movie, title in zip(movies, titles, strict=True) if wanted and wanted in title

@@ -1,9 +1,9 @@
 """The messages of TensorFlow Serving that the client sends and reads.
 
-`tensorflow_serving.apis` imports TensorFlow, which takes seconds; a client needs only the shape of
-its messages. They are declared here with the names, numbers and types of the official protos, in a
-pool of their own, so that both can live in one process. Fields that the client has no use for are
-left out: protobuf keeps what it does not know.
+`tensorflow_serving.apis` imports TensorFlow, which takes seconds; a client needs only the messages.
+They are declared here with the names, numbers and types of the official protos, in a descriptor
+pool of their own, so that both can be used in one process. Fields that the client does not use are
+left out: protobuf keeps fields that it does not know.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SERVING = "tensorflow.serving"
 
 
 def _field(name: str, number: int, kind: int | str, *, repeated: bool = False) -> Any:
-    """A field; the kind is a scalar type, or the full name of a message."""
+    """Returns a field; its kind is a scalar type, or the full name of a message."""
     field = _Field(
         name=name,
         number=number,
@@ -61,7 +61,7 @@ def _enum(name: str, **numbers: int) -> Any:
 
 
 def _tensors_entry(name: str) -> Any:
-    """What a map from names to tensors repeats."""
+    """Returns the entry message of a map from names to tensors."""
     entry = _message(
         name,
         _field("key", 1, _Field.TYPE_STRING),

@@ -1,88 +1,97 @@
-"""Tensors on the wire: made from plain values, and read with what was expected of them checked."""
+"""TensorProtos from plain values, and plain values from TensorProtos with checks."""
 
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Sequence
 from typing import Any, Final
-
-import numpy as np
 
 from serving.client.call_errors import WrongAnswerError
 from serving.client.wire_messages import DT_FLOAT, DT_INT32, DT_STRING, TensorProto
 from serving.errors import ServingError
 
-_FLOAT: Final = np.dtype("<f4")
+_FLOAT_BYTES: Final = 4
 _DTYPES: Final = {DT_FLOAT: "float32", DT_INT32: "int32", DT_STRING: "string"}
 
 
 def string_vector(name: str, values: Sequence[str]) -> Any:
-    """A DT_STRING TensorProto `[B]`.
+    """Returns a DT_STRING TensorProto `[B]`.
+
+    Args:
+        name: Name of the input, for the error.
+        values: Values `[B]`.
 
     Raises:
-        ServingError: a value of the input of this name cannot be written as UTF-8.
+        ServingError: A value cannot be written as UTF-8.
     """
     return _tensor(DT_STRING, [len(values)], string_val=_encoded(name, values))
 
 
 def string_matrix(name: str, rows: Sequence[Sequence[str]]) -> Any:
-    """A DT_STRING TensorProto `[B, N]` of B rows, at least one, of N values each.
+    """Returns a DT_STRING TensorProto `[B, N]`.
+
+    Args:
+        name: Name of the input, for the error.
+        rows: Values `[B, N]`, at least one row.
 
     Raises:
-        ServingError: a value of the input of this name cannot be written as UTF-8.
+        ServingError: A value cannot be written as UTF-8.
     """
     values = [value for row in rows for value in row]
     return _tensor(DT_STRING, [len(rows), len(rows[0])], string_val=_encoded(name, values))
 
 
 def float_matrix(rows: Sequence[Sequence[float]]) -> Any:
-    """A DT_FLOAT TensorProto `[B, N]` of rows of one length."""
-    values = np.array(rows, _FLOAT)
-    return _tensor(DT_FLOAT, values.shape, tensor_content=values.tobytes())
+    """Returns a DT_FLOAT TensorProto `[B, N]` from rows of one length, at least one.
+
+    Raises:
+        ServingError: A value is out of the range of float32.
+    """
+    values = [value for row in rows for value in row]
+    try:
+        content = struct.pack(f"<{len(values)}f", *values)
+    except OverflowError as error:
+        raise ServingError(f"given {max(values, key=abs):g}, expected a float32") from error
+    return _tensor(DT_FLOAT, [len(rows), len(rows[0])], tensor_content=content)
 
 
 def int_scalar(value: int) -> Any:
-    """A DT_INT32 TensorProto `[]`."""
+    """Returns a DT_INT32 TensorProto `[]`."""
     return _tensor(DT_INT32, [], int_val=[value])
 
 
-def read_floats(
-    outputs: Any, name: str, shape: tuple[int, ...]
-) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """An output of a known shape.
+def read_floats(outputs: Any, name: str, shape: tuple[int, ...]) -> list[float]:
+    """Returns the values of a float32 output, row by row.
 
     Args:
         outputs: TensorProtos by name.
-        name: of one of them.
-        shape: that it must have.
-
-    Returns:
-        float32, of the shape.
+        name: Name of the output.
+        shape: Shape that the output must have.
 
     Raises:
-        WrongAnswerError: it is missing, or of another dtype or shape.
+        WrongAnswerError: The output is missing, or has another dtype or shape.
     """
     tensor = _output(outputs, name, DT_FLOAT)
     _check(f"shape of {name}", list(shape), _shape(tensor))
-    if tensor.tensor_content:
-        _check(f"bytes of {name}", math.prod(shape) * _FLOAT.itemsize, len(tensor.tensor_content))
-        values = np.frombuffer(tensor.tensor_content, _FLOAT).astype(np.float32)
-    else:
-        _check(f"values of {name}", math.prod(shape), len(tensor.float_val))
-        values = np.array(tensor.float_val, np.float32)
-    return values.reshape(shape)
+    count = math.prod(shape)
+    if not tensor.tensor_content:
+        _check(f"values of {name}", count, len(tensor.float_val))
+        return list(tensor.float_val)
+    _check(f"bytes of {name}", count * _FLOAT_BYTES, len(tensor.tensor_content))
+    return list(struct.unpack(f"<{count}f", tensor.tensor_content))
 
 
 def read_string_rows(outputs: Any, name: str, rows: int) -> list[list[str]]:
-    """An output `[rows, k]`, by row.
+    """Returns the values of a string output `[rows, k]`.
 
     Args:
         outputs: TensorProtos by name.
-        name: of one of them.
-        rows: that it must have.
+        name: Name of the output.
+        rows: Number of rows that the output must have.
 
     Raises:
-        WrongAnswerError: it is missing, of another dtype or shape, or not UTF-8.
+        WrongAnswerError: The output is missing, has another dtype or shape, or is not UTF-8.
     """
     tensor = _output(outputs, name, DT_STRING)
     match _shape(tensor):
@@ -100,7 +109,7 @@ def read_string_rows(outputs: Any, name: str, rows: int) -> list[list[str]]:
 
 def _tensor(dtype: int, shape: Sequence[int], **values: Any) -> Any:
     tensor = TensorProto(dtype=dtype, **values)
-    # Set even where there are no dimensions: a shape that is not there is no scalar's.
+    # A scalar has an empty shape, which differs from a missing one.
     tensor.tensor_shape.SetInParent()
     for size in shape:
         tensor.tensor_shape.dim.add(size=size)

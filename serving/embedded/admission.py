@@ -1,4 +1,4 @@
-"""How many requests may be in the house at once."""
+"""The limit on requests at once."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import threading
 
 import grpc
 
-from serving.embedded.request_error import RequestError
+from serving.embedded.request_errors import RequestError
 
 
 class Admission:
-    """Counts requests from their arrival until their work is done, and refuses those too many."""
+    """Counts requests from arrival until their work is done, and refuses those over a limit."""
 
     def __init__(self, limit: int) -> None:
-        """Takes the number of requests beyond which others are refused."""
+        """Starts with no request.
+
+        Args:
+            limit: Most requests at once.
+        """
         self._limit = limit
         self._inside = 0
         self._closed = False
@@ -21,14 +25,15 @@ class Admission:
 
     @property
     def inside(self) -> int:
-        """Requests that wait or are being answered."""
+        """Number of requests that wait or are being answered."""
         return self._inside
 
     def enter(self) -> None:
-        """Counts one more; `leave` must follow.
+        """Counts one request more; `leave` must follow.
 
         Raises:
-            RequestError: RESOURCE_EXHAUSTED, there are too many; UNAVAILABLE, no more are taken.
+            RequestError: RESOURCE_EXHAUSTED; there are too many. UNAVAILABLE; the server is
+                stopping.
         """
         with self._changed:
             if self._closed:
@@ -36,23 +41,22 @@ class Admission:
             if self._inside >= self._limit:
                 raise RequestError(
                     grpc.StatusCode.RESOURCE_EXHAUSTED,
-                    f"the server answers {self._limit} requests at once and has as many: try again "
-                    "later",
+                    f"the server already has {self._limit} requests, its limit: try again later",
                 )
             self._inside += 1
 
     def leave(self) -> None:
-        """Counts one less."""
+        """Counts one request less."""
         with self._changed:
             self._inside -= 1
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Takes no more."""
+        """Refuses all further requests."""
         with self._changed:
             self._closed = True
 
     def wait_until_empty(self, seconds: float) -> bool:
-        """Whether all have left within that time."""
+        """Waits at most that long, and returns whether all requests have left."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._inside, seconds)

@@ -1,4 +1,4 @@
-"""Requests that come at once, answered in one call of the model."""
+"""Batching: concurrent requests answered in one call of the model."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ import numpy as np
 from serving.errors import ServingError
 from serving.server_options import BatchingOptions
 
-_CLOSED: Final = "this version of the model is no longer served: ask again"
+_CLOSED: Final = "this version of the model is no longer served: try again"
 
 Arrays = Mapping[str, np.ndarray[Any, np.dtype[Any]]]
 
 
 class QueueFullError(ServingError):
-    """As many batches wait as may."""
+    """The most batches allowed are already waiting."""
 
 
 class BatcherClosedError(ServingError):
-    """What waited when its batcher was closed, or came later."""
+    """The batcher was closed before the request was answered."""
 
 
 class Batcher:
     """Joins the rows of concurrent requests, and gives each its own rows of the answer.
 
-    One call runs at a time: what comes meanwhile makes the next batches. A batch that fails is
-    taken apart, and each of its requests is called alone: it has its answer, or its own error.
+    One call runs at a time; requests that come meanwhile form the next batches. If a batch fails,
+    each of its requests is called alone, so that each gets its answer or its own error.
     """
 
     def __init__(self, call: Callable[[Arrays], Arrays], options: BatchingOptions) -> None:
-        """Starts with nothing waiting.
+        """Starts with no request.
 
         Args:
-            call: of the model; row i of its outputs depends on row i of its inputs alone. It must
-                bear to be called from several threads.
-            options: sizes and times.
+            call: Function that calls the model. Row i of its outputs depends on row i of its inputs
+                alone. Several threads may call it at once.
+            options: Sizes and times.
         """
         self._call = call
         self._options = options
@@ -52,19 +52,19 @@ class Batcher:
         self._caller = ThreadPoolExecutor(1, thread_name_prefix="batcher")
 
     def submit(self, inputs: Arrays, timeout_seconds: float | None) -> Arrays:
-        """The outputs for these inputs; blocks until they are there.
+        """Returns the outputs for these inputs, once they are there.
 
-        What has more rows than a batch is called in parts, and what is not in rows at all is called
-        as it is (the model says what is wrong with it); both in this thread, apart from the rest.
+        Inputs with more rows than a batch are called in parts. Inputs without common rows are
+        called as they are, so that the model says what is wrong. Both run in this thread.
 
         Args:
-            inputs: arrays with equal first axes.
-            timeout_seconds: from now; None waits as long as it takes.
+            inputs: Arrays with equal first axes.
+            timeout_seconds: Seconds from now; None waits as long as it takes.
 
         Raises:
-            QueueFullError: too many batches wait.
-            TimeoutError: the time has passed. A call that runs is not broken off.
-            BatcherClosedError: the batcher was closed before the call.
+            QueueFullError: Too many batches wait.
+            TimeoutError: The time is over. A running call is not interrupted.
+            BatcherClosedError: The batcher was closed before the call.
         """
         deadline = math.inf if timeout_seconds is None else time.monotonic() + timeout_seconds
         self._check_open()
@@ -89,7 +89,7 @@ class Batcher:
         return _part(batch.answer.result(), request.start, rows)
 
     def close(self) -> None:
-        """Waits for the call that runs, fails the requests of later batches, ends the thread."""
+        """Waits for the running call, fails the requests of later batches, and ends the thread."""
         with self._lock:
             self._closed = True
             if self._open is not None:
@@ -101,7 +101,7 @@ class Batcher:
             raise BatcherClosedError(_CLOSED)
 
     def _join(self, request: _Request) -> _Batch:
-        """The batch that the request is now in: the open one if it fits, else a new one."""
+        """Adds the request to the open batch if it fits, else to a new one; returns the batch."""
         with self._lock:
             self._check_open()
             batch = self._open
@@ -117,7 +117,7 @@ class Batcher:
     def _opened(self, request: _Request) -> _Batch:
         if self._enqueued >= self._options.max_enqueued_batches:
             raise QueueFullError(
-                f"{self._enqueued} batches wait, as many as may: ask again later, or more seldom"
+                f"{self._enqueued} batches are waiting, the limit: try again later, or less often"
             )
         if self._open is not None:
             self._open.full.set()
@@ -128,7 +128,7 @@ class Batcher:
         return batch
 
     def _run(self, batch: _Batch) -> Arrays:
-        """In the thread of calls: waits for the rest of the batch, then calls."""
+        """Waits for the rest of the batch, then calls the model; runs in the batcher's thread."""
         with self._lock:
             self._enqueued -= 1
         closes = batch.opened + self._options.timeout_micros / 1e6
@@ -152,7 +152,7 @@ class Batcher:
 
 @dataclass(eq=False)
 class _Request:
-    """What one caller waits for; its rows start at `start` of its batch."""
+    """One request; its rows start at row `start` of its batch."""
 
     inputs: Arrays
     rows: int
@@ -176,12 +176,12 @@ class _Batch:
         return sum(request.rows for request in self.requests)
 
     def takes(self, request: _Request) -> bool:
-        """Whether the request's rows can stand below the others'."""
+        """Returns whether the request's rows can be joined to the others'."""
         fits = self.rows + request.rows <= self.max_rows
         return fits and _form(request.inputs) == _form(self.requests[0].inputs)
 
     def call(self, call: Callable[[Arrays], Arrays]) -> Arrays:
-        """The outputs for those who still wait, from the top in their order."""
+        """Returns the outputs of the requests that still wait, in their order."""
         waiting = [request for request in self.requests if not request.abandoned]
         self.alone = len(waiting) == 1
         if not waiting:
@@ -194,18 +194,18 @@ class _Batch:
             rows += request.rows
         outputs = call(_joined([request.inputs for request in waiting]))
         if _rows(outputs) != rows:
-            raise ServingError(f"an output of the model has not {rows} rows, as its inputs have")
+            raise ServingError(f"an output of the model has not the {rows} rows of its inputs")
         return outputs
 
 
 def _rows(arrays: Arrays) -> int | None:
-    """The length of the first axes; None where they differ or there is none."""
+    """Returns the length of the first axes; None if they differ or there is none."""
     lengths = {array.shape[0] if array.ndim else None for array in arrays.values()}
     return lengths.pop() if len(lengths) == 1 else None
 
 
 def _form(arrays: Arrays) -> dict[str, tuple[np.dtype[Any], tuple[int, ...]]]:
-    """What arrays that are to be joined must have in common."""
+    """Returns the properties that joined arrays must have in common."""
     return {name: (array.dtype, array.shape[1:]) for name, array in arrays.items()}
 
 
@@ -218,10 +218,10 @@ def _part(arrays: Arrays, start: int, rows: int) -> Arrays:
 
 
 def _seconds_left(deadline: float) -> float | None:
-    """None if there is no deadline.
+    """Returns the time to a deadline; None if there is none.
 
     Raises:
-        TimeoutError: it has passed.
+        TimeoutError: The deadline has passed.
     """
     if math.isinf(deadline):
         return None

@@ -1,4 +1,4 @@
-"""A gRPC server in an event loop, in a thread of its own."""
+"""A gRPC server whose event loop runs in a thread of its own."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _T = TypeVar("_T")
 
 
 class GrpcServer:
-    """Bound when it is made; its methods may be called by any thread but its own.
+    """A gRPC server with health checks; any thread but its own may call its methods.
 
-    A request that has not arrived in full occupies no thread: streams that are never finished
-    hold up nobody.
+    A request that has not arrived completely occupies no thread, so streams that never end delay
+    no other request.
     """
 
     def __init__(
@@ -34,17 +34,17 @@ class GrpcServer:
         services: Collection[str],
         max_message_bytes: int,
     ) -> None:
-        """Binds, and answers nothing yet.
+        """Binds the address; `start` answers.
 
         Args:
-            address: host and port; port 0 takes a free one.
-            tls: None serves in the clear.
-            handlers: of the services.
-            services: full names of those whose health is told.
-            max_message_bytes: of a request or an answer.
+            address: `HOST:PORT` to bind; port 0 takes a free one.
+            tls: Certificate and key; None serves in the clear.
+            handlers: Handlers of the services.
+            services: Full names of the services, for health checks.
+            max_message_bytes: Largest request or answer, in bytes.
 
         Raises:
-            ServingError: the address cannot be bound, or a TLS file cannot be used.
+            ServingError: The address cannot be bound, or a TLS file cannot be used.
         """
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name=_NAME, daemon=True)
@@ -59,18 +59,18 @@ class GrpcServer:
             raise
 
     def start(self) -> None:
-        """Answers requests."""
+        """Answers requests from now on."""
         self._started = True
         self._wait(self._server.start())
 
     def set_serving(self, serving: bool) -> None:
-        """What is told of the health."""
+        """Sets the answer to health checks."""
         self._wait(self._health.set_serving(serving))
 
     def end(self, seconds: float) -> None:
-        """Takes no more, and breaks off what is not finished after some seconds."""
+        """Takes no more requests, and cancels those that are not finished after some seconds."""
         if not self._started:
-            # Only a server that has run gives its port back.
+            # Only a started server releases its port when it stops.
             self.start()
         self._wait(self._health.end())
         self._wait(self._server.stop(seconds))

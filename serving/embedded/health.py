@@ -1,4 +1,9 @@
-"""grpc.health.v1 for the server and each of its services."""
+"""Answers to gRPC health checks, for the server and each of its services.
+
+grpc_health has a servicer for asyncio too. In its release 1.81, a watcher that leaves takes the
+notifications of all other watchers of the service with it, and none is released when the server
+stops.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +18,13 @@ _Response: TypeAlias = health_pb2.HealthCheckResponse
 
 
 class Health(health_pb2_grpc.HealthServicer):
-    """One answer for all services: whether requests are answered. Lives in an event loop."""
+    """Health checks with one answer for all services; belongs to an event loop."""
 
     def __init__(self, services: Collection[str]) -> None:
-        """Not serving yet.
+        """Starts as not serving.
 
         Args:
-            services: full names; the empty name is the server's.
+            services: Full names of the services; the empty name stands for the server.
         """
         self._services = frozenset(services) | {""}
         self._serving = False
@@ -27,13 +32,13 @@ class Health(health_pb2_grpc.HealthServicer):
         self._changed = asyncio.Condition()
 
     async def set_serving(self, serving: bool) -> None:
-        """Tells those who ask, and those who watch."""
+        """Changes the status and notifies watchers."""
         async with self._changed:
             self._serving = serving
             self._changed.notify_all()
 
     async def end(self) -> None:
-        """Lets go of those who watch."""
+        """Ends the streams of watchers."""
         async with self._changed:
             self._ended = True
             self._changed.notify_all()
@@ -41,7 +46,7 @@ class Health(health_pb2_grpc.HealthServicer):
     async def Check(  # noqa: N802 - the name of the method
         self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext
     ) -> _Response:
-        """NOT_FOUND for a service that is not here."""
+        """Returns the status of a service; an unknown service is answered NOT_FOUND."""
         if request.service not in self._services:
             await context.abort(grpc.StatusCode.NOT_FOUND, "the server has no such service")
         return _Response(status=self._status(request.service))
@@ -49,7 +54,7 @@ class Health(health_pb2_grpc.HealthServicer):
     async def Watch(  # noqa: N802 - the name of the method
         self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[_Response]:
-        """The status now, and again whenever it changes."""
+        """Yields the status now, and again at each change."""
         sent = None
         while not self._ended:
             status = self._status(request.service)

@@ -1,32 +1,38 @@
-"""One version of a model in memory."""
+"""One version of a model in memory: loading it, warming it up, and calling its signatures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 import grpc
+import tensorflow as tf
 from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
-from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
+from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_log_pb2
 
+from models.export.warm_up import MAX_WARM_UP_REQUESTS, WARM_UP_FILE
 from models.signature_names import PREDICT, SERVING_DEFAULT
 from serving.embedded.batching import Batcher, QueueFullError
-from serving.embedded.request_error import RequestError, listed, quoted
+from serving.embedded.request_errors import RequestError, unknown_signature
 from serving.embedded.signature import Signature
 from serving.embedded.tensor_codec import Array
 from serving.errors import UnreadableModelError
-from serving.saved_model import load_saved_model
+from serving.saved_model import error_reason, load_saved_model
 from serving.server_options import BatchingOptions
+
+# Size of a TFRecord without its data: a length and two checksums.
+_RECORD_BYTES: Final = 16
 
 
 class LoadedVersion:
-    """The signatures of a version, and their description.
+    """A version that can be called.
 
     Attributes:
-        number: of the version.
-        signature_defs: a SignatureDefMap.
+        number: Number of the version.
+        signature_defs: Description of its signatures, a SignatureDefMap.
     """
 
     def __init__(
@@ -35,16 +41,16 @@ class LoadedVersion:
         """Loads the SavedModel in the version's folder.
 
         Args:
-            number: of the version.
-            folder: of the version.
-            max_bytes: of memory for values that a request does not hold itself.
-            batching: of `predict`; None calls the model for each request.
+            number: Number of the version.
+            folder: Folder of the version.
+            max_bytes: Memory in bytes for values that a request's tensors leave out.
+            batching: How `predict` is batched; None calls the model for each request.
 
         Raises:
-            UnreadableModelError: it is damaged, or cannot be asked over gRPC.
+            UnreadableModelError: It is damaged, or cannot be called over gRPC.
         """
         self.number = number
-        # The signatures live only as long as what was loaded.
+        # The signatures live only as long as the loaded object.
         self._loaded = load_saved_model(folder)
         self._signatures = {
             name: Signature(name, function, max_bytes)
@@ -60,19 +66,15 @@ class LoadedVersion:
         self.signature_defs = _signature_defs(folder)
 
     def signature(self, name: str) -> Signature:
-        """The signature of a name; the default one of the empty name.
+        """Returns the signature of a name; the empty name stands for the default one.
 
         Raises:
-            RequestError: FAILED_PRECONDITION, as TensorFlow Serving has it; there is none.
+            RequestError: FAILED_PRECONDITION; there is no such signature.
         """
-        found = self._signatures.get(name or SERVING_DEFAULT)
-        if found is None:
-            raise RequestError(
-                grpc.StatusCode.FAILED_PRECONDITION,
-                f"Serving signature key {quoted(name or SERVING_DEFAULT)} not found. "
-                f"Expected one of {listed(self._signatures)}.",
-            )
-        return found
+        signature = self._signatures.get(name or SERVING_DEFAULT)
+        if signature is None:
+            raise unknown_signature(name or SERVING_DEFAULT, self._signatures)
+        return signature
 
     def predict(
         self, request: predict_pb2.PredictRequest, timeout_seconds: float | None
@@ -80,14 +82,14 @@ class LoadedVersion:
         """Calls the signature that the request names.
 
         Args:
-            request: whatever version its model_spec names.
-            timeout_seconds: left to the request; None is any time.
+            request: Request; the version in its model_spec is ignored.
+            timeout_seconds: Time left to the request; None for no limit.
 
         Returns:
-            The outputs; model_spec names the version and the signature.
+            The outputs, with the version and the signature in model_spec.
 
         Raises:
-            RequestError: the request is at fault, or the model refuses its values.
+            RequestError: The request is at fault, or the model refuses its values.
         """
         signature = self.signature(request.model_spec.signature_name)
         signature.check_outputs(request.output_filter)
@@ -103,8 +105,38 @@ class LoadedVersion:
         signature.encode(outputs, request.output_filter, response.outputs)
         return response
 
+    def warm_up(self, folder: Path) -> int:
+        """Answers the warm-up requests in the version's folder, if it has any.
+
+        Args:
+            folder: Folder of the version.
+
+        Returns:
+            The number of requests to Predict that were answered.
+
+        Raises:
+            UnreadableModelError: The file is damaged or too long, or a request fails.
+        """
+        file = folder / WARM_UP_FILE
+        if not file.is_file():
+            return 0
+        answered = 0
+        for number, log in enumerate(_warm_up_logs(file), start=1):
+            if number > MAX_WARM_UP_REQUESTS:
+                raise UnreadableModelError(
+                    f"{file}: expected at most {MAX_WARM_UP_REQUESTS} warm-up requests"
+                )
+            if log.WhichOneof("log_type") != "predict_log":
+                continue
+            try:
+                self.predict(log.predict_log.request, timeout_seconds=None)
+            except RequestError as error:
+                raise UnreadableModelError(f"{file}: warm-up request {number}: {error}") from error
+            answered += 1
+        return answered
+
     def close(self) -> None:
-        """Lets go of the model; no request may be in hand."""
+        """Unloads the model; no request may be in flight."""
         for batcher in self._batchers.values():
             batcher.close()
         self._batchers = {}
@@ -134,3 +166,31 @@ def _signature_defs(folder: Path) -> any_pb2.Any:
     packed = any_pb2.Any()
     packed.Pack(get_model_metadata_pb2.SignatureDefMap(signature_def=graph.signature_def))
     return packed
+
+
+def _warm_up_logs(file: Path) -> Iterator[prediction_log_pb2.PredictionLog]:
+    records = tf.data.TFRecordDataset(str(file)).as_numpy_iterator()
+    number = size = 0
+    while True:
+        number += 1
+        try:
+            record = next(records)
+            size += len(record) + _RECORD_BYTES
+            yield prediction_log_pb2.PredictionLog.FromString(record)
+        except StopIteration:
+            break
+        except tf.errors.OpError as error:
+            raise UnreadableModelError(
+                f"{file}: record {number}: {error_reason(str(error))}"
+            ) from error
+        except DecodeError as error:
+            raise UnreadableModelError(
+                f"{file}: record {number}: expected a PredictionLog"
+            ) from error
+    try:
+        expected = file.stat().st_size
+    except OSError as error:
+        raise UnreadableModelError(f"{file}: {error.strerror}") from error
+    # TensorFlow takes an incomplete record header for the end of the file.
+    if size != expected:
+        raise UnreadableModelError(f"{file}: record {number}: cut off")

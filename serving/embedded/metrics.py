@@ -1,4 +1,4 @@
-"""What the server counts, for Prometheus."""
+"""The server's Prometheus metrics, and the HTTP page that has them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from serving.embedded.request_error import RequestError
+from serving.embedded.request_errors import RequestError
 from serving.errors import ServingError
 
-# A label's value where a request named something unknown: values must stay few.
+# Label of requests that name something unknown; a label may have only few values.
 UNKNOWN: Final = "unknown"
 
 _SECONDS: Final = (
@@ -29,26 +29,31 @@ _SECONDS: Final = (
 
 @dataclass
 class Observation:
-    """What becomes known of a request while it is answered.
+    """Facts about a request that become known while it is answered.
 
     Attributes:
-        signature: of the model; empty for a method that has none, `UNKNOWN` for one that is not
-            the model's.
+        signature: Signature of the model; empty for a method without one, `UNKNOWN` for a
+            signature that the model does not have.
     """
 
     signature: str = ""
 
 
 class Metrics:
-    """Requests by method, signature and status code, and their times; and the state of the server.
+    """Counts and times of requests, and the state of the server.
 
-    All in a registry of its own: another server in the process counts apart.
+    They are in a registry of their own, apart from those of another server in the process.
     """
 
     def __init__(
         self, in_flight: Callable[[], int], loaded_versions: Callable[[], Collection[int]]
     ) -> None:
-        """Takes where the state of the server is read whenever the metrics are."""
+        """Takes the functions that read the state of the server whenever metrics are read.
+
+        Args:
+            in_flight: Returns the number of requests that wait or are being answered.
+            loaded_versions: Returns the numbers of the versions that answer.
+        """
         self.registry = CollectorRegistry()
         self._requests = Counter(
             "movierec_requests",
@@ -63,14 +68,14 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
-        # As few as there are series.
+        # It holds as many entries as there are series.
         self._series = cache(self._counted)
         self.registry.register(_State(in_flight, loaded_versions))
         ProcessCollector(registry=self.registry)
 
     @contextmanager
     def observed(self, method: str) -> Iterator[Observation]:
-        """Counts and times what is done within as one request, also if it is refused there."""
+        """Counts and times the block as one request, also if it is refused there."""
         observation = Observation()
         started, code = time.monotonic(), grpc.StatusCode.UNKNOWN
         try:
@@ -88,7 +93,7 @@ class Metrics:
             seconds.observe(time.monotonic() - started)
 
     def _counted(self, method: str, signature: str, code: str) -> tuple[Counter, Histogram]:
-        """What counts such requests: finding it takes longer than counting."""
+        """Returns the two series of such requests; finding them takes longer than counting."""
         return (
             self._requests.labels(method, signature, code),
             self._seconds.labels(method, signature),
@@ -96,7 +101,7 @@ class Metrics:
 
 
 class _State(Collector):
-    """Read when it is asked for, so it cannot lag behind."""
+    """The state of the server, read whenever metrics are read."""
 
     def __init__(
         self, in_flight: Callable[[], int], loaded_versions: Callable[[], Collection[int]]
@@ -119,13 +124,18 @@ class _State(Collector):
 
 
 class MetricsPage:
-    """The metrics over HTTP: at `monitoring_config.METRICS_PATH`, as at any other path."""
+    """The metrics over HTTP, at `tensorflow_serving_config.METRICS_PATH` and any other path."""
 
     def __init__(self, metrics: Metrics, host: str, port: int) -> None:
-        """Binds and answers, in a thread.
+        """Binds the port and answers in a thread.
+
+        Args:
+            metrics: Metrics to show.
+            host: Address to bind.
+            port: Port to bind; 0 takes a free one.
 
         Raises:
-            ServingError: the port is taken, or the host is not this machine's.
+            ServingError: The port is taken, or the host is not this machine's.
         """
         try:
             self._server, self._thread = start_http_server(port, host, metrics.registry)
@@ -137,11 +147,11 @@ class MetricsPage:
 
     @property
     def port(self) -> int:
-        """Really bound."""
+        """Bound port."""
         return int(self._server.server_port)
 
     def close(self) -> None:
-        """Answers no more."""
+        """Stops answering."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

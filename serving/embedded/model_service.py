@@ -1,4 +1,4 @@
-"""ModelService: GetModelStatus."""
+"""TensorFlow Serving's ModelService: GetModelStatus."""
 
 from __future__ import annotations
 
@@ -8,25 +8,31 @@ import grpc
 from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2
 
 from serving.embedded.metrics import Metrics
-from serving.embedded.model_specs import ModelSpecs
-from serving.embedded.request_error import RequestError, invalid, quoted
+from serving.embedded.request_errors import invalid, unknown_status
 from serving.embedded.rpc_service import parse, rpc_service
-from serving.embedded.version_states import VersionStates
+from serving.embedded.served_versions import ModelSpecs
+from serving.embedded.version_watcher import VersionStates
 
 DESCRIPTOR: Final = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
 
 
 class ModelService:
-    """Answers at once, also while the model is busy."""
+    """Answers in the event loop, so also while the model is busy."""
 
     def __init__(self, specs: ModelSpecs, states: VersionStates, metrics: Metrics) -> None:
-        """Takes what knows the versions, and what counts requests."""
+        """Takes the parts of a server.
+
+        Args:
+            specs: Finds the version of a request.
+            states: State of each version.
+            metrics: Counts requests.
+        """
         self._specs = specs
         self._states = states
         self._metrics = metrics
 
     def handler(self) -> grpc.GenericRpcHandler:
-        """Of the official service; HandleReloadConfigRequest answers UNIMPLEMENTED."""
+        """Returns the handler; HandleReloadConfigRequest is answered UNIMPLEMENTED."""
         return rpc_service(DESCRIPTOR, {"GetModelStatus": self._get_model_status}, self._metrics)
 
     async def _get_model_status(self, raw: bytes, *_: object) -> bytes:
@@ -36,15 +42,10 @@ class ModelService:
         number = self._specs.number(message.model_spec)
         name = message.model_spec.name
         known = self._states.all() if name == self._specs.model_name else []
-        asked = [status for status in known if number is None or status.version == number]
-        if not asked:
-            which = "any versions" if number is None else f"version {number}"
-            raise RequestError(
-                grpc.StatusCode.NOT_FOUND,
-                f"Could not find {which} of model {quoted(name)}; expected model "
-                f"{quoted(self._specs.model_name)} and one of its versions "
-                f"{', '.join(str(status.version) for status in self._states.all()) or '(none)'}",
-            )
+        found = [status for status in known if number is None or status.version == number]
+        if not found:
+            versions = [status.version for status in self._states.all()]
+            raise unknown_status(name, number, self._specs.model_name, versions)
         return get_model_status_pb2.GetModelStatusResponse(
-            model_version_status=asked
+            model_version_status=found
         ).SerializeToString()

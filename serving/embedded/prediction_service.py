@@ -1,4 +1,4 @@
-"""PredictionService: Predict and GetModelMetadata."""
+"""TensorFlow Serving's PredictionService: Predict and GetModelMetadata."""
 
 from __future__ import annotations
 
@@ -10,44 +10,49 @@ from dataclasses import dataclass
 from typing import Final
 
 import grpc
+from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     predict_pb2,
     prediction_service_pb2,
 )
 
+from models.signature_names import PREDICT
 from serving.embedded.admission import Admission
-from serving.embedded.brief_requests import is_brief
 from serving.embedded.metrics import UNKNOWN, Metrics, Observation
-from serving.embedded.model_specs import ModelSpecs
-from serving.embedded.request_error import RequestError, invalid, quoted
+from serving.embedded.request_errors import RequestError, invalid, quoted
 from serving.embedded.rpc_service import Method, parse, rpc_service
+from serving.embedded.served_versions import ModelSpecs
 
 DESCRIPTOR: Final = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"]
 
 _SIGNATURE_DEF: Final = "signature_def"
 
-# A version that takes longer over brief requests is called in a thread: the loop has other work.
-_BRIEF_SECONDS: Final = 0.005
+# A version that takes longer to answer brief requests is called in a thread, not in the event loop.
+BRIEF_SECONDS: Final = 0.005
+# Largest brief request, in bytes, and in values by its shapes: a shape may ask for more values than
+# the request holds.
+_BRIEF_BYTES: Final = 8192
+_BRIEF_VALUES: Final = 128
 
 
 @dataclass
-class _Caller:
-    """Who waits for an answer.
+class Caller:
+    """The caller of a request.
 
     Attributes:
-        deadline: in seconds of `time.monotonic`, None if there is none.
-        gone: nobody waits any more.
+        deadline: Deadline in seconds of `time.monotonic`; None if there is none.
+        gone: Whether the caller no longer waits.
     """
 
     deadline: float | None
     gone: bool = False
 
     def seconds_left(self) -> float | None:
-        """None if there is no deadline.
+        """Returns the time to the deadline; None if there is none.
 
         Raises:
-            RequestError: DEADLINE_EXCEEDED or CANCELLED; there is no use in an answer.
+            RequestError: DEADLINE_EXCEEDED or CANCELLED; nobody needs an answer.
         """
         if self.gone:
             raise RequestError(grpc.StatusCode.CANCELLED, "the caller has gone")
@@ -56,7 +61,7 @@ class _Caller:
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise RequestError(
-                grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed before the model was asked"
+                grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed before the model was called"
             )
         return left
 
@@ -64,8 +69,8 @@ class _Caller:
 class PredictionService:
     """Answers in an event loop; the model is called in the threads of an executor.
 
-    A brief request that is alone in the house is answered in the loop itself: to hand it to a
-    thread and back, and to wake both, would take half as long as the model does.
+    A brief request that is the only one is answered in the loop itself: handing it to a thread and
+    back would take half as long as the model does.
     """
 
     def __init__(
@@ -77,15 +82,15 @@ class PredictionService:
         max_message_bytes: int,
         batched: bool,
     ) -> None:
-        """Takes what finds versions, counts requests and runs them.
+        """Takes the parts of a server.
 
         Args:
-            specs: find versions.
-            admission: counts requests.
-            metrics: where they are counted for others.
-            executor: of the threads.
-            max_message_bytes: of an answer.
-            batched: `predict` waits for other requests, which it must not do in the loop.
+            specs: Finds the version of a request.
+            admission: Limits the number of requests.
+            metrics: Counts requests.
+            executor: Threads that call the model.
+            max_message_bytes: Largest answer, in bytes.
+            batched: Whether `predict` waits for other requests, which it must not do in the loop.
         """
         self._specs = specs
         self._admission = admission
@@ -93,11 +98,11 @@ class PredictionService:
         self._executor = executor
         self._max_message_bytes = max_message_bytes
         self._batched = batched
-        # A version, and the seconds that it took over a brief request.
+        # A version, and the seconds that it took to answer a brief request.
         self._last_brief: tuple[int | None, float] = (None, math.inf)
 
     def handler(self) -> grpc.GenericRpcHandler:
-        """Of the official service; Classify, Regress and MultiInference answer UNIMPLEMENTED."""
+        """Returns the handler; Classify, Regress and MultiInference are answered UNIMPLEMENTED."""
         methods: dict[str, Method] = {
             "Predict": self._predict,
             "GetModelMetadata": self._get_model_metadata,
@@ -109,7 +114,7 @@ class PredictionService:
     ) -> bytes:
         observation.signature = UNKNOWN
         left = context.time_remaining()
-        caller = _Caller(None if left is None else time.monotonic() + left)
+        caller = Caller(None if left is None else time.monotonic() + left)
         self._admission.enter()
         brief = not self._batched and self._admission.inside == 1 and is_brief(raw)
         if brief and self._newest_is_quick():
@@ -121,8 +126,8 @@ class PredictionService:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(_settle, answer, done)
 
-        # Not `run_in_executor`, whose answers take three more turns of the loop. A request whose
-        # caller has gone keeps its place until a thread has thrown it away.
+        # `run_in_executor` would take three more turns of the loop. A request whose caller has gone
+        # counts until a thread has discarded it.
         work = self._executor.submit(self._work, raw, caller, observation, brief)
         work.add_done_callback(hand_over)
         try:
@@ -130,18 +135,18 @@ class PredictionService:
         finally:
             caller.gone = True
 
-    def _work(self, raw: bytes, caller: _Caller, observation: Observation, brief: bool) -> bytes:
+    def _work(self, raw: bytes, caller: Caller, observation: Observation, brief: bool) -> bytes:
         try:
             return self._answer(raw, caller, observation, brief)
         finally:
             self._admission.leave()
 
     def _newest_is_quick(self) -> bool:
-        """Whether it is known to be."""
+        """Returns whether the newest version is known to answer brief requests quickly."""
         version, seconds = self._last_brief
-        return seconds <= _BRIEF_SECONDS and version == self._specs.newest()
+        return seconds <= BRIEF_SECONDS and version == self._specs.newest()
 
-    def _answer(self, raw: bytes, caller: _Caller, observation: Observation, brief: bool) -> bytes:
+    def _answer(self, raw: bytes, caller: Caller, observation: Observation, brief: bool) -> bytes:
         caller.seconds_left()
         message = parse(predict_pb2.PredictRequest, raw)
         if not message.HasField("model_spec"):
@@ -157,8 +162,8 @@ class PredictionService:
         if len(answer) > self._max_message_bytes:
             raise RequestError(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f"the answer has {len(answer)} bytes, of at most {self._max_message_bytes}: ask in "
-                "several requests",
+                f"the answer has {len(answer)} bytes: expected at most {self._max_message_bytes}; "
+                "send several requests",
             )
         return answer
 
@@ -182,8 +187,27 @@ class PredictionService:
         return response.SerializeToString()
 
 
+def is_brief(raw: bytes) -> bool:
+    """Returns whether a request asks `predict`, of the newest version, about a few pairs.
+
+    Args:
+        raw: Serialized PredictRequest, or other bytes.
+    """
+    if len(raw) > _BRIEF_BYTES:
+        return False
+    try:
+        message = predict_pb2.PredictRequest.FromString(raw)
+    except DecodeError:
+        return False
+    spec = message.model_spec
+    if spec.signature_name != PREDICT or spec.WhichOneof("version_choice"):
+        return False
+    shapes = ([size.size for size in value.tensor_shape.dim] for value in message.inputs.values())
+    return all(math.prod(shape) <= _BRIEF_VALUES for shape in shapes)
+
+
 def _settle(answer: asyncio.Future[bytes], work: Future[bytes]) -> None:
-    """Gives an answer that is still waited for what came of the work."""
+    """Gives the result of the work to an answer that is still awaited."""
     if answer.done():
         return
     if work.cancelled():

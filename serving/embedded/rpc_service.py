@@ -1,4 +1,4 @@
-"""The RPCs of an official service, by the methods that are offered here."""
+"""gRPC handlers of an official service, made of the methods that this server offers."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from serving.embedded.metrics import Metrics, Observation
-from serving.embedded.request_error import RequestError, invalid
+from serving.embedded.request_errors import RequestError, invalid
 
-# From the bytes of a request to those of its answer; raises RequestError.
+# Takes a serialized request and returns its serialized answer; raises RequestError.
 Method = Callable[[bytes, grpc.aio.ServicerContext, Observation], Awaitable[bytes]]
 _Request = TypeVar("_Request", bound=Message)
 
-# What gRPC's C++ servers, TensorFlow Serving among them, answer where a message is missing.
+# The code with which gRPC's C++ servers, such as TensorFlow Serving, answer a missing message.
 _NO_MESSAGE: Final = grpc.StatusCode.INTERNAL
 
 
 def rpc_service(
     descriptor: Any, methods: Mapping[str, Method], metrics: Metrics
 ) -> grpc.GenericRpcHandler:
-    """Handlers of all methods of a service, each of which takes one message and answers one.
+    """Returns handlers for all methods of a service; each takes one message and answers one.
 
-    Messages beyond the first are not read, as by gRPC's C++ servers.
+    Like gRPC's C++ servers, they do not read messages beyond the first.
 
     Args:
-        descriptor: of the service.
-        methods: those that are offered; the others answer UNIMPLEMENTED.
-        metrics: where each request is counted.
+        descriptor: Descriptor of the service.
+        methods: Offered methods by name; the others are answered UNIMPLEMENTED.
+        metrics: Counts each request.
     """
     return grpc.method_handlers_generic_handler(
         descriptor.full_name,
         {
-            # Not `unary_unary`, which never answers a stream that ends without a message.
+            # `unary_unary` would never answer a stream that ends without a message.
             name: grpc.stream_unary_rpc_method_handler(
                 _responding(name, methods.get(name) or _unimplemented(name, methods), metrics)
             )
@@ -44,10 +44,10 @@ def rpc_service(
 
 
 def parse(message: type[_Request], raw: bytes) -> _Request:
-    """The request, if it is one.
+    """Returns the message in the bytes of a request.
 
     Raises:
-        RequestError: INVALID_ARGUMENT; they are no such message.
+        RequestError: INVALID_ARGUMENT; the bytes are no such message.
     """
     try:
         return message.FromString(raw)
@@ -59,7 +59,7 @@ def _responding(
     name: str, method: Method, metrics: Metrics
 ) -> Callable[[object, grpc.aio.ServicerContext], Awaitable[bytes]]:
     async def respond(_: object, context: grpc.aio.ServicerContext) -> bytes:
-        # Outside of what is observed: a request counts, and its time runs, once it has arrived.
+        # A request is counted and timed once it has arrived.
         raw = await context.read()
         try:
             with metrics.observed(name) as observation:
@@ -78,7 +78,7 @@ def _responding(
 def _unimplemented(name: str, offered: Mapping[str, Method]) -> Method:
     async def refuse(*_: object) -> bytes:
         raise RequestError(
-            grpc.StatusCode.UNIMPLEMENTED, f"{name} is not offered: ask {', '.join(offered)}"
+            grpc.StatusCode.UNIMPLEMENTED, f"{name} is not offered: call {', '.join(offered)}"
         )
 
     return refuse

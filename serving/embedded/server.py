@@ -1,11 +1,10 @@
-"""A model server in this process, for where TensorFlow Serving is not to be had."""
+"""The embedded model server: its start, its parts and its end."""
 
 from __future__ import annotations
 
 import gc
 import os
 import queue
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -20,30 +19,27 @@ from serving.embedded.admission import Admission
 from serving.embedded.grpc_server import GrpcServer
 from serving.embedded.loaded_version import LoadedVersion
 from serving.embedded.metrics import Metrics, MetricsPage
-from serving.embedded.model_specs import ModelSpecs
-from serving.embedded.process_end import end_process_after
-from serving.embedded.served_versions import ServedVersions
-from serving.embedded.version_states import VersionStates
-from serving.embedded.version_watcher import VersionWatcher
-from serving.embedded.warmup_replay import replay
+from serving.embedded.served_versions import ModelSpecs, ServedVersions
+from serving.embedded.version_watcher import VersionStates, VersionWatcher
 from serving.errors import ServingError
 from serving.server_options import ServerOptions
+from serving.shutdown import end_process_after, handle_stop_signals
 
-# More threads than cores only wait for each other.
-_WORKERS: Final = max(2, os.cpu_count() or 1)
-# Seconds for answers that are on their way when the time to drain is over.
+# Threads that call the model. More threads than cores only wait for each other.
+WORKERS: Final = max(2, os.cpu_count() or 1)
+# Seconds for answers on their way when the time to drain is over.
 _LAST_ANSWERS_SECONDS: Final = 1.0
-# Seconds between two looks for a signal that came at an unlucky moment.
-_LOOK_SECONDS: Final = 0.5
-# Seconds for what else there is to do at the end.
+# Seconds for the rest of the shutdown.
 _CLEANUP_SECONDS: Final = 1.0
+# Seconds between two looks for a signal whose handler did not run at once.
+_LOOK_SECONDS: Final = 0.5
 
 
 class ModelServer:
-    """TensorFlow Serving's Predict, GetModelMetadata and GetModelStatus for one model."""
+    """A server of one model: Predict, GetModelMetadata, GetModelStatus and health checks."""
 
     def __init__(self, options: ServerOptions) -> None:
-        """Does nothing yet."""
+        """Takes the options; `start` loads, binds and answers."""
         self._options = options
         self._served = ServedVersions()
         self._states = VersionStates()
@@ -66,10 +62,10 @@ class ModelServer:
         self._idle = False
 
     def start(self) -> None:
-        """Loads the newest version that loads, and answers requests when this returns.
+        """Loads the newest version that can be loaded, and answers requests from its return on.
 
         Raises:
-            ServingError: no version loads, a port is taken, or a TLS file cannot be used.
+            ServingError: No version loads, a port is taken, or a TLS file cannot be used.
         """
         try:
             self._grpc = self._bound()
@@ -88,10 +84,10 @@ class ModelServer:
 
     @property
     def port(self) -> int:
-        """Of gRPC, really bound.
+        """Bound gRPC port.
 
         Raises:
-            ServingError: the server has not been started.
+            ServingError: The server has not been started.
         """
         if self._grpc is None:
             raise ServingError("the server has not been started")
@@ -99,22 +95,27 @@ class ModelServer:
 
     @property
     def versions(self) -> list[int]:
-        """The versions that are loaded, oldest first."""
+        """Numbers of the loaded versions, oldest first."""
         return sorted(self._served.numbers())
 
     @property
     def metrics_port(self) -> int | None:
-        """Really bound; None if there are none."""
+        """Bound port of the metrics; None if there are none."""
         return None if self._page is None else self._page.port
+
+    @property
+    def requests_in_flight(self) -> int:
+        """Number of requests to Predict that wait or are being answered."""
+        return self._admission.inside
 
     def stop(self) -> bool:
         """Refuses new requests, finishes those in flight within the time to drain, and ends.
 
-        May be called again, and by any thread.
+        Any thread may call it, and more than once.
 
         Returns:
-            Whether no thread is busy any more: a call of the model, or the loading of a version,
-            cannot be broken off.
+            Whether no thread is busy any more. A call of the model and the loading of a version
+            cannot be interrupted.
         """
         with self._stopping:
             if not self._stopped:
@@ -161,7 +162,7 @@ class ModelServer:
         version = LoadedVersion(
             number, folder, self._options.max_message_bytes, self._options.batching
         )
-        replay(version, folder)
+        version.warm_up(folder)
         return version
 
     def _tell_health(self) -> None:
@@ -178,54 +179,49 @@ class ModelServer:
         )
 
 
-def spare_imports() -> None:
-    """Has the collector, which frees unloaded versions, not look at what is there by now.
+def freeze_imports() -> None:
+    """Keeps the garbage collector, which frees unloaded versions, off the objects of imports.
 
-    For a process that does nothing but serve.
+    This is for a process that only serves.
     """
     gc.collect()
     gc.freeze()
 
 
 def serve(options: ServerOptions, announce: Callable[[ModelServer], None]) -> None:
-    """Serves until SIGTERM or SIGINT, then drains; for the main thread of a process.
+    """Serves until SIGTERM or SIGINT, then drains; must run in the main thread.
 
-    If a thread is still busy when the time to drain is over, the process ends, with exit code 0.
+    If a thread is still busy after the time to drain, the process ends with exit code 0.
 
     Args:
-        options: of the server.
-        announce: is called once requests are answered.
+        options: Options of the server.
+        announce: Function called once requests are answered.
 
     Raises:
-        ServingError: as `ModelServer.start`.
+        ServingError: No version loads, a port is taken, or a TLS file cannot be used.
     """
-    spare_imports()
+    freeze_imports()
     server = ModelServer(options)
     server.start()
-    # A handler may put into this queue while the main thread waits at it.
+    # A signal handler may put into this queue while the main thread waits at it.
     signals: queue.SimpleQueue[int] = queue.SimpleQueue()
-    before = {
-        number: signal.signal(number, lambda received, _: signals.put(received))
-        for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    try:
-        announce(server)
-        _wait_for(signals)
-    finally:
-        end = end_process_after(
-            options.drain_seconds + _LAST_ANSWERS_SECONDS + _CLEANUP_SECONDS, exit_code=0
-        )
-        if server.stop():
-            end.cancel()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with handle_stop_signals(lambda number, _: signals.put(number)):
+        try:
+            announce(server)
+            wait_for_signal(signals)
+        finally:
+            end = end_process_after(
+                options.drain_seconds + _LAST_ANSWERS_SECONDS + _CLEANUP_SECONDS, exit_code=0
+            )
+            if server.stop():
+                end.cancel()
 
 
-def _wait_for(signals: queue.SimpleQueue[int]) -> None:
-    """Returns once there is one.
+def wait_for_signal(signals: queue.SimpleQueue[int]) -> None:
+    """Returns once a signal is in the queue.
 
-    A handler runs between two steps of the interpreter. For a signal that comes when the last of
-    these has been done, and the wait has not begun, there would be none before the wait is over.
+    Python runs a handler between two steps of the interpreter. A signal that arrives after the last
+    step before the wait would have to await its end, so the wait is interrupted regularly.
     """
     while True:
         with suppress(queue.Empty):
@@ -234,5 +230,5 @@ def _wait_for(signals: queue.SimpleQueue[int]) -> None:
 
 
 def _workers(options: ServerOptions) -> int:
-    """Threads: those in a batch wait for each other, and each holds one."""
-    return _WORKERS if options.batching is None else options.max_concurrent_requests
+    """Returns the number of threads; each request of a batch holds one while it waits."""
+    return WORKERS if options.batching is None else options.max_concurrent_requests

@@ -1,4 +1,4 @@
-"""A signature of a SavedModel, called with TensorProtos."""
+"""One signature of a SavedModel, called with TensorProtos."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tensorflow.core.framework import graph_pb2, tensor_pb2
 from tensorflow.python.eager import context, execute
 from tensorflow.python.framework import ops
 
-from serving.embedded.request_error import RequestError, invalid, listed, quoted
+from serving.embedded.request_errors import RequestError, graph_error, invalid, listed, quoted
 from serving.embedded.tensor_codec import Array, decode, dtype_name, encode, shape_text, supported
 from serving.errors import UnreadableModelError
-from serving.tensorflow_errors import reason, request_error
+from serving.saved_model import error_reason
 
-# Operations that call one of several functions, or one again and again. What has none of them can
-# be run by TensorFlow's simple executor, in the thread that calls.
+# Operations that choose a function or repeat one. TensorFlow's simple executor runs a graph without
+# them, in the calling thread.
 _CONTROL_FLOW: Final = frozenset(
     {"Case", "If", "StatelessCase", "StatelessIf", "StatelessWhile", "While"}
     | {"Enter", "Exit", "LoopCond", "Merge", "NextIteration", "Switch"}
@@ -26,18 +26,18 @@ _SIMPLE_EXECUTOR: Final = "SINGLE_THREADED_EXECUTOR"
 
 
 class Signature:
-    """Checks what is sent to a function of the model, and calls it."""
+    """A function of the model, with checks of its inputs."""
 
     def __init__(self, name: str, function: Any, max_bytes: int) -> None:
-        """Reads what the function takes and returns.
+        """Reads the inputs and outputs of the function.
 
         Args:
-            name: in requests.
-            function: a `tf.ConcreteFunction` among the signatures of a loaded SavedModel.
-            max_bytes: of memory for values that a request does not hold itself.
+            name: Name in requests.
+            function: `tf.ConcreteFunction` among the signatures of a loaded SavedModel.
+            max_bytes: Memory in bytes for values that a request's tensors leave out.
 
         Raises:
-            UnreadableModelError: it takes or returns what cannot be sent.
+            UnreadableModelError: An input or output has a type that cannot be sent.
         """
         self.name = name
         self._max_bytes = max_bytes
@@ -45,31 +45,33 @@ class Signature:
         self._outputs: dict[str, tf.TensorSpec] = dict(function.structured_outputs)
         for key, spec in (*self._inputs.items(), *self._outputs.items()):
             if not isinstance(spec, tf.TensorSpec) or not supported(spec.dtype):
-                raise UnreadableModelError(f"signature {name}: {key} is {spec}, which is not sent")
-        # A public call binds, checks, copies and packs anew what is checked here: half of the time
-        # that a small request takes. Flat arguments and results are in the order of their names.
+                raise UnreadableModelError(
+                    f"signature {name}: {key} is {spec}, which cannot be sent"
+                )
+        # A public call would bind, check, copy and pack the arguments again, which is half of the
+        # time of a small request. Flat arguments and results are in the order of their names.
         self._flat_names = sorted(self._inputs)
         self._flat_outputs = sorted(self._outputs)
         self._function_name = function._inference_function.name.decode()
         self._captured = list(function.captured_inputs)
-        self._attributes = _call_attributes(function.graph.as_graph_def())
+        self._attributes = call_attributes(function.graph.as_graph_def())
 
     def decode(self, protos: Mapping[str, tensor_pb2.TensorProto]) -> dict[str, Array]:
-        """The inputs as arrays.
+        """Returns the inputs as arrays.
 
         Raises:
-            RequestError: INVALID_ARGUMENT; one is missing, unknown, malformed or of another dtype
-                or shape than expected.
+            RequestError: INVALID_ARGUMENT; an input is missing, unknown or malformed, or has
+                another dtype or shape than expected.
         """
         if protos.keys() != self._inputs.keys():
             raise self._wrong_names(protos)
         return {name: self._decode_one(name, proto) for name, proto in protos.items()}
 
     def check_outputs(self, names: Sequence[str]) -> None:
-        """Of a request's filter.
+        """Checks the outputs that a request asks for.
 
         Raises:
-            RequestError: INVALID_ARGUMENT; one is unknown or is there twice.
+            RequestError: INVALID_ARGUMENT; an output is unknown or is named twice.
         """
         for name in names:
             if name not in self._outputs:
@@ -78,13 +80,13 @@ class Signature:
                     f"some of {listed(self._outputs)}"
                 )
         if len(set(names)) < len(names):
-            raise invalid(f"an output is asked for twice: {listed(names)}")
+            raise invalid(f"an output is named twice: {listed(names)}")
 
     def call(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """The outputs for arrays as `decode` returns.
+        """Returns the outputs for arrays that `decode` returned.
 
         Raises:
-            RequestError: the model refuses the values, or fails.
+            RequestError: The model refuses the values, or fails.
         """
         eager = context.context()
         flat = [
@@ -94,7 +96,7 @@ class Signature:
             for name in self._flat_names
         ]
         try:
-            found = execute.quick_execute(
+            results = execute.quick_execute(
                 self._function_name,
                 len(self._flat_outputs),
                 [*flat, *self._captured],
@@ -102,12 +104,12 @@ class Signature:
                 eager,
             )
         except tf.errors.OpError as error:
-            raise request_error(error) from error
+            raise graph_error(error) from error
         except UnicodeDecodeError as error:
-            # The text of the graph's error quotes bytes of the request; its code is lost.
-            raise invalid(reason(error.object.decode(errors="replace"))) from error
+            # The text of the graph's error quotes bytes of the request, and its code is lost.
+            raise invalid(error_reason(error.object.decode(errors="replace"))) from error
         return {
-            name: tensor.numpy() for name, tensor in zip(self._flat_outputs, found, strict=True)
+            name: tensor.numpy() for name, tensor in zip(self._flat_outputs, results, strict=True)
         }
 
     def encode(
@@ -119,9 +121,9 @@ class Signature:
         """Writes outputs into a response.
 
         Args:
-            outputs: as `call` returns them.
-            names: those that are asked for; all if there is none.
-            protos: the response's map, which makes an entry when it is asked for one.
+            outputs: Outputs that `call` returned.
+            names: Names of the outputs to write; all if empty.
+            protos: Map of the response, which makes an entry at the first access.
         """
         for name in names or self._flat_outputs:
             encode(outputs[name], protos[name])
@@ -147,11 +149,11 @@ class Signature:
         )
 
 
-def _call_attributes(graph: graph_pb2.GraphDef) -> tuple[object, ...]:
-    """Names and values, in turns, of what TensorFlow is told of each call of a function.
+def call_attributes(graph: graph_pb2.GraphDef) -> tuple[object, ...]:
+    """Returns the attributes of each call of a function: names and values in turn.
 
-    To spread the operations of a small graph over threads takes longer than they do. Beside a GPU
-    the simple executor would wait for ever: for what comes from the other device.
+    Spreading the operations of a small graph over threads takes longer than running them. With a
+    GPU, the simple executor would wait forever for values from the other device.
     """
     attributes = dict(context.context().function_call_options.as_attrs())
     nodes = chain(graph.node, *(function.node_def for function in graph.library.function))
@@ -162,7 +164,7 @@ def _call_attributes(graph: graph_pb2.GraphDef) -> tuple[object, ...]:
 
 
 def _fits(shape: Sequence[int], expected: tf.TensorShape) -> bool:
-    """Whether the rank is right, and each size that is fixed."""
+    """Returns whether the rank and each fixed size are as expected."""
     if expected.rank is None:
         return True
     return len(shape) == expected.rank and all(

@@ -1,4 +1,4 @@
-"""TensorProtos to NumPy arrays and back, without trusting what a proto says of itself."""
+"""TensorProtos to NumPy arrays and back, with checks of what a proto claims."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2, types_pb2
 
-from serving.embedded.request_error import invalid
+from serving.embedded.request_errors import invalid
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 # TensorFlow's own limit.
 _MAX_RANK: Final = 254
-# Of a string in a tensor, beside what does not fit into it.
+# Size of a string in a tensor, without the characters that are stored elsewhere.
 _STRING_BYTES: Final = 24
-# Of memory for the strings that one request may leave out of a tensor. Clients write every string
-# out; without this bound, a request of a hundred bytes could ask for the work of a large one.
+# Memory for the strings that a tensor may leave out. Clients send every string; without this limit,
+# a request of a hundred bytes could cost as much work as a large one.
 _MAX_FILLED_STRING_BYTES: Final = 16 * 1024
 
 
@@ -47,7 +47,7 @@ def _to_pairs(flat: Array) -> list[Any]:
 
 @dataclass(frozen=True)
 class _Field:
-    """Where a TensorProto keeps the values of a dtype."""
+    """The field of a TensorProto for the values of a dtype."""
 
     name: str
     decode: Callable[[Sequence[Any], np.dtype[Any]], Array] = _plain
@@ -74,12 +74,12 @@ _FIELDS: Final = {
 
 
 def supported(dtype: tf.DType) -> bool:
-    """Whether tensors of a dtype can be decoded and encoded."""
+    """Returns whether tensors of a dtype can be decoded and encoded."""
     return dtype == tf.string or dtype.as_datatype_enum in _FIELDS
 
 
 def dtype_name(proto: tensor_pb2.TensorProto) -> str:
-    """A proto's dtype in words, also when there is no such dtype."""
+    """Returns the name of a proto's dtype, also of one that does not exist."""
     try:
         return tf.dtypes.as_dtype(proto.dtype).name
     except TypeError:
@@ -87,23 +87,23 @@ def dtype_name(proto: tensor_pb2.TensorProto) -> str:
 
 
 def shape_text(shape: Sequence[int | None]) -> str:
-    """As in `[?, 3]`."""
+    """Returns a shape as text, such as `[?, 3]`."""
     return "[" + ", ".join("?" if size is None else str(size) for size in shape) + "]"
 
 
 def decode(proto: tensor_pb2.TensorProto, max_bytes: int) -> Array:
-    """A tensor's values; of strings, an array of bytes objects.
+    """Returns a tensor's values; strings as an array of bytes objects.
 
-    As in TensorFlow, values that are left out at the end are the last one given, and zeros or
-    empty strings if none is. Of strings, only as many may be left out as take 16 KiB of memory.
+    As in TensorFlow, values left out at the end repeat the last one given; if none is given, they
+    are zeros or empty strings. Strings left out may take at most 16 KiB of memory.
 
     Args:
-        proto: values in the field of the dtype or in tensor_content.
-        max_bytes: of memory for numbers that the proto does not hold itself.
+        proto: Tensor, with values in the field of the dtype or in tensor_content.
+        max_bytes: Memory in bytes for numbers that the proto leaves out.
 
     Raises:
-        RequestError: INVALID_ARGUMENT; the shape and the values do not belong together, or it would
-            take too much memory.
+        RequestError: INVALID_ARGUMENT; the values do not fit the shape, or would take too much
+            memory.
     """
     shape = _shape(proto, max_bytes)
     size = math.prod(shape)
@@ -115,7 +115,7 @@ def decode(proto: tensor_pb2.TensorProto, max_bytes: int) -> Array:
 
 
 def encode(array: Array, proto: tensor_pb2.TensorProto) -> None:
-    """Writes an array (of bytes objects for strings) into an empty proto, a value a field entry."""
+    """Writes an array into an empty proto; strings are an array of bytes objects."""
     for size in array.shape:
         proto.tensor_shape.dim.add().size = size
     flat = np.ascontiguousarray(array).reshape(-1)
@@ -164,7 +164,7 @@ def _numbers(proto: tensor_pb2.TensorProto, size: int, max_bytes: int) -> Array:
                 f"{size} values of {dtype_name(proto)}"
             )
         if dtype == np.bool_:
-            # Any other byte than 0 and 1 is no bool.
+            # NumPy's bool must be a byte 0 or 1.
             return np.frombuffer(proto.tensor_content, np.uint8) != 0
         return np.frombuffer(proto.tensor_content, dtype)
     field = _FIELDS[proto.dtype]
@@ -185,6 +185,6 @@ def _check_fill(given: int, size: int, item_bytes: int, max_bytes: int) -> None:
         raise invalid(f"the tensor has {given} values: expected {size} by its shape")
     if (size - given) * item_bytes > max_bytes:
         raise invalid(
-            f"the tensor's shape asks for {size} values and {given} are given: expected all of "
-            f"them, or at most {max_bytes // item_bytes} left out"
+            f"the tensor's shape has {size} values and {given} are given: expected all of them, or "
+            f"at most {max_bytes // item_bytes} left out"
         )

@@ -1,4 +1,7 @@
-"""Loads the versions of the model as they come into its folder, and lets go of the others."""
+"""Loads new versions from the model's folder, unloads the others, and keeps their states.
+
+How often it looks is `serving.server_options.ServerOptions.poll_seconds`.
+"""
 
 from __future__ import annotations
 
@@ -9,38 +12,86 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
+
+import grpc
+from tensorflow_serving.apis import get_model_status_pb2
 
 from serving.embedded.loaded_version import LoadedVersion
 from serving.embedded.served_versions import ServedVersions
-from serving.embedded.version_states import VersionStates
 from serving.errors import UnreadableModelError
 from serving.versions import versions
 
 _LOGGER: Final = logging.getLogger(__name__)
 
-# Of a version, in requests.
+# Requests have the version as an int64.
 _MAX_NUMBER: Final = 2**63 - 1
-# Seconds that a version being loaded may hold up the end.
+# Seconds that a version being loaded may delay the end of the server.
 _STOP_SECONDS: Final = 5.0
 
-# As TensorFlow Serving has them: what keeps a version from being loaded may be gone in a while, as
-# want of memory or of open files, and no error says for certain that it will not.
-_RETRIES: Final = 5
-_RETRY_SECONDS: Final = 60.0
+# TensorFlow Serving's values. A lack of memory or of open files may be over after a while, and no
+# error says for certain that it will not be.
+RETRIES: Final = 5
+RETRY_SECONDS: Final = 60.0
+# Ended versions beyond this number are forgotten, the oldest first.
+_MAX_ENDED: Final = 100
 
-# What a folder holds: path, size and time of each file.
-_Contents = tuple[tuple[str, int, int], ...]
+_Status: TypeAlias = get_model_status_pb2.ModelVersionStatus
+# Path, size and time of each file in a version's folder.
+_Contents: TypeAlias = tuple[tuple[str, int, int], ...]
+
+
+class VersionStates:
+    """The last state of each version; the watcher writes it, and requests read it."""
+
+    def __init__(self) -> None:
+        """Starts with no version."""
+        self._lock = threading.Lock()
+        self._statuses: dict[int, _Status] = {}
+
+    def loading(self, number: int) -> None:
+        """Notes that a version is being loaded and warmed up."""
+        self._set(number, _Status.LOADING)
+
+    def available(self, number: int) -> None:
+        """Notes that a version answers requests."""
+        self._set(number, _Status.AVAILABLE)
+
+    def unloading(self, number: int) -> None:
+        """Notes that a version answers no new requests."""
+        self._set(number, _Status.UNLOADING)
+
+    def ended(self, number: int, error: str = "") -> None:
+        """Notes that a version is not in memory: unloaded, or not loaded because of an error."""
+        self._set(number, _Status.END, error)
+
+    def all(self) -> list[_Status]:
+        """Returns the states, newest version first."""
+        with self._lock:
+            return [self._statuses[number] for number in sorted(self._statuses, reverse=True)]
+
+    def _set(self, number: int, state: int, error: str = "") -> None:
+        status = _Status(version=number, state=state)
+        if error:
+            status.status.error_code = grpc.StatusCode.UNKNOWN.value[0]
+            status.status.error_message = error
+        with self._lock:
+            self._statuses[number] = status
+            ended = [
+                number for number, known in self._statuses.items() if known.state == _Status.END
+            ]
+            for forgotten in sorted(ended)[:-_MAX_ENDED]:
+                del self._statuses[forgotten]
 
 
 @dataclass(frozen=True)
 class _Failure:
-    """Of a version that has not been loaded.
+    """A version that could not be loaded.
 
     Attributes:
-        contents: of its folder.
-        attempts: how often it has been tried with these.
-        at: in seconds of `time.monotonic`, the last time.
+        contents: Contents of its folder.
+        attempts: Number of attempts with these contents.
+        at: Time of the last attempt, in seconds of `time.monotonic`.
     """
 
     contents: _Contents
@@ -48,8 +99,8 @@ class _Failure:
     at: float
 
     def may_be_tried(self) -> bool:
-        """Now, while the folder holds the same."""
-        return self.attempts <= _RETRIES and time.monotonic() >= self.at + _RETRY_SECONDS
+        """Returns whether it may be tried again now, with the same contents."""
+        return self.attempts <= RETRIES and time.monotonic() >= self.at + RETRY_SECONDS
 
 
 class VersionWatcher:
@@ -64,16 +115,16 @@ class VersionWatcher:
         states: VersionStates,
         on_change: Callable[[], None],
     ) -> None:
-        """Does not look yet.
+        """Prepares to look; `poll` and `start` do.
 
         Args:
-            base_path: the folder of the versions.
-            labelled: numbers of versions that are loaded beside the newest.
-            load: of a version's number and folder; raises UnreadableModelError. A version of which
-                it raises anything else is not served either.
-            served: is kept up to date.
-            states: is kept up to date.
-            on_change: is called after `served` has changed.
+            base_path: Folder of the versions.
+            labelled: Numbers of versions to load beside the newest.
+            load: Function of a version's number and folder that loads it. A version for which it
+                raises anything, UnreadableModelError or not, is not served.
+            served: Versions that answer, kept up to date.
+            states: State of each version, kept up to date.
+            on_change: Function called after `served` has changed.
         """
         self._base_path = base_path
         self._labelled = frozenset(labelled)
@@ -86,11 +137,11 @@ class VersionWatcher:
         self._thread: threading.Thread | None = None
 
     def poll(self) -> None:
-        """Looks once: loads what is new and wanted, before it lets go of what is not."""
+        """Looks once: loads the new versions that are wanted, then unloads the others."""
         try:
             available = self._available()
         except OSError as error:
-            # What is served stays: the volume may come back.
+            # The served versions stay: the volume may come back.
             _LOGGER.warning("%s: cannot be read (%s)", self._base_path, error.strerror)
             return
         before = self._served.numbers()
@@ -109,20 +160,24 @@ class VersionWatcher:
             self._on_change()
 
     def start(self, poll_seconds: float) -> None:
-        """Looks again and again, in a thread."""
+        """Looks regularly, in a thread.
+
+        Args:
+            poll_seconds: Seconds between two looks.
+        """
         self._thread = threading.Thread(
             target=self._watch, args=(poll_seconds,), name="version-watcher", daemon=True
         )
         self._thread.start()
 
     def stop(self, seconds: float) -> bool:
-        """Looks no more; waits a little for a version being loaded.
+        """Stops looking, and waits a little for a version that is being loaded.
 
         Args:
-            seconds: to wait at most.
+            seconds: Longest time to wait.
 
         Returns:
-            Whether nothing is being loaded any more.
+            Whether no version is being loaded any more.
         """
         self._stopped.set()
         if self._thread is None:
@@ -135,9 +190,11 @@ class VersionWatcher:
             try:
                 self.poll()
             except Exception:
-                # Above this there is only the end of the thread: nobody would be told, and no
-                # version would come any more. What is served goes on meanwhile.
-                _LOGGER.exception("%s: looking for versions failed; tried again", self._base_path)
+                # Without this the thread would end unnoticed, and no version would be loaded any
+                # more. The served versions go on meanwhile.
+                _LOGGER.exception(
+                    "%s: looking for versions failed; it is tried again", self._base_path
+                )
 
     def _available(self) -> dict[int, Path]:
         if not self._base_path.is_dir():
@@ -146,9 +203,9 @@ class VersionWatcher:
         return {number: folder for number, folder in found.items() if number <= _MAX_NUMBER}
 
     def _wanted(self, available: dict[int, Path]) -> set[int]:
-        """Those to be served now; they are loaded when this returns.
+        """Loads the versions to serve now and returns their numbers.
 
-        If none is left that loads, what is served stays: an old answer is better than none.
+        If none loads, the served versions stay: an old answer is better than none.
         """
         wanted = {
             number
@@ -161,11 +218,11 @@ class VersionWatcher:
         return wanted or self._served.numbers()
 
     def _is_served(self, number: int, folder: Path) -> bool:
-        """Whether it is served, after loading it if that may be tried."""
+        """Returns whether a version is served, after loading it if that may be tried."""
         if number in self._served.numbers():
             return True
         try:
-            # Before it is loaded: what changes meanwhile is a reason to try again.
+            # Read before loading: a file that changes meanwhile is a reason to try again.
             contents = _contents(folder)
         except OSError:
             # It is being written or deleted.
@@ -179,7 +236,7 @@ class VersionWatcher:
         try:
             version = self._load(number, folder)
         except Exception as error:
-            # What a damaged model may break cannot be listed, and the others are to be served.
+            # A damaged model may fail in any way, and the other versions must be served.
             expected = isinstance(error, UnreadableModelError)
             reason = str(error) if expected else f"{type(error).__name__}: {error}"
             self._failed[number] = _Failure(contents, failure.attempts + 1, time.monotonic())

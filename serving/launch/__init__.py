@@ -1,1 +1,1 @@
-"""Starts a model server, TensorFlow Serving's or the embedded one, and ends it."""
+"""Starting and ending a model server: TensorFlow Serving or the embedded one."""

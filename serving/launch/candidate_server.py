@@ -1,40 +1,57 @@
-"""A model server that exists to question one candidate, and ends with the questions."""
+"""A model server for one candidate, in a process that ends with the one that started it.
+
+    python -m serving.launch.candidate_server BASE_PATH MODEL_NAME [--binary FILE]
+
+is that process. The embedded server listens on a port of the loopback address, TensorFlow Serving
+on a UNIX socket. The process prints one line of JSON on standard output: `{"address": ...}` once
+the server answers, or `{"error": ...}`. It serves until its standard input is closed, as it is when
+the parent is killed.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
+import math
+import os
 import selectors
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+from serving import ports
 from serving.errors import ServingError
-from serving.launch import server_choice
-from serving.launch.candidate_process import GRACE_SECONDS
+from serving.launch import readiness, server_choice, tensorflow_serving_command
 from serving.launch.server_choice import Binary
-from serving.launch.tensorflow_serving_command import BINARY
-from serving.launch.wanted_server import WantedServer
+from serving.launch.server_process import ServerProcess
+from serving.launch.tensorflow_serving_command import BINARY, socket_path
+from serving.server_options import ServerOptions, WantedServer
+from serving.shutdown import end_process_after
 
 EMBEDDED: Final = "embedded"
 CANDIDATE_VERSION: Final = 1
+# The command of the server's process, without its arguments.
+PROCESS_COMMAND: Final = (sys.executable, "-m", "serving.launch.candidate_server")
 
-_COMMAND: Final = [sys.executable, "-m", "serving.launch.candidate_process"]
-
-# What the process may need beyond the time in which it ends by itself.
+# From the end of the input to the end of the process.
+_GRACE_SECONDS: Final = 10.0
+# Time that the process may need beyond that.
 _MARGIN_SECONDS: Final = 5.0
+_DRAIN_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True)
 class CandidateServer:
-    """A server that answers for the candidate.
+    """A server that answers with the candidate.
 
     Attributes:
-        address: of gRPC, in the clear: `host:port` or `unix:/path`, as gRPC's channels take both.
+        address: gRPC target without TLS, `host:port` or `unix:/path`.
         kind: "tensorflow_model_server" or "embedded".
     """
 
@@ -51,25 +68,24 @@ def candidate_server(
     wanted: WantedServer = WantedServer.AUTO,
     binary: Path | None = None,
 ) -> Iterator[CandidateServer]:
-    """Serves one SavedModel, as version 1 of a model, in another process.
+    """Serves one SavedModel, as version 1 of a model, in another process inside the block.
 
-    The embedded server is bound to the loopback address. TensorFlow Serving listens to a UNIX
-    socket: it would bind a port to every interface.
+    The embedded server is bound to the loopback address. TensorFlow Serving listens on a UNIX
+    socket, because it would bind a port on every interface. The process also ends if this one is
+    killed.
 
     Args:
-        saved_model: the folder of the SavedModel.
-        model_name: in requests.
-        startup_seconds: that the server has until it answers, the import of TensorFlow included.
-        wanted: which server; `auto` takes the binary if there is one, else the embedded server.
-        binary: `tensorflow_model_server`; None looks on PATH.
+        saved_model: Folder of the SavedModel.
+        model_name: Name of the model in requests.
+        startup_seconds: Time until the server answers, which includes the import of TensorFlow.
+        wanted: Server to use; `auto` takes the binary if there is one, else the embedded server.
+        binary: File of `tensorflow_model_server`; None looks on PATH.
 
     Yields:
-        The server; it has ended when the body is left, whatever was raised there, and ends too if
-        this process is killed.
+        The server.
 
     Raises:
-        ServingError: the server that is wanted is not there, or does not come up; with its own
-            reason.
+        ServingError: The wanted server is not installed, or does not come up; with its own reason.
     """
     chosen = server_choice.choose_for_candidate(wanted, binary)
     with tempfile.TemporaryDirectory(prefix="movierec-candidate-") as folder:
@@ -77,17 +93,18 @@ def candidate_server(
         base_path.mkdir()
         (base_path / str(CANDIDATE_VERSION)).symlink_to(saved_model.resolve())
         command = [
-            *_COMMAND,
+            *PROCESS_COMMAND,
             str(base_path),
             model_name,
             *(("--binary", str(chosen.path)) if isinstance(chosen, Binary) else ()),
         ]
         with _log(Path(folder)) as log, _process(command, log) as process:
-            said = _first_line(process, startup_seconds)
-            if "address" not in said:
-                raise ServingError(f"{saved_model}: {said.get('error') or _end_of(log, process)}")
+            report = _first_line(process, startup_seconds)
+            if "address" not in report:
+                reason = report.get("error") or _end_of(log, process)
+                raise ServingError(f"{saved_model}: {reason}")
             yield CandidateServer(
-                said["address"], BINARY if isinstance(chosen, Binary) else EMBEDDED
+                report["address"], BINARY if isinstance(chosen, Binary) else EMBEDDED
             )
 
 
@@ -97,7 +114,7 @@ def _log(folder: Path) -> IO[bytes]:
 
 @contextmanager
 def _process(command: list[str], log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """Starts it; asks it to end by the end of its input, and ends it if it does not."""
+    """Starts the process, and ends it by closing its input, or by SIGKILL after a while."""
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -113,7 +130,7 @@ def _process(command: list[str], log: IO[bytes]) -> Iterator[subprocess.Popen[by
     finally:
         process.stdin.close()
         try:
-            process.wait(GRACE_SECONDS + _MARGIN_SECONDS)
+            process.wait(_GRACE_SECONDS + _MARGIN_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -121,23 +138,107 @@ def _process(command: list[str], log: IO[bytes]) -> Iterator[subprocess.Popen[by
 
 
 def _first_line(process: subprocess.Popen[bytes], seconds: float) -> dict[str, str]:
-    """What the process reports; nothing if it ended before it could.
+    """Returns the report of the process; empty if it ended before.
 
     Raises:
-        ServingError: it takes too long.
+        ServingError: It takes too long.
     """
     assert process.stdout is not None
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
         if not selector.select(seconds):
-            raise ServingError(f"the model server of the candidate is not up after {seconds:g} s")
+            raise ServingError(f"the candidate's model server is not up after {seconds:g} s")
     line = process.stdout.readline()
     return dict(json.loads(line)) if line else {}
 
 
 def _end_of(log: IO[bytes], process: subprocess.Popen[bytes]) -> str:
-    """The last line of its log, with the code with which it ended."""
+    """Returns the exit code of the process and the last line of its log, as one line."""
     code = process.wait()
     log.seek(0)
-    lines = log.read().decode(errors="replace").strip().splitlines() or ["it said nothing"]
+    lines = log.read().decode(errors="replace").strip().splitlines() or ["no output"]
     return f"the model server ended (exit code {code}): {lines[-1]}"
+
+
+def main() -> int:
+    """Serves in this process and returns its exit code."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("base_path", type=Path)
+    parser.add_argument("model_name")
+    parser.add_argument("--binary", type=Path)
+    arguments = parser.parse_args()
+
+    orphaned = threading.Event()
+    threading.Thread(target=_watch_parent, args=[orphaned], daemon=True).start()
+    report = _report_channel()
+    options = ServerOptions(
+        arguments.model_name, arguments.base_path, port=0, drain_seconds=_DRAIN_SECONDS
+    )
+    try:
+        with (
+            _embedded(options)
+            if arguments.binary is None
+            else _tensorflow_serving(arguments.binary, options, orphaned)
+        ) as address:
+            print(json.dumps({"address": address}), file=report)
+            orphaned.wait()
+    except ServingError as error:
+        print(json.dumps({"error": str(error)}), file=report)
+        return 1
+    return 0
+
+
+def _watch_parent(orphaned: threading.Event) -> None:
+    """Sets the event when the input is closed, and ends the process some time after."""
+    # Reading sys.stdin would hold its lock when the interpreter ends.
+    while os.read(0, 1):
+        pass
+    end_process_after(_GRACE_SECONDS, exit_code=1)
+    orphaned.set()
+
+
+def _report_channel() -> IO[str]:
+    """Returns standard output, and redirects what others print there to standard error."""
+    report = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)
+    return report
+
+
+@contextmanager
+def _embedded(options: ServerOptions) -> Iterator[str]:
+    """Runs the embedded server and yields its address."""
+    # This import loads TensorFlow, which the binary does not need.
+    from serving.embedded.server import ModelServer, freeze_imports  # noqa: PLC0415
+
+    freeze_imports()
+    server = ModelServer(options)
+    server.start()
+    try:
+        yield ports.address(options.host, server.port)
+    finally:
+        server.stop()
+
+
+@contextmanager
+def _tensorflow_serving(
+    binary: Path, options: ServerOptions, orphaned: threading.Event
+) -> Iterator[str]:
+    """Runs TensorFlow Serving and yields its address, also if the parent ends before it answers."""
+    with socket_path() as socket:
+        target = f"unix:{socket}"
+        command = tensorflow_serving_command.socket_command(binary, socket.parent, socket, options)
+        with ServerProcess(command, _DRAIN_SECONDS) as process:
+            # The parent limits the time.
+            readiness.wait_until_served(
+                target,
+                options,
+                math.inf,
+                lambda: orphaned.is_set() or process.exit_code is not None,
+            )
+            if process.exit_code is not None:
+                raise ServingError(f"{BINARY} {process.last_words()}")
+            yield target
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Starts the model server that fits, says which, and ends it when it is told to.
+"""`movierec serve`: starts the server that fits the options, announces it, and ends it on a signal.
 
 TensorFlow Serving and the embedded server get the same model folder, addresses and settings.
 """
@@ -6,8 +6,10 @@ TensorFlow Serving and the embedded server get the same model folder, addresses 
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -18,18 +20,16 @@ from pathlib import Path
 from typing import Final
 
 from serving import ports
-from serving.client import readiness
 from serving.defaults import SERVING_IMAGE
 from serving.errors import ServingError
-from serving.launch import native_noise, server_choice, tensorflow_serving_command
+from serving.launch import readiness, server_choice, tensorflow_serving_command
 from serving.launch.server_choice import Binary, Docker, Embedded
 from serving.launch.server_process import ServerProcess
-from serving.launch.socket_folder import socket_path
 from serving.launch.socket_relay import SocketRelay
-from serving.launch.tensorflow_serving_command import BINARY
-from serving.launch.wanted_server import WantedServer
-from serving.monitoring_config import METRICS_PATH
-from serving.server_options import ServerOptions
+from serving.launch.tensorflow_serving_command import BINARY, socket_path
+from serving.server_options import ServerOptions, WantedServer
+from serving.shutdown import handle_stop_signals
+from serving.tensorflow_serving_config import METRICS_PATH
 from serving.versions import versions
 
 _LOG: Final = logging.getLogger(__name__)
@@ -44,11 +44,11 @@ class Started:
     """A model server that answers.
 
     Attributes:
-        server: which one.
-        model_name: the model's name in requests.
-        versions: that it serves, oldest first.
-        address: of gRPC, `host:port`.
-        metrics: the URL of the Prometheus metrics; None if there are none.
+        server: Which server it is, in words.
+        model_name: Name of the model in requests.
+        versions: Numbers of the served versions, oldest first.
+        address: gRPC address, `host:port`.
+        metrics: URL of the Prometheus metrics; None if there are none.
     """
 
     server: str
@@ -58,7 +58,7 @@ class Started:
     metrics: str | None
 
     def __str__(self) -> str:
-        """One line for a person."""
+        """Returns one line for a person."""
         numbers = ", ".join(map(str, self.versions))
         plural = "s" if len(self.versions) > 1 else ""
         metrics = f", metrics at {self.metrics}" if self.metrics else ""
@@ -69,13 +69,17 @@ class Started:
 
 
 class _Stop:
-    """Whether a signal has asked this process to end."""
+    """Remembers whether a signal has told this process to end."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self._requested = False
 
     def __call__(self) -> bool:
-        return self.asked
+        return self._requested
+
+    def request(self, *_: object) -> None:
+        """Handles a signal."""
+        self._requested = True
 
 
 def launch(
@@ -84,19 +88,20 @@ def launch(
     wanted: WantedServer = WantedServer.AUTO,
     binary: Path | None = None,
 ) -> None:
-    """Serves until SIGTERM or SIGINT; to be called in the main thread.
+    """Serves until SIGTERM or SIGINT; must run in the main thread.
 
     Args:
-        options: of the server.
-        announce: called once, when the server answers.
-        wanted: which server.
-        binary: the file of TensorFlow Serving; None looks on PATH.
+        options: Options of the server.
+        announce: Function called once, when the server answers.
+        wanted: Server to start.
+        binary: File of TensorFlow Serving; None looks on PATH.
 
     Raises:
-        ServingError: the server cannot be started, does not come up, or ended by itself.
+        ServingError: The server cannot be started, does not come up, or ended by itself.
     """
-    _refuse_what_is_not_there(options)
-    with _stop_on_signals() as stop:
+    _check_options(options)
+    stop = _Stop()
+    with handle_stop_signals(stop.request):
         match server_choice.choose(wanted, options, binary):
             case Embedded():
                 _run_embedded(options, announce, stop)
@@ -108,51 +113,57 @@ def launch(
                 _run_docker(_with_ports(options), announce, stop)
 
 
-def _refuse_what_is_not_there(options: ServerOptions) -> None:
-    """Names what is missing before a server is started, which would wait for it."""
+@contextmanager
+def native_output_silenced() -> Iterator[None]:
+    """Drops what C++ libraries write to standard error; `sys.stderr` still arrives there.
+
+    TensorFlow writes its first lines before any of its settings applies.
+    """
+    sys.stderr.flush()
+    descriptor = os.dup(2)
+    python = sys.stderr
+    with (
+        open(os.devnull, "wb") as nowhere,
+        os.fdopen(descriptor, "w", encoding="utf-8", buffering=1) as screen,
+    ):
+        os.dup2(nowhere.fileno(), 2)
+        sys.stderr = screen
+        try:
+            yield
+        finally:
+            sys.stderr = python
+            os.dup2(descriptor, 2)
+
+
+def _check_options(options: ServerOptions) -> None:
+    """Reports missing versions before a server is started, which would wait for them."""
     ports.numeric(options.host)
     present = {int(folder.name) for folder in versions(options.base_path)}
     if not present:
         raise ServingError(
-            f"{options.base_path}: no model has been pushed there; `movierec run` does that"
+            f"{options.base_path}: no model has been pushed there; run `movierec run` first"
         )
     if options.port and options.port == options.metrics_port:
-        raise ServingError(f"port {options.port} cannot be both that of gRPC and of the metrics")
+        raise ServingError(f"port {options.port} cannot be both the gRPC port and the metrics port")
     for label, version in options.version_labels.items():
         if version not in present:
             names = ", ".join(map(str, sorted(present)))
             raise ServingError(
                 f"--label {label}={version}: no such version in {options.base_path}; "
-                f"there are {names}"
+                f"expected one of {names}"
             )
 
 
-@contextmanager
-def _stop_on_signals() -> Iterator[_Stop]:
-    """Has SIGTERM and SIGINT noted down instead of ending the process."""
-    stop = _Stop()
-
-    def note(number: int, frame: object) -> None:
-        stop.asked = True
-
-    earlier = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)
-
-
 def _with_ports(options: ServerOptions) -> ServerOptions:
-    """With free ports in the place of 0.
+    """Returns the options with free ports in place of 0.
 
     Raises:
-        ServingError: a port is taken.
+        ServingError: A port is taken.
     """
-    found = replace(options, port=ports.free_port(options.host, options.port))
+    bound = replace(options, port=ports.free_port(options.host, options.port))
     if options.metrics_port is None:
-        return found
-    return replace(found, metrics_port=ports.free_port(options.host, options.metrics_port))
+        return bound
+    return replace(bound, metrics_port=ports.free_port(options.host, options.metrics_port))
 
 
 def _run_binary(
@@ -166,7 +177,7 @@ def _run_binary(
 def _run_relayed_binary(
     path: Path, options: ServerOptions, announce: Callable[[Started], None], stop: _Stop
 ) -> None:
-    """For a host that is not every interface: the binary cannot bind a port to less."""
+    """Runs the binary behind a relay: the binary itself can only bind every interface."""
     with socket_path() as socket, SocketRelay(options.host, options.port, socket) as relay:
         command = tensorflow_serving_command.socket_command(path, socket.parent, socket, options)
         _supervise(command, BINARY, replace(options, port=relay.port), announce, stop)
@@ -178,8 +189,8 @@ def _run_docker(options: ServerOptions, announce: Callable[[Started], None], sto
     with ExitStack() as at_end:
         folder = at_end.enter_context(tempfile.TemporaryDirectory(prefix="movierec-serve-"))
         command = tensorflow_serving_command.docker_command(name, Path(folder), options)
-        # A container outlives the command that started it if that one was killed, or was told to
-        # end before there was a container.
+        # A container outlives the command that started it if the command is killed, or is told to
+        # end before the container exists.
         at_end.callback(_remove_container, name)
         if not stop():
             _supervise(command, f"{SERVING_IMAGE} in Docker", options, announce, stop)
@@ -192,22 +203,22 @@ def _supervise(
     announce: Callable[[Started], None],
     stop: _Stop,
 ) -> None:
-    """Runs TensorFlow Serving until it is told to end, or ends."""
+    """Runs TensorFlow Serving until a signal, or until it ends by itself."""
     if options.batching is not None:
         _LOG.warning(
-            "TensorFlow Serving batches the calls of every signature: those with a scalar k, such "
-            "as `recommend`, are refused, and versions are not warmed up; --server embedded "
+            "TensorFlow Serving batches the calls of every signature: it refuses those with a "
+            "scalar k, such as `recommend`, and versions are not warmed up; --server embedded "
             "batches `predict` alone"
         )
     with ServerProcess(command, options.drain_seconds) as process:
-        found = readiness.wait_until_served(
+        served = readiness.wait_until_served(
             ports.reachable(options.host, options.port),
             options,
             _STARTUP_SECONDS,
             lambda: stop() or process.exit_code is not None,
         )
-        if found:
-            announce(_started(server, options, found))
+        if served:
+            announce(_started(server, options, served))
             process.shows_log = True
         while not stop():
             if process.exit_code is not None:
@@ -216,7 +227,7 @@ def _supervise(
 
 
 def _pull(stop: _Stop) -> None:
-    """Fetches the image unless it is there."""
+    """Pulls the image unless Docker has it."""
     present = subprocess.run(
         ["docker", "image", "inspect", SERVING_IMAGE], capture_output=True, check=False
     )
@@ -244,8 +255,8 @@ def _remove_container(name: str) -> None:
 
 def _run_embedded(options: ServerOptions, announce: Callable[[Started], None], stop: _Stop) -> None:
     with ExitStack() as start:
-        start.enter_context(native_noise.silenced())
-        # It loads TensorFlow.
+        start.enter_context(native_output_silenced())
+        # This import loads TensorFlow.
         from serving.embedded.server import ModelServer, serve  # noqa: PLC0415
 
         def say(server: ModelServer) -> None:
@@ -253,17 +264,17 @@ def _run_embedded(options: ServerOptions, announce: Callable[[Started], None], s
             bound = replace(options, port=server.port, metrics_port=server.metrics_port)
             announce(_started("the embedded server", bound, server.versions))
             if stop():
-                # The server has heeded signals only since it has been up.
+                # The server handles signals only from now on; an earlier one must not be lost.
                 signal.raise_signal(signal.SIGTERM)
 
         if not stop():
             serve(options, say)
 
 
-def _started(server: str, options: ServerOptions, found: Sequence[int]) -> Started:
+def _started(server: str, options: ServerOptions, numbers: Sequence[int]) -> Started:
     metrics = None
     if options.metrics_port is not None:
         metrics = f"http://{ports.address(options.host, options.metrics_port)}{METRICS_PATH}"
     return Started(
-        server, options.model_name, found, ports.address(options.host, options.port), metrics
+        server, options.model_name, numbers, ports.address(options.host, options.port), metrics
     )

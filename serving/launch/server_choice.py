@@ -1,4 +1,4 @@
-"""Which model server runs: TensorFlow Serving where it can do what is asked, else our own."""
+"""The choice of a model server: TensorFlow Serving where it fits, else the embedded one."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from typing import Final
 from serving import ports
 from serving.errors import ServingError
 from serving.launch.tensorflow_serving_command import BINARY
-from serving.launch.wanted_server import WantedServer
-from serving.server_options import ServerOptions
+from serving.server_options import ServerOptions, WantedServer
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -34,27 +33,27 @@ class Docker:
 
 @dataclass(frozen=True)
 class Embedded:
-    """Our own server, in this process."""
+    """The embedded server, in this process."""
 
 
 Server = Binary | Docker | Embedded
 
 
 def choose(wanted: WantedServer, options: ServerOptions, binary: Path | None = None) -> Server:
-    """The server that runs.
+    """Returns the server to run.
 
-    `auto` takes the binary on PATH, else Docker, else our own; the first that is there and can do
-    what the options ask for. With batching it takes our own: TensorFlow Serving batches the calls
-    of every signature, and refuses those whose k has no batch dimension. A binary that is passed
-    over for where its metrics would be is named in a warning.
+    `auto` takes the first that is installed and supports the options: the binary on PATH, Docker,
+    the embedded server. With batching it takes the embedded server: TensorFlow Serving batches
+    the calls of every signature, and refuses those whose k has no batch dimension. A warning names
+    a binary that is passed over because of its metrics port.
 
     Args:
-        wanted: by whoever starts it.
-        options: of the server.
-        binary: the file of TensorFlow Serving; with `auto`, it is what is wanted.
+        wanted: Server that the person asks for.
+        options: Options of the server.
+        binary: File of TensorFlow Serving; `auto` then takes it.
 
     Raises:
-        ServingError: what is wanted is not there, or cannot do what the options ask for.
+        ServingError: The wanted server is not installed, or does not support the options.
     """
     _refuse_contradiction(wanted, binary)
     if wanted is WantedServer.BINARY or binary is not None:
@@ -62,7 +61,7 @@ def choose(wanted: WantedServer, options: ServerOptions, binary: Path | None = N
         return Binary(executable(binary))
     if wanted is WantedServer.DOCKER:
         _refuse_if(_objection(options))
-        _refuse_if(_docker_silence())
+        _refuse_if(_docker_problem())
         return Docker()
     if wanted is WantedServer.EMBEDDED or options.batching is not None or _objection(options):
         return Embedded()
@@ -72,20 +71,20 @@ def choose(wanted: WantedServer, options: ServerOptions, binary: Path | None = N
         return Binary(Path(found))
     if found:
         _LOG.warning("%s is passed over: %s", found, objection)
-    return Docker() if _docker_silence() is None else Embedded()
+    return Docker() if _docker_problem() is None else Embedded()
 
 
 def choose_for_candidate(wanted: WantedServer, binary: Path | None = None) -> Binary | Embedded:
-    """The server that a candidate is tried in, which nobody but its own user can reach.
+    """Returns the server to try a candidate in, which no other user of the machine can reach.
 
-    `auto` takes the binary if it is given or on PATH, else our own server.
+    `auto` takes the binary if it is given or on PATH, else the embedded server.
 
     Args:
-        wanted: by whoever starts it.
-        binary: the file of TensorFlow Serving.
+        wanted: Server that the person asks for.
+        binary: File of TensorFlow Serving.
 
     Raises:
-        ServingError: what is wanted is not there, or is Docker.
+        ServingError: The wanted server is not installed, or is Docker.
     """
     _refuse_contradiction(wanted, binary)
     if wanted is WantedServer.DOCKER:
@@ -99,52 +98,52 @@ def choose_for_candidate(wanted: WantedServer, binary: Path | None = None) -> Bi
 
 
 def executable(binary: Path | None) -> Path:
-    """The file that runs TensorFlow Serving: the one given, else the one on PATH.
+    """Returns the file of TensorFlow Serving: the given one, else the one on PATH.
 
     Raises:
-        ServingError: there is none, or it cannot be run.
+        ServingError: There is none, or it is not executable.
     """
     found = shutil.which(binary or BINARY)
     if found is None and binary is None:
         raise ServingError(
-            f"{BINARY} is not on PATH: give --binary FILE, or take --server docker or embedded"
+            f"{BINARY} is not on PATH: give --binary FILE, or use --server docker or embedded"
         )
     if found is None:
-        raise ServingError(f"--binary {binary}: no file that can be run")
+        raise ServingError(f"--binary {binary}: expected an executable file")
     return Path(found)
 
 
 def binary_objection(options: ServerOptions) -> str | None:
-    """Why the binary of TensorFlow Serving cannot do what is asked, or None."""
+    """Returns why the binary of TensorFlow Serving does not support the options, or None."""
     if objection := _objection(options):
         return objection
     if options.metrics_port is not None and not ports.is_every_interface(options.host):
         return (
             f"{BINARY} has its metrics on its REST port, which listens on every interface, not on "
-            f"{options.host} alone: leave --metrics-port out, give --host 0.0.0.0 if that is "
-            "meant, or take --server docker or embedded"
+            f"{options.host} alone: leave out --metrics-port, use --server docker or embedded, or "
+            "give --host 0.0.0.0"
         )
     return None
 
 
 def _objection(options: ServerOptions) -> str | None:
-    """Why TensorFlow Serving, in a container or not, cannot do what is asked, or None."""
+    """Returns why TensorFlow Serving, in a container or not, does not support the options."""
     if options.tls is not None and options.metrics_port is not None:
         return (
             "TensorFlow Serving has its metrics on its REST port, which answers predictions in "
-            "the clear: leave --metrics-port or TLS out, or take --server embedded"
+            "the clear: leave out --metrics-port or TLS, or use --server embedded"
         )
     return None
 
 
 def _refuse_contradiction(wanted: WantedServer, binary: Path | None) -> None:
     if binary is not None and wanted in (WantedServer.DOCKER, WantedServer.EMBEDDED):
-        raise ServingError(f"--binary {binary} goes with --server binary, not {wanted.value}")
+        raise ServingError(f"--binary {binary}: expected --server binary, given {wanted.value}")
 
 
-def _docker_silence() -> str | None:
-    """Why Docker cannot be used, or None if its daemon answers."""
-    advice = "; start Docker, or take --server embedded"
+def _docker_problem() -> str | None:
+    """Returns why Docker cannot be used, or None if its daemon answers."""
+    advice = "; start Docker, or use --server embedded"
     try:
         answer = subprocess.run(
             ["docker", "version", "--format", "{{.Server.Version}}"],

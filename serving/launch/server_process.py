@@ -1,7 +1,15 @@
-"""A model server in a process of its own, with the end of what it says."""
+"""A model server in a process that ends with this one, with the last lines of its log.
+
+    python -m serving.launch.server_process PARENT PROGRAM [ARGUMENT ...]
+
+replaces itself by the program. On Linux the program gets SIGTERM when the parent process ends, or
+the thread of it that started the program (`PR_SET_PDEATHSIG`, prctl(2)). Other systems have no such
+signal, and the program may outlive its parent there.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -12,28 +20,29 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
 
-from serving.launch import ends_with_parent
-
 _KEPT_LINES: Final = 200
 _SHOWN_LINES: Final = 3
+_SET_PARENT_DEATH_SIGNAL: Final = 1
+# A shell's exit code for a program that cannot be executed.
+_CANNOT_BE_RUN: Final = 126
 
 
 class ServerProcess:
-    """Started on entry; ended, whatever happens, on exit.
+    """A process that is started on entry and ended on exit.
 
-    The process is the leader of its own session: a terminal's Ctrl-C reaches it through its owner
-    alone. On Linux it ends with the thread that entered, also when that is killed.
+    It leads its own session, so that a terminal's Ctrl-C reaches only this process. On Linux it
+    ends with the thread that entered, even one that is killed.
 
     Attributes:
-        shows_log: whether what it says from now on goes to this process's standard error.
+        shows_log: Whether further lines of its log are copied to this process's standard error.
     """
 
     def __init__(self, command: Sequence[str], grace_seconds: float) -> None:
-        """Starts nothing yet.
+        """Takes the command; the process starts on entry.
 
         Args:
-            command: the program and its arguments.
-            grace_seconds: between asking it to end and ending it.
+            command: Program and its arguments.
+            grace_seconds: Seconds between SIGTERM and SIGKILL.
         """
         self._command = list(command)
         self._grace_seconds = grace_seconds
@@ -42,9 +51,9 @@ class ServerProcess:
 
     def __enter__(self) -> Self:
         """Starts the process."""
-        tie = [sys.executable, "-m", ends_with_parent.__name__, str(os.getpid())]
+        prefix = [sys.executable, "-m", __name__, str(os.getpid())]
         self._process = subprocess.Popen(
-            [*tie, *self._command],
+            [*prefix, *self._command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -67,11 +76,11 @@ class ServerProcess:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs; less than 0 if a signal ended it."""
+        """Exit code; None while it runs, less than 0 if a signal ended it."""
         return self._process.poll()
 
     def stop(self) -> None:
-        """Asks the process to end (SIGTERM), and ends it if it does not do so in time."""
+        """Sends SIGTERM, and SIGKILL if the process does not end in time."""
         self._process.terminate()
         try:
             self._process.wait(self._grace_seconds)
@@ -80,12 +89,12 @@ class ServerProcess:
             self._process.wait()
 
     def last_words(self) -> str:
-        """How an ended process ended, and the end of its log, in one line."""
+        """Returns how the process ended and the last lines of its log, as one line."""
         code = self._process.wait()
         # A grandchild may hold the pipe open.
         self._reader.join(timeout=1.0)
         ended = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
-        said = " | ".join(list(self._lines)[-_SHOWN_LINES:]) or "it said nothing"
+        said = " | ".join(list(self._lines)[-_SHOWN_LINES:]) or "no output"
         return f"ended by itself ({ended}): {said}"
 
     def _read(self) -> None:
@@ -97,3 +106,25 @@ class ServerProcess:
                     self._lines.append(text)
                 if self.shows_log:
                     print(line, end="", file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    """Runs the program in place of this process; returns an exit code only if that fails."""
+    parent, *command = sys.argv[1:]
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+        if os.getppid() != int(parent):
+            # The parent ended before the signal was set.
+            return 0
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        # Python ignores them, and the program would inherit that.
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        print(f"{command[0]}: cannot be run: {error.strerror}", file=sys.stderr)
+    return _CANNOT_BE_RUN
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""A TCP port whose connections go on to a UNIX socket."""
+"""A TCP port that relays its connections to a UNIX socket."""
 
 from __future__ import annotations
 
@@ -19,39 +19,39 @@ _CHUNK_BYTES: Final = 64 * 1024
 
 
 class SocketRelay:
-    """Bound on entry; on exit it closes every connection and its thread ends.
+    """A relay that binds its port on entry, and closes every connection on exit.
 
-    For a server that binds a port to every interface or not at all, but listens to a socket. What
-    goes through is not looked at, so TLS is between the client and the server. A connection that is
-    made while nobody listens to the socket is closed at once, for the client to try again.
+    It is for a server that can bind a port only on every interface, but can also listen on a
+    socket. The relay does not read what passes, so TLS is between the client and the server. While
+    nobody listens on the socket, connections are closed at once, and the client may try again.
 
     Attributes:
-        port: that is bound, once it is.
+        port: Bound port, after entry.
     """
 
     port: int
 
     def __init__(self, host: str, port: int, path: Path) -> None:
-        """Binds nothing yet.
+        """Takes the addresses; the port is bound on entry.
 
         Args:
-            host: a name or an IP address of this machine.
-            port: 0 takes a free one.
-            path: of the socket, which need not be there yet.
+            host: Name or IP address of this machine.
+            port: Port to bind; 0 takes a free one.
+            path: Path of the socket, which need not exist yet.
         """
         self._host = host
-        self._asked_port = port
+        self._wanted_port = port
         self._path = path
         self._connections: set[asyncio.Task[None]] = set()
 
     def __enter__(self) -> Self:
-        """Binds, and relays from now on.
+        """Binds the port, and relays from now on.
 
         Raises:
-            ServingError: as `ports.listener`.
+            ServingError: The port is taken, or the host is not this machine's.
         """
-        listener = ports.listener(self._host, self._asked_port)
-        # Its connections inherit it: one whose client is gone without a word is not kept for ever.
+        listener = ports.listener(self._host, self._wanted_port)
+        # Connections inherit it, so that one whose client has vanished is closed in the end.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self.port = listener.getsockname()[1]
         self._end = asyncio.Event()
@@ -70,7 +70,7 @@ class SocketRelay:
         self._thread.join()
 
     def _run(self, listener: socket.socket) -> None:
-        # What it has not finished at the end, it cancels.
+        # The runner cancels unfinished connections at the end.
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._serve(listener))
 
@@ -81,7 +81,7 @@ class SocketRelay:
 
     def _accept(self, from_client: StreamReader, to_client: StreamWriter) -> None:
         connection = self._loop.create_task(self._relay(from_client, to_client))
-        # The loop does not hold its tasks: one whose client has said all could be collected.
+        # The event loop keeps no strong reference to its tasks.
         self._connections.add(connection)
         connection.add_done_callback(self._connections.discard)
 
@@ -96,10 +96,10 @@ class SocketRelay:
                     async with asyncio.TaskGroup() as both_ways:
                         both_ways.create_task(_copy(from_client, to_server))
                         both_ways.create_task(_copy(from_server, to_client))
-                    await _sent(to_client)
-                    await _sent(to_server)
+                    await _close_when_sent(to_client)
+                    await _close_when_sent(to_server)
                 except* OSError:
-                    # One side has reset the connection: so it ends for the other.
+                    # One side has reset the connection, so it ends for the other too.
                     pass
 
 
@@ -112,14 +112,14 @@ def _aborted_at_end(writer: StreamWriter) -> Iterator[None]:
 
 
 async def _copy(reader: StreamReader, writer: StreamWriter) -> None:
-    """Until the end of what is read, which is passed on too."""
+    """Copies until the end of the stream, and passes the end on."""
     while chunk := await reader.read(_CHUNK_BYTES):
         writer.write(chunk)
         await writer.drain()
     writer.write_eof()
 
 
-async def _sent(writer: StreamWriter) -> None:
-    """Closes it once all that was written has been sent."""
+async def _close_when_sent(writer: StreamWriter) -> None:
+    """Closes the stream once all that was written has been sent."""
     writer.close()
     await writer.wait_closed()

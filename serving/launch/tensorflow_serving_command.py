@@ -1,76 +1,85 @@
-"""The command lines that start TensorFlow Serving, as a binary or in a container."""
+"""The command lines of TensorFlow Serving: as a binary, at a UNIX socket, or in a container."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Final
+from urllib.parse import quote
 
 from serving import ports
-from serving.defaults import SERVING_IMAGE
-from serving.launch import tensorflow_serving_files
+from serving.defaults import DEFAULT_PORT, SERVING_IMAGE
 from serving.server_options import ServerOptions
+from serving.tensorflow_serving_config import write_files
 
 BINARY: Final = "tensorflow_model_server"
 
-_CONTAINER_PORT: Final = 8500
-_CONTAINER_METRICS_PORT: Final = 8501
+_CONTAINER_PORT: Final = DEFAULT_PORT
+_CONTAINER_METRICS_PORT: Final = DEFAULT_PORT + 1
 _CONTAINER_MODELS: Final = PurePosixPath("/models")
 _CONTAINER_CONFIG: Final = PurePosixPath("/config")
 
+_SOCKET: Final = "grpc"
+# Longest path of a socket in bytes on macOS; Linux takes 107.
+_LONGEST_SOCKET: Final = 103
+_SHORT_FOLDER: Final = "/tmp"
+_PREFIX: Final = "movierec-"
+
 
 def binary_command(binary: Path, folder: Path, options: ServerOptions) -> list[str]:
-    """Writes the configuration files and names what runs with them.
+    """Writes the configuration files and returns the command of a server on ports.
 
     Args:
-        binary: `tensorflow_model_server`.
-        folder: for the files.
-        options: of the server; the ports are not 0.
+        binary: File of `tensorflow_model_server`.
+        folder: Folder for the configuration files.
+        options: Options of the server; the ports are not 0.
 
     Raises:
-        ServingError: a PEM file cannot be read.
+        ServingError: A PEM file cannot be read.
     """
-    files = tensorflow_serving_files.write(folder, options, options.base_path.resolve())
+    files = write_files(folder, options, options.base_path.resolve())
     listening = _on_ports(options.port, options.metrics_port)
     return [str(binary), *_flags(options, listening, folder, files)]
 
 
 def socket_command(binary: Path, folder: Path, socket: Path, options: ServerOptions) -> list[str]:
-    """As `binary_command`, for a server that listens to a UNIX socket and to no port.
+    """Writes the configuration files and returns the command of a server on a UNIX socket.
 
     Args:
-        binary: `tensorflow_model_server` of TensorFlow Serving 2.5 or later; an earlier one ends
-            and says that it needs a port.
-        folder: for the files.
-        socket: to be made; its path is at most 107 bytes long, 103 on macOS.
-        options: of the server; its host and ports are not heeded.
+        binary: File of `tensorflow_model_server` 2.5 or later; an earlier one ends and says that
+            it needs a port.
+        folder: Folder for the configuration files.
+        socket: Path of the socket, which the server makes; see `socket_path`.
+        options: Options of the server; the host and ports are ignored.
 
     Raises:
-        ServingError: a PEM file cannot be read.
+        ServingError: A PEM file cannot be read.
     """
-    files = tensorflow_serving_files.write(folder, options, options.base_path.resolve())
+    files = write_files(folder, options, options.base_path.resolve())
     listening = {"port": "0", "grpc_socket_path": str(socket)}
     return [str(binary), *_flags(options, listening, folder, files)]
 
 
 def docker_command(name: str, folder: Path, options: ServerOptions) -> list[str]:
-    """Writes the configuration files and names the container that runs with them.
+    """Writes the configuration files and returns the command of a container.
 
-    The container writes nothing, has no capabilities, belongs to the user who starts it, and is
+    The container is read-only, has no capabilities, runs as the user who starts it, and is
     published on the host of the options alone.
 
     Args:
-        name: of the container.
-        folder: for the files.
-        options: of the server; the ports are not 0.
+        name: Name of the container.
+        folder: Folder for the configuration files.
+        options: Options of the server; the ports are not 0.
 
     Raises:
-        ServingError: a PEM file cannot be read.
+        ServingError: A PEM file cannot be read.
     """
     base_path = _CONTAINER_MODELS / options.model_name
-    files = tensorflow_serving_files.write(folder, options, base_path)
+    files = write_files(folder, options, base_path)
     host = ports.numeric(options.host)
     published = {_CONTAINER_PORT: options.port}
     if options.metrics_port is not None:
@@ -79,7 +88,7 @@ def docker_command(name: str, folder: Path, options: ServerOptions) -> list[str]
     listening = _on_ports(_CONTAINER_PORT, metrics_port)
     return [
         "docker", "run", "--rm", "--name", name, "--pull", "never",
-        # TensorFlow Serving handles no signal, and process 1 ignores those that it does not handle.
+        # TensorFlow Serving handles no signal, and process 1 ignores signals without a handler.
         "--init",
         "--user", f"{os.getuid()}:{os.getgid()}",
         "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
@@ -90,6 +99,27 @@ def docker_command(name: str, folder: Path, options: ServerOptions) -> list[str]
         SERVING_IMAGE,
         *_flags(options, listening, _CONTAINER_CONFIG, files),
     ]  # fmt: skip
+
+
+@contextmanager
+def socket_path() -> Iterator[Path]:
+    """Yields a path for a socket, in a folder that only this user can read.
+
+    The folder may hold other files too, and is removed at the end. It is among the temporary
+    folders. If the path would be too long there, or would differ in a URI, in which gRPC reads it,
+    the folder is in /tmp.
+    """
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder:
+        socket = Path(folder) / _SOCKET
+        if _can_be_socket(str(socket)):
+            yield socket
+            return
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=_SHORT_FOLDER) as folder:
+        yield Path(folder) / _SOCKET
+
+
+def _can_be_socket(path: str) -> bool:
+    return len(path) <= _LONGEST_SOCKET and quote(path) == path
 
 
 def _on_ports(port: int, metrics_port: int | None) -> dict[str, str]:
@@ -108,20 +138,20 @@ def _flags(
     flags = {flag: str(folder / name) for flag, name in files.items()}
     flags.update(listening)
     flags["file_system_poll_wait_seconds"] = str(math.ceil(options.poll_seconds))
-    # It would try again for five minutes before it says what is wrong with a version.
+    # Otherwise it tries for five minutes before it says what is wrong with a version.
     flags["max_num_load_retries"] = "0"
     if options.batching is not None:
         flags["enable_batching"] = "true"
-        # The requests that warm a version up are to every signature, and one that cannot be
-        # batched would keep the version from being loaded.
+        # Warm-up requests go to every signature, and one that cannot be batched would keep the
+        # version from being loaded.
         flags["enable_model_warmup"] = "false"
     if options.version_labels:
-        # While it starts, none of them is available yet.
+        # No version is available while the server starts.
         flags["allow_version_labels_for_unavailable_models"] = "true"
     return [f"--{flag}={value}" for flag, value in flags.items()]
 
 
 def _mount(source: Path, target: PurePath) -> str:
-    """Of a folder, to be read; the value is a line of CSV."""
+    """Returns the value of `--mount` for a read-only folder, which is a line of CSV."""
     quoted = str(source).replace('"', '""')
     return f'type=bind,"source={quoted}",target={target},readonly'

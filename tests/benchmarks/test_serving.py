@@ -14,8 +14,8 @@ import pytest
 from benchmarks import serving
 from benchmarks.serving import Figures, Latencies, Measured, Workload
 from models.signature_names import PREDICT
-from serving.client import readiness
 from serving.errors import ServingError
+from serving.launch import readiness
 from serving.server_options import ServerOptions
 from tests.benchmarks.rendering import rows
 from tests.serving.fake_programs import FakePrograms

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serving.client.answers import VersionStatus
-from serving.client.client import RecommenderClient
+from serving.answers import VersionStatus
+from serving.client import RecommenderClient
 from serving.errors import ServingError
 from serving.pushed_model import PushedModel
 from serving.versions import newest_version

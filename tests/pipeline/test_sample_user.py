@@ -1,7 +1,7 @@
 import numpy as np
 
 from pipeline.sample_user import sample_user, typical_user
-from serving.client.answers import Recommendation
+from serving.answers import Recommendation
 
 
 class Fixed:

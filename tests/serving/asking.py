@@ -16,8 +16,9 @@ import grpc
 import pytest
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
+from serving.defaults import LOOPBACK
 from serving.embedded.server import ModelServer
-from serving.server_options import LOOPBACK, ServerOptions
+from serving.server_options import ServerOptions
 
 # Generous: nothing that is asserted depends on it.
 SECONDS = 60
@@ -95,7 +96,7 @@ class ServerProcess:
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
     def processor_seconds(self) -> float:
-        """That all of its threads have used."""
+        """Returns the processor time of all its threads, in seconds."""
         # After the name of the program, which may hold anything up to the last bracket.
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,4 +1,4 @@
-"""Both clients behind one face, so that one test holds for both."""
+"""Both clients behind one blocking interface, so that each test runs with both."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from serving.client.async_client import AsyncRecommenderClient
-from serving.client.client import RecommenderClient
+from serving.client import AsyncRecommenderClient, RecommenderClient
 
 
 class Blocking:

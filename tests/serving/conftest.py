@@ -1,4 +1,4 @@
-"""One running server for the tests that do not change it, and the ways to ask it."""
+"""One running server for all tests that do not change it, and stubs to query it."""
 
 from __future__ import annotations
 

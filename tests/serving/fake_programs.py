@@ -46,8 +46,9 @@ class FakePrograms:
         return self._add("tensorflow_model_server", behaviour)
 
     def add_docker(self, **behaviour: Any) -> Path:
-        """As the binary; `down` and `no_image` are what it says when it fails; `to_pull` if the
-        image is not there yet.
+        """Adds a `docker` that behaves like the binary.
+
+        `down` and `no_image` are its error messages; `to_pull` says that the image is missing.
         """
         return self._add("docker", behaviour)
 

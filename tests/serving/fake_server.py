@@ -1,4 +1,4 @@
-"""A model server that answers by hand, with the official stubs, and fails when it is told to."""
+"""A model server of official stubs, with computed answers and failures on demand."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ class FakeModel(
     """Ratings are user id + movie id / 1000; a user has seen the movies of `seen`.
 
     Attributes:
-        failures: codes with which the next calls are ended, one each.
-        answer: instead of the right answer.
-        hold: calls wait until it is set.
-        requests: that came, oldest first.
-        peers: who sent them.
-        states: of versions, by call; the last stays.
-        labels: of versions.
+        failures: Code and text of the next calls' errors, one each.
+        answer: Function that replaces the right answer.
+        hold: Event that calls wait for.
+        requests: Received requests, oldest first.
+        peers: Senders of the requests.
+        states: States of versions, by call; the last one stays.
+        labels: Version numbers by label.
     """
 
     seen: dict[str, set[str]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Folders that look like pushed versions, and what a server says that serves them."""
+"""Folders that look like pushed versions, and the answers of a server with them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server that says its port on a line of its own, until it is told to stop.
+"""A server that prints its port, and serves until a signal.
 
 python -m tests.serving.server_process BASE_PATH
 

@@ -1,4 +1,4 @@
-"""SavedModels that are written in a second, and whose answers can be computed without them."""
+"""SavedModels that are small, and whose answers can be computed without them."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def save(folder: Path, bias: float = 0.0) -> None:
 
 
 def push(model: Path, base_path: Path, version: int) -> Path:
-    """As a pusher does: under another name first, and then at once."""
+    """Pushes a version in one step: it is copied under another name and renamed."""
     base_path.mkdir(exist_ok=True)
     staged = base_path / f"staged-{version}"
     shutil.copytree(model, staged)

@@ -133,9 +133,7 @@ def test_a_server_that_is_killed_later_is_told(programs: FakePrograms, workspace
         os.kill(programs.processes("tensorflow_model_server")[0], signal.SIGKILL)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert errors == (
-        "movierec: tensorflow_model_server ended by itself (SIGKILL): it said nothing\n"
-    )
+    assert errors == ("movierec: tensorflow_model_server ended by itself (SIGKILL): no output\n")
 
 
 @pytest.mark.parametrize(

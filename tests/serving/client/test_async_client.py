@@ -1,12 +1,11 @@
-"""What only an event loop has; the rest is in test_client.py, for both clients."""
+"""Tests of the asyncio client alone; those of both clients are in test_client.py."""
 
 import asyncio
 import threading
 
 import pytest
 
-from serving.client.async_client import AsyncRecommenderClient
-from serving.client.client import RecommenderClient
+from serving.client import AsyncRecommenderClient, RecommenderClient
 from tests.serving.clients import public_methods
 from tests.serving.fake_server import FakeModel, served
 

@@ -8,7 +8,6 @@ from serving.client.call_errors import (
     ServerFailedError,
     ServerUnavailableError,
     call_error,
-    one_line,
 )
 from serving.errors import ServingError
 
@@ -82,10 +81,3 @@ def test_a_connection_that_is_not_trusted_is_told_so(details: str) -> None:
 
 def test_no_reason_is_said_too() -> None:
     assert "no reason given" in str(told(grpc.StatusCode.INTERNAL, None))
-
-
-def test_a_text_from_elsewhere_fits_a_line() -> None:
-    assert one_line("a\n\tb  c\r\n") == "a b c"
-    assert one_line("\x1b[1mred") == "?[1mred"
-    assert one_line("x" * 501) == "x" * 500 + "…"
-    assert one_line("x" * 500) == "x" * 500

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import trustme
 
-from serving.client.answers import Movie, Recommendation, VersionStatus
+from serving.answers import Movie, Recommendation, VersionStatus
 from serving.client.call_errors import (
     ClientClosedError,
     DeadlineExceededError,
@@ -68,10 +68,8 @@ def closed_port() -> int:
 
 
 def test_predict(client: Any) -> None:
-    found = client.predict(["1", "2"], ["500", "250"])
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, [1.5, 2.25])
-    assert client.predict([], []).shape == (0,)
+    assert client.predict(["1", "2"], ["500", "250"]) == [1.5, 2.25]
+    assert client.predict([], []) == []
 
 
 def test_recommend(client: Any) -> None:
@@ -137,7 +135,7 @@ def test_unavailable_is_tried_again(client: Any, model: FakeModel) -> None:
 def test_a_request_of_a_megabyte_is_tried_again_too(client: Any, model: FakeModel) -> None:
     model.failures = [UNAVAILABLE] * 2
     pairs = 100_000
-    assert client.predict(["7"] * pairs, ["500"] * pairs).tolist() == [7.5] * pairs
+    assert client.predict(["7"] * pairs, ["500"] * pairs) == [7.5] * pairs
     assert len(model.requests) == 3
     assert model.requests[0].ByteSize() > 2**19
 

@@ -1,6 +1,6 @@
 import pytest
 
-from serving.client.answers import Movie
+from serving.answers import Movie
 from serving.client.movie_search import MovieNotFoundError, find_movie
 
 MOVIES = [
@@ -49,9 +49,9 @@ def test_what_is_like_it_is_suggested(text: str, suggested: list[str]) -> None:
 
 
 def test_nothing_is_like_it() -> None:
-    with pytest.raises(MovieNotFoundError, match="no title is like it"):
+    with pytest.raises(MovieNotFoundError, match="no title is similar"):
         find_movie(MOVIES, "qqqq")
-    with pytest.raises(MovieNotFoundError, match="no title is like it"):
+    with pytest.raises(MovieNotFoundError, match="no title is similar"):
         find_movie([], "Heat")
 
 

@@ -6,7 +6,7 @@ import grpc
 import pytest
 
 from serving.embedded.admission import Admission
-from serving.embedded.request_error import RequestError
+from serving.embedded.request_errors import RequestError
 
 
 def test_no_more_than_the_limit_and_again_when_one_has_left() -> None:

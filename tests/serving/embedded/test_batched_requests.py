@@ -1,4 +1,4 @@
-"""A server that answers requests to `predict` together; by what it answers nobody can tell."""
+"""A server that batches `predict` gives the same answers as one that does not."""
 
 from __future__ import annotations
 

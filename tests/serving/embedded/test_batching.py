@@ -47,6 +47,7 @@ class WatchedBatcher(Batcher):
     def __init__(self, call: Callable[[Arrays], Arrays], options: BatchingOptions) -> None:
         self.joined = threading.Semaphore(0)
         self.taken = threading.Semaphore(0)
+        self.max_batch_size = options.max_batch_size
         super().__init__(call, options)
 
     def _join(self, request: Any) -> Any:
@@ -70,10 +71,10 @@ def batching(call: Callable[[Arrays], Arrays], **options: int) -> Iterator[Watch
 
 
 @contextmanager
-def busy(model: Model, batcher: Batcher, pool: ThreadPoolExecutor) -> Iterator[None]:
+def busy(model: Model, batcher: WatchedBatcher, pool: ThreadPoolExecutor) -> Iterator[None]:
     """Within it, the one call that may run at a time does, and what comes waits."""
     model.free.clear()
-    filler = pool.submit(batcher.submit, {"x": np.zeros(batcher._options.max_batch_size)}, None)
+    filler = pool.submit(batcher.submit, {"x": np.zeros(batcher.max_batch_size)}, None)
     assert model.called.acquire(timeout=SECONDS)
     model.batches.clear()
     try:
@@ -225,7 +226,7 @@ def test_more_batches_than_may_wait_are_refused(model: Model, pool: ThreadPoolEx
     with batching(model, max_batch_size=2, timeout_micros=0, max_enqueued_batches=2) as batcher:
         with busy(model, batcher, pool):
             answers = [ask(pool, batcher, value) for value in range(4)]
-            with pytest.raises(QueueFullError, match="2 batches wait"):
+            with pytest.raises(QueueFullError, match="2 batches are waiting"):
                 batcher.submit({"x": np.array([9])}, SECONDS)
         assert [answer.result(SECONDS) for answer in answers] == [[0], [2], [4], [6]]
         assert batcher.submit({"x": np.array([9])}, SECONDS)["y"].tolist() == [18]

@@ -1,4 +1,4 @@
-"""Which requests are answered in the server's loop, and that none is that could hold it up."""
+"""Brief requests are answered in the server's event loop, and no other ones."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tensorflow_serving.apis import predict_pb2
 
 from models import features, signature_names
 from serving.embedded import prediction_service
-from serving.embedded.brief_requests import is_brief
 from serving.embedded.loaded_version import LoadedVersion
+from serving.embedded.prediction_service import is_brief
 from serving.server_options import BatchingOptions, ServerOptions
 from tests.serving.asking import SECONDS, Asked, asking, refused, running, wait_until
 from tests.serving.tiny_models import (
@@ -76,14 +76,14 @@ def test_what_is_no_request_is_not() -> None:
 
 
 class Calls:
-    """Of the model, by the threads of a server; each may be kept from returning."""
+    """Calls of the model by a server's threads; each may be kept from returning."""
 
     def __init__(self) -> None:
         self.threads: list[str] = []
         self.hold: dict[str, threading.Event] = {}
 
     def thread_of(self, asked: Asked, request: predict_pb2.PredictRequest) -> str:
-        """That in which the request was answered."""
+        """Returns the name of the thread that answered the request."""
         before = len(self.threads)
         asked.predictions.Predict(request, timeout=SECONDS)
         (name,) = self.threads[before:]
@@ -111,7 +111,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
 
     monkeypatch.setattr(LoadedVersion, "predict", watched)
     # However busy this machine is.
-    monkeypatch.setattr(prediction_service, "_BRIEF_SECONDS", SECONDS)
+    monkeypatch.setattr(prediction_service, "BRIEF_SECONDS", SECONDS)
     return calls
 
 
@@ -146,7 +146,7 @@ def test_a_version_that_took_long_is_called_in_a_thread(
 ) -> None:
     calls.thread_of(asked, some_pairs(1))
     assert calls.thread_of(asked, some_pairs(1)) == IN_THE_LOOP
-    monkeypatch.setattr(prediction_service, "_BRIEF_SECONDS", 0.0)
+    monkeypatch.setattr(prediction_service, "BRIEF_SECONDS", 0.0)
     assert calls.thread_of(asked, some_pairs(1)) == IN_A_THREAD
 
 

@@ -1,4 +1,4 @@
-"""Requests that Hypothesis makes up: each is answered, or refused for what is wrong with it."""
+"""Requests from Hypothesis: each is answered, or refused with its reason."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def tensors(draw: st.DrawFn) -> tensor_pb2.TensorProto:
 
 @st.composite
 def sound_tensors(draw: st.DrawFn, name: str) -> tensor_pb2.TensorProto:
-    """Of the dtype that the input takes, and mostly of a shape that fits."""
+    """Draws tensors of the input's dtype, mostly with a shape that fits."""
     dtype, field, values = VALUES.get(name, STRINGS)
     made = tensor_pb2.TensorProto(dtype=dtype.as_datatype_enum)
     found = draw(st.lists(values, min_size=name == signature_names.K, max_size=4))

@@ -1,4 +1,4 @@
-"""Hostile requests to a recommender as it is exported, over TCP; the server answers on."""
+"""Hostile requests to an exported recommender; the server goes on answering."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests that are wrong, too large, too many or not requests at all; the server answers on."""
+"""Requests that are wrong, too large, too many or no requests; the server goes on answering."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
 from models import features, signature_names
+from serving.defaults import LOOPBACK
 from serving.embedded import prediction_service
 from serving.embedded.loaded_version import LoadedVersion
-from serving.embedded.prediction_service import _Caller
-from serving.embedded.server import _WORKERS, ModelServer
-from serving.server_options import LOOPBACK, ServerOptions
+from serving.embedded.prediction_service import Caller
+from serving.embedded.server import WORKERS, ModelServer
+from serving.server_options import ServerOptions
 from tests.serving import tiny_models
 from tests.serving.asking import SECONDS, Asked, asking, refused, running, wait_until
 from tests.serving.tiny_models import MODEL, POSITIVE, SLOW, pairs, predict_request, rating
@@ -300,7 +301,7 @@ def test_a_deadline_that_passes_during_the_call(asked: Asked) -> None:
 def test_the_model_is_not_asked_for_a_caller_who_waits_no_more(
     server: ModelServer, asked: Asked, monkeypatch: pytest.MonkeyPatch, cancelled: bool
 ) -> None:
-    callers: list[_Caller] = []
+    callers: list[Caller] = []
     asked_for: list[str] = []
     free = threading.Event()
     predict = LoadedVersion.predict
@@ -313,19 +314,19 @@ def test_the_model_is_not_asked_for_a_caller_who_waits_no_more(
             free.wait(SECONDS)
         return predict(version, request, seconds)
 
-    def noted(deadline: float | None) -> _Caller:
-        callers.append(_Caller(deadline))
+    def noted(deadline: float | None) -> Caller:
+        callers.append(Caller(deadline))
         return callers[-1]
 
     monkeypatch.setattr(LoadedVersion, "predict", held)
-    monkeypatch.setattr(prediction_service, "_Caller", noted)
+    monkeypatch.setattr(prediction_service, "Caller", noted)
     slow = predict_request(SLOW, {"seconds": np.float64(0)})
-    busy = [asked.predictions.Predict.future(slow, timeout=SECONDS) for _ in range(_WORKERS)]
-    wait_until(lambda: len(asked_for) == _WORKERS)
+    busy = [asked.predictions.Predict.future(slow, timeout=SECONDS) for _ in range(WORKERS)]
+    wait_until(lambda: len(asked_for) == WORKERS)
     late = asked.predictions.Predict.future(
         pairs([b"1"], [b"2"]), timeout=SECONDS if cancelled else 1
     )
-    wait_until(lambda: late.done() or server._admission.inside == _WORKERS + 1)
+    wait_until(lambda: late.done() or server.requests_in_flight == WORKERS + 1)
     if cancelled:
         late.cancel()
     assert late.code() == (
@@ -336,8 +337,8 @@ def test_the_model_is_not_asked_for_a_caller_who_waits_no_more(
     free.set()
     for call in busy:
         call.result()
-    wait_until(lambda: not server._admission.inside)
-    assert asked_for == [SLOW] * _WORKERS
+    wait_until(lambda: not server.requests_in_flight)
+    assert asked_for == [SLOW] * WORKERS
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -7,10 +7,10 @@ import urllib.request
 import grpc
 import pytest
 
+from serving.defaults import LOOPBACK
 from serving.embedded.metrics import Metrics, MetricsPage
-from serving.embedded.request_error import RequestError
+from serving.embedded.request_errors import RequestError
 from serving.errors import ServingError
-from serving.server_options import LOOPBACK
 
 
 def metrics_of(in_flight: int = 0, versions: tuple[int, ...] = ()) -> Metrics:

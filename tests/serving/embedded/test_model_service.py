@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2
 
-from tests.serving.asking import SECONDS, VERSION, Asked, refused
-from tests.serving.tiny_models import MODEL
+from serving.server_options import ServerOptions
+from tests.serving.asking import SECONDS, VERSION, Asked, asking, refused, running
+from tests.serving.tiny_models import MODEL, push
 
 AVAILABLE = get_model_status_pb2.ModelVersionStatus.AVAILABLE
 
@@ -87,3 +90,23 @@ def test_health_of_each_service(asked: Asked) -> None:
     for service in ("tensorflow.serving.PredictionService", "tensorflow.serving.ModelService"):
         answer = health.Check(health_pb2.HealthCheckRequest(service=service), timeout=SECONDS)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_a_watcher_that_leaves_does_not_silence_the_others(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    push(tiny_model, tmp_path, 1)
+    options = ServerOptions(MODEL, tmp_path, port=0)
+    with running(options) as server, asking(server.port) as asked:
+        watch = health_pb2_grpc.HealthStub(asked.channel).Watch
+        leaving, staying = (watch(health_pb2.HealthCheckRequest(), timeout=SECONDS) for _ in "ab")
+        assert next(leaving).status == health_pb2.HealthCheckResponse.SERVING
+        assert next(staying).status == health_pb2.HealthCheckResponse.SERVING
+        leaving.cancel()
+        with pytest.raises(grpc.RpcError):
+            next(leaving)
+        # The cancellation is on the server before the answer to a later call on the connection.
+        health_pb2_grpc.HealthStub(asked.channel).Check(health_pb2.HealthCheckRequest())
+        server.stop()
+        # NOT_SERVING, and the end of the stream.
+        assert [each.status for each in staying] == [health_pb2.HealthCheckResponse.NOT_SERVING]

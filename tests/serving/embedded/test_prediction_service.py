@@ -1,4 +1,4 @@
-"""What is asked and answered through the official stubs, against NumPy."""
+"""Requests and answers through the official stubs, against NumPy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The watcher and what it keeps: with versions that are files of a word, loaded by a stub."""
+"""The version watcher, with versions that are files of a word, loaded by a stub."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from tensorflow_serving.apis import get_model_status_pb2
 
 from serving.embedded import version_watcher
 from serving.embedded.served_versions import ServedVersions
-from serving.embedded.version_states import VersionStates
-from serving.embedded.version_watcher import VersionWatcher
+from serving.embedded.version_watcher import VersionStates, VersionWatcher
 from serving.errors import UnreadableModelError
 from tests.serving.asking import SECONDS, wait_until
 
@@ -50,6 +49,9 @@ class Watched:
         self.served = ServedVersions()
         self.states = VersionStates()
         self.loads: list[int] = []
+        # May be kept from loading.
+        self.may_load = threading.Event()
+        self.may_load.set()
         self.changes: list[set[int]] = []
         self.watcher = VersionWatcher(
             folder,
@@ -62,6 +64,7 @@ class Watched:
 
     def _load(self, number: int, folder: Path) -> Version:
         self.loads.append(number)
+        self.may_load.wait(SECONDS)
         # While it loads, what was served before still is.
         assert not self.changes or self.served.numbers() >= self.changes[-1]
         return Version(number, folder)
@@ -159,7 +162,7 @@ def test_what_kept_a_version_from_being_loaded_may_be_gone(
 ) -> None:
     watched.push(1)
     watched.push(2)
-    monkeypatch.setattr(version_watcher, "_RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(version_watcher, "RETRY_SECONDS", 0.0)
     with monkeypatch.context() as meanwhile:
         meanwhile.setattr(Version, "__init__", _no_more_open_files)
         assert watched.poll() == set()
@@ -285,19 +288,12 @@ def test_the_thread_survives_a_look_that_fails(
 
 
 def test_a_version_that_is_being_loaded_is_not_waited_for(watched: Watched) -> None:
-    loading, over = threading.Event(), threading.Event()
-
-    def load(number: int, folder: Path) -> Version:
-        loading.set()
-        over.wait(SECONDS)
-        return Version(number, folder)
-
-    watched.watcher._load = load  # type: ignore[assignment]
+    watched.may_load.clear()
     watched.push(1)
     watched.watcher.start(poll_seconds=0.01)
-    assert loading.wait(SECONDS)
+    wait_until(lambda: watched.loads == [1])
     assert not watched.watcher.stop(0)
-    over.set()
+    watched.may_load.set()
     assert watched.watcher.stop(SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""What a server is told at its start, and how it ends."""
+"""The options of a server, its start and its end."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from models import features
 from serving.client.model_calls import PREDICT_METHOD
-from serving.embedded.server import ModelServer, _wait_for
+from serving.defaults import LOOPBACK
+from serving.embedded.server import ModelServer, wait_for_signal
 from serving.embedded.version_watcher import VersionWatcher
 from serving.errors import ServingError
 from serving.ports import free_port
-from serving.server_options import LOOPBACK, BatchingOptions, ServerOptions
+from serving.server_options import BatchingOptions, ServerOptions
 from serving.tls import ServerTls
 from tests.serving.asking import SECONDS, Asked, asking, refused, running
 from tests.serving.tiny_models import MODEL, SLOW, pairs, predict_request, push, rating
@@ -195,7 +196,7 @@ def test_while_it_drains_it_says_so_and_takes_no_more(options: ServerOptions) ->
         slow = asked.predictions.Predict.future(
             predict_request(SLOW, {"seconds": np.float64(2)}), timeout=SECONDS
         )
-        while not server._admission.inside:
+        while not server.requests_in_flight:
             threading.Event().wait(0.01)
         stops = [threading.Thread(target=server.stop) for _ in range(2)]
         for stop in stops:
@@ -219,7 +220,7 @@ def test_what_takes_longer_than_the_drain_is_broken_off(options: ServerOptions) 
         slow = asked.predictions.Predict.future(
             predict_request(SLOW, {"seconds": np.float64(5)}), timeout=SECONDS
         )
-        while not server._admission.inside:
+        while not server.requests_in_flight:
             threading.Event().wait(0.01)
         assert not server.stop()
         assert slow.code() == grpc.StatusCode.UNAVAILABLE
@@ -235,7 +236,7 @@ def test_a_server_that_has_nothing_to_do_any_more_says_so(options: ServerOptions
 
 
 def test_a_signal_that_does_not_break_off_the_wait_is_heeded() -> None:
-    """As one that comes between the last step of the interpreter and the wait."""
+    """A signal may arrive between the interpreter's last step and the wait."""
     signals: queue.SimpleQueue[int] = queue.SimpleQueue()
     before = signal.signal(signal.SIGUSR1, lambda number, _: signals.put(number))
     # What another thread receives does not wake the main one, whose handler it is.
@@ -250,7 +251,7 @@ def test_a_signal_that_does_not_break_off_the_wait_is_heeded() -> None:
     try:
         receiver.start()
         end.start()
-        _wait_for(signals)
+        wait_for_signal(signals)
         assert not given_up.is_set()
     finally:
         end.cancel()

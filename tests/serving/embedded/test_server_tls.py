@@ -1,4 +1,4 @@
-"""Who is let in by certificates; each authority is made here."""
+"""Clients that certificates admit, and clients that they do not."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import tensorflow as tf
 import trustme
 
 from models import features
+from serving.defaults import LOOPBACK
 from serving.embedded.server import ModelServer
-from serving.server_options import LOOPBACK, ServerOptions
+from serving.server_options import ServerOptions
 from serving.tls import ClientTls, ServerTls
 from tests.serving import tiny_models
 from tests.serving.asking import SECONDS, asking, refused, running

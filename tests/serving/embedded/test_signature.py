@@ -1,4 +1,4 @@
-"""Which of TensorFlow's executors runs a signature; what it answers is tested where it is asked."""
+"""TensorFlow's executor of a signature; test_prediction_service.py tests the answers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def within_another(values: tf.Tensor) -> tf.Tensor:
 
 def executor_of(function: Any) -> object:
     graph = function.get_concrete_function(VALUES).graph.as_graph_def()
-    attributes = signature._call_attributes(graph)
+    attributes = signature.call_attributes(graph)
     return dict(zip(attributes[::2], attributes[1::2], strict=True))["executor_type"]
 
 

@@ -1,4 +1,4 @@
-"""Against TensorFlow's own conversion, and against what no conversion should swallow."""
+"""Conversions against TensorFlow's own, and tensors that must be refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2, types_pb2
 
-from serving.embedded.request_error import RequestError
+from serving.embedded.request_errors import RequestError
 from serving.embedded.tensor_codec import decode, encode
 
 MAX_BYTES = 1000

@@ -1,4 +1,4 @@
-"""New, damaged and deleted versions while clients ask; and a server that is told to stop."""
+"""New, damaged and deleted versions while clients send requests, and the end of a server."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_a_new_version_takes_over_without_a_failure(
 def test_a_version_is_taken_when_it_is_complete(
     tiny_model: Path, biased_model: Path, tmp_path: Path
 ) -> None:
-    """As TFX's Pusher writes it: in place, saved_model.pb last."""
+    """TFX's Pusher writes in place, saved_model.pb last."""
     push(tiny_model, tmp_path, 1)
     with running(options(tmp_path)) as server, asking_all_the_while(server.port) as answers:
         with asking(server.port) as asked:

@@ -9,13 +9,12 @@ import grpc
 import pytest
 from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
 
-from serving.client import readiness
-from serving.client.client import RecommenderClient
+from serving.client import RecommenderClient
 from serving.errors import ServingError
 from serving.launch import candidate_server as module
+from serving.launch import readiness
 from serving.launch.candidate_server import CandidateServer, candidate_server
-from serving.launch.wanted_server import WantedServer
-from serving.server_options import ServerOptions
+from serving.server_options import ServerOptions, WantedServer
 from tests.serving.asking import wait_until
 from tests.serving.doubling import save_doubling
 from tests.serving.fake_programs import ROOT, FakePrograms
@@ -207,7 +206,7 @@ def test_a_binary_that_never_answers(
 def test_a_binary_that_is_not_there(candidate: Path, temporary: Path) -> None:
     absent = temporary / "absent"
     with (
-        pytest.raises(ServingError, match=f"--binary {absent}: no file that can be run"),
+        pytest.raises(ServingError, match=f"--binary {absent}: expected an executable file"),
         candidate_server(candidate, "films", startup_seconds=SECONDS, binary=absent),
     ):
         pass
@@ -230,7 +229,7 @@ def test_a_server_that_ends_the_process_itself(
     candidate: Path, monkeypatch: pytest.MonkeyPatch, temporary: Path
 ) -> None:
     code = "import sys, os; print('noise', file=sys.stderr); os.abort()"
-    monkeypatch.setattr(module, "_COMMAND", [sys.executable, "-c", code])
+    monkeypatch.setattr(module, "PROCESS_COMMAND", [sys.executable, "-c", code])
     with (
         pytest.raises(ServingError) as error,
         candidate_server(candidate, "films", startup_seconds=SECONDS, wanted=WantedServer.EMBEDDED),

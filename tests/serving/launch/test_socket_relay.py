@@ -18,11 +18,11 @@ import pytest
 import trustme
 
 from serving import ports
+from serving.defaults import LOOPBACK
 from serving.errors import ServingError
 from serving.launch import socket_relay
-from serving.launch.socket_folder import socket_path
 from serving.launch.socket_relay import SocketRelay
-from serving.server_options import LOOPBACK
+from serving.launch.tensorflow_serving_command import socket_path
 from tests.serving.asking import SECONDS, refused
 
 MEBIBYTE = 1024 * 1024
@@ -70,7 +70,7 @@ def accepted(upstream: socket.socket) -> socket.socket:
 
 
 def read(connection: socket.socket, size: int | None = None) -> bytes:
-    """That many bytes, or all up to the end."""
+    """Reads that many bytes, or all up to the end."""
     found = bytearray()
     while size is None or len(found) < size:
         chunk = connection.recv(MEBIBYTE if size is None else size - len(found))
@@ -258,7 +258,7 @@ def test_a_taken_port_is_refused_in_one_line(relay: SocketRelay, path: Path) -> 
     with pytest.raises(ServingError) as error, SocketRelay(LOOPBACK, relay.port, path):
         pass
     assert str(error.value) == (
-        f"127.0.0.1:{relay.port}: Address already in use; another port or host is needed"
+        f"127.0.0.1:{relay.port}: Address already in use; choose another port or host"
     )
 
 

@@ -5,8 +5,8 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
+from serving import tensorflow_serving_config
 from serving.errors import ServingError
-from serving.launch import tensorflow_serving_files
 from serving.server_options import BatchingOptions, ServerOptions
 from serving.tls import ServerTls
 from tests.serving.serving_protos import BatchingParameters, MonitoringConfig, SSLConfig
@@ -29,7 +29,9 @@ def tls(tmp_path: Path) -> ServerTls:
 def models(
     options: ServerOptions, base: PurePosixPath = BASE
 ) -> model_server_config_pb2.ModelConfig:
-    text = tensorflow_serving_files.models_config(options, base)
+    text = tensorflow_serving_config.model_config(
+        options.model_name, str(base), labels=options.version_labels
+    )
     config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
     (model,) = config.model_config_list.config
     return model
@@ -51,7 +53,7 @@ def test_labels_come_with_every_version() -> None:
 
 
 def test_tls_holds_what_is_in_the_files(tls: ServerTls) -> None:
-    config = text_format.Parse(tensorflow_serving_files.ssl_config(tls), SSLConfig())
+    config = text_format.Parse(tensorflow_serving_config.ssl_config(tls), SSLConfig())
     assert config == SSLConfig(
         server_key=KEY, server_cert=CERTIFICATE, custom_ca=AUTHORITY, client_verify=True
     )
@@ -59,32 +61,32 @@ def test_tls_holds_what_is_in_the_files(tls: ServerTls) -> None:
 
 def test_without_an_authority_no_client_is_verified(tls: ServerTls) -> None:
     one_sided = ServerTls(tls.private_key, tls.certificate)
-    config = text_format.Parse(tensorflow_serving_files.ssl_config(one_sided), SSLConfig())
+    config = text_format.Parse(tensorflow_serving_config.ssl_config(one_sided), SSLConfig())
     assert config == SSLConfig(server_key=KEY, server_cert=CERTIFICATE)
 
 
 def test_a_pem_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     absent = tmp_path / "absent.pem"
-    with pytest.raises(ServingError, match=f"{absent}: No such file or directory; a PEM file"):
-        tensorflow_serving_files.ssl_config(ServerTls(absent, absent))
+    with pytest.raises(ServingError, match=f"{absent}: No such file or directory"):
+        tensorflow_serving_config.ssl_config(ServerTls(absent, absent))
 
 
 def test_a_pem_file_that_is_not_text_is_named(tmp_path: Path) -> None:
     binary = tmp_path / "binary.pem"
     binary.write_bytes(b"\xff\xfe")
-    with pytest.raises(ServingError, match=f"{binary}: not text; a PEM file"):
-        tensorflow_serving_files.ssl_config(ServerTls(binary, binary))
+    with pytest.raises(ServingError, match=f"{binary}: not text"):
+        tensorflow_serving_config.ssl_config(ServerTls(binary, binary))
 
 
 def test_the_metrics_are_where_the_embedded_server_has_them() -> None:
-    config = text_format.Parse(tensorflow_serving_files.monitoring_config(), MonitoringConfig())
+    config = text_format.Parse(tensorflow_serving_config.monitoring_config(), MonitoringConfig())
     assert config.prometheus_config.enable
     assert config.prometheus_config.path == "/metrics"
 
 
 def test_batches_are_as_those_of_the_embedded_server() -> None:
     asked = BatchingOptions(max_batch_size=64, timeout_micros=500, max_enqueued_batches=7)
-    text = tensorflow_serving_files.batching_parameters(asked)
+    text = tensorflow_serving_config.batching_parameters(asked)
     parameters = text_format.Parse(text, BatchingParameters())
     assert parameters.max_batch_size.value == 64
     assert parameters.batch_timeout_micros.value == 500
@@ -96,12 +98,12 @@ def test_only_what_is_asked_for_is_written(tmp_path: Path, tls: ServerTls) -> No
     plain, all_of_it = tmp_path / "plain", tmp_path / "all"
     plain.mkdir()
     all_of_it.mkdir()
-    written = tensorflow_serving_files.write(plain, OPTIONS, BASE)
+    written = tensorflow_serving_config.write_files(plain, OPTIONS, BASE)
     assert set(written) == {"model_config_file"}
     options = ServerOptions(
         "films", Path("unused"), tls=tls, metrics_port=0, batching=BatchingOptions()
     )
-    written = tensorflow_serving_files.write(all_of_it, options, BASE)
+    written = tensorflow_serving_config.write_files(all_of_it, options, BASE)
     assert set(written) == {
         "model_config_file",
         "ssl_config_file",

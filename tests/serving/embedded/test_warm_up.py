@@ -12,7 +12,6 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 from models.export.warm_up import MAX_WARM_UP_REQUESTS, WARM_UP_FILE
 from serving.embedded import loaded_version
 from serving.embedded.loaded_version import LoadedVersion
-from serving.embedded.warmup_replay import replay
 from serving.errors import UnreadableModelError
 from serving.saved_model import load_saved_model
 
@@ -73,7 +72,7 @@ def asked_before(version: LoadedVersion) -> int:
 
 
 def test_a_version_without_a_file(folder: Path) -> None:
-    assert replay(LoadedVersion(1, folder, MAX_BYTES), folder) == 0
+    assert LoadedVersion(1, folder, MAX_BYTES).warm_up(folder) == 0
 
 
 def test_each_predict_log_is_asked_and_others_are_not(folder: Path) -> None:
@@ -88,7 +87,7 @@ def test_each_predict_log_is_asked_and_others_are_not(folder: Path) -> None:
         ],
     )
     version = LoadedVersion(1, folder, MAX_BYTES)
-    assert replay(version, folder) == 2
+    assert version.warm_up(folder) == 2
     assert asked_before(version) == 2
 
 
@@ -105,14 +104,14 @@ def test_a_request_that_fails_is_named(
 ) -> None:
     path = write(folder, [predict_log(request([1])), predict_log(asked)])
     with pytest.raises(UnreadableModelError, match=named) as refused:
-        replay(LoadedVersion(1, folder, MAX_BYTES), folder)
+        LoadedVersion(1, folder, MAX_BYTES).warm_up(folder)
     assert f"{path}: warm-up request 2: " in str(refused.value)
 
 
 def test_no_prediction_log(folder: Path) -> None:
     write(folder, [predict_log(request([1])), b"\xff\xff"])
     with pytest.raises(UnreadableModelError, match="record 2: expected a PredictionLog"):
-        replay(LoadedVersion(1, folder, MAX_BYTES), folder)
+        LoadedVersion(1, folder, MAX_BYTES).warm_up(folder)
 
 
 def damaged(path: Path) -> None:
@@ -135,7 +134,7 @@ def test_a_damaged_file(folder: Path, damage: object) -> None:
     assert callable(damage)
     damage(path)
     with pytest.raises(UnreadableModelError, match=r"record [23]: ") as refused:
-        replay(LoadedVersion(1, folder, MAX_BYTES), folder)
+        LoadedVersion(1, folder, MAX_BYTES).warm_up(folder)
     assert "\n" not in str(refused.value)
     assert "{{" not in str(refused.value)
 
@@ -153,7 +152,7 @@ def test_a_file_that_is_removed_while_it_is_replayed(
 
     monkeypatch.setattr(version, "predict", removing)
     with pytest.raises(UnreadableModelError, match=f"{path}: No such file or directory"):
-        replay(version, folder)
+        version.warm_up(folder)
 
 
 def changed(path: Path) -> None:
@@ -181,4 +180,4 @@ def test_a_version_that_changes_while_it_is_loaded(
 def test_more_than_may_be(folder: Path) -> None:
     write(folder, [predict_log(request([1]))] * (MAX_WARM_UP_REQUESTS + 1))
     with pytest.raises(UnreadableModelError, match=f"at most {MAX_WARM_UP_REQUESTS}"):
-        replay(LoadedVersion(1, folder, MAX_BYTES), folder)
+        LoadedVersion(1, folder, MAX_BYTES).warm_up(folder)

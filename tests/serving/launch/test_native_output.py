@@ -3,11 +3,11 @@ import sys
 
 import pytest
 
-from serving.launch import native_noise
+from serving.launch.launcher import native_output_silenced
 
 
 def test_python_is_heard_and_the_rest_is_not(capfd: pytest.CaptureFixture[str]) -> None:
-    with native_noise.silenced():
+    with native_output_silenced():
         os.write(2, b"C++\n")
         print("Python", file=sys.stderr)
     os.write(2, b"after\n")
@@ -16,7 +16,7 @@ def test_python_is_heard_and_the_rest_is_not(capfd: pytest.CaptureFixture[str]) 
 
 def test_what_is_raised_puts_it_back(capfd: pytest.CaptureFixture[str]) -> None:
     before = sys.stderr
-    with pytest.raises(KeyError), native_noise.silenced():
+    with pytest.raises(KeyError), native_output_silenced():
         raise KeyError
     os.write(2, b"after\n")
     assert sys.stderr is before

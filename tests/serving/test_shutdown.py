@@ -6,7 +6,7 @@ import sys
 CODE = """
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from serving.embedded.process_end import end_process_after
+from serving.shutdown import end_process_after
 never = threading.Event()
 ThreadPoolExecutor(1).submit(never.wait)
 timer = end_process_after({seconds}, exit_code=7)

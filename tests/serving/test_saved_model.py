@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import grpc
 import pytest
-import tensorflow as tf
 
-from serving.tensorflow_errors import reason, request_error
+from serving.saved_model import error_reason
 
 
 @pytest.mark.parametrize(
@@ -35,16 +33,4 @@ from serving.tensorflow_errors import reason, request_error
     ],
 )
 def test_the_line_that_says_what_is_wrong(text: str, expected: str) -> None:
-    assert reason(text) == expected
-
-
-@pytest.mark.parametrize(
-    ("error", "code"),
-    [
-        (tf.errors.InvalidArgumentError, grpc.StatusCode.INVALID_ARGUMENT),
-        (tf.errors.ResourceExhaustedError, grpc.StatusCode.RESOURCE_EXHAUSTED),
-        (tf.errors.InternalError, grpc.StatusCode.INTERNAL),
-    ],
-)
-def test_the_code_is_tensorflows(error: type[tf.errors.OpError], code: grpc.StatusCode) -> None:
-    assert request_error(error(None, None, "why")).code == code
+    assert error_reason(text) == expected

@@ -1,4 +1,4 @@
-"""What a model answers, as plain values."""
+"""A model's answers as plain values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Movie:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """A movie and its score (stars, not clipped to the range of ratings, or log-odds)."""
+    """A movie and its score: stars before they are cut to the range of ratings, or log-odds."""
 
     movie_id: str
     title: str
@@ -24,12 +24,12 @@ class Recommendation:
 
 @dataclass(frozen=True)
 class VersionStatus:
-    """A version that the server knows.
+    """The state of one version on a model server.
 
     Attributes:
-        version: its number.
+        version: Number of the version.
         state: START, LOADING, AVAILABLE, UNLOADING, END or UNKNOWN.
-        error: why it could not be loaded or unloaded; empty if nothing went wrong.
+        error: Reason why it could not be loaded or unloaded; empty if nothing went wrong.
     """
 
     version: int

@@ -1,4 +1,4 @@
-"""Whether a model server answers yet, and with which versions."""
+"""Waiting for a model server that starts, until it answers."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ _PAUSE_SECONDS: Final = 0.1
 def wait_until_served(
     target: str, options: ServerOptions, seconds: float, given_up: Callable[[], bool]
 ) -> list[int]:
-    """Asks a server that starts until it answers.
+    """Queries a server that is starting until it answers.
 
     Args:
-        target: of gRPC, `HOST:PORT`, or `unix:PATH` in the clear.
-        options: of the server.
-        seconds: to wait.
-        given_up: asked between the attempts.
+        target: gRPC target, `HOST:PORT`, or `unix:PATH` without TLS.
+        options: Options of the server.
+        seconds: Longest time to wait.
+        given_up: Function that ends the wait, called between attempts.
 
     Returns:
-        The versions that it serves, oldest first; none if `given_up` said so first.
+        The served versions, oldest first; none if `given_up` ended the wait.
 
     Raises:
-        ServingError: the server says that a version does not load, or the time is over.
+        ServingError: The server reports that no version loads, or the time is over.
     """
     deadline = time.monotonic() + seconds
     while not given_up():
-        if found := served_versions(target, options):
-            return found
+        if served := served_versions(target, options):
+            return served
         if time.monotonic() > deadline:
             raise ServingError(f"{target}: no answer from the model server within {seconds:g} s")
         time.sleep(_PAUSE_SECONDS)
@@ -47,13 +47,13 @@ def wait_until_served(
 
 
 def served_versions(target: str, options: ServerOptions) -> list[int]:
-    """The versions that a server serves, oldest first; none while it does not answer.
+    """Returns the versions that a server serves, oldest first; none while it does not answer.
 
-    A server that wants TLS can be asked only by those whom it trusts. Of such a one this sees that
-    it shakes hands, and takes it to serve the newest version, as it was told.
+    A server with TLS may answer only clients that it trusts. Its handshake is enough here: it is
+    taken to serve the newest version.
 
     Raises:
-        ServingError: the server says that no version loads, and why.
+        ServingError: The server reports that no version loads, and why.
     """
     if options.tls is None:
         return _available(target, options.model_name)
@@ -63,7 +63,7 @@ def served_versions(target: str, options: ServerOptions) -> list[int]:
 
 def _available(target: str, model_name: str) -> list[int]:
     call = ModelCalls(model_name, version=None, label=None).status()
-    # A proxy for the web does not know this machine's ports.
+    # A web proxy does not know this machine's ports.
     with grpc.insecure_channel(target, [("grpc.enable_http_proxy", 0)]) as channel:
         try:
             answer = channel.unary_unary(call.method)(call.request, timeout=_ANSWER_SECONDS)

@@ -10,7 +10,7 @@ import pytest
 
 
 def run(parent: int, *command: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    tie = [sys.executable, "-m", "serving.launch.ends_with_parent", str(parent)]
+    tie = [sys.executable, "-m", "serving.launch.server_process", str(parent)]
     return subprocess.run([*tie, *command], cwd=folder, capture_output=True, text=True, check=False)
 
 

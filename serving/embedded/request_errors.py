@@ -1,0 +1,139 @@
+"""The gRPC errors that a request is answered with: their status codes and their texts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Final
+
+import grpc
+import tensorflow as tf
+
+from serving.errors import ServingError
+from serving.saved_model import error_reason
+
+# The text travels in a header. Peers refuse headers of more than 8 kB, some of them at random.
+_MAX_HEADER_BYTES: Final = 2000
+# Size of a percent-encoded byte in a header.
+_ENCODED_BYTES: Final = 3
+_MAX_NAME: Final = 60
+_MAX_NAMES: Final = 10
+_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+
+
+class RequestError(ServingError):
+    """A request is not answered; the caller gets a gRPC status code and a line of text."""
+
+    def __init__(self, code: grpc.StatusCode, text: str) -> None:
+        """Cuts the text to the size of a header."""
+        super().__init__(_shortened(text))
+        self.code = code
+
+
+def invalid(text: str) -> RequestError:
+    """Returns the error of a request that is itself at fault."""
+    return RequestError(grpc.StatusCode.INVALID_ARGUMENT, text)
+
+
+def unknown_model(name: str, version: int | None, expected: str) -> RequestError:
+    """Returns the error of a request to a model that the server does not have.
+
+    Args:
+        name: Name in the request.
+        version: Version in the request, if any.
+        expected: Name of the server's model.
+    """
+    return RequestError(
+        grpc.StatusCode.NOT_FOUND,
+        f"Servable not found for request: {_servable(name, version)}; expected model "
+        f"{quoted(expected)}",
+    )
+
+
+def unknown_version(name: str, version: int | None, loaded: Iterable[int]) -> RequestError:
+    """Returns the error of a request to a version that is not loaded.
+
+    Args:
+        name: Name of the model.
+        version: Version in the request; None for the newest.
+        loaded: Versions that are loaded.
+    """
+    numbers = ", ".join(map(str, sorted(loaded))) or "none"
+    return RequestError(
+        grpc.StatusCode.NOT_FOUND,
+        f"Servable not found for request: {_servable(name, version)}; versions loaded: {numbers}",
+    )
+
+
+def unknown_status(
+    name: str, version: int | None, expected: str, known: Collection[int]
+) -> RequestError:
+    """Returns the error of a request for the status of a model or version that is not known.
+
+    Args:
+        name: Name in the request.
+        version: Version in the request, if any.
+        expected: Name of the server's model.
+        known: Versions of that model, newest first.
+    """
+    which = "any versions" if version is None else f"version {version}"
+    return RequestError(
+        grpc.StatusCode.NOT_FOUND,
+        f"Could not find {which} of model {quoted(name)}; expected model {quoted(expected)} and "
+        f"one of its versions {', '.join(map(str, known)) or '(none)'}",
+    )
+
+
+def unknown_label(label: str, known: Iterable[str]) -> RequestError:
+    """Returns the error of a request by a label that no version has."""
+    return invalid(
+        f"Unrecognized servable version label: {quoted(label)}; expected one of {listed(known)}"
+    )
+
+
+def unknown_signature(name: str, known: Iterable[str]) -> RequestError:
+    """Returns the error of a request to a signature that the version does not have."""
+    return RequestError(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        f"Serving signature key {quoted(name)} not found. Expected one of {listed(known)}.",
+    )
+
+
+def graph_error(error: tf.errors.OpError) -> RequestError:
+    """Returns the error of a request that the model's graph refuses, with TensorFlow's code."""
+    code = _CODES.get(error.error_code, grpc.StatusCode.UNKNOWN)
+    return RequestError(code, error_reason(str(error)))
+
+
+def quoted(name: str) -> str:
+    """Returns a name from a request in quotes, cut to 60 characters."""
+    return f'"{name}"' if len(name) <= _MAX_NAME else f'"{name[:_MAX_NAME]}…"'
+
+
+def listed(names: Iterable[str]) -> str:
+    """Returns the first names in alphabetical order, in quotes."""
+    ordered = sorted(names)
+    shown = [quoted(name) for name in ordered[:_MAX_NAMES]]
+    more = [f"{len(ordered) - _MAX_NAMES} more"] if len(ordered) > _MAX_NAMES else []
+    return ", ".join(shown + more) or "none"
+
+
+def _servable(name: str, version: int | None) -> str:
+    """Returns a model and version as TensorFlow Serving prints them."""
+    return f"Latest({quoted(name)})" if version is None else f"Specific({quoted(name)}, {version})"
+
+
+def _shortened(text: str) -> str:
+    """Returns the text, or as much of its beginning as a header holds."""
+    size = 0
+    for place, character in enumerate(text):
+        size += _header_bytes(character)
+        if size > _MAX_HEADER_BYTES:
+            return f"{text[:place]}…"
+    return text
+
+
+def _header_bytes(character: str) -> int:
+    """Returns the size of a character after gRPC's percent-encoding."""
+    if " " <= character <= "~" and character != "%":
+        return 1
+    return _ENCODED_BYTES * len(character.encode(errors="replace"))

@@ -1,0 +1,49 @@
+"""How a process is told to end by a signal, and how it ends when a thread would keep it alive."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+# Signals that ask a process to end: `kill` and Ctrl-C.
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+@contextmanager
+def handle_stop_signals(handler: Callable[[int, Any], object]) -> Iterator[None]:
+    """Calls the handler at each of `STOP_SIGNALS` inside the block, then restores the former ones.
+
+    Works in the main thread only.
+
+    Args:
+        handler: Function of a signal's number and the interrupted frame.
+    """
+    previous = {number: signal.signal(number, handler) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, former in previous.items():
+            signal.signal(number, former)
+
+
+def end_process_after(seconds: float, exit_code: int) -> threading.Timer:
+    """Ends this process after a delay, whatever it is doing by then.
+
+    The interpreter waits for the threads of executors, and a call of a model in one of them cannot
+    be interrupted. Nothing is cleaned up, and buffered streams are not written.
+
+    Args:
+        seconds: Delay from now.
+        exit_code: Exit code of the process.
+
+    Returns:
+        The timer, which can be cancelled.
+    """
+    timer = threading.Timer(seconds, os._exit, [exit_code])
+    timer.daemon = True
+    timer.start()
+    return timer
