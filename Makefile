@@ -21,6 +21,19 @@ INDEX_ARGS = $(foreach name,PIP_INDEX_URL UV_INDEX_URL,$(if $($(name)),--build-a
 IMAGE_LOCK = requirements$(addprefix -,$(filter-out cpu,$(VARIANT))).lock
 CHECK_VARIANT = test -n "$(filter cpu gpu,$(VARIANT))" \
 	|| { echo "movierec: VARIANT=$(VARIANT): expected cpu or gpu" >&2; exit 1; }
+FIND_ENGINE = engine=$$(for engine in docker podman; do \
+		"$$engine" info >/dev/null 2>&1 && echo "$$engine" && break; done); \
+	test -n "$$engine" || { echo "movierec: neither Docker nor Podman answers: install one of" \
+		"them and start it; 'docker info' or 'podman info' has to succeed" >&2; exit 1; }
+BUILD_IMAGE = "$$engine" build --platform linux/amd64 $(INDEX_ARGS) \
+	--build-arg LOCK=$(IMAGE_LOCK) --file kubeflow/Dockerfile --tag "$(IMAGE)" .
+# Runs inside the image. Three epochs make no good model, but show that every step works.
+CHECK_IMAGE = for tool in cc hatchling make pip uv; do \
+		if command -v $$tool; then echo "movierec: a build tool is in the image" >&2; exit 1; fi; \
+	done; \
+	movierec compile --target kfp --image movierec:check --pipeline-root gs://image-check/root \
+		-o job.yaml --set training.epochs=3 --set gate.max_rmse=1.2 \
+	&& movierec run-compiled job.yaml --workspace workspace
 
 help: ## prints this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -46,18 +59,14 @@ docs: .docs/.installed ## builds the documentation with the API in site/
 
 peers: .peers/.installed $(RUNTIME) ## installs the libraries that the benchmarks compare with
 
-image: ## the container image, with docker or podman: VARIANT=cpu or gpu, IMAGE=NAME:TAG
+image: ## builds the container image with Docker or Podman: VARIANT=cpu or gpu, IMAGE=NAME:TAG
 	@$(CHECK_VARIANT)
-	@engine=$$(command -v docker || command -v podman) \
-		|| { echo "movierec: neither docker nor podman is on the PATH: install one of them," \
-			"or check without: make image-check" >&2; exit 1; }; \
-	"$$engine" build --platform linux/amd64 $(INDEX_ARGS) --build-arg LOCK=$(IMAGE_LOCK) \
-		--file kubeflow/Dockerfile --tag "$(IMAGE)" .
+	@$(FIND_ENGINE); $(BUILD_IMAGE)
 
-image-check: $(UV) ## the image's files in .image, without docker, and a compiled job run by them
+image-check: ## builds the image and has it compile and run a job, without a network
 	@$(CHECK_VARIANT)
-	@python=$$($(UV) python find --system 3.11) && PATH="$(CURDIR)/.bootstrap/bin:$$PATH" \
-		exec "$$python" -m kubeflow.image.check .image $(IMAGE_LOCK)
+	@$(FIND_ENGINE); $(BUILD_IMAGE) && "$$engine" run --rm --network none --read-only --tmpfs /tmp \
+		--entrypoint sh "$(IMAGE)" -c '$(CHECK_IMAGE)'
 
 lint: $(DEV) ## checks the code with ruff and mypy
 	$(BIN)/ruff check .
@@ -80,7 +89,7 @@ lock: $(UV) ## pins the newest versions that pyproject.toml allows
 	echo uv | $(COMPILE) --upgrade --no-annotate - -o requirements-uv.lock
 
 clean: ## removes what was installed; keeps the workspace with its models
-	rm -rf $(VENV) .bootstrap .docs .peers .image dist site .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .bootstrap .docs .peers dist site .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # uv has its own environment, so that the project's holds only what is locked.

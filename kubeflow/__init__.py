@@ -1,6 +1,6 @@
-"""Running the pipeline on Kubeflow Pipelines and Vertex AI, and serving its models in a cluster."""
+"""Runs the pipeline on Kubeflow Pipelines and Vertex AI, and serves its models in a cluster."""
 
 import os
 
-# As in `pipeline`: the command of a step imports TFX before anything of that package.
+# The command of a step imports TFX before the package `pipeline`, which sets this variable too.
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")

@@ -1,4 +1,4 @@
-"""Files that every image has, by an address that is the same on every machine."""
+"""Addresses of files that every image contains, the same on every machine."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ MOVIELENS_100K: Final = f"{_SCHEME}ml-100k"
 
 
 def path(uri: str) -> str:
-    """The file or folder on this machine; anything but such an address stays what it is.
+    """Returns the file or folder of an address on this machine, and any other URI unchanged.
 
     Raises:
-        UserError: this machine lacks it.
+        UserError: This machine lacks the file.
     """
     if uri == SCHEMA:
         return str(SCHEMA_FILE)

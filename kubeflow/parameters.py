@@ -1,4 +1,4 @@
-"""What can be changed from run to run without compiling again."""
+"""The parameters of a compiled pipeline, which can change from run to run."""
 
 from __future__ import annotations
 
@@ -15,18 +15,14 @@ MAX_RMSE: Final = "max_rmse"
 _PREFIX: Final = "pipelinechannel--"
 _PLACEHOLDER: Final = re.compile(r"\{\{\$\.inputs\.parameters\['(?P<input>[^']+)'\]\}\}")
 
-# TFX writes numbers into the constants of steps: it gets these, which nobody asks for, and they
-# are found and replaced there. Whole where a whole number belongs.
-_MARKED_NUMBERS: Final = {EPOCHS: 1_987_654_321, MAX_RMSE: 198765.4321}
-
 
 @dataclass(frozen=True)
 class Parameter:
-    """An input of the pipeline.
+    """A parameter of the pipeline.
 
     Attributes:
-        name: of the input.
-        value: what it is unless a run is given another.
+        name: Name of the parameter.
+        value: Default value.
     """
 
     name: str
@@ -34,60 +30,50 @@ class Parameter:
 
     @property
     def legacy_type(self) -> str:
-        """Its type in schema 2.0."""
+        """The name of the type in schema 2.0."""
         return {str: "STRING", int: "INT", float: "DOUBLE"}[type(self.value)]
 
     @property
     def type(self) -> str:
-        """Its type in schema 2.1."""
+        """The name of the type in schema 2.1."""
         return {str: "STRING", int: "NUMBER_INTEGER", float: "NUMBER_DOUBLE"}[type(self.value)]
 
     @property
     def legacy_value(self) -> dict[str, Any]:
-        """Its value in schema 2.0, with whole numbers as JSON has those of 64 bits."""
+        """The value in schema 2.0, where whole numbers are texts as in protobuf's JSON."""
         if isinstance(self.value, int):
             return {"intValue": str(self.value)}
         return {"stringValue" if isinstance(self.value, str) else "doubleValue": self.value}
 
 
 def step_input(name: str) -> str:
-    """The input of a step that brings it a parameter for use inside a constant."""
+    """Returns the name of the step input that passes a parameter for use inside constants."""
     return _PREFIX + name
 
 
 def is_step_input(name: str) -> bool:
-    """Whether an input is there for the constants beside it alone."""
+    """Returns whether a step input only serves the constants of the same step."""
     return name.startswith(_PREFIX)
 
 
 def placeholder(name: str) -> str:
-    """What stands for the parameter's value inside a step's constants."""
+    """Returns the text that stands for a parameter's value inside a step's constants."""
     return f"{{{{$.inputs.parameters['{step_input(name)}']}}}}"
 
 
-def marked_number(name: str) -> Any:
-    """The number that stands for the parameter's value until `with_placeholders`."""
-    return _MARKED_NUMBERS[name]
-
-
-def with_placeholders(constant: str) -> str:
-    """The constant with placeholders where marked numbers were."""
-    for name, number in _MARKED_NUMBERS.items():
-        constant = re.sub(
-            rf"(?<![\d.]){re.escape(str(number))}(?![\d.])", placeholder(name), constant
-        )
-    return constant
-
-
 def used_inputs(constant: str) -> list[str]:
-    """The inputs that a constant has placeholders for."""
+    """Returns the step inputs for which a constant has placeholders."""
     return sorted({found["input"] for found in _PLACEHOLDER.finditer(constant)})
 
 
 def filled_in(constant: str, inputs: dict[str, str]) -> str:
-    """The constant with the values of inputs in place of their placeholders.
+    """Returns a constant with the values of step inputs in the place of their placeholders.
+
+    Args:
+        constant: Text with placeholders.
+        inputs: Values of step inputs by name.
 
     Raises:
-        KeyError: there is a placeholder for an input that is not given.
+        KeyError: There is a placeholder for another input.
     """
     return _PLACEHOLDER.sub(lambda found: inputs[found["input"]], constant)

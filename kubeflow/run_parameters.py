@@ -1,4 +1,4 @@
-"""What a run of a compiled job is given in place of what its file says."""
+"""Values of parameters that replace those of a compiled job for one run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.config.cluster import TrainingConfig
 from pipeline.config.errors import UserError
 from pipeline.config.tree import GateConfig
 
-# The key of the configuration that each of these was compiled from.
+# The section and key of the configuration that a parameter comes from.
 _KEYS: Final[dict[str, tuple[type[BaseModel], str]]] = {
     EPOCHS: (TrainingConfig, "epochs"),
     MAX_RMSE: (GateConfig, "max_rmse"),
@@ -25,33 +25,33 @@ _ROOTS: Final = ("/", *(f"{scheme}://" for scheme in SCHEMES))
 
 
 def changed(job: Job, given: Mapping[str, str]) -> dict[str, Value]:
-    """The values of parameters that take the place of the file's.
+    """Returns the values of parameters that replace those of the file.
 
-    The push folder moves with the pipeline root that it is in, unless it is given itself: a run
-    that is to write elsewhere must not push to where others are served from.
+    A push folder below the pipeline root moves with it, unless it is given too. A run that writes
+    elsewhere thus does not push to the folder that production serves from.
 
     Args:
-        job: whose parameters.
-        given: their texts by name.
+        job: Compiled job with the parameters.
+        given: Texts of the new values by name.
 
     Raises:
-        UserError: there is no such parameter, it takes no such value, or one has no value.
+        UserError: There is no such parameter, it does not take the value, or one has no value.
     """
     values = job_file.with_parameters(job, given)
-    found = {name: values[name] for name in given}
+    replaced = {name: values[name] for name in given}
     for name in given:
-        _check(name, given[name], found[name])
-    if PIPELINE_ROOT in found and PUSH not in found and PUSH in job.parameters:
-        found |= _moved_push(job, found[PIPELINE_ROOT])
-    return found
+        _check(name, given[name], replaced[name])
+    if PIPELINE_ROOT in replaced and PUSH not in replaced and PUSH in job.parameters:
+        replaced |= _moved_push(job, replaced[PIPELINE_ROOT])
+    return replaced
 
 
 def _check(name: str, text: str, value: Value) -> None:
-    """Whether the configuration takes the value, too."""
+    """Checks that the configuration takes the value too."""
     if name == PIPELINE_ROOT and not text.startswith(_ROOTS):
         raise UserError(
-            f"--parameter {name}={text}: expected {remote_folders(Target.KFP)}, or with "
-            f"run-compiled /A/FOLDER"
+            f"--parameter {name}={text}: expected {remote_folders(Target.KFP)}, or "
+            f"/A/FOLDER with run-compiled"
         )
     if name not in _KEYS:
         return
@@ -66,7 +66,7 @@ def _check(name: str, text: str, value: Value) -> None:
 
 
 def _moved_push(job: Job, root: str) -> dict[str, Value]:
-    """The push folder below another root; nothing if it is not below the file's."""
+    """Returns the push folder below another root; nothing if it is not below the file's root."""
     compiled = job.parameters.get(PIPELINE_ROOT) or job.pipeline_root
     push = str(job.parameters[PUSH])
     if compiled is None or not push.startswith(f"{compiled.rstrip('/')}/"):

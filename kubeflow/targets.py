@@ -1,4 +1,4 @@
-"""The platforms that a pipeline is compiled for, and what each of them takes."""
+"""The platforms that a pipeline is compiled for, and what each of them accepts."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from typing import Final
 from pipeline.config.errors import UserError
 from pipeline.config.locations import OBJECT_STORES, image_problem
 
-# Of every container; the entrypoint of the image, too.
 COMMAND: Final = ("python", "-m", "kubeflow.steps.run_step")
+"""Command of every step's container, and entrypoint of the image."""
 
 SCHEMES: Final = ("gs", *OBJECT_STORES)
-"""Of all storage that a platform may have."""
+"""URI schemes of all storage that platforms reach."""
+
+OLDEST_KFP: Final = (2, 3, 0)
+"""Oldest supported release of Kubeflow Pipelines."""
 
 
 class Target(StrEnum):
@@ -28,15 +31,15 @@ class Target(StrEnum):
 
 @dataclass(frozen=True)
 class _Rules:
-    """What a platform takes.
+    """What a platform accepts.
 
     Attributes:
-        schema_version: of the specification that it reads.
-        root_schemes: of the storage that its steps and its own launcher reach.
-        local_root: whether a folder of this machine is taken, for a dry run.
-        longest_name: of a pipeline.
-        letter_first: whether that name begins with a letter; else a digit will do.
-        endings: of the names of its files.
+        schema_version: Version of the pipeline specification.
+        root_schemes: URI schemes of the storage that its steps and its launcher reach.
+        local_root: Whether it accepts folders of this machine, for dry runs.
+        longest_name: Largest number of characters in the name of a pipeline.
+        letter_first: Whether the name has to begin with a letter, not a digit.
+        endings: Endings of the names of compiled files.
     """
 
     schema_version: str
@@ -47,7 +50,7 @@ class _Rules:
     endings: tuple[str, ...]
 
 
-# A run's id on Vertex AI is the pipeline's name and the time, as -20261122030000.
+# The id of a run on Vertex AI is the pipeline's name and the time, as in -20261122030000.
 _LONGEST_VERTEX_NAME: Final = 128 - 15
 
 RULES: Final = {
@@ -55,17 +58,17 @@ RULES: Final = {
     Target.KFP: _Rules("2.1.0", SCHEMES, True, 63, False, (".yaml", ".yml")),
 }
 
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_EXAMPLE_IMAGE = "REGISTRY/movierec:1.2"
-_REMOTE = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>[A-Za-z0-9][^\s{}'\"\\]*)")
-_LOCAL = re.compile(r"/[^\s{}'\"\\]*")
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_EXAMPLE_IMAGE: Final = "REGISTRY/movierec:1.2"
+_REMOTE: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>[A-Za-z0-9][^\s{}'\"\\]*)")
+_LOCAL: Final = re.compile(r"/[^\s{}'\"\\]*")
 
 
 def parse_target(text: str) -> Target:
-    """The platform of this name.
+    """Returns the platform of a name.
 
     Raises:
-        UserError: there is none.
+        UserError: There is no such platform.
     """
     try:
         return Target(text)
@@ -75,10 +78,10 @@ def parse_target(text: str) -> Target:
 
 
 def check_image(image: str) -> str:
-    """The image, if it names one build of itself.
+    """Checks that a name identifies one build of an image, and returns it.
 
     Raises:
-        UserError: it is no name of an image, or has neither a digest nor a tag that stays.
+        UserError: It is no name of an image, or has neither a digest nor a fixed tag.
     """
     problem = image_problem(image, _EXAMPLE_IMAGE)
     if problem is not None:
@@ -87,40 +90,46 @@ def check_image(image: str) -> str:
 
 
 def check_pipeline_root(root: str, target: Target) -> str:
-    """The folder for what the steps write, without a slash at its end.
+    """Checks the pipeline root and returns it without a slash at its end.
 
     Raises:
-        UserError: the platform does not reach it.
+        UserError: The platform does not reach it.
     """
     return _check_folder("--pipeline-root", root, target)
 
 
 def check_location(option: str, uri: str, target: Target, root: str) -> str:
-    """A folder that the steps read or write beside the pipeline root, without a slash at its end.
+    """Checks a folder other than the pipeline root and returns it without a slash at its end.
+
+    Args:
+        option: Option or key that the folder comes from.
+        uri: Address of the folder.
+        target: Platform whose steps use the folder.
+        root: Pipeline root.
 
     Raises:
-        UserError: the platform does not reach it; a folder of this machine is taken only with a
-            pipeline root that is one, too.
+        UserError: The platform does not reach it, or it is a folder of this machine while the
+            pipeline root is not.
     """
     checked = _check_folder(option, uri, target)
     if checked.startswith("/") and not root.startswith("/"):
         raise UserError(
-            f"{option} {uri}: a folder of this machine is not there in the cluster; expected "
+            f"{option} {uri}: the cluster has no access to folders of this machine; expected "
             f"{remote_folders(target)}"
         )
     return checked
 
 
 def remote_folders(target: Target) -> str:
-    """What folders look like that the platform's steps reach."""
+    """Returns the form of the folders that a platform reaches, for messages."""
     return " or ".join(f"{scheme}://BUCKET/PATH" for scheme in RULES[target].root_schemes)
 
 
 def check_name(name: str, target: Target) -> str:
-    """The pipeline's name.
+    """Checks the name of a pipeline and returns it.
 
     Raises:
-        UserError: the platform does not take it.
+        UserError: The platform does not accept it.
     """
     problem = name_problem(name, target)
     if problem is not None:
@@ -129,7 +138,7 @@ def check_name(name: str, target: Target) -> str:
 
 
 def name_problem(name: str, target: Target) -> str | None:
-    """Why the platform does not take a pipeline of this name; None if it does."""
+    """Returns why a platform does not accept the name of a pipeline; None if it does."""
     rules = RULES[target]
     if len(name) > rules.longest_name:
         return f"{len(name)} characters; expected at most {rules.longest_name} for {target}"
@@ -140,11 +149,11 @@ def name_problem(name: str, target: Target) -> str | None:
 
 
 def check_output(output: Path, target: Target) -> Path:
-    """The file of a compiled pipeline.
+    """Checks the path for a compiled pipeline and returns it.
 
     Raises:
-        UserError: the platform's own client would not know it by its name, or it cannot be
-            written.
+        UserError: The platform's client would not recognise the file by its name, or the file
+            cannot be written.
     """
     endings = RULES[target].endings
     if output.suffix not in endings:
@@ -159,21 +168,21 @@ def check_output(output: Path, target: Target) -> Path:
 
 
 def _output_problem(output: Path) -> str | None:
-    """Why a file cannot be written there, as far as can be seen; None if it can.
+    """Returns why a file cannot be written, as far as can be told before; None if it can.
 
     Raises:
-        OSError: the folder cannot even be looked at.
+        OSError: The folder cannot be accessed.
     """
     folder = output.parent
     if not folder.exists():
         return f"there is no folder {folder}"
     if not folder.is_dir():
-        return f"{folder} is no folder"
+        return f"{folder} is not a folder"
     if not os.access(folder, os.W_OK | os.X_OK):
-        return f"{folder} may not be written to"
+        return f"no permission to write to {folder}"
     size, longest = len(os.fsencode(output.name)), os.pathconf(folder, "PC_NAME_MAX")
     if size > longest:
-        return f"a name of {size} bytes; expected at most {longest}"
+        return f"the name has {size} bytes; expected at most {longest}"
     if output.is_dir():
         return "is a folder; expected a file"
     return None
@@ -190,5 +199,5 @@ def _check_folder(option: str, uri: str, target: Target) -> str:
 
 
 def _expected(target: Target) -> str:
-    local = " or for a dry run /A/FOLDER" if RULES[target].local_root else ""
+    local = ", or /A/FOLDER for a dry run" if RULES[target].local_root else ""
     return f"{remote_folders(target)}{local}"

@@ -1,4 +1,4 @@
-"""Compiles the pipeline for a platform: the same graph, as a file that the platform runs."""
+"""Compiles the graph of the pipeline into a file that a platform runs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 
 from components.data_fingerprint import FINGERPRINT_KEY
 from kubeflow import installed, parameters
-from kubeflow.compiling import specification, storage_access, training_machines
-from kubeflow.compiling.order import Order
+from kubeflow.compiling import pipeline_spec, storage_variables, training_resources
+from kubeflow.compiling.compile_options import CompileOptions
 from kubeflow.compiling.platform_spec import platform_spec
-from kubeflow.parameters import Parameter, marked_number, placeholder
+from kubeflow.parameters import Parameter, placeholder
 from kubeflow.targets import COMMAND, RULES, Target
 from kubeflow.training_job import manifest
 from pipeline import atomic_file, graph
@@ -33,11 +33,11 @@ class CompiledPipeline:
     """A pipeline that a platform runs.
 
     Attributes:
-        target: the platform.
-        spec: the PipelineSpec as JSON.
-        parameters: the pipeline's inputs with their values.
-        pipeline_root: the folder for what the steps write.
-        platforms: the PlatformSpec as JSON; nothing if there is nothing to say.
+        target: Platform that runs the pipeline.
+        spec: PipelineSpec as JSON.
+        parameters: Parameters of the pipeline with their defaults.
+        pipeline_root: Folder for everything that the steps write.
+        platforms: PlatformSpec as JSON; empty where Kubernetes needs nothing more.
     """
 
     target: Target
@@ -47,10 +47,10 @@ class CompiledPipeline:
     platforms: dict[str, Any]
 
     def text(self) -> str:
-        """What goes into the file: the same for the same pipeline.
+        """Returns the content of the file, which is the same for the same pipeline.
 
-        A PipelineJob as JSON for Vertex AI; for Kubeflow Pipelines a PipelineSpec as YAML, and
-        the PlatformSpec as a second document.
+        Vertex AI takes a PipelineJob as JSON; Kubeflow Pipelines takes a PipelineSpec as YAML, and
+        a PlatformSpec as a second document.
         """
         if self.target is Target.KFP:
             documents = [self.spec, self.platforms] if self.platforms else [self.spec]
@@ -58,7 +58,7 @@ class CompiledPipeline:
         return json.dumps(self.job(), indent=2, sort_keys=True) + "\n"
 
     def job(self) -> dict[str, Any]:
-        """The PipelineJob of Vertex AI."""
+        """Returns the PipelineJob for Vertex AI."""
         return {
             "displayName": self.spec["pipelineInfo"]["name"],
             "pipelineSpec": self.spec,
@@ -69,45 +69,45 @@ class CompiledPipeline:
         }
 
 
-def compile_pipeline(config: PipelineConfig, order: Order) -> CompiledPipeline:
+def compile_pipeline(config: PipelineConfig, options: CompileOptions) -> CompiledPipeline:
     """Compiles the pipeline.
 
     Args:
-        config: what the steps do.
-        order: for which platform, and where its files are.
+        config: Configuration of the pipeline.
+        options: Platform, image and folders of the pipeline.
 
     Raises:
-        UserError: the platform does not take the image, the name or a location, or cannot train
-            as the configuration asks.
+        UserError: The platform does not take the image, the name or a folder, or cannot do what
+            the configuration asks for.
     """
-    target, legacy = order.target, order.target is Target.VERTEX
-    inputs, root = order.parameters(config), order.root
-    pipeline = _pipeline(config, order)
+    target, legacy = options.target, options.target is Target.VERTEX
+    inputs, root = options.parameters(config), options.root
+    pipeline = _pipeline(config, options)
     runner = kubeflow_v2_dag_runner.KubeflowV2DagRunner(
         kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(
-            default_image=order.image,
+            default_image=options.image,
             default_commands=list(COMMAND),
             use_pipeline_spec_2_1=not legacy,
         )
     )
     spec = runner.run(pipeline, write_out=False)["pipelineSpec"]
-    specification.without_drivers(spec)
-    specification.always_run(spec, [graph.DATA_FINGERPRINT, graph.BASELINE_MODEL])
-    specification.pass_parameter(
+    pipeline_spec.remove_drivers(spec)
+    pipeline_spec.disable_cache(spec, [graph.DATA_FINGERPRINT, graph.BASELINE_MODEL])
+    pipeline_spec.pass_parameter(
         spec, graph.DATA_FINGERPRINT, graph.EXAMPLE_GEN, FINGERPRINT_KEY, legacy
     )
-    specification.with_parameters(spec, inputs, legacy)
+    pipeline_spec.add_parameters(spec, inputs, legacy)
     training = _training_steps(config)
-    specification.with_resources(spec, training, training_machines.resources(config, target))
+    pipeline_spec.set_resources(spec, training, training_resources.resources(config, target))
     if manifest.is_wanted(config, target):
-        job = manifest.template(config, order.image, order.name)
+        job = manifest.template(config, options.image, options.name)
         variables = {manifest.VARIABLE: json.dumps(job, separators=(",", ":"))}
-        specification.with_environment(spec, graph.TRAINER, variables)
+        pipeline_spec.set_environment(spec, graph.TRAINER, variables)
     if target is Target.KFP and config.kfp.storage_endpoint is not None:
-        variables = storage_access.environment(config.kfp.storage_endpoint)
-        for node_id in storage_access.STEPS:
-            specification.with_environment(spec, node_id, variables)
-    specification.with_valid_names(spec)
+        variables = storage_variables.environment(config.kfp.storage_endpoint)
+        for node_id in storage_variables.STEPS:
+            pipeline_spec.set_environment(spec, node_id, variables)
+    pipeline_spec.rename_for_kubernetes(spec)
     spec["schemaVersion"] = RULES[target].schema_version
     spec["defaultPipelineRoot"] = root
     json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
@@ -116,10 +116,10 @@ def compile_pipeline(config: PipelineConfig, order: Order) -> CompiledPipeline:
 
 
 def write(text: str, output: Path) -> Path:
-    """Writes a compiled pipeline, whole or not at all.
+    """Writes a compiled pipeline, whole or not at all, and returns the path of its file.
 
     Raises:
-        UserError: the folder is not there, or cannot be written to.
+        UserError: The folder does not exist or cannot be written to.
     """
     try:
         atomic_file.write_text(output, text)
@@ -129,44 +129,37 @@ def write(text: str, output: Path) -> Path:
 
 
 def _training_steps(config: PipelineConfig) -> list[str]:
-    """The steps that train on their own machine."""
+    """Returns the node ids of the steps that train in their own container."""
     tuner = [graph.TUNER] if config.tuning.enabled else []
     trainer = [graph.TRAINER] if config.training.workers == 1 else []
     return tuner + trainer
 
 
-def _make_trainer(config: PipelineConfig, order: Order) -> graph.MakeTrainer:
-    """What makes the Trainer; the clients of other machines are imported for those alone."""
-    if config.training.workers > 1 and order.target is Target.VERTEX:
-        from kubeflow.compiling import vertex_training  # noqa: PLC0415
+def _make_trainer(config: PipelineConfig, options: CompileOptions) -> graph.MakeTrainer:
+    """Returns the constructor of the Trainer."""
+    if config.training.workers > 1 and options.target is Target.VERTEX:
+        # Imports clients of Google Cloud, which nothing else needs.
+        from kubeflow.compiling.vertex_trainer import vertex_trainer  # noqa: PLC0415
 
-        return partial(vertex_training.trainer, config, order)
+        return partial(vertex_trainer, config, options)
     return Trainer
 
 
-def _pipeline(config: PipelineConfig, order: Order) -> tfx_pipeline.Pipeline:
-    """The graph, with something to find again wherever a parameter goes."""
-    marked = config.model_copy(
-        update={
-            "training": config.training.model_copy(
-                update={"epochs": marked_number(parameters.EPOCHS)}
-            ),
-            "gate": config.gate.model_copy(update={"max_rmse": marked_number(parameters.MAX_RMSE)}),
-        }
-    )
+def _pipeline(config: PipelineConfig, options: CompileOptions) -> tfx_pipeline.Pipeline:
+    """Returns the graph, with placeholders in the place of the locations that are parameters."""
     locations = graph.Locations(
         data=placeholder(parameters.DATA),
-        artifacts=order.root,
+        artifacts=options.root,
         checkpoints=f"{placeholder(parameters.PIPELINE_ROOT)}/checkpoints",
         serving=placeholder(parameters.PUSH),
         schema=installed.SCHEMA,
     )
     pipeline = graph.create_pipeline(
-        marked,
+        config,
         locations,
         in_cluster=True,
-        make_trainer=_make_trainer(config, order),
-        image=order.image,
+        make_trainer=_make_trainer(config, options),
+        image=options.image,
     )
-    pipeline.pipeline_info.pipeline_name = order.name
+    pipeline.pipeline_info.pipeline_name = options.name
     return pipeline

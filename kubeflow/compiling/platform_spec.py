@@ -1,4 +1,4 @@
-"""What Kubeflow Pipelines adds to the pods of steps: the second document of a compiled file."""
+"""The second document of a file for Kubeflow Pipelines: what it adds to the pods of steps."""
 
 from __future__ import annotations
 
@@ -9,30 +9,29 @@ from google.protobuf import json_format
 from kfp.kubernetes import kubernetes_executor_config_pb2 as kubernetes_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from kubeflow.compiling import storage_access, training_machines
-from kubeflow.compiling.names import executor_name
+from kubeflow.compiling import storage_variables, training_resources
+from kubeflow.compiling.pipeline_spec import executor_name
 from pipeline.config.tree import PipelineConfig
 
 
 def platform_spec(config: PipelineConfig, training: Iterable[str]) -> dict[str, Any]:
-    """A PlatformSpec: on which nodes steps run, and with which Secrets.
+    """Returns a PlatformSpec with the nodes and the Secrets of steps; empty if there are none.
 
     Args:
-        config: what it is of.
-        training: the steps that run on the nodes that training is for.
-
-    Returns:
-        Nothing if there is nothing to say of either.
+        config: Configuration of the pipeline.
+        training: Node ids of the steps that run on the nodes for training.
     """
     trains = kubernetes_pb2.KubernetesExecutorConfig(
         node_selector=_node_selector(config),
         tolerations=[
             kubernetes_pb2.Toleration(**toleration.model_dump(exclude_none=True))
-            for toleration in training_machines.tolerations(config)
+            for toleration in training_resources.tolerations(config)
         ],
     )
-    stores = kubernetes_pb2.KubernetesExecutorConfig(secret_as_env=storage_access.secrets(config))
-    pods = dict.fromkeys(training, trains) | dict.fromkeys(storage_access.STEPS, stores)
+    stores = kubernetes_pb2.KubernetesExecutorConfig(
+        secret_as_env=storage_variables.secrets(config)
+    )
+    pods = dict.fromkeys(training, trains) | dict.fromkeys(storage_variables.STEPS, stores)
     executors = {
         executor_name(node_id): json_format.MessageToDict(pod)
         for node_id, pod in pods.items()
@@ -46,5 +45,5 @@ def platform_spec(config: PipelineConfig, training: Iterable[str]) -> dict[str, 
 
 
 def _node_selector(config: PipelineConfig) -> kubernetes_pb2.NodeSelector | None:
-    labels = training_machines.node_selector(config)
+    labels = training_resources.node_selector(config)
     return kubernetes_pb2.NodeSelector(labels=labels) if labels else None

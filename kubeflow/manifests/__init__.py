@@ -1,1 +1,1 @@
-"""Kubernetes manifests for serving a pushed model in a cluster."""
+"""Kubernetes manifests that serve a pushed model in a cluster."""

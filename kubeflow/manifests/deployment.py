@@ -1,55 +1,88 @@
-"""TensorFlow Serving by plain Kubernetes objects."""
+"""TensorFlow Serving as plain Kubernetes objects: a Deployment and its autoscaler."""
 
 from __future__ import annotations
 
-from kubeflow.manifests import availability, model_files, network, pods, server_files
-from kubeflow.manifests.identity import Identity, Manifest
+from typing import Final
+
+from kubeflow.manifests import network, pods
+from kubeflow.manifests.metadata import Manifest, ModelServerMetadata
 from pipeline.config.kubernetes import KubernetesConfig
 from pipeline.config.locations import ModelLocation
 
-_CONTAINER = "tensorflow-serving"
-# A roll-out that takes longer than its slowest server may is reported as failed.
-_ROLL_OUT_MARGIN_SECONDS = 300
+_CONTAINER: Final = "tensorflow-serving"
+# Added to the slowest start of a server; a roll-out that takes longer is reported as failed.
+_ROLL_OUT_MARGIN_SECONDS: Final = 300
+# Time for which a replica has to be idle before the autoscaler removes it.
+_SCALE_DOWN_SECONDS: Final = 300
 
 
 def manifests(
-    config: KubernetesConfig, identity: Identity, location: ModelLocation
+    config: KubernetesConfig, metadata: ModelServerMetadata, location: ModelLocation
 ) -> list[Manifest]:
-    """Everything that serves the model, in the order in which it is needed."""
-    model = model_files.read_by_the_server(location)
-    files = server_files.config_map(identity, model.base_path, config.model_version)
-    own_account = [] if config.service_account else [availability.service_account(identity)]
+    """Returns everything that serves the model, in the order in which it is needed."""
+    model = pods.read_by_the_server(location)
+    files = pods.server_files(metadata, model.base_path, config.model_version)
     return [
-        *own_account,
+        *pods.service_account(config, metadata),
         files,
-        network.network_policy(config, identity, location),
-        network.service(identity),
-        network.headless_service(identity),
-        _deployment(config, identity, model, files["metadata"]["name"]),
-        availability.autoscaler(config, identity),
-        availability.disruption_budget(identity),
+        network.network_policy(config, metadata, location),
+        network.service(metadata),
+        network.headless_service(metadata),
+        _deployment(config, metadata, model, files["metadata"]["name"]),
+        _autoscaler(config, metadata),
+        pods.disruption_budget(metadata),
     ]
 
 
 def _deployment(
     config: KubernetesConfig,
-    identity: Identity,
-    model: model_files.ModelFiles,
-    configuration: str,
+    metadata: ModelServerMetadata,
+    model: pods.ModelFiles,
+    config_map: str,
 ) -> Manifest:
-    return identity.manifest(
+    """Returns a Deployment without a number of replicas, which the autoscaler sets."""
+    return metadata.manifest(
         "apps/v1",
         "Deployment",
         spec={
-            "selector": {"matchLabels": identity.pod_labels},
-            "strategy": availability.roll_out(),
+            "selector": {"matchLabels": metadata.pod_labels},
+            "strategy": pods.rolling_update(),
             "progressDeadlineSeconds": config.startup_seconds + _ROLL_OUT_MARGIN_SECONDS,
             "template": {
                 "metadata": {
-                    "labels": identity.labels,
+                    "labels": metadata.labels,
                     "annotations": pods.metrics_annotations(),
                 },
-                "spec": pods.pod_spec(config, identity, model, configuration, _CONTAINER),
+                "spec": pods.pod_spec(config, metadata, model, config_map, _CONTAINER),
             },
+        },
+    )
+
+
+def _autoscaler(config: KubernetesConfig, metadata: ModelServerMetadata) -> Manifest:
+    return metadata.manifest(
+        "autoscaling/v2",
+        "HorizontalPodAutoscaler",
+        spec={
+            "scaleTargetRef": {
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "name": metadata.name,
+            },
+            "minReplicas": config.min_replicas,
+            "maxReplicas": config.max_replicas,
+            "metrics": [
+                {
+                    "type": "Resource",
+                    "resource": {
+                        "name": "cpu",
+                        "target": {
+                            "type": "Utilization",
+                            "averageUtilization": config.target_cpu_percent,
+                        },
+                    },
+                }
+            ],
+            "behavior": {"scaleDown": {"stabilizationWindowSeconds": _SCALE_DOWN_SECONDS}},
         },
     )

@@ -1,48 +1,44 @@
-"""TensorFlow Serving by a KServe InferenceService."""
+"""TensorFlow Serving as a KServe InferenceService."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from kubeflow.manifests import availability, model_files, network, pods, server_files
-from kubeflow.manifests.identity import Identity, Manifest
+from kubeflow.manifests import network, pods
+from kubeflow.manifests.metadata import Manifest, ModelServerMetadata
 from pipeline.config.kubernetes import KubernetesConfig
 from pipeline.config.locations import ModelLocation
 
-# The name by which KServe knows the container that serves.
+# The name by which KServe finds the container that serves.
 _CONTAINER: Final = "kserve-container"
 
 
 def manifests(
-    config: KubernetesConfig, identity: Identity, location: ModelLocation
+    config: KubernetesConfig, metadata: ModelServerMetadata, location: ModelLocation
 ) -> list[Manifest]:
-    """The InferenceService and what KServe does not make itself."""
-    # A claim is mounted by the pod, so that new versions are found while it runs, whichever way
-    # KServe would take.
+    """Returns the InferenceService and the objects that KServe does not create itself."""
+    # The pod mounts a volume claim itself, so that a running server finds new versions.
     model = (
-        model_files.copied_by_kserve(location)
-        if location.in_bucket
-        else model_files.read_by_the_server(location)
+        pods.copied_by_kserve(location) if location.in_bucket else pods.read_by_the_server(location)
     )
-    files = server_files.config_map(identity, model.base_path, config.model_version)
-    own_account = [] if config.service_account else [availability.service_account(identity)]
+    files = pods.server_files(metadata, model.base_path, config.model_version)
     return [
-        *own_account,
+        *pods.service_account(config, metadata),
         files,
-        network.network_policy(config, identity, location),
-        network.headless_service(identity),
-        _inference_service(config, identity, model, files["metadata"]["name"]),
-        availability.disruption_budget(identity),
+        network.network_policy(config, metadata, location),
+        network.headless_service(metadata),
+        _inference_service(config, metadata, model, files["metadata"]["name"]),
+        pods.disruption_budget(metadata),
     ]
 
 
 def _inference_service(
     config: KubernetesConfig,
-    identity: Identity,
-    model: model_files.ModelFiles,
-    configuration: str,
+    metadata: ModelServerMetadata,
+    model: pods.ModelFiles,
+    config_map: str,
 ) -> Manifest:
-    described = identity.manifest(
+    service = metadata.manifest(
         "serving.kserve.io/v1beta1",
         "InferenceService",
         spec={
@@ -51,16 +47,16 @@ def _inference_service(
                 "maxReplicas": config.max_replicas,
                 "scaleMetric": "cpu",
                 "scaleTarget": config.target_cpu_percent,
-                "deploymentStrategy": availability.roll_out(),
-                **pods.pod_spec(config, identity, model, configuration, _CONTAINER),
+                "deploymentStrategy": pods.rolling_update(),
+                **pods.pod_spec(config, metadata, model, config_map, _CONTAINER),
             }
         },
     )
-    # Without Knative, whose proxy takes one port only. Releases that say Standard for it know the
-    # older name as well.
-    described["metadata"]["annotations"] = {
+    # Without Knative, whose proxy takes a single port. Newer releases call the mode Standard and
+    # still know this name.
+    service["metadata"]["annotations"] = {
         "serving.kserve.io/deploymentMode": "RawDeployment",
         "serving.kserve.io/autoscalerClass": "hpa",
         **pods.metrics_annotations(),
     }
-    return described
+    return service

@@ -1,44 +1,45 @@
-"""How a model server is reached, and what may reach it."""
+"""The Services and the NetworkPolicy of a model server."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
-from kubeflow.manifests.identity import Identity, Manifest
+from kubeflow.manifests.metadata import Manifest, ModelServerMetadata
 from kubeflow.manifests.pods import GRPC, GRPC_PORT, REST, REST_PORT
 from pipeline.config.kubernetes import KubernetesConfig
 from pipeline.config.locations import ModelLocation
 
-HEADLESS_SUFFIX = "-headless"
+_HEADLESS_SUFFIX: Final = "-headless"
 
-_HTTPS_PORT = 443
-_DNS_PORT = 53
-# Google's metadata server gives a pod the tokens of its service account. Which of the two addresses
-# a policy sees depends on the cluster's network: what was asked for, or where it is redirected to.
-_METADATA_SERVERS = {"169.254.169.254/32": (80, 8080), "169.254.169.252/32": (987, 988)}
-
-
-def service(identity: Identity) -> Manifest:
-    """One address for all replicas; a connection stays with one of them."""
-    return identity.manifest("v1", "Service", spec={"type": "ClusterIP", **_service_spec(identity)})
+_HTTPS_PORT: Final = 443
+_DNS_PORT: Final = 53
+# Addresses and ports of Google's metadata server, which gives a pod the tokens of its service
+# account. Some clusters redirect the first address to the second before a policy sees it.
+_METADATA_SERVERS: Final = {"169.254.169.254/32": (80, 8080), "169.254.169.252/32": (987, 988)}
 
 
-def headless_service(identity: Identity) -> Manifest:
-    """A name that resolves to every ready replica, for clients that balance over them."""
-    return identity.manifest(
-        "v1", "Service", HEADLESS_SUFFIX, spec={"clusterIP": "None", **_service_spec(identity)}
+def service(metadata: ModelServerMetadata) -> Manifest:
+    """Returns a Service with one address for all replicas; a connection stays with one of them."""
+    return metadata.manifest("v1", "Service", spec={"type": "ClusterIP", **_service_spec(metadata)})
+
+
+def headless_service(metadata: ModelServerMetadata) -> Manifest:
+    """Returns a Service whose name resolves to every ready replica, for balancing clients."""
+    return metadata.manifest(
+        "v1", "Service", _HEADLESS_SUFFIX, spec={"clusterIP": "None", **_service_spec(metadata)}
     )
 
 
 def network_policy(
-    config: KubernetesConfig, identity: Identity, location: ModelLocation
+    config: KubernetesConfig, metadata: ModelServerMetadata, location: ModelLocation
 ) -> Manifest:
-    """Lets in what the configuration names, and out nothing but what reading a bucket needs."""
-    return identity.manifest(
+    """Returns a policy that admits the configured clients, and lets out what a bucket needs."""
+    return metadata.manifest(
         "networking.k8s.io/v1",
         "NetworkPolicy",
         spec={
-            "podSelector": {"matchLabels": identity.pod_labels},
+            "podSelector": {"matchLabels": metadata.pod_labels},
             "policyTypes": ["Ingress", "Egress"],
             "ingress": _ingress(config),
             "egress": _egress(location),
@@ -46,9 +47,9 @@ def network_policy(
     )
 
 
-def _service_spec(identity: Identity) -> Manifest:
+def _service_spec(metadata: ModelServerMetadata) -> Manifest:
     return {
-        "selector": identity.pod_labels,
+        "selector": metadata.pod_labels,
         "ports": [
             {"name": GRPC, "port": GRPC_PORT, "targetPort": GRPC, "protocol": "TCP"},
             {"name": REST, "port": REST_PORT, "targetPort": REST, "protocol": "TCP"},
@@ -87,7 +88,7 @@ def _matching(labels: dict[str, str]) -> Manifest:
 
 
 def _named(namespaces: Sequence[str]) -> Manifest:
-    # Kubernetes itself gives every namespace this label.
+    # Kubernetes sets this label on every namespace.
     values = sorted(set(namespaces))
     return {
         "matchExpressions": [

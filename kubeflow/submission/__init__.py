@@ -1,1 +1,1 @@
-"""Sending a compiled pipeline to Kubeflow Pipelines or Vertex AI."""
+"""Submits a compiled pipeline to Kubeflow Pipelines or Vertex AI."""

@@ -1,4 +1,4 @@
-"""What Kubeflow Pipelines is sent. Its client is not imported here."""
+"""The calls that submit a job to Kubeflow Pipelines, made without its client."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from kubeflow.parameters import DATA, PIPELINE_ROOT
-from kubeflow.submission.request import LOCATIONS, Call, Request, check_given, check_kind
-from kubeflow.submission.watching import UnreachableError
+from kubeflow.submission.request import LOCATIONS, Call, Request, check_given, check_type
+from kubeflow.submission.run_watcher import UnreachableError
 from kubeflow.targets import Target, remote_folders
 from kubeflow.training_job import manifest
 from pipeline import beam_check
@@ -22,11 +22,11 @@ from pipeline.config.errors import UserError
 from pipeline.config.kubernetes import AccountName, Namespace
 
 API: Final = "/apis/v2beta1"
-MOST_AT_A_TIME: Final = 10
-"""Runs of a schedule at a time that the server takes at most."""
+MOST_CONCURRENT: Final = 10
+"""Largest number of concurrent runs that the server accepts for a schedule."""
 
-_HOST = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]+(/[^\s?#@]*)?")
-_PORTS = {"http": 80, "https": 443}
+_HOST: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]+(/[^\s?#@]*)?")
+_PORTS: Final = {"http": 80, "https": 443}
 _CONNECT_SECONDS: Final = 15
 _DIGITS: Final = 12
 
@@ -36,12 +36,12 @@ class KfpRequest:
     """A request to Kubeflow Pipelines.
 
     Attributes:
-        request: what is to run.
-        host: address of the API, without a slash at its end.
-        namespace: of the pipeline and its runs, where there are several users.
-        experiment: that the runs belong to; None for one with the pipeline's name.
-        pipeline_name: that versions are kept under; None for the name in the file.
-        service_account: whose rights the pods have; None for the platform's choice.
+        request: Settings of the run or schedule.
+        host: Address of the API, without a slash at its end.
+        namespace: Namespace of the pipeline and its runs, where Kubeflow is multi-user.
+        experiment: Experiment of the runs; None for one with the pipeline's name.
+        pipeline_name: Name of the pipeline that gets the version; None for the name in the file.
+        service_account: Service account of the pods; None for the platform's default.
     """
 
     request: Request
@@ -53,41 +53,41 @@ class KfpRequest:
 
     @property
     def pipeline(self) -> str:
-        """The name that versions are kept under."""
+        """The name of the pipeline on the server."""
         return self.pipeline_name or self.request.compiled.job.name
 
     @property
     def experiment_name(self) -> str:
-        """The experiment that the runs belong to."""
+        """The name of the experiment of the runs."""
         return self.experiment or self.pipeline
 
     @cached_property
     def version(self) -> str:
-        """The version's name: the same for the same file, so that it is uploaded once."""
+        """The name of the version. It contains the file's digest, so a file is uploaded once."""
         digest = hashlib.sha256(self.request.compiled.path.read_bytes()).hexdigest()
         return f"{self.pipeline}-{digest[:_DIGITS]}"
 
     @property
     def name(self) -> str:
-        """What a person finds the run or the schedule by."""
+        """The name of the run or the schedule."""
         scheduled = self.request.schedule is not None
         return self.request.run_name or (self.pipeline if scheduled else self.request.unique_name)
 
     @property
     def file(self) -> str:
-        """The compiled file."""
+        """The path of the compiled file."""
         return str(self.request.compiled.path)
 
     def calls(self) -> list[Call]:
-        """What is called, in this order, with the bodies that are sent."""
+        """Returns the calls in their order, with the bodies that they send."""
         return [*_version_calls(self), *_experiment_calls(self), _start_call(self)]
 
 
 def checked(request: KfpRequest) -> KfpRequest:
-    """The request, with its host in the form that is used.
+    """Checks a request and returns it with its host in normal form.
 
     Raises:
-        UserError: the platform would not take something of it.
+        UserError: The platform would refuse a part of it.
     """
     host = check_given("--host", request.host, "the address of its API", Target.KFP).rstrip("/")
     if not _HOST.fullmatch(host):
@@ -95,10 +95,10 @@ def checked(request: KfpRequest) -> KfpRequest:
             "--host: expected http://HOST:PORT or https://HOST/PATH, without a user or a password"
         )
     if request.namespace is not None:
-        check_kind("--namespace", request.namespace, Namespace, "a namespace of Kubernetes")
+        check_type("--namespace", request.namespace, Namespace, "a Kubernetes namespace")
     if request.service_account is not None:
-        expected = "the name of an account of Kubernetes"
-        check_kind("--service-account", request.service_account, AccountName, expected)
+        expected = "the name of a Kubernetes service account"
+        check_type("--service-account", request.service_account, AccountName, expected)
     for option, name in (
         ("--experiment", request.experiment),
         ("--pipeline-name", request.pipeline_name),
@@ -108,18 +108,19 @@ def checked(request: KfpRequest) -> KfpRequest:
     _check_locations(request.request)
     _check_namespace(request)
     schedule = request.request.schedule
-    if schedule is not None and schedule.max_concurrent > MOST_AT_A_TIME:
+    if schedule is not None and schedule.max_concurrent > MOST_CONCURRENT:
         raise UserError(
-            f"--max-concurrent {schedule.max_concurrent}: expected at most {MOST_AT_A_TIME} for kfp"
+            f"--max-concurrent {schedule.max_concurrent}: expected at most {MOST_CONCURRENT} for "
+            f"kfp"
         )
     return replace(request, host=host)
 
 
 def check_reachable(host: str) -> None:
-    """Sees that something listens at the address, which the client would try for minutes.
+    """Checks that something listens at the address, which the client would try for minutes.
 
     Raises:
-        UnreachableError: nothing does.
+        UnreachableError: Nothing listens there.
     """
     parts = urlsplit(host)
     try:
@@ -127,51 +128,50 @@ def check_reachable(host: str) -> None:
         socket.create_connection((parts.hostname, port), _CONNECT_SECONDS).close()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UnreachableError(f"--host {host}: not reached: {reason}") from error
+        raise UnreachableError(f"--host {host}: cannot be reached: {reason}") from error
 
 
 def named(name: str) -> str:
-    """A filter for what has this name."""
+    """Returns a filter of the API that matches one display name."""
     predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
     return json.dumps({"predicates": [predicate]})
 
 
 def _check_locations(request: Request) -> None:
-    """Whether the steps, and who works for them, can reach what they read and write."""
+    """Checks that the steps, and Beam's and TFJobs' workers, reach what they read and write."""
     job = request.compiled.job
     values = {PIPELINE_ROOT: job.pipeline_root, **job.parameters, **request.parameters}
     uris = {name: str(values[name]) for name in LOCATIONS if values.get(name) is not None}
     changed, path = request.parameters, request.compiled.path
-    called = {n: f"--parameter {n}" if n in changed else f"{path}: {n}" for n in uris}
+    labels = {n: f"--parameter {n}" if n in changed else f"{path}: {n}" for n in uris}
     for name, uri in uris.items():
-        # A dry run may keep it here.
         if uri.startswith("/"):
             raise UserError(
-                f"{called[name]} {uri}: a folder of this machine is for run-compiled alone; "
+                f"{labels[name]} {uri}: a folder of this machine works with run-compiled only; "
                 f"expected {remote_folders(Target.KFP)}"
             )
-    # As when it was compiled: with another root it would be refused, too.
-    of_beam = {called[name]: uris[name] for name in (PIPELINE_ROOT, DATA) if name in uris}
+    # The same checks as when the file was compiled, since parameters can change the folders.
+    beam_uris = {labels[name]: uris[name] for name in (PIPELINE_ROOT, DATA) if name in uris}
     for task in job.tasks.values():
         if manifest.VARIABLE in task.container.environment and PIPELINE_ROOT in uris:
-            manifest.check_shared(called[PIPELINE_ROOT], uris[PIPELINE_ROOT])
-        beam_check.check_in_cluster(task.container.command, of_beam)
+            manifest.check_shared(labels[PIPELINE_ROOT], uris[PIPELINE_ROOT])
+        beam_check.check_in_cluster(task.container.command, beam_uris)
 
 
 def _check_namespace(kfp: KfpRequest) -> None:
-    """Whether a step that has a TFJob train makes it beside itself, where it has the rights."""
+    """Checks that a TFJob is created in the namespace of its step, which has the rights there."""
     for task in kfp.request.compiled.job.tasks.values():
         compiled = manifest.namespace(task.container.environment)
         if None not in (compiled, kfp.namespace) and compiled != kfp.namespace:
             raise UserError(
-                f"--namespace {kfp.namespace}: {kfp.file} has several workers train in {compiled}; "
+                f"--namespace {kfp.namespace}: {kfp.file} has its workers train in {compiled}; "
                 f"expected --namespace {compiled}, or a file compiled with "
                 f"kfp.namespace={kfp.namespace}"
             )
 
 
 def _version_calls(kfp: KfpRequest) -> list[Call]:
-    # A version has the cache's settings inside: a run without the cache brings its own.
+    # A version contains the settings of the cache. A run without the cache brings its own spec.
     if not kfp.request.use_cache:
         return []
     names = {"name": kfp.pipeline, "display_name": kfp.pipeline}
@@ -202,12 +202,12 @@ def _experiment_calls(kfp: KfpRequest) -> list[Call]:
 
 def _start_call(kfp: KfpRequest) -> Call:
     request = kfp.request
-    # Never left to the server: it would take a root of its own over the file's.
+    # Without a root in the request, the server takes its own default and not the file's.
     root = {"pipeline_root": request.pipeline_root} if request.pipeline_root else {}
     body = {
         "display_name": kfp.name,
         "experiment_id": "<experiment_id>",
-        **_what_runs(kfp),
+        **_pipeline_to_run(kfp),
         "runtime_config": {"parameters": dict(request.parameters), **root},
         **({"service_account": kfp.service_account} if kfp.service_account else {}),
     }
@@ -222,7 +222,7 @@ def _start_call(kfp: KfpRequest) -> Call:
     return Call("POST", f"{API}/recurringruns", body=body)
 
 
-def _what_runs(kfp: KfpRequest) -> dict[str, Any]:
+def _pipeline_to_run(kfp: KfpRequest) -> dict[str, Any]:
     if kfp.request.use_cache:
         version = {"pipeline_id": "<pipeline_id>", "pipeline_version_id": "<pipeline_version_id>"}
         return {"pipeline_version_reference": version}

@@ -1,4 +1,4 @@
-"""Sends a request to Kubeflow Pipelines with its own client."""
+"""Submits a job to Kubeflow Pipelines with its own client."""
 
 from __future__ import annotations
 
@@ -16,24 +16,23 @@ import kfp_server_api
 import urllib3
 from kfp import client as kfp_client
 
+from kubeflow.submission.client_output import one_line, silenced
 from kubeflow.submission.kfp_request import KfpRequest, named
-from kubeflow.submission.quiet import one_line, quietly
-from kubeflow.submission.watching import Sent, Snapshot, State, UnreachableError
+from kubeflow.submission.run_watcher import Sent, Snapshot, State, UnreachableError
+from kubeflow.targets import OLDEST_KFP
 from pipeline.config.errors import UserError
 
-_NO_RIGHTS: Final = (401, 403)
+_NOT_ALLOWED: Final = (401, 403)
 _NOT_FOUND: Final = 404
-_LATER: Final = (408, 429, 500, 502, 503, 504)
+_TEMPORARY: Final = (408, 429, 500, 502, 503, 504)
 
-_OLDEST: Final = (2, 3, 0)
 _RELEASE: Final = re.compile(r"(\d+)\.(\d+)\.(\d+).*")
 
 
 class _Client(kfp.Client):
-    """The client with its credentials, those of the pod it runs in among them.
+    """Kubeflow Pipelines' client, which fails at once where the server does not answer.
 
-    It says at once that the server does not answer, where the client tries for half a minute and
-    logs each try.
+    The original tries for half a minute and logs each attempt.
     """
 
     def get_kfp_healthz(self, sleep_duration: int = 5) -> Any:
@@ -41,8 +40,8 @@ class _Client(kfp.Client):
         return self._healthz_api.healthz_service_get_healthz()
 
     def tag(self) -> str:
-        """The tag that the server was built from; empty if it names none."""
-        # The answer has more in it than its published model.
+        """Returns the release of the server; empty if the server names none."""
+        # The published model of the response lacks the tag.
         response = self._healthz_api.healthz_service_get_healthz(_preload_content=False)
         try:
             answer = json.loads(response.data)
@@ -52,14 +51,16 @@ class _Client(kfp.Client):
 
 
 def send(request: KfpRequest) -> Sent:
-    """Uploads the pipeline if its version is not there, and starts the run or the schedule.
+    """Uploads the version unless the server has it, and starts the run or the schedule.
 
     Raises:
-        UserError: the server is not reached, is too old or refuses something.
+        UserError: The server cannot be reached, is too old, or refuses the request.
     """
     with _explained(request.host):
         client = _Client(
-            host=request.host, namespace=request.namespace or "kubeflow", credentials=_pods_own()
+            host=request.host,
+            namespace=request.namespace or "kubeflow",
+            credentials=_pod_credentials(),
         )
         _check_release(request.host, client.tag())
         version = _version(client, request) if request.request.use_cache else None
@@ -69,10 +70,10 @@ def send(request: KfpRequest) -> Sent:
         return _recurring_run(client, request, experiment, version)
 
 
-def _pods_own() -> Any:
-    """The credentials of the pod that this runs in; None outside of one.
+def _pod_credentials() -> Any:
+    """Returns the credentials of the pod that this process runs in; None outside of a pod.
 
-    The client itself takes them only where it is given no host.
+    The client looks for them only when it gets no host.
     """
     token = os.environ.get(kfp_client.KF_PIPELINES_SA_TOKEN_ENV)
     token = token or kfp_client.KF_PIPELINES_SA_TOKEN_PATH
@@ -82,21 +83,22 @@ def _pods_own() -> Any:
 
 
 def _check_release(host: str, tag: str) -> None:
-    """Whether the steps can run there; a build that is no release is not judged.
+    """Checks that steps can run on the server. Builds that are no release pass.
 
     Raises:
-        UserError: they cannot.
+        UserError: The release is too old.
     """
     release = _RELEASE.fullmatch(tag)
-    if release and tuple(map(int, release.groups())) < _OLDEST:
+    if release and tuple(map(int, release.groups())) < OLDEST_KFP:
+        oldest = ".".join(map(str, OLDEST_KFP))
         raise UserError(
-            f"--host {host}: Kubeflow Pipelines {tag}; expected {'.'.join(map(str, _OLDEST))} or "
-            f"newer: on older ones, steps that are not root cannot make /gcs, /s3 and /minio"
+            f"--host {host}: Kubeflow Pipelines {tag}; expected {oldest} or newer: on older "
+            f"releases, steps that are not root cannot create /gcs, /s3 and /minio"
         )
 
 
 def _version(client: Any, request: KfpRequest) -> dict[str, str]:
-    """The ids of the pipeline and of the version that this file is."""
+    """Returns the ids of the pipeline and of the version of the file."""
     pipeline_id = _pipeline_id(client, request)
     listed = client.list_pipeline_versions(pipeline_id, filter=named(request.version))
     if listed.pipeline_versions:
@@ -116,7 +118,7 @@ def _pipeline_id(client: Any, request: KfpRequest) -> str:
     listed = client.list_pipelines(filter=named(name), namespace=namespace)
     if listed.pipelines:
         return _id(request, listed.pipelines[0].pipeline_id)
-    # With the file, the first version would be called as the pipeline is, and not found again.
+    # If the upload created the pipeline, the first version would get the name of the pipeline.
     pipeline = kfp_server_api.V2beta1Pipeline(name=name, display_name=name, namespace=namespace)
     made = client.pipelines.pipeline_service_create_pipeline(pipeline=pipeline)
     return _id(request, made.pipeline_id)
@@ -131,9 +133,9 @@ def _experiment(client: Any, request: KfpRequest) -> str:
     return _id(request, made.experiment_id)
 
 
-def _started(request: KfpRequest, version: dict[str, str] | None) -> dict[str, Any]:
-    """What a run and a recurring run are both given."""
-    what: dict[str, Any] = (
+def _common_arguments(request: KfpRequest, version: dict[str, str] | None) -> dict[str, Any]:
+    """Returns the arguments that a run and a recurring run share."""
+    pipeline: dict[str, Any] = (
         {**version} if version else {"pipeline_package_path": request.file, "enable_caching": False}
     )
     return {
@@ -141,15 +143,15 @@ def _started(request: KfpRequest, version: dict[str, str] | None) -> dict[str, A
         "params": dict(request.request.parameters),
         "pipeline_root": request.request.pipeline_root,
         "service_account": request.service_account,
-        **what,
+        **pipeline,
     }
 
 
 def _run(client: Any, request: KfpRequest, experiment: str, version: dict[str, str] | None) -> Sent:
-    run = client.run_pipeline(experiment_id=experiment, **_started(request, version))
+    run = client.run_pipeline(experiment_id=experiment, **_common_arguments(request, version))
     run_id = _id(request, run.run_id)
     url = f"{request.host}/#/runs/details/{run_id}"
-    return Sent("run", request.name, url, partial(_look, client, request, run_id))
+    return Sent("run", request.name, url, partial(_poll, client, request, run_id))
 
 
 def _recurring_run(
@@ -161,9 +163,9 @@ def _recurring_run(
         experiment_id=experiment,
         cron_expression=schedule.cron,
         max_concurrency=schedule.max_concurrent,
-        # Each run takes all the ratings there are: one makes up for any number that were missed.
+        # Each run takes all ratings, so one run makes up for all that were missed.
         no_catchup=True,
-        **_started(request, version),
+        **_common_arguments(request, version),
     )
     recurring_id = _id(request, recurring.recurring_run_id)
     return Sent(
@@ -171,8 +173,8 @@ def _recurring_run(
     )
 
 
-def _look(client: Any, request: KfpRequest, run_id: str) -> Snapshot:
-    """How the run is. Of its tasks those of the pipeline: pods and drivers are others."""
+def _poll(client: Any, request: KfpRequest, run_id: str) -> Snapshot:
+    """Returns the states of the run and of the pipeline's tasks, without pods and drivers."""
     with _explained(request.host):
         run = client.get_run(run_id)
     details = run.run_details.task_details if run.run_details else None
@@ -188,50 +190,50 @@ def _state(thing: Any) -> State:
 
 
 def _id(request: KfpRequest, given: str | None) -> str:
-    """The id that the server has given something.
+    """Returns an id from the server's response.
 
     Raises:
-        UserError: it has given none: a page to sign in, for instance, has no ids.
+        UserError: There is none, for instance because the response is a page to sign in.
     """
     if not given:
         raise UserError(
-            f"--host {request.host}: answers, but not as Kubeflow Pipelines does; it may be the "
-            f"address of something else, or want you to sign in"
+            f"--host {request.host}: does not answer as Kubeflow Pipelines; check the address, and "
+            f"whether it asks you to sign in"
         )
     return given
 
 
 @contextmanager
 def _explained(host: str) -> Iterator[None]:
-    """Keeps the client quiet, and has its errors say on one line what can be done.
+    """Silences the client and turns its errors into one line that says what to do.
 
     Raises:
-        UserError: in the place of the client's errors.
+        UserError: The client raises an error.
     """
     try:
-        with quietly():
+        with silenced():
             yield
     except kfp_server_api.ApiException as error:
         raise _refusal(host, error) from error
     except urllib3.exceptions.HTTPError as error:
-        # Of several tries, why the last one failed.
+        # After several attempts, the reason is that of the last one.
         reason = getattr(error, "reason", None) or error
-        raise UnreachableError(f"--host {host}: not reached: {one_line(reason)}") from error
+        raise UnreachableError(f"--host {host}: cannot be reached: {one_line(reason)}") from error
 
 
 def _refusal(host: str, error: kfp_server_api.ApiException) -> UserError:
-    """What the server said, and what it means."""
+    """Returns the error for a response of the server that reports one."""
     said = one_line(_message(error))
-    if error.status in _NO_RIGHTS:
+    if error.status in _NOT_ALLOWED:
         return UserError(
-            f"--host {host}: {error.status}: not allowed: {said}; the credentials are those that "
+            f"--host {host}: {error.status}: not allowed: {said}; check the credentials that "
             f"Kubeflow Pipelines' own client finds"
         )
     if error.status == _NOT_FOUND:
         return UserError(
             f"--host {host}: 404: {said}; is it the address of Kubeflow Pipelines' API?"
         )
-    kind = UnreachableError if error.status in _LATER else UserError
+    kind = UnreachableError if error.status in _TEMPORARY else UserError
     return kind(f"--host {host}: {error.status}: {said}")
 
 

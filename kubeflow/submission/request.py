@@ -1,4 +1,4 @@
-"""What is to be sent, checked as far as it can be without a platform or its client."""
+"""A run or a schedule to submit, checked as far as possible without a platform or its client."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -15,38 +15,26 @@ from kubeflow.local_execution import job_file
 from kubeflow.local_execution.job import Job
 from kubeflow.local_execution.values import Value
 from kubeflow.parameters import DATA, PIPELINE_ROOT, PUSH
-from kubeflow.submission import cron
+from kubeflow.submission.schedule import Schedule
 from kubeflow.targets import RULES, Target, check_location, parse_target
 from pipeline.config.errors import UserError
 from pipeline.config.name_value import pairs
 
-_JOB_SPEC = "pipelineSpec"
-LOCATIONS = (PIPELINE_ROOT, DATA, PUSH)
-"""Parameters that are folders, the one that others may be in first."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """When runs start.
-
-    Attributes:
-        cron: as the platform writes it.
-        max_concurrent: runs at a time; the next one waits or is left out.
-    """
-
-    cron: str
-    max_concurrent: int = 1
+_JOB_SPEC: Final = "pipelineSpec"
+LOCATIONS: Final = (PIPELINE_ROOT, DATA, PUSH)
+"""Parameters that are folders; the first one may contain the others."""
 
 
 @dataclass(frozen=True)
 class CompiledFile:
-    """What `movierec compile` wrote.
+    """A file that `movierec compile` wrote.
 
     Attributes:
-        path: of the file.
-        target: the platform that it was compiled for.
-        job: what it says.
-        documents: what it holds, as it stands there: the pipeline, then what platforms add.
+        path: Path of the file.
+        target: Platform that it was compiled for.
+        job: The job in it.
+        documents: Its documents as they stand there: the pipeline, then one with what a platform
+            adds, if there is one.
     """
 
     path: Path
@@ -62,15 +50,15 @@ class CompiledFile:
 
 @dataclass(frozen=True)
 class Request:
-    """What a run, or each run of a schedule, is given.
+    """The settings of a run, or of each run of a schedule.
 
     Attributes:
-        compiled: what runs.
-        parameters: those that get another value than the file has.
-        run_name: what a person calls it; None for the pipeline's own name.
-        schedule: when runs start; None for one run now.
-        use_cache: whether tasks may take earlier results, as the file says; else none may.
-        made: when the request was made, which tells runs apart.
+        compiled: Compiled pipeline to run.
+        parameters: Values of parameters that replace those of the file.
+        run_name: Name that people find the run by; None for the pipeline's name.
+        schedule: Times at which runs start; None for a single run now.
+        use_cache: Whether tasks may take earlier results, as the file says.
+        created: Time of the request, which tells runs apart.
     """
 
     compiled: CompiledFile
@@ -78,30 +66,30 @@ class Request:
     run_name: str | None = None
     schedule: Schedule | None = None
     use_cache: bool = True
-    made: datetime = field(default_factory=lambda: datetime.now(UTC))
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def unique_name(self) -> str:
-        """The pipeline's name and the time."""
-        return f"{self.compiled.job.name}-{self.made:%Y%m%d%H%M%S}"
+        """The pipeline's name and the time of the request."""
+        return f"{self.compiled.job.name}-{self.created:%Y%m%d%H%M%S}"
 
     @property
     def pipeline_root(self) -> str | None:
-        """Where the steps write; None if the file leaves it to the platform."""
+        """The folder for everything that the steps write; None for the platform's default."""
         return self.parameters.get(PIPELINE_ROOT) or self.compiled.job.pipeline_root
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a platform's REST API.
+    """A call of a platform's REST API.
 
     Attributes:
-        method: of HTTP.
-        path: with what is not known before in angle brackets.
-        query: what follows the path.
-        when: it is made; always if empty.
-        file: that it uploads.
-        body: that it sends.
+        method: HTTP method.
+        path: Path or address, with values that are not known yet in angle brackets.
+        query: Query parameters.
+        when: Condition of the call; empty if it is always made.
+        file: Path of the file that it uploads.
+        body: JSON that it sends.
     """
 
     method: str
@@ -112,7 +100,7 @@ class Call:
     body: Mapping[str, Any] = field(default_factory=dict)
 
     def content(self) -> dict[str, Any]:
-        """What there is of it, for people and programs to read."""
+        """Returns the attributes that are not empty, by name."""
         return {
             key: dict(value) if isinstance(value, Mapping) else value
             for key, value in vars(self).items()
@@ -121,42 +109,45 @@ class Call:
 
 
 def read(path: Path, target: str | None) -> CompiledFile:
-    """The compiled file.
+    """Reads a compiled file.
 
     Args:
-        path: of it.
-        target: the platform that it should be for; None for whichever it is.
+        path: Path of the file.
+        target: Platform that it has to be compiled for; None for any.
 
     Raises:
-        UserError: it is none, is for another platform, or that platform would not know it.
-        OSError: it cannot be read.
+        UserError: It is no compiled file, is for another platform, or has a name by which that
+            platform does not recognise it.
+        OSError: The file cannot be read.
     """
     wanted = None if target is None else parse_target(target)
     job, documents = job_file.read(path), job_file.read_documents(path)
-    holds = Target.VERTEX if _JOB_SPEC in documents[0] else Target.KFP
-    if wanted not in (None, holds):
-        kind = "a PipelineJob" if holds is Target.VERTEX else "a PipelineSpec"
+    compiled_for = Target.VERTEX if _JOB_SPEC in documents[0] else Target.KFP
+    if wanted not in (None, compiled_for):
+        kind = "a PipelineJob" if compiled_for is Target.VERTEX else "a PipelineSpec"
         raise UserError(
-            f"--target {wanted}: {path} is {kind}, compiled for {holds}; "
-            f"`movierec compile --target {wanted}` makes what {wanted} runs"
+            f"--target {wanted}: {path} is {kind}, compiled for {compiled_for}; "
+            f"compile it with --target {wanted}"
         )
-    endings = RULES[holds].endings
+    endings = RULES[compiled_for].endings
     if path.suffix not in endings:
-        raise UserError(f"{path}: expected a name that ends in {' or '.join(endings)} for {holds}")
-    return CompiledFile(path, holds, job, documents)
+        raise UserError(
+            f"{path}: expected a name that ends in {' or '.join(endings)} for {compiled_for}"
+        )
+    return CompiledFile(path, compiled_for, job, documents)
 
 
 def parameters(compiled: CompiledFile, entries: Iterable[str]) -> dict[str, Value]:
-    """The values of parameters that take the place of the file's.
+    """Returns the values of parameters that replace those of the file.
 
-    The push folder moves with the pipeline root that it is in.
+    A push folder below the pipeline root moves with it.
 
     Args:
-        compiled: whose parameters.
-        entries: each as NAME=VALUE.
+        compiled: Compiled pipeline with the parameters.
+        entries: Parameters as NAME=VALUE.
 
     Raises:
-        UserError: there is no such parameter, or it takes no such value.
+        UserError: There is no such parameter, or it does not take the value.
     """
     changed = run_parameters.changed(compiled.job, pairs("--parameter", entries))
     root = changed.get(PIPELINE_ROOT) or compiled.job.pipeline_root or ""
@@ -167,30 +158,17 @@ def parameters(compiled: CompiledFile, entries: Iterable[str]) -> dict[str, Valu
     return changed
 
 
-def schedule(text: str | None, max_concurrent: int | None, target: Target) -> Schedule | None:
-    """When runs start; None for one run now.
-
-    Raises:
-        UserError: the platform takes no such times, or not so many runs at a time.
-    """
-    if text is None:
-        if max_concurrent is not None:
-            raise UserError("--max-concurrent: of one run; expected with --cron")
-        return None
-    return Schedule(cron.for_target(text, target), max_concurrent or Schedule.max_concurrent)
-
-
-def check_kind(option: str, text: str, kind: Any, expected: str) -> str:
-    """The text of an option.
+def check_type(option: str, text: str, kind: Any, expected: str) -> str:
+    """Returns the value of an option as a type of the configuration.
 
     Args:
-        option: that was given.
-        text: its value.
-        kind: a type of the configuration.
-        expected: what that type takes.
+        option: Name of the option.
+        text: Value of the option.
+        kind: Type that pydantic validates, such as `Namespace`.
+        expected: Description of the type for the error.
 
     Raises:
-        UserError: it does not take the text.
+        UserError: The type does not take the value.
     """
     try:
         return str(TypeAdapter(kind).validate_python(text))
@@ -198,23 +176,33 @@ def check_kind(option: str, text: str, kind: Any, expected: str) -> str:
         raise UserError(f"{option} {text}: expected {expected}") from error
 
 
-def check_given(option: str, text: str | None, what: str, target: Target) -> str:
-    """The text of an option that a platform needs.
+def check_given(option: str, text: str | None, expected: str, target: Target) -> str:
+    """Returns the value of an option that a platform needs.
+
+    Args:
+        option: Name of the option.
+        text: Value of the option, if there is one.
+        expected: Description of the value for the error.
+        target: Platform that needs it.
 
     Raises:
-        UserError: it is not given, or empty.
+        UserError: The option is not given or empty.
     """
     if not text or text.isspace():
-        raise UserError(f"{option}: not given; {target} needs {what}")
+        raise UserError(f"{option}: not given; {target} needs {expected}")
     return text
 
 
 def check_foreign(target: Target, options: Mapping[str, object]) -> None:
-    """Sees that no option of another platform is given.
+    """Checks that no option of another platform is given.
+
+    Args:
+        target: Platform that the file was compiled for.
+        options: Values of the other platform's options by name.
 
     Raises:
-        UserError: there is one.
+        UserError: One is given.
     """
     for option, value in options.items():
         if value:
-            raise UserError(f"{option}: of another platform; the file was compiled for {target}")
+            raise UserError(f"{option}: not an option of {target}, which the file is compiled for")

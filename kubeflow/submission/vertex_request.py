@@ -1,4 +1,4 @@
-"""What Vertex AI is sent. Its client is not imported here."""
+"""The calls that submit a job to Vertex AI, made without its client."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import StringConstraints
 from kubeflow import parameters
 from kubeflow.local_execution import values
 from kubeflow.local_execution.job import Constant, Schema, Task
-from kubeflow.submission.request import Call, Request, check_given, check_kind
+from kubeflow.submission.request import Call, Request, check_given, check_type
 from kubeflow.targets import Target, name_problem
 from pipeline.config.cluster import GoogleAccount, ProjectId, Region
 from pipeline.config.errors import UserError
@@ -25,11 +25,11 @@ LONGEST_NAME: Final = 128
 _NETWORK = Annotated[
     str, StringConstraints(pattern=r"^projects/[^/\s]+/global/networks/[a-z]([-a-z0-9]*[a-z0-9])?$")
 ]
-_LABEL_KEY = re.compile(r"[a-z][a-z0-9_-]{0,62}")
-_LABEL_VALUE = re.compile(r"[a-z0-9_-]{0,63}")
-_GOOGLE_SCHEME = "gs://"
+_LABEL_KEY: Final = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_LABEL_VALUE: Final = re.compile(r"[a-z0-9_-]{0,63}")
+_GOOGLE_SCHEME: Final = "gs://"
 
-# Where the Trainer's step is told of a job for several workers, by TFX's names.
+# TFX's names of the input and of the keys in it that describe a job for several workers.
 _SETTINGS: Final = "custom_config"
 _JOB: Final = "ai_platform_training_args"
 _JOB_REGION: Final = "ai_platform_vertex_region"
@@ -40,13 +40,13 @@ class VertexRequest:
     """A request to Vertex AI.
 
     Attributes:
-        request: what is to run.
-        project: id of the Google Cloud project.
-        region: where it runs.
-        service_account: e-mail address of the account whose rights the tasks have; None for the
-            platform's own.
-        network: full name of the network that the tasks are in; None for none.
-        labels: of the job.
+        request: Settings of the run or schedule.
+        project: Id of the Google Cloud project.
+        region: Region of the run.
+        service_account: E-mail address of the tasks' service account; None for the platform's
+            default.
+        network: Full name of the network that the tasks are peered with; None for none.
+        labels: Labels of the job.
     """
 
     request: Request
@@ -58,35 +58,40 @@ class VertexRequest:
 
     @property
     def parent(self) -> str:
-        """What the job belongs to."""
+        """The resource that the job belongs to."""
         return f"projects/{self.project}/locations/{self.region}"
 
     @property
     def pipeline_root(self) -> str:
-        """Where the steps write."""
+        """The folder for everything that the steps write."""
         return self.request.pipeline_root or ""
 
     @property
     def job_id(self) -> str:
-        """The job's own."""
+        """The id of the job."""
         return self.request.unique_name
 
     @property
     def name(self) -> str:
-        """What a person finds the run or the schedule by."""
+        """The name of the run or the schedule."""
         compiled = self.request.compiled
         return self.request.run_name or compiled.pipeline.get("displayName", compiled.job.name)
 
     def url(self, kind: str, name: str) -> str:
-        """Where runs or schedules can be seen, by their id."""
+        """Returns the address of the page of a run or a schedule.
+
+        Args:
+            kind: `runs` or `schedules`.
+            name: Id of the run or the schedule.
+        """
         return (
             f"https://console.cloud.google.com/vertex-ai/locations/{self.region}/pipelines/"
             f"{kind}/{name}?project={self.project}"
         )
 
     def calls(self) -> list[Call]:
-        """What is called, in this order, with the bodies that are sent."""
-        job = {**_job(self), **_surroundings(self)}
+        """Returns the calls in their order, with the bodies that they send."""
+        job = {**_job(self), **_job_settings(self)}
         host = f"https://{self.region}-aiplatform.googleapis.com/v1/{self.parent}"
         if self.request.schedule is None:
             named = {"displayName": self.name, **job}
@@ -102,75 +107,79 @@ class VertexRequest:
 
 
 def checked(vertex: VertexRequest) -> VertexRequest:
-    """The request.
+    """Checks a request and returns it.
 
     Raises:
-        UserError: the platform would not take something of it.
+        UserError: The platform would refuse a part of it.
     """
     target = Target.VERTEX
     check_given("--project", vertex.project, "the id of a Google Cloud project", target)
-    check_given("--region", vertex.region, "where to run, as us-central1", target)
-    check_kind("--project", vertex.project, ProjectId, "the id of a Google Cloud project")
-    check_kind("--region", vertex.region, Region, "a region, as us-central1")
+    check_given("--region", vertex.region, "a region such as us-central1", target)
+    check_type("--project", vertex.project, ProjectId, "the id of a Google Cloud project")
+    check_type("--region", vertex.region, Region, "a region such as us-central1")
     if vertex.service_account is not None:
-        check_kind("--service-account", vertex.service_account, GoogleAccount, "its e-mail address")
+        check_type("--service-account", vertex.service_account, GoogleAccount, "an e-mail address")
     if vertex.network is not None:
         expected = "projects/NUMBER/global/networks/NAME"
-        check_kind("--network", vertex.network, _NETWORK, expected)
+        check_type("--network", vertex.network, _NETWORK, expected)
     _check_labels(vertex.labels)
     _check_workers(vertex)
     path = vertex.request.compiled.path
     if "runtimeConfig" not in vertex.request.compiled.pipeline:
-        raise UserError(f"{path}: has no runtimeConfig; `movierec compile` writes one")
+        raise UserError(f"{path}: has no runtimeConfig; expected a file of `movierec compile`")
     if not vertex.pipeline_root.startswith(_GOOGLE_SCHEME):
-        raise UserError(f"{path}: no pipeline root in a bucket; expected gs://BUCKET/PATH")
+        raise UserError(f"{path}: the pipeline root is in no bucket; expected gs://BUCKET/PATH")
     if len(vertex.name) > LONGEST_NAME:
-        raise UserError(f"--run-name: {len(vertex.name)} characters; expected {LONGEST_NAME}")
+        raise UserError(
+            f"--run-name: {len(vertex.name)} characters; expected at most {LONGEST_NAME}"
+        )
     name = vertex.request.compiled.job.name
     problem = name_problem(name, target)
     if problem is not None:
-        raise UserError(f"{path}: a pipeline of the name {name}: {problem}")
+        raise UserError(f"{path}: pipeline name {name}: {problem}")
     return vertex
 
 
 def workers_place(task: Task) -> tuple[str, str] | None:
-    """Project and region of the job that a step has train; None if it trains itself."""
-    settings = task.parameters.get(_SETTINGS)
-    text = str(settings.value) if isinstance(settings, Constant) else ""
+    """Returns project and region of the CustomJob of a step; None if the step starts none."""
+    source = task.parameters.get(_SETTINGS)
+    text = str(source.value) if isinstance(source, Constant) else ""
     if _JOB not in text:
         return None
-    # Some of the placeholders stand where JSON has a number.
-    told = json.loads(parameters.filled_in(text, dict.fromkeys(parameters.used_inputs(text), "0")))
-    return told[_JOB]["project"], told[_JOB_REGION]
+    # Some placeholders stand in the place of a number.
+    settings = json.loads(
+        parameters.filled_in(text, dict.fromkeys(parameters.used_inputs(text), "0"))
+    )
+    return settings[_JOB]["project"], settings[_JOB_REGION]
 
 
 def _check_workers(vertex: VertexRequest) -> None:
-    """Whether several workers train where the run is: that is compiled in."""
+    """Checks that the CustomJob of several workers, which is compiled in, is where the run is."""
     path = vertex.request.compiled.path
     for task in vertex.request.compiled.job.tasks.values():
         given = (vertex.project, vertex.region)
-        for key, asked, compiled in zip(
+        for key, option, compiled in zip(
             ("project", "region"), given, workers_place(task) or given, strict=True
         ):
-            if asked != compiled:
+            if option != compiled:
                 raise UserError(
-                    f"--{key} {asked}: {path} has several workers train in {compiled}; expected "
-                    f"--{key} {compiled}, or a file compiled with vertex.{key}={asked}"
+                    f"--{key} {option}: {path} has its workers train in {compiled}; expected "
+                    f"--{key} {compiled}, or a file compiled with vertex.{key}={option}"
                 )
 
 
 def _bucket_call(root: str) -> Call:
-    """What Google's client looks for before it submits a job."""
+    """Returns the call by which Google's client checks the bucket before it submits a job."""
     bucket = root.removeprefix(_GOOGLE_SCHEME).partition("/")[0]
     return Call(
         "GET",
         f"https://storage.googleapis.com/storage/v1/b/{bucket}",
-        when="always; Google's client makes the bucket if there is none",
+        when="always; Google's client creates a missing bucket",
     )
 
 
 def _job(vertex: VertexRequest) -> dict[str, Any]:
-    """The compiled job with the given parameters."""
+    """Returns the compiled job with the changed parameters."""
     compiled, request = vertex.request.compiled, vertex.request
     job = {key: deepcopy(compiled.pipeline[key]) for key in ("pipelineSpec", "runtimeConfig")}
     runtime = job["runtimeConfig"]
@@ -190,18 +199,18 @@ def _without_cache(spec: dict[str, Any]) -> None:
         task["cachingOptions"] = {"enableCache": False}
 
 
-def _surroundings(vertex: VertexRequest) -> dict[str, Any]:
-    found = {
+def _job_settings(vertex: VertexRequest) -> dict[str, Any]:
+    settings = {
         "labels": dict(vertex.labels),
         "serviceAccount": vertex.service_account,
         "network": vertex.network,
     }
-    return {key: value for key, value in found.items() if value}
+    return {key: value for key, value in settings.items() if value}
 
 
 def _check_labels(labels: Mapping[str, str]) -> None:
     if len(labels) > MOST_LABELS:
-        raise UserError(f"--label: {len(labels)} of them; expected at most {MOST_LABELS}")
+        raise UserError(f"--label: {len(labels)} labels; expected at most {MOST_LABELS}")
     for key, value in labels.items():
         if not _LABEL_KEY.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
             raise UserError(

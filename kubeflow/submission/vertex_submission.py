@@ -1,4 +1,4 @@
-"""Sends a request to Vertex AI with Google's own client."""
+"""Submits a job to Vertex AI with Google's own client."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from google.auth import exceptions as auth_exceptions
 from google.cloud import aiplatform
 from google.cloud.aiplatform.constants import base as constants
 
-from kubeflow.submission.quiet import one_line, quietly
+from kubeflow.submission.client_output import one_line, silenced
+from kubeflow.submission.run_watcher import Sent, Snapshot, State, UnreachableError
 from kubeflow.submission.vertex_request import VertexRequest
-from kubeflow.submission.watching import Sent, Snapshot, State, UnreachableError
 from pipeline.config.errors import UserError
 
 _TIMEOUT_SECONDS: Final = 60.0
 _STATE_PREFIX: Final = "PIPELINE_STATE_"
-# Of the service, or of the way to it.
-_LATER: Final = (
+# Errors that another attempt may not meet.
+_TEMPORARY: Final = (
     api_exceptions.ServerError,
     api_exceptions.TooManyRequests,
     api_exceptions.RetryError,
@@ -32,11 +32,11 @@ def send(request: VertexRequest) -> Sent:
     """Starts the run or the schedule.
 
     Raises:
-        UserError: the platform is not reached or refuses something.
+        UserError: The platform cannot be reached or refuses the request.
     """
     if request.region not in constants.SUPPORTED_REGIONS:
         raise UserError(
-            f"--region {request.region}: Vertex AI is not there; expected one of "
+            f"--region {request.region}: Vertex AI is not available there; expected one of "
             f"{', '.join(sorted(constants.SUPPORTED_REGIONS))}"
         )
     with _explained(request):
@@ -47,17 +47,17 @@ def send(request: VertexRequest) -> Sent:
 
 
 def _job(request: VertexRequest) -> Any:
-    asked = request.request
-    # Without it the client looks for a project of its own, and asks another service for its name.
+    settings = request.request
+    # Otherwise the client looks for a default project and asks another service for its name.
     aiplatform.init(project=request.project, location=request.region)
     return aiplatform.PipelineJob(
         display_name=request.name,
-        template_path=str(asked.compiled.path),
+        template_path=str(settings.compiled.path),
         job_id=request.job_id,
-        # The client itself would take the specification's before the job's.
+        # The client would prefer the root of the spec to that of the job.
         pipeline_root=request.pipeline_root,
-        parameter_values=dict(asked.parameters),
-        enable_caching=None if asked.use_cache else False,
+        parameter_values=dict(settings.parameters),
+        enable_caching=None if settings.use_cache else False,
         labels=dict(request.labels) or None,
         project=request.project,
         location=request.region,
@@ -71,16 +71,16 @@ def _run(job: Any, request: VertexRequest) -> Sent:
         create_request_timeout=_TIMEOUT_SECONDS,
     )
     url = request.url("runs", job.name)
-    return Sent("run", request.name, url, partial(_look, job, request))
+    return Sent("run", request.name, url, partial(_poll, job, request))
 
 
 def _schedule(job: Any, request: VertexRequest) -> Sent:
-    asked = request.request.schedule
-    assert asked is not None
+    times = request.request.schedule
+    assert times is not None
     schedule = job.create_schedule(
-        cron=asked.cron,
+        cron=times.cron,
         display_name=request.name,
-        max_concurrent_run_count=asked.max_concurrent,
+        max_concurrent_run_count=times.max_concurrent,
         service_account=request.service_account,
         network=request.network,
         create_request_timeout=_TIMEOUT_SECONDS,
@@ -88,44 +88,44 @@ def _schedule(job: Any, request: VertexRequest) -> Sent:
     return Sent("schedule", request.name, request.url("schedules", schedule.name), None)
 
 
-def _look(job: Any, request: VertexRequest) -> Snapshot:
-    """How the run is, with the tasks of the pipeline."""
+def _poll(job: Any, request: VertexRequest) -> Snapshot:
+    """Returns the states of the run and of the pipeline's tasks."""
     with _explained(request):
         state = job.state
-    found = job.gca_resource
+    resource = job.gca_resource
     tasks = {
         detail.task_name: State(detail.state.name, one_line(detail.error.message))
-        for detail in found.job_detail.task_details
+        for detail in resource.job_detail.task_details
         if detail.task_name in request.request.compiled.job.tasks
     }
     name = state.name.removeprefix(_STATE_PREFIX)
-    return Snapshot(State(name, one_line(found.error.message)), tasks)
+    return Snapshot(State(name, one_line(resource.error.message)), tasks)
 
 
 @contextmanager
 def _explained(request: VertexRequest) -> Iterator[None]:
-    """Keeps the client quiet, and has its errors say on one line what can be done.
+    """Silences the client and turns its errors into one line that says what to do.
 
     Raises:
-        UserError: in the place of the client's errors.
+        UserError: The client raises an error.
     """
     where = f"Vertex AI, {request.parent}"
     try:
-        with quietly():
+        with silenced():
             yield
-    except _LATER as error:
+    except _TEMPORARY as error:
         raise UnreachableError(f"{where}: no answer: {one_line(error)}") from error
     except (api_exceptions.Unauthorized, api_exceptions.Forbidden) as error:
         raise UserError(
-            f"{where}: not allowed: {one_line(error)}; the credentials are Google's application "
-            f"default ones"
+            f"{where}: not allowed: {one_line(error)}; check Google's application default "
+            f"credentials"
         ) from error
     except api_exceptions.NotFound as error:
-        raise UserError(f"{where}: {one_line(error)}; are --project and --region right?") from error
+        raise UserError(f"{where}: {one_line(error)}; check --project and --region") from error
     except api_exceptions.GoogleAPICallError as error:
         raise UserError(f"{where}: {one_line(error)}") from error
     except auth_exceptions.GoogleAuthError as error:
         raise UserError(
-            f"{where}: no credentials: {one_line(error)}; `gcloud auth application-default login` "
-            f"makes them"
+            f"{where}: no credentials: {one_line(error)}; run `gcloud auth application-default "
+            f"login`"
         ) from error

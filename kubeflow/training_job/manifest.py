@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from kubeflow.compiling import training_machines
+from kubeflow.compiling import training_resources
 from kubeflow.targets import Target
 from pipeline.config.errors import UserError
 from pipeline.config.tree import PipelineConfig
@@ -174,11 +174,11 @@ def _replicas(config: PipelineConfig, image: str, labels: dict[str, str], count:
 def _pod(config: PipelineConfig, image: str) -> Manifest:
     tolerations = [
         taint.model_dump(exclude_defaults=True) | {"operator": taint.operator}
-        for taint in training_machines.tolerations(config)
+        for taint in training_resources.tolerations(config)
     ]
     chosen = {
         "serviceAccountName": config.kfp.service_account,
-        "nodeSelector": training_machines.node_selector(config),
+        "nodeSelector": training_resources.node_selector(config),
         "tolerations": tolerations,
     }
     return {

@@ -70,25 +70,25 @@ def compile_job(
     """
     check_kubeflow_package()
     from kubeflow import targets
-    from kubeflow.compiling.order import Order
+    from kubeflow.compiling.compile_options import CompileOptions
     from pipeline.config.tree import load_config
 
     chosen = targets.parse_target(target)
     targets.check_output(output, chosen)
-    order = Order(
+    compiling = CompileOptions(
         target=chosen,
         image=image,
         pipeline_root=pipeline_root,
         data=data,
         push=push,
-        name=Order.name if name is None else name,
+        name=CompileOptions.name if name is None else name,
     )
     settings = load_config(config, overrides or ())
     # Reports what can be reported before TFX, which takes seconds to import.
-    order.parameters(settings)
+    compiling.parameters(settings)
 
     with hidden_logs():
         from kubeflow.compiling import compiler
 
-        written = compiler.write(compiler.compile_pipeline(settings, order).text(), output)
+        written = compiler.write(compiler.compile_pipeline(settings, compiling).text(), output)
     print(written)

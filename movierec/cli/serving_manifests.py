@@ -30,11 +30,11 @@ def serving_manifests(
     kubernetes.model_location=pvc://models/serving/movierec -o deploy
     """
     check_kubeflow_package()
-    from kubeflow.manifests import manifests
+    from kubeflow.manifests import render
     from pipeline.config.tree import load_config
 
-    text = manifests.render(load_config(config, overrides or ()))
+    text = render.render(load_config(config, overrides or ()))
     if output is None:
         print(text, end="")
     else:
-        print(manifests.write(text, output))
+        print(render.write(text, output))

@@ -16,8 +16,8 @@ from pipeline.config.name_value import pairs
 
 if TYPE_CHECKING:
     from kubeflow.submission.kfp_request import KfpRequest
+    from kubeflow.submission.run_watcher import Sent
     from kubeflow.submission.vertex_request import VertexRequest
-    from kubeflow.submission.watching import Sent
 
 
 def _kfp(metavar: str, help_text: str) -> Any:
@@ -126,6 +126,7 @@ def submit(
     """
     check_kubeflow_package()
     from kubeflow.submission import request as requests
+    from kubeflow.submission.schedule import schedule
     from kubeflow.targets import Target
 
     _check_wait(wait, send, cron)
@@ -136,7 +137,7 @@ def submit(
         compiled=compiled,
         parameters=requests.parameters(compiled, parameters or ()),
         run_name=run_name,
-        schedule=requests.schedule(cron, max_concurrent, compiled.target),
+        schedule=schedule(cron, max_concurrent, compiled.target),
         use_cache=not no_cache,
     )
     kfp_only = {
@@ -217,10 +218,10 @@ def _send(asked: KfpRequest | VertexRequest) -> Sent:
 
 
 def _follow(sent: Sent) -> None:
-    from kubeflow.submission import watching
+    from kubeflow.submission import run_watcher
 
     try:
-        watching.follow(sent, _report)
+        run_watcher.follow(sent, _report)
     except KeyboardInterrupt as error:
         raise RunInterruptedError(f"not watched any more; the run goes on: {sent.url}") from error
     print(f"{sent.name} succeeded")

@@ -16,7 +16,7 @@ import tensorflow as tf
 from kubernetes import client
 
 from kubeflow.compiling import compiler
-from kubeflow.compiling.order import Order
+from kubeflow.compiling.compile_options import CompileOptions
 from kubeflow.steps import run_step
 from kubeflow.targets import Target
 from kubeflow.training_job import manifest, step
@@ -110,7 +110,7 @@ def test_its_replicas_train_and_export_the_model_of_one_process(
     root, output = tmp_path / "root", tmp_path / "output.json"
     pipeline = compiler.compile_pipeline(
         load_config(overrides=TWO),
-        Order(
+        CompileOptions(
             target=Target.KFP,
             image="registry.example/movierec:1.2",
             pipeline_root=str(root),

@@ -16,8 +16,7 @@ import pytest
 import yaml
 
 from kubeflow.compiling import compiler
-from kubeflow.compiling.order import Order
-from kubeflow.image.check import CHECKOUT
+from kubeflow.compiling.compile_options import CompileOptions
 from kubeflow.targets import Target
 from pipeline.config.tree import load_config
 
@@ -29,6 +28,7 @@ RELEASES = {
     "2.17.0": ("kfp-pipeline-spec==2.17.0", "kfp-kubernetes==2.17.0", "protobuf==6.33.*"),
 }
 _, NEWEST = RELEASES
+UV = Path(__file__).parents[3] / ".bootstrap" / "bin" / "uv"
 # What uv says where the index does not answer at all.
 UNREACHABLE = "error sending request"
 
@@ -87,7 +87,7 @@ class Release:
 @pytest.fixture(scope="module", params=RELEASES)
 def release(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Release:
     folder = tmp_path_factory.mktemp("packages")
-    install = [str(CHECKOUT / ".bootstrap" / "bin" / "uv"), "pip", "install", "--quiet"]
+    install = [str(UV), "pip", "install", "--quiet"]
     where = ["--no-deps", "--target", str(folder), "--python", sys.executable]
     packages = [*RELEASES[request.param], "googleapis-common-protos==1.66.*"]
     uv = subprocess.run([*install, *where, *packages], capture_output=True, text=True, check=False)
@@ -98,8 +98,8 @@ def release(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def documents(*overrides: str) -> list[Any]:
-    order = Order(Target.KFP, "registry.example/movierec:1.2", "gs://bucket/root")
-    pipeline = compiler.compile_pipeline(load_config(overrides=overrides), order)
+    options = CompileOptions(Target.KFP, "registry.example/movierec:1.2", "gs://bucket/root")
+    pipeline = compiler.compile_pipeline(load_config(overrides=overrides), options)
     return list(yaml.safe_load_all(pipeline.text()))
 
 

@@ -129,7 +129,7 @@ def with_beam(arguments: list[str], folder: Path) -> Path:
         {
             **PORTABLE,
             "job_endpoint": "127.0.0.1:8099",
-            "arguments": ("--artifact_endpoint=[::1]:8098",),
+            "arguments": ["--artifact_endpoint=[::1]:8098"],
         },
         {**PORTABLE, "job_endpoint": "localhost:8099", **PROCESS},
         {
@@ -162,7 +162,7 @@ def test_beam_may_work_on_this_machine(beam: dict[str, Any], tmp_path: Path) -> 
             {
                 **PORTABLE,
                 "job_endpoint": "localhost:8099",
-                "arguments": ("--artifact_endpoint=files.example:1",),
+                "arguments": ["--artifact_endpoint=files.example:1"],
             },
             "--artifact_endpoint=files.example:1",
         ),

@@ -13,8 +13,8 @@ from components.movielens_example_gen import input_files
 from components.movielens_example_gen.readers import csv_folder
 from components.pushed_baseline import newest_comparable
 from kubeflow.compiling import compiler
+from kubeflow.compiling.compile_options import CompileOptions
 from kubeflow.compiling.compiler import CompiledPipeline
-from kubeflow.compiling.order import Order
 from kubeflow.steps import run_step
 from kubeflow.steps.checkpoints import with_local_checkpoints
 from kubeflow.steps.object_storage import ObjectStorage
@@ -60,7 +60,9 @@ class Run:
         self._folder = folder
         self.pipeline: CompiledPipeline = compiler.compile_pipeline(
             load_config(overrides=["data.dataset=csv"]),
-            Order(Target.KFP, "registry.example/movierec:1.2", self.root, self.data, self.push),
+            CompileOptions(
+                Target.KFP, "registry.example/movierec:1.2", self.root, self.data, self.push
+            ),
         )
 
     def step(self, task: str, **given: tuple[str, dict[str, Any]]) -> dict[str, Any]:

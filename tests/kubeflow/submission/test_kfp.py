@@ -14,8 +14,8 @@ from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from kubeflow.compiling import compiler
-from kubeflow.compiling.order import Order
-from kubeflow.submission import watching
+from kubeflow.compiling.compile_options import CompileOptions
+from kubeflow.submission import run_watcher
 from kubeflow.targets import Target
 from pipeline.config.tree import load_config
 from tests.kubeflow.command_line import Movierec, caller, interrupted
@@ -48,7 +48,7 @@ def movierec(
     for name in ("KF_PIPELINES_ENDPOINT", "KF_PIPELINES_SA_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(kfp.Client, "_LOCAL_KFP_CONTEXT", str(tmp_path / "context.json"))
-    monkeypatch.setattr(watching, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(run_watcher, "POLL_SECONDS", 0.0)
 
     call = caller(monkeypatch, capsys)
     return lambda *arguments: call("submit", *arguments)
@@ -345,7 +345,7 @@ def test_ctrl_c_ends_the_watching_alone(
     server: Kfp, job: Path, movierec: Movierec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.looks = [look("RUNNING")]
-    monkeypatch.setattr(watching.time, "sleep", interrupted)
+    monkeypatch.setattr(run_watcher.time, "sleep", interrupted)
     ended = movierec(str(job), "--host", server.host, "--send", "--wait")
     assert ended.code == 130
     assert ended.err.splitlines()[-1] == (
@@ -383,7 +383,7 @@ def test_a_page_to_sign_in_is_no_answer(
     ended = movierec(str(job), "--host", server.host, "--send")
     assert ended.code == 1
     (line,) = ended.err.splitlines()
-    assert "answers, but not as Kubeflow Pipelines does" in line
+    assert line.startswith(f"movierec: --host {server.host}: ")
 
 
 def test_several_experiments_of_one_name_are_one_line(
@@ -417,8 +417,8 @@ def test_the_pipeline_itself_is_uploaded_as_it_was_compiled(
     server: Kfp, movierec: Movierec, tmp_path: Path
 ) -> None:
     settings = load_config(overrides=["training.accelerator=NVIDIA_TESLA_T4"])
-    order = Order(Target.KFP, "registry.example/movierec:1.2", "gs://bucket/root")
-    text = compiler.compile_pipeline(settings, order).text()
+    options = CompileOptions(Target.KFP, "registry.example/movierec:1.2", "gs://bucket/root")
+    text = compiler.compile_pipeline(settings, options).text()
     assert len(list(yaml.safe_load_all(text))) == 2
     path = compiler.write(text, tmp_path / "pipeline.yaml")
     ended = movierec(str(path), "--host", server.host, "--send", "--parameter", "epochs=3")

@@ -18,8 +18,8 @@ from kubernetes import client
 from tfx.components.trainer.executor import GenericExecutor
 
 from kubeflow.compiling import compiler
+from kubeflow.compiling.compile_options import CompileOptions
 from kubeflow.compiling.compiler import CompiledPipeline
-from kubeflow.compiling.order import Order
 from kubeflow.steps import run_step
 from kubeflow.targets import Target
 from kubeflow.training_job import executor, manifest, step
@@ -38,8 +38,8 @@ GPU_TAINT = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedul
 
 @cache
 def compiled(*overrides: str, root: str = ROOT, target: Target = Target.KFP) -> CompiledPipeline:
-    order = Order(target=target, image=IMAGE, pipeline_root=root)
-    return compiler.compile_pipeline(load_config(overrides=overrides), order)
+    options = CompileOptions(target=target, image=IMAGE, pipeline_root=root)
+    return compiler.compile_pipeline(load_config(overrides=overrides), options)
 
 
 def given(output: Path) -> dict[str, Any]:

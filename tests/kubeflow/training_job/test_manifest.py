@@ -10,7 +10,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 
-from kubeflow.compiling.order import Order
+from kubeflow.compiling.compile_options import CompileOptions
 from kubeflow.targets import Target
 from kubeflow.training_job import manifest
 from pipeline.config.errors import UserError
@@ -233,12 +233,12 @@ def test_each_run_has_a_name_of_its_own_and_a_second_try_the_same() -> None:
 
 @pytest.mark.parametrize("root", ["s3://bucket/root", "minio://bucket/root"])
 def test_a_root_that_tensorflow_does_not_read_is_refused(root: str) -> None:
-    order = Order(target=Target.KFP, image=IMAGE, pipeline_root=root)
-    order.parameters(load_config())
+    options = CompileOptions(target=Target.KFP, image=IMAGE, pipeline_root=root)
+    options.parameters(load_config())
     with pytest.raises(
         UserError, match=rf"--pipeline-root {root}: TensorFlow .*gs://BUCKET/PATH, or training\.wo"
     ):
-        order.parameters(load_config(overrides=TWO))
+        options.parameters(load_config(overrides=TWO))
 
 
 def executor_input(uri: str) -> dict[str, Any]:

@@ -12,8 +12,8 @@ import yaml
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from kubeflow.manifests import manifests
-from kubeflow.manifests.identity import dns_label
+from kubeflow.manifests import render
+from kubeflow.manifests.metadata import dns_label
 from pipeline.config.errors import UserError
 from pipeline.config.tree import load_config
 from tests.kubeflow.kserve_schema import INFERENCE_SERVICE, PREDICTOR_FIELDS
@@ -32,7 +32,7 @@ KUBERNETES = ["1.30", "1.31", "1.32", "1.33", "1.34", "1.35", "1.36", "1.37"]
 
 def rendered(*overrides: str) -> list[Document]:
     chosen = [f"kubernetes.{override}" for override in overrides]
-    return list(yaml.safe_load_all(manifests.render(load_config(None, chosen))))
+    return list(yaml.safe_load_all(render.render(load_config(None, chosen))))
 
 
 def by_name(*overrides: str) -> Documents:
@@ -481,7 +481,7 @@ def test_any_model_name_makes_valid_objects(kind: str, model_name: str) -> None:
     )  # fmt: skip
     documents = {
         d["kind"] + str(index): d
-        for index, d in enumerate(yaml.safe_load_all(manifests.render(config)))
+        for index, d in enumerate(yaml.safe_load_all(render.render(config)))
     }
     for document in documents.values():
         name = document["metadata"]["name"]
@@ -499,9 +499,9 @@ def test_long_names_stay_apart() -> None:
 
 def test_rendering_is_deterministic(tmp_path: Path) -> None:
     overrides = [f"kubernetes.model_location={BUCKET}", "kubernetes.allowed_pods={b='1',a='2'}"]
-    text = manifests.render(load_config(None, overrides))
+    text = render.render(load_config(None, overrides))
     overrides[1] = "kubernetes.allowed_pods={a='2',b='1'}"
-    assert manifests.render(load_config(None, overrides)) == text
+    assert render.render(load_config(None, overrides)) == text
     # No anchors: tools that edit a single object would lose what they stand for.
     assert not re.search(r"[&*]id\d", text)
 
@@ -558,13 +558,13 @@ def test_equal_amounts_are_equal_in_any_unit(request_: str, limit: str) -> None:
 
 def test_without_a_location_there_is_nothing_to_render() -> None:
     with pytest.raises(UserError, match=r"kubernetes\.model_location: not set; expected pvc://"):
-        manifests.render(load_config())
+        render.render(load_config())
 
 
 def test_the_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "deploy"
-    assert manifests.write("a: 1\n", folder) == folder / "serving.yaml"
-    manifests.write("b: 2\n", folder)
+    assert render.write("a: 1\n", folder) == folder / "serving.yaml"
+    render.write("b: 2\n", folder)
     assert (folder / "serving.yaml").read_text() == "b: 2\n"
     assert [entry.name for entry in folder.iterdir()] == ["serving.yaml"]
 
@@ -576,11 +576,11 @@ def refused(*_: object) -> None:
 def test_a_write_that_fails_leaves_what_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    manifests.write("a: 1\n", tmp_path)
+    render.write("a: 1\n", tmp_path)
     failing: Callable[..., None] = refused
     monkeypatch.setattr(os, "replace", failing)
     with pytest.raises(UserError, match=r"^-o .*: No space left on device$"):
-        manifests.write("b: 2\n", tmp_path)
+        render.write("b: 2\n", tmp_path)
     assert (tmp_path / "serving.yaml").read_text() == "a: 1\n"
     assert [entry.name for entry in tmp_path.iterdir()] == ["serving.yaml"]
 
@@ -588,4 +588,4 @@ def test_a_write_that_fails_leaves_what_was_there(
 def test_a_folder_that_is_a_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "deploy").write_text("")
     with pytest.raises(UserError, match=r"^-o .*deploy: "):
-        manifests.write("a: 1\n", tmp_path / "deploy")
+        render.write("a: 1\n", tmp_path / "deploy")

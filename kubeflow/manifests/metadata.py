@@ -1,4 +1,4 @@
-"""Names and labels of what serves a model in a cluster."""
+"""The names and labels of the Kubernetes objects that serve a model."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Manifest = dict[str, Any]
 
 KSERVE_LABEL: Final = "serving.kserve.io/inferenceservice"
 
-# What Kubernetes and KServe put behind a name has to fit into 63 characters too.
-_LONGEST_NAME = 40
-_DIGEST_DIGITS = 10
+# Kubernetes and KServe append to a name, and the result has to fit into 63 characters.
+_LONGEST_NAME: Final = 40
+_DIGEST_DIGITS: Final = 10
 
 
 def dns_label(model_name: str) -> str:
-    """A model's name as the name of a Service: lower-case letters, digits and -, a letter first.
+    """Returns a model's name as a DNS label: lower-case letters, digits and -, a letter first.
 
     A name that is too long is cut, and ends with a part of its digest.
     """
@@ -31,33 +31,33 @@ def dns_label(model_name: str) -> str:
 
 
 def digest(text: str) -> str:
-    """Part of a SHA-256 that tells texts apart in a name."""
+    """Returns the first digits of a text's SHA-256, which tell texts apart in a name."""
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_DIGITS]
 
 
 @dataclass(frozen=True)
-class Identity:
-    """How the objects that serve one model are called and found.
+class ModelServerMetadata:
+    """Name, namespace and labels of the objects that serve one model.
 
     Attributes:
-        model_name: in requests.
-        namespace: of all objects.
-        made_by_kserve: whether KServe makes the pods, which then bear its label.
+        model_name: Name of the model in requests.
+        namespace: Namespace of all objects.
+        kserve: Whether KServe creates the pods, which then carry its label.
     """
 
     model_name: str
     namespace: str
-    made_by_kserve: bool
+    kserve: bool
 
     @property
     def name(self) -> str:
-        """Of the objects; some have more behind it."""
+        """Name of the objects, to which some append a suffix."""
         return dns_label(self.model_name)
 
     @property
     def pod_labels(self) -> dict[str, str]:
-        """What the pods are found by."""
-        if self.made_by_kserve:
+        """Labels by which selectors find the pods."""
+        if self.kserve:
             return {KSERVE_LABEL: self.name}
         return {
             "app.kubernetes.io/name": "tensorflow-serving",
@@ -66,7 +66,7 @@ class Identity:
 
     @property
     def labels(self) -> dict[str, str]:
-        """Of the objects."""
+        """Labels of all objects."""
         return {
             "app.kubernetes.io/name": "tensorflow-serving",
             "app.kubernetes.io/instance": self.name,
@@ -75,11 +75,18 @@ class Identity:
             "app.kubernetes.io/managed-by": "movierec",
         }
 
-    def manifest(self, api_version: str, kind: str, suffix: str = "", **rest: Any) -> Manifest:
-        """An object of this model's, its name followed by the suffix."""
+    def manifest(self, api_version: str, kind: str, suffix: str = "", **fields: Any) -> Manifest:
+        """Returns an object with this metadata.
+
+        Args:
+            api_version: API group and version of the object.
+            kind: Kind of the object.
+            suffix: End of its name.
+            fields: Further fields, such as `spec`.
+        """
         metadata: Manifest = {
             "name": f"{self.name}{suffix}",
             "namespace": self.namespace,
             "labels": self.labels,
         }
-        return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **rest}
+        return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **fields}

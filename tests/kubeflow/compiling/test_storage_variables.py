@@ -6,8 +6,8 @@ import pytest
 from kfp import dsl, kubernetes
 
 from kubeflow.compiling import compiler
+from kubeflow.compiling.compile_options import CompileOptions
 from kubeflow.compiling.compiler import CompiledPipeline
-from kubeflow.compiling.order import Order
 from kubeflow.targets import Target
 from pipeline.config.errors import UserError
 from pipeline.config.tree import load_config
@@ -18,8 +18,8 @@ SECRET = "mlpipeline-minio-artifact"
 
 def compiled(*overrides: str, target: Target = Target.KFP) -> CompiledPipeline:
     root = {Target.KFP: "minio://bucket/root", Target.VERTEX: "gs://bucket/root"}[target]
-    order = Order(target, "registry.example/movierec:1.2", root)
-    return compiler.compile_pipeline(load_config(overrides=overrides), order)
+    options = CompileOptions(target, "registry.example/movierec:1.2", root)
+    return compiler.compile_pipeline(load_config(overrides=overrides), options)
 
 
 def secret_as_the_client_has_it() -> dict[str, Any]:

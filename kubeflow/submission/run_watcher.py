@@ -1,4 +1,4 @@
-"""Follows a run until it ends."""
+"""Follows a run on a platform until it ends."""
 
 from __future__ import annotations
 
@@ -10,25 +10,30 @@ from typing import Final
 from pipeline.config.errors import UserError
 
 POLL_SECONDS: Final = 10.0
-"""Between two looks at a run."""
+"""Seconds between two requests for the state of a run."""
 
 RUN: Final = "(run)"
-"""What stands in the place of a task for the run itself."""
+"""Name of the run itself among those of its tasks."""
 
-_LOOKS_MISSED: Final = 6
+_MOST_MISSED_POLLS: Final = 6
 _SUCCEEDED: Final = "SUCCEEDED"
 _FAILED: Final = "FAILED"
-# Both spellings are in use.
+# Platforms differ in the spelling of the last one.
 _ENDED: Final = (_SUCCEEDED, _FAILED, "SKIPPED", "CANCELED", "CANCELLED")
 
 
 class UnreachableError(UserError):
-    """The platform did not answer; it may do so later."""
+    """The platform does not answer now and may do so later."""
 
 
 @dataclass(frozen=True)
 class State:
-    """How a run or a task is: a state's name, and why it failed if it did."""
+    """The state of a run or a task.
+
+    Attributes:
+        name: Name that the platform gives the state.
+        error: Reason of a failure; empty without one.
+    """
 
     name: str
     error: str = ""
@@ -36,7 +41,12 @@ class State:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A run and its tasks, those that have begun, at one time."""
+    """The states of a run and of its tasks at one time.
+
+    Attributes:
+        run: State of the run.
+        tasks: States of the tasks that have started by name.
+    """
 
     run: State
     tasks: Mapping[str, State]
@@ -44,35 +54,35 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Sent:
-    """What a platform has taken.
+    """A run or a schedule that a platform has accepted.
 
     Attributes:
-        what: run or schedule.
-        name: by which a person finds it.
-        url: where it can be seen.
-        look: how a run is now; None for a schedule.
+        what: `run` or `schedule`.
+        name: Name that people find it by.
+        url: Address of its page.
+        poll: Function that returns the states of a run now; None for a schedule.
     """
 
     what: str
     name: str
     url: str
-    look: Callable[[], Snapshot] | None
+    poll: Callable[[], Snapshot] | None
 
 
 def follow(sent: Sent, report: Callable[[str, str], None]) -> None:
     """Follows a run until it ends.
 
     Args:
-        sent: a run.
-        report: is called with a task, or `RUN`, and its state whenever that is another.
+        sent: Run to follow.
+        report: Function that gets the name of a task, or `RUN`, and its new state at each change.
 
     Raises:
-        UserError: the run did not succeed, or it can no longer be looked at.
+        UserError: The run does not succeed, or the platform no longer answers.
     """
     shown: dict[str, str] = {}
     missed = 0
     while True:
-        now = _look(sent, last=missed + 1 == _LOOKS_MISSED)
+        now = _poll(sent, last=missed + 1 == _MOST_MISSED_POLLS)
         missed = 0 if now else missed + 1
         if now:
             for name, state in {**now.tasks, RUN: now.run}.items():
@@ -84,15 +94,15 @@ def follow(sent: Sent, report: Callable[[str, str], None]) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _look(sent: Sent, last: bool) -> Snapshot | None:
-    """How the run is; None if the platform does not answer and this is not the last try."""
-    assert sent.look is not None
+def _poll(sent: Sent, last: bool) -> Snapshot | None:
+    """Returns the states; None if the platform does not answer and this is not the last try."""
+    assert sent.poll is not None
     try:
-        return sent.look()
+        return sent.poll()
     except UserError as error:
         if isinstance(error, UnreachableError) and not last:
             return None
-        raise UserError(f"{error}; not watched any more; the run goes on: {sent.url}") from error
+        raise UserError(f"{error}; no longer following; the run goes on: {sent.url}") from error
 
 
 def _judge(sent: Sent, now: Snapshot) -> None:

@@ -1,4 +1,4 @@
-"""What is to be compiled, and where it is to run. Nothing heavy is imported here."""
+"""The options of `movierec compile`, and their checks, which import neither TFX nor TensorFlow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kubeflow import installed, parameters
-from kubeflow.compiling import training_machines
+from kubeflow.compiling import training_resources
 from kubeflow.parameters import Parameter
 from kubeflow.targets import Target, check_image, check_location, check_name, check_pipeline_root
 from kubeflow.training_job import manifest
@@ -16,16 +16,16 @@ from pipeline.config.tree import PipelineConfig, ServingConfig
 
 
 @dataclass(frozen=True)
-class Order:
-    """What a platform is to run.
+class CompileOptions:
+    """The platform that runs a compiled pipeline, and the places that it reads and writes.
 
     Attributes:
-        target: the platform.
-        image: of every step, with a tag or a digest.
-        pipeline_root: the folder for what the steps write.
-        data: the folder of the ratings; None for `data.path`, or what the image has installed.
-        push: the folder of pushed versions; None for one below the pipeline root.
-        name: the pipeline's.
+        target: Platform that runs the pipeline.
+        image: Container image of every step, with a tag or a digest.
+        pipeline_root: Folder for everything that the steps write.
+        data: Folder of the ratings; None for `data.path`, or for the data set in the image.
+        push: Folder of pushed versions; None for a folder below the pipeline root.
+        name: Name of the pipeline.
     """
 
     target: Target
@@ -40,26 +40,29 @@ class Order:
         """The pipeline root without a slash at its end.
 
         Raises:
-            UserError: the platform does not reach it.
+            UserError: The platform does not reach the folder.
         """
         return check_pipeline_root(self.pipeline_root, self.target)
 
     def parameters(self, config: PipelineConfig) -> tuple[Parameter, ...]:
-        """The pipeline's inputs with their values.
+        """Checks all options and returns the parameters of the pipeline with their defaults.
+
+        Args:
+            config: Configuration of the pipeline.
 
         Raises:
-            UserError: the platform does not take the image, the name or a location, or cannot
-                work as the configuration asks.
+            UserError: The platform does not take the image, the name or a folder, or cannot do
+                what the configuration asks for.
         """
         check_image(self.image)
         check_name(self.name, self.target)
-        training_machines.check(config, self.target)
+        training_resources.check(config, self.target)
         _check_binary(config.serving)
         manifest.check_root("--pipeline-root", self.root, config, self.target)
         data = self._data(config)
         beam_check.check_compiled(config.beam, self.image, self.root, data)
-        usual_push = f"{self.root}/serving/{config.serving.model_name}"
-        push = usual_push if self.push is None else self.push
+        default_push = f"{self.root}/serving/{config.serving.model_name}"
+        push = default_push if self.push is None else self.push
         return (
             Parameter(parameters.PIPELINE_ROOT, self.root),
             Parameter(parameters.DATA, data),
@@ -71,9 +74,9 @@ class Order:
     def _data(self, config: PipelineConfig) -> str:
         if self.data is not None:
             return self._location("--data", self.data)
-        own: Path | None = config.data.path
-        if own is not None:
-            return self._location("data.path", str(own))
+        path: Path | None = config.data.path
+        if path is not None:
+            return self._location("data.path", str(path))
         if config.data.dataset != "ml-100k":
             raise UserError(
                 f"--data: not given; data.dataset={config.data.dataset} needs the folder of its "
@@ -88,6 +91,7 @@ class Order:
 def _check_binary(serving: ServingConfig) -> None:
     if serving.binary is not None:
         raise UserError(
-            f"serving.binary={serving.binary}: a file of this machine is not in the image; leave "
-            f"it out: the step takes the tensorflow_model_server on its PATH, or ours"
+            f"serving.binary={serving.binary}: the image does not contain files of this machine; "
+            f"leave the key out: the step takes tensorflow_model_server from its PATH, or the "
+            f"embedded server"
         )

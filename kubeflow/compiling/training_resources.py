@@ -1,4 +1,7 @@
-"""The machines that a platform trains on. Nothing heavy is imported here."""
+"""The machines, GPUs and nodes that training asks a platform for.
+
+Nothing heavy is imported here.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,15 @@ from pipeline.config.errors import UserError
 from pipeline.config.kubernetes import amount
 from pipeline.config.tree import PipelineConfig
 
-# Vertex AI takes no higher limits of a step; its GPUs say which of the larger machines is meant.
-_MOST_OF_A_STEP: Final = accelerators.Machine(96, 624)
+# Vertex AI takes no higher limits of a step. On larger machines, the GPUs identify the machine.
+_LARGEST_STEP: Final = accelerators.Machine(cores=96, memory_gb=624)
 
 
 def check(config: PipelineConfig, target: Target) -> None:
-    """Whether the platform can train as the configuration asks.
+    """Checks that the platform can train as configured.
 
     Raises:
-        UserError: it does not know the GPUs or the machine, or needs to be told more.
+        UserError: The platform does not know the GPUs or the machine, or needs more settings.
     """
     training = config.training
     accelerators.check_count(training.accelerator, training.accelerator_count)
@@ -35,29 +38,31 @@ def check(config: PipelineConfig, target: Target) -> None:
     accelerators.check_vertex(
         training.accelerator, training.accelerator_count, config.vertex.machine_type
     )
-    for key, given, what in (
+    for key, given, expected in (
         ("vertex.project", config.vertex.project, "the id of the Google Cloud project"),
-        ("vertex.region", config.vertex.region, "where they train, as us-central1"),
+        ("vertex.region", config.vertex.region, "a region such as us-central1"),
     ):
         if training.workers > 1 and given is None:
-            raise UserError(f"{key}: not given; training.workers={training.workers} needs {what}")
+            raise UserError(
+                f"{key}: not given; training.workers={training.workers} needs {expected}"
+            )
 
 
 def resources(config: PipelineConfig, target: Target) -> dict[str, Any]:
-    """What a step that trains on its own machine asks for: the ResourceSpec of its container."""
+    """Returns the ResourceSpec of a step that trains in its own container."""
     return _vertex_resources(config) if target is Target.VERTEX else _kfp_resources(config)
 
 
 def node_selector(config: PipelineConfig) -> dict[str, str]:
-    """The labels of the Kubernetes nodes that training is for."""
+    """Returns the labels of the Kubernetes nodes for training."""
     accelerator = config.training.accelerator
     if config.kfp.node_selector is not None:
         return config.kfp.node_selector
-    return {} if accelerator is None else {accelerators.GKE_LABEL: accelerators.GKE[accelerator]}
+    return {} if accelerator is None else accelerators.gke_labels(accelerator)
 
 
 def tolerations(config: PipelineConfig) -> tuple[Toleration, ...]:
-    """The taints of those nodes."""
+    """Returns the taints of the nodes for training, as tolerations."""
     if config.kfp.tolerations is not None:
         return config.kfp.tolerations
     if config.training.accelerator is None:
@@ -66,30 +71,30 @@ def tolerations(config: PipelineConfig) -> tuple[Toleration, ...]:
 
 
 def _vertex_resources(config: PipelineConfig) -> dict[str, Any]:
-    """What leads Vertex AI to the machine: it takes the one that comes closest."""
-    machine, most = accelerators.machine(config.vertex.machine_type), _MOST_OF_A_STEP
-    asked: dict[str, Any] = {
-        "cpuLimit": float(min(machine.cores, most.cores)),
-        "memoryLimit": float(min(machine.gigabytes, most.gigabytes)),
+    """Returns limits for which Vertex AI takes the machine that comes closest: that machine's."""
+    machine, largest = accelerators.machine(config.vertex.machine_type), _LARGEST_STEP
+    limits: dict[str, Any] = {
+        "cpuLimit": float(min(machine.cores, largest.cores)),
+        "memoryLimit": float(min(machine.memory_gb, largest.memory_gb)),
     }
     if config.training.accelerator is not None:
-        asked["accelerator"] = {
+        limits["accelerator"] = {
             "type": config.training.accelerator,
             "count": str(config.training.accelerator_count),
         }
-    return asked
+    return limits
 
 
 def _kfp_resources(config: PipelineConfig) -> dict[str, Any]:
-    """The limits in fields that every version reads: 2.3 refuses the ones that replace them."""
-    asked: dict[str, Any] = {}
+    """Returns limits in fields that every version reads: 2.3 refuses their successors."""
+    limits: dict[str, Any] = {}
     if config.kfp.cpu_limit is not None:
-        asked["cpuLimit"] = float(amount(config.kfp.cpu_limit))
+        limits["cpuLimit"] = float(amount(config.kfp.cpu_limit))
     if config.kfp.memory_limit is not None:
-        asked["memoryLimit"] = float(amount(config.kfp.memory_limit) / 10**9)
+        limits["memoryLimit"] = float(amount(config.kfp.memory_limit) / 10**9)
     if config.training.accelerator is not None:
-        asked["accelerator"] = {
+        limits["accelerator"] = {
             "type": config.kfp.accelerator_resource,
             "count": str(config.training.accelerator_count),
         }
-    return asked
+    return limits

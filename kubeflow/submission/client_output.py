@@ -1,4 +1,4 @@
-"""Keeps what the platforms' clients print and log off the screen."""
+"""What the platforms' own clients print, log and report."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from io import StringIO
 
 
 @contextmanager
-def quietly() -> Iterator[None]:
-    """Keeps quiet whatever is called meanwhile."""
+def silenced() -> Iterator[None]:
+    """Hides everything that is printed, logged or warned inside the context."""
     earlier = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -23,6 +23,6 @@ def quietly() -> Iterator[None]:
 
 
 def one_line(text: object, longest: int = 400) -> str:
-    """What a client says, on one line and not endless."""
+    """Returns a client's message on one line, cut to `longest` characters."""
     words = " ".join(str(text).split())
     return words if len(words) <= longest else words[: longest - 1] + "…"

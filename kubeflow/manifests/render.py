@@ -1,4 +1,4 @@
-"""Everything that serves a model in a cluster, as one YAML text."""
+"""Renders the manifests of a model server as one YAML file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 import yaml
 
 from kubeflow.manifests import deployment, kserve
-from kubeflow.manifests.identity import Identity, Manifest
+from kubeflow.manifests.metadata import Manifest, ModelServerMetadata
 from pipeline import atomic_file
 from pipeline.config.errors import UserError
 from pipeline.config.locations import EXPECTED
@@ -16,11 +16,11 @@ from pipeline.config.tree import PipelineConfig
 
 FILE_NAME: Final = "serving.yaml"
 
-_KINDS = {"deployment": deployment.manifests, "kserve": kserve.manifests}
+_KINDS: Final = {"deployment": deployment.manifests, "kserve": kserve.manifests}
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes texts of several lines as such, and what occurs twice twice."""
+    """Writes texts of several lines as blocks, and no anchors or aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -35,27 +35,28 @@ _Dumper.add_representer(str, _text)
 
 
 def manifests(config: PipelineConfig) -> list[Manifest]:
-    """The objects, in the order in which they are needed.
+    """Returns the objects, in the order in which they are needed.
 
     Raises:
-        UserError: the configuration does not say where the model is.
+        UserError: `kubernetes.model_location` is not set.
     """
     location = config.kubernetes.location
     if location is None:
         raise UserError(
             f"kubernetes.model_location: not set; expected {EXPECTED}, the folder of the versions"
         )
-    identity = Identity(
-        config.serving.model_name, config.kubernetes.namespace, config.kubernetes.kind == "kserve"
+    kind = config.kubernetes.kind
+    metadata = ModelServerMetadata(
+        config.serving.model_name, config.kubernetes.namespace, kserve=kind == "kserve"
     )
-    return _KINDS[config.kubernetes.kind](config.kubernetes, identity, location)
+    return _KINDS[kind](config.kubernetes, metadata, location)
 
 
 def render(config: PipelineConfig) -> str:
-    """The objects as YAML, the same text for the same configuration.
+    """Returns the objects as YAML, the same text for the same configuration.
 
     Raises:
-        UserError: the configuration does not say where the model is.
+        UserError: `kubernetes.model_location` is not set.
     """
     return yaml.dump_all(
         manifests(config), Dumper=_Dumper, sort_keys=False, width=100, explicit_start=True
@@ -66,7 +67,7 @@ def write(text: str, folder: Path) -> Path:
     """Writes `serving.yaml` into the folder, whole or not at all, and returns its path.
 
     Raises:
-        UserError: the folder cannot be made or written.
+        UserError: The folder cannot be created or written to.
     """
     path = folder / FILE_NAME
     try:

@@ -1,6 +1,7 @@
-"""What steps on Kubeflow Pipelines are told of the storage at s3:// and minio://.
+"""The environment variables by which steps on Kubeflow Pipelines reach s3:// and minio://.
 
-The launcher copies their artifacts. What a parameter names, a step reads and writes itself.
+The launcher copies artifacts with credentials of its own. Folders that are parameters of the
+pipeline, such as the data, are read and written by the steps themselves.
 """
 
 from __future__ import annotations
@@ -18,25 +19,25 @@ STEPS: Final = (
     graph.BASELINE_MODEL,
     graph.PUSHER,
 )
-"""Those that read the data, or read or write pushed models."""
+"""The steps that read the data, or read or write pushed models."""
 
-# As Kubeflow Pipelines calls them in the Secret of its own storage.
+# Keys in the Secret of Kubeflow Pipelines' own storage, and the variables that take their values.
 _CREDENTIALS: Final = {"accesskey": "AWS_ACCESS_KEY_ID", "secretkey": "AWS_SECRET_ACCESS_KEY"}
 
 
 def environment(endpoint: str) -> dict[str, str]:
-    """Variables of their containers."""
+    """Returns the variables that hold no secret."""
     return {"AWS_ENDPOINT_URL": endpoint}
 
 
 def secrets(config: PipelineConfig) -> list[kubernetes_pb2.SecretAsEnv]:
-    """Where further variables of their containers come from."""
+    """Returns the Secret that the credentials come from, if one is configured."""
     name = config.kfp.storage_secret
     if name is None:
         return []
     secret = kubernetes_pb2.SecretAsEnv(
-        # Deprecated, and the one field for it that drivers before 2.5 know. They refuse any other,
-        # `optional` among them; a Secret that does not say so must be there.
+        # `secret_name` is deprecated, and the one field that drivers before 2.5 know. They refuse
+        # the others, `optional` among them. Without `optional`, the Secret has to exist.
         secret_name=name,
         key_to_env=[
             kubernetes_pb2.SecretAsEnv.SecretKeyToEnvMap(secret_key=key, env_var=variable)

@@ -8,25 +8,29 @@ from tfx.components.trainer.component import Trainer
 from tfx.extensions.google_cloud_ai_platform import constants
 from tfx.extensions.google_cloud_ai_platform.trainer import component, executor
 
-from kubeflow.compiling.order import Order
+from kubeflow.compiling.compile_options import CompileOptions
 from pipeline.config.tree import PipelineConfig
 
 
-def trainer(
-    config: PipelineConfig, order: Order, *, custom_config: dict[str, Any], **arguments: Any
+def vertex_trainer(
+    config: PipelineConfig,
+    options: CompileOptions,
+    *,
+    custom_config: dict[str, Any],
+    **arguments: Any,
 ) -> Trainer:
-    """A Trainer whose step starts a CustomJob, a chief and workers, and waits for it.
+    """Returns a Trainer whose step starts a CustomJob, a chief and workers, and waits for it.
 
     Args:
-        config: which machines; with a project and a region.
-        order: which image they run.
-        custom_config: what they are told.
-        arguments: the others of TFX's own Trainer.
+        config: Configuration of the pipeline, with `vertex.project` and `vertex.region`.
+        options: Options with the name of the pipeline and the image of the machines.
+        custom_config: Settings of the training.
+        arguments: Further arguments of TFX's Trainer.
     """
     job = {
         "project": config.vertex.project,
-        "display_name": f"{order.name}-trainer",
-        "job_spec": _job_spec(config, order.image),
+        "display_name": f"{options.name}-trainer",
+        "job_spec": _job_spec(config, options.image),
     }
     return component.Trainer(
         custom_config={
@@ -40,14 +44,14 @@ def trainer(
 
 
 def _job_spec(config: PipelineConfig, image: str) -> dict[str, Any]:
-    """A CustomJobSpec; the first pool is the chief alone. TFX adds the command of each."""
+    """Returns a CustomJobSpec whose first pool is the chief alone. TFX adds the commands."""
     account = config.vertex.service_account
     return {
         "worker_pool_specs": [
             _pool(config, image, 1),
             _pool(config, image, config.training.workers - 1),
         ],
-        # A worker that starts again alone would wait for the others for ever.
+        # A worker that restarts alone would wait for the others for ever.
         "scheduling": {"restart_job_on_worker_restart": True},
         **({} if account is None else {"service_account": account}),
     }

@@ -1,1 +1,0 @@
-"""What checks the image, without Docker; it is not in the image, nor in the wheel."""
