@@ -98,6 +98,7 @@ def compile_pipeline(config: PipelineConfig, order: Order) -> CompiledPipeline:
         spec, graph.DATA_FINGERPRINT, graph.EXAMPLE_GEN, FINGERPRINT_KEY, legacy
     )
     specification.with_parameters(spec, inputs, legacy)
+    specification.with_step_arguments(spec, target)
     training = _training_steps(config)
     specification.with_resources(spec, training, training_machines.resources(config, target))
     if manifest.is_wanted(config, target):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from kubeflow import parameters
 from kubeflow.names import component_name, executor_name, task_name
 from kubeflow.parameters import Parameter
+from kubeflow.targets import Target
 
 Spec = dict[str, Any]
 
@@ -84,6 +86,20 @@ def with_parameters(spec: Spec, declared: Iterable[Parameter], legacy: bool) -> 
             definitions[name] = _declared(
                 parameter.legacy_type if legacy else parameter.type, legacy
             )
+
+
+def with_step_arguments(spec: Spec, target: Target) -> None:
+    """Tells each step its platform, and what its component declares: platforms add to that."""
+    for component in spec["components"].values():
+        declared = {
+            side: {
+                kind: sorted(component.get(f"{side[:-1]}Definitions", {}).get(kind, {}))
+                for kind in ("artifacts", "parameters")
+            }
+            for side in ("inputs", "outputs")
+        }
+        container = spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
+        container["args"] += ["--target", str(target), "--declared", json.dumps(declared)]
 
 
 def with_valid_names(spec: Spec) -> None:

@@ -47,6 +47,13 @@ def run_compiled(
         list[str] | None,
         typer.Option("--parameter", metavar="NAME=VALUE", help="A parameter; may be repeated."),
     ] = None,
+    platform_version: Annotated[
+        str | None,
+        typer.Option(
+            help="The release of Kubeflow Pipelines to do the work of, such as 2.5.0; the newest "
+            "that is known, if not given."
+        ),
+    ] = None,
     cached: Annotated[
         bool, typer.Option("--cache/--no-cache", help="Use what earlier runs made.")
     ] = True,
@@ -56,12 +63,13 @@ def run_compiled(
     Exits 2 if a model is not pushed.
     """
     from kubeflow import run_parameters
-    from kubeflow.local_execution import job_file, locations, runner
+    from kubeflow.local_execution import job_file, locations, platforms, runner
 
     compiled = job_file.read_to_run_here(job)
     folder = Workspace(workspace)
     changed = run_parameters.changed(compiled, pairs("--parameter", parameters or []))
     options = runner.Options(
+        platform=platforms.find(compiled.schema, platform_version),
         parameters={**compiled.parameters, **changed},
         locations=locations.parse(runner.remote_folder(folder), mappings or []),
         jobs=jobs,
