@@ -97,6 +97,7 @@ def compile_pipeline(config: PipelineConfig, options: CompileOptions) -> Compile
         spec, graph.DATA_FINGERPRINT, graph.EXAMPLE_GEN, FINGERPRINT_KEY, legacy
     )
     pipeline_spec.add_parameters(spec, inputs, legacy)
+    pipeline_spec.add_step_arguments(spec, target)
     training = _training_steps(config)
     pipeline_spec.set_resources(spec, training, training_resources.resources(config, target))
     if manifest.is_wanted(config, target):

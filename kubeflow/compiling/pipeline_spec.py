@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from kubeflow import parameters
 from kubeflow.parameters import EPOCHS, MAX_RMSE, Parameter
+from kubeflow.targets import Target
 from pipeline import graph
 
 Spec = dict[str, Any]
@@ -124,6 +125,23 @@ def add_parameters(spec: Spec, declared: Iterable[Parameter], legacy: bool) -> N
             inputs[used] = {"componentInputParameter": parameter.name}
             kind = parameter.legacy_type if legacy else parameter.type
             definitions[used] = _definition(kind, legacy)
+
+
+def add_step_arguments(spec: Spec, target: Target) -> None:
+    """Passes the platform and the declarations of its component to each step.
+
+    Platforms add inputs and outputs to the declared ones, of types that TFX does not know.
+    """
+    for component in spec["components"].values():
+        declared = {
+            side: {
+                kind: sorted(component.get(f"{side[:-1]}Definitions", {}).get(kind, {}))
+                for kind in ("artifacts", "parameters")
+            }
+            for side in ("inputs", "outputs")
+        }
+        container = spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
+        container["args"] += ["--target", str(target), "--declared", json.dumps(declared)]
 
 
 def rename_for_kubernetes(spec: Spec) -> None:

@@ -4,72 +4,98 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from kubeflow.local_execution.job import Schema, Task
+from kubeflow.local_execution import values
+from kubeflow.local_execution.job import Task
+from kubeflow.local_execution.platforms import Platform
+from pipeline.config.errors import UserError
 
 Record: TypeAlias = dict[str, Any]
 """A RuntimeArtifact as JSON: name, type, uri, metadata."""
 
-_PROPERTIES = ("metadata", "properties", "customProperties")
+_METADATA: Final = "metadata"
+_PROPERTIES = (_METADATA, "properties", "customProperties")
 _UNTYPED: Final = {"instanceSchema": ""}
+# What the launcher of Kubeflow Pipelines adds to the metadata.
+_STORE: Final = '{"Provider":"gs","Params":{"fromEnv":"true"}}'
 
 
-def planned(schema: Schema, task: Task, run_id: str, folder: Path) -> dict[str, Record]:
-    """The artifacts that a task is to make.
+def planned(platform: Platform, task: Task, run_id: str, folder: str) -> dict[str, Record]:
+    """The artifacts that a task is to make, and those that the platform makes beside them.
 
     Args:
-        schema: of the specification.
+        platform: that plans.
         task: that makes them.
         run_id: of the run; no two artifacts of a workspace have the same name.
-        folder: of the task, below the pipeline root.
+        folder: address of the folder for them.
     """
+    undeclared = {key: {"artifactType": kind} for key, kind in platform.undeclared.items()}
     return {
         key: {
-            "name": _name(schema, f"{run_id}/{task.name}/{key}"),
+            "name": _name(platform, f"{run_id}/{task.name}/{key}"),
             "type": definition.get("artifactType", {}),
-            "uri": str(folder / key),
+            "uri": f"{folder}/{key}",
             **{kind: dict(definition[kind]) for kind in _PROPERTIES if kind in definition},
         }
-        for key, definition in task.output_artifacts.items()
+        for key, definition in {**task.output_artifacts, **undeclared}.items()
     }
 
 
-def as_output(schema: Schema, record: Record) -> Record:
+def as_output(platform: Platform, key: str, record: Record) -> Record:
     """A planned record as the task that makes it is told of it.
 
-    In Kubeflow Pipelines it has no name yet: its metadata store gives it one afterwards.
+    In Kubeflow Pipelines the metadata store gives it its name afterwards; until then the newer
+    releases call it by its key, and the older ones nothing.
     """
-    if schema is Schema.V2_0:
+    if not platform.copies:
         return record
-    return {key: value for key, value in record.items() if key != "name"}
+    told = {name: value for name, value in record.items() if name != "name"}
+    return {"name": key, **told} if platform.names_outputs else told
 
 
-def as_input(schema: Schema, record: Record) -> Record:
-    """A record as a task that takes the artifact is told of it.
-
-    In Kubeflow Pipelines without its type, which the driver does not know.
-    """
-    return record if schema is Schema.V2_0 else {**record, "type": _UNTYPED}
+def as_input(platform: Platform, record: Record) -> Record:
+    """A record as a task that takes the artifact is told of it."""
+    return record if platform.keeps_types else {**record, "type": _UNTYPED}
 
 
-def _name(schema: Schema, path: str) -> str:
+def _name(platform: Platform, path: str) -> str:
     """The name of an artifact in a cluster's metadata: a path, or in Kubeflow's a number."""
-    if schema is Schema.V2_0:
+    if not platform.copies:
         return path
     # Of 63 bits, as there; two artifacts do not meet in so many.
     return str(int.from_bytes(hashlib.sha256(path.encode()).digest()[:8]) >> 1)
 
 
-def with_report(record: Record, reported: Mapping[str, Any]) -> Record:
-    """A planned record with what the task said about it.
+def with_report(
+    platform: Platform, key: str, record: Record, reported: Mapping[str, Any]
+) -> Record:
+    """A planned record with what the task said about it, as the metadata store keeps it.
 
     Args:
+        platform: whose store it is.
+        key: of the output.
         record: as planned.
         reported: what came back, without a type; what it leaves out stays as planned.
+
+    Raises:
+        UserError: the launcher of the platform fails on it.
     """
     changed = {
         kind: {**record.get(kind, {}), **reported[kind]} for kind in _PROPERTIES if kind in reported
     }
-    return {**record, **changed, "uri": reported.get("uri") or record["uri"]}
+    made = {**record, **changed, "uri": reported.get("uri") or record["uri"]}
+    if not platform.doubles:
+        return made
+    stored = {name: _stored(key, name, value) for name, value in made.get(_METADATA, {}).items()}
+    return {**made, _METADATA: {"display_name": key, "store_session_info": _STORE, **stored}}
+
+
+def _stored(key: str, name: str, value: Any) -> Any:
+    """A value of the metadata after the store of Kubeflow Pipelines, which wraps what is nested."""
+    if value is None:
+        raise UserError(f"{key}: {name} is null, which {_METADATA} in Kubeflow cannot be")
+    if isinstance(value, bool):
+        return float(value)
+    wrapped = {"list": value} if isinstance(value, list) else value
+    return values.doubles({"struct": value} if isinstance(value, dict) else wrapped)

@@ -12,18 +12,23 @@ from typing import Any, Final
 from kubeflow.local_execution import values
 from kubeflow.local_execution.artifacts import Record
 from kubeflow.local_execution.executor_output import Outputs
-from kubeflow.local_execution.job import Schema, Task
+from kubeflow.local_execution.job import Task
+from kubeflow.local_execution.locations import Locations
+from kubeflow.local_execution.platforms import Platform
 from kubeflow.local_execution.values import Value
 from pipeline import atomic_file, code_fingerprint
 
 # Part of every fingerprint: entries that were written another way are not found.
-_FORMAT: Final = 3
+_FORMAT: Final = 4
 
 
 def fingerprint(
-    schema: Schema, task: Task, parameters: Mapping[str, Value], artifacts: Mapping[str, Record]
+    platform: Platform,
+    task: Task,
+    parameters: Mapping[str, Value],
+    artifacts: Mapping[str, Record],
 ) -> str:
-    """A fingerprint of what a task is given and runs.
+    """A fingerprint of what a task is given and runs, and of the platform that gives it.
 
     An artifact's name and place are part of it: what a task made anew is another input. So is the
     installed code that the command and the parameters name, which runs here in place of the image.
@@ -34,7 +39,7 @@ def fingerprint(
     )
     content = [
         _FORMAT,
-        schema,
+        platform.name,
         task.cache_key,
         [container.image, container.command, dict(container.environment)],
         code_fingerprint.fingerprint(*named),
@@ -49,9 +54,10 @@ def fingerprint(
 class Cache:
     """What earlier runs made, in a folder."""
 
-    def __init__(self, folder: Path) -> None:
-        """Takes the folder; it is made when something is kept."""
+    def __init__(self, folder: Path, locations: Locations) -> None:
+        """Takes the folder, which is made when something is kept, and where buckets are."""
         self._folder = folder
+        self._locations = locations
 
     def find(self, key: str) -> Outputs | None:
         """What was made for a fingerprint, if all of it is still there."""
@@ -68,11 +74,11 @@ class Cache:
 
         A task may leave an artifact unwritten; such a one need not be there later.
         """
-        uris = [record["uri"] for record in outputs.artifacts.values()]
+        paths = [self._locations.local(record["uri"]) for record in outputs.artifacts.values()]
         entry = {
             "artifacts": dict(outputs.artifacts),
             "parameters": dict(outputs.parameters),
-            "present": [uri for uri in uris if Path(uri).exists()],
+            "present": [path for path in paths if Path(path).exists()],
         }
         self._folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(entry, indent=1, sort_keys=True)

@@ -3,59 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from kubeflow.local_execution import artifacts, values
 from kubeflow.local_execution.artifacts import Record
-from kubeflow.local_execution.job import Schema
+from kubeflow.local_execution.platforms import Platform
+from kubeflow.local_execution.pod import Pod
 from kubeflow.local_execution.values import Value
-
-_OUTPUT_FILE: Final = "executor_output.json"
-_PARAMETERS: Final = "parameters"
 
 
 def build(
-    schema: Schema,
+    pod: Pod,
     parameters: Mapping[str, Value],
     taken: Mapping[str, Record],
     planned: Mapping[str, Record],
     output_parameters: Mapping[str, Any],
-    folder: Path,
+    folder: str,
 ) -> dict[str, Any]:
     """The message.
 
     Args:
-        schema: of the specification; Vertex AI tells tasks of 2.0, Kubeflow Pipelines of 2.1.
+        pod: where the task runs.
         parameters: input parameters.
         taken: input artifacts.
         planned: output artifacts.
         output_parameters: their names; each has a file for its value.
-        folder: of the task. TFX takes the name of the folder that holds the output file for the
-            task's unique id, and keeps temporary files in it.
+        folder: address of the folder of the task's outputs.
     """
+    platform = pod.platform
     return {
         "inputs": {
-            **_parameters(schema, parameters),
+            **_parameters(platform, parameters),
             "artifacts": {
-                key: {"artifacts": [artifacts.as_input(schema, record)]}
+                key: {"artifacts": [artifacts.as_input(platform, record)]}
                 for key, record in taken.items()
             },
         },
         "outputs": {
             "artifacts": {
-                key: {"artifacts": [artifacts.as_output(schema, record)]}
+                key: {"artifacts": [artifacts.as_output(platform, key, record)]}
                 for key, record in planned.items()
             },
             "parameters": {
-                name: {"outputFile": str(folder / _PARAMETERS / name)} for name in output_parameters
+                name: {"outputFile": pod.parameter_file(folder, name)} for name in output_parameters
             },
-            "outputFile": str(folder / _OUTPUT_FILE),
+            "outputFile": pod.output_file(folder),
         },
     }
 
 
-def _parameters(schema: Schema, parameters: Mapping[str, Value]) -> dict[str, Any]:
-    if schema is Schema.V2_0:
-        return {"parameters": {name: values.to_legacy(v) for name, v in parameters.items()}}
-    return {"parameterValues": {name: values.doubles(v) for name, v in parameters.items()}}
+def _parameters(platform: Platform, parameters: Mapping[str, Value]) -> dict[str, Any]:
+    if platform.doubles:
+        return {"parameterValues": {name: values.doubles(v) for name, v in parameters.items()}}
+    return {"parameters": {name: values.to_legacy(v) for name, v in parameters.items()}}

@@ -11,6 +11,7 @@ from typing import Any
 from kubeflow.local_execution import artifacts, values
 from kubeflow.local_execution.artifacts import Record
 from kubeflow.local_execution.job import OutputParameter
+from kubeflow.local_execution.pod import Pod
 from kubeflow.local_execution.section import Section
 from kubeflow.local_execution.values import ParameterType, Value
 from pipeline.config.errors import UserError
@@ -24,20 +25,18 @@ class Outputs:
     parameters: Mapping[str, Value]
 
 
-def make_room(executor_input: Mapping[str, Any]) -> None:
-    """Makes the folders that a task's outputs go to, and removes an earlier attempt's message.
-
-    TFX takes a message that is there before it starts for one of its driver.
-    """
+def places(executor_input: Mapping[str, Any]) -> list[str]:
+    """Where a task's outputs go, its ExecutorOutput last."""
     outputs = executor_input["outputs"]
-    places = [entry["artifacts"][0]["uri"] for entry in outputs["artifacts"].values()]
-    places += [entry["outputFile"] for entry in outputs["parameters"].values()]
-    for place in [*places, outputs["outputFile"]]:
-        Path(place).parent.mkdir(parents=True, exist_ok=True)
-    Path(outputs["outputFile"]).unlink(missing_ok=True)
+    return [
+        *(entry["artifacts"][0]["uri"] for entry in outputs["artifacts"].values()),
+        *(entry["outputFile"] for entry in outputs["parameters"].values()),
+        outputs["outputFile"],
+    ]
 
 
 def read(
+    pod: Pod,
     executor_input: Mapping[str, Any],
     planned: Mapping[str, Record],
     parameters: Mapping[str, OutputParameter],
@@ -45,6 +44,7 @@ def read(
     """What the task made.
 
     Args:
+        pod: where it ran.
         executor_input: what it was told.
         planned: its artifacts.
         parameters: that it returns. One that its answer lacks, in the form that it is declared
@@ -54,25 +54,28 @@ def read(
         UserError: what it left behind is not what the platforms take.
     """
     asked = executor_input["outputs"]
-    message = _message(Path(asked["outputFile"]))
+    message = _message(pod.found(asked["outputFile"]))
     reported = message.sections("artifacts")
     records = {}
     for key, record in planned.items():
         found = reported[key].entries("artifacts") if key in reported else []
-        records[key] = artifacts.with_report(record, found[0].content) if found else record
+        said = found[0].content if found else {}
+        records[key] = artifacts.with_report(pod.platform, key, record, said)
     return Outputs(
         records,
         {
-            name: _parameter(message, name, declared, asked["parameters"][name]["outputFile"])
+            name: _parameter(
+                message, name, declared, pod.found(asked["parameters"][name]["outputFile"])
+            )
             for name, declared in parameters.items()
         },
     )
 
 
-def _parameter(message: Section, name: str, declared: OutputParameter, file: str) -> Value:
+def _parameter(message: Section, name: str, declared: OutputParameter, file: Path) -> Value:
     said = message.section("parameters" if declared.legacy else "parameterValues")
     if not said.has(name):
-        return _written(name, Path(file), declared.kind)
+        return _written(name, file, declared.kind)
     value = _legacy(said.section(name)) if declared.legacy else said.content[name]
     return values.of_type(value, declared.kind)
 

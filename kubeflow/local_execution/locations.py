@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from kubeflow.steps.mounts import with_texts
 from kubeflow.targets import SCHEMES
 from pipeline.config.errors import UserError
 
@@ -34,13 +35,25 @@ class Locations:
 
     def local_value(self, value: Any) -> Any:
         """A JSON value with paths in place of the remote locations in its texts."""
-        if isinstance(value, str):
-            return self.local(value)
-        if isinstance(value, list):
-            return [self.local_value(entry) for entry in value]
-        if isinstance(value, dict):
-            return {key: self.local_value(entry) for key, entry in value.items()}
-        return value
+        return with_texts(value, self.local)
+
+    def remote(self, path: str) -> str:
+        """The address that `local` has made a path of; anything else stays what it is."""
+        folders = [(str(folder), remote) for remote, folder in self.mapped]
+        folders += [(f"{self.default}/{scheme}", f"{scheme}:/") for scheme in SCHEMES]
+        covering = [
+            (folder, remote)
+            for folder, remote in folders
+            if path == folder or path.startswith(f"{folder}/")
+        ]
+        if not covering:
+            return path
+        folder, remote = max(covering, key=lambda entry: len(entry[0]))
+        return remote + path.removeprefix(folder)
+
+    def remote_value(self, value: Any) -> Any:
+        """A JSON value with remote locations in place of the paths that are texts of it."""
+        return with_texts(value, self.remote)
 
     def _path(self, found: re.Match[str]) -> str:
         uri = found[0]

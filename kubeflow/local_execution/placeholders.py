@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -47,11 +47,13 @@ class Context:
         executor_input: the message of the task.
         parameters: its input parameters.
         names: what the placeholders of a name only stand for, such as `pipeline_job_name`.
+        path: makes a path of an artifact's address.
     """
 
     executor_input: Mapping[str, Any]
     parameters: Mapping[str, Value]
     names: Mapping[str, str]
+    path: Callable[[str], str]
 
     def fill(self, argument: str) -> str:
         """An argument with everything filled in.
@@ -88,8 +90,7 @@ class Context:
             return self._parameter(place["side"], name, field)
         (record,) = self.executor_input[place["side"]]["artifacts"][name]["artifacts"]
         if field == "path":
-            # Everything is a path on this machine.
-            field = "uri"
+            return self.path(record["uri"])
         value = record[field or "uri"]
         return value[place["key"]] if place["key"] else value
 

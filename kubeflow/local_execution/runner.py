@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,7 @@ from kubeflow.local_execution.executor_output import Outputs
 from kubeflow.local_execution.job import Job
 from kubeflow.local_execution.locations import Locations
 from kubeflow.local_execution.outcome import Outcome, Result, State
+from kubeflow.local_execution.platforms import Platform
 from kubeflow.local_execution.scheduler import perform_in_order
 from kubeflow.local_execution.task_process import Processes
 from kubeflow.local_execution.task_runner import TaskRunner
@@ -36,6 +37,7 @@ class Options:
     """How a job is run.
 
     Attributes:
+        platform: whose driver and launcher.
         parameters: values of all inputs of the pipeline.
         locations: where remote locations are on this machine.
         jobs: how many tasks run at a time.
@@ -43,6 +45,7 @@ class Options:
         impatient: set when an interrupt is to end the tasks without waiting for them.
     """
 
+    platform: Platform
     parameters: Mapping[str, Value]
     locations: Locations
     jobs: int
@@ -72,22 +75,21 @@ def run(
         folder = Path(os.path.abspath(workspace.new_run()))
         tasks = TaskRunner(
             job=job,
+            platform=options.platform,
             parameters=options.parameters,
             locations=options.locations,
             root=_root(job, workspace, options),
             folder=folder,
-            cache=Cache(workspace.root / _CACHE) if options.use_cache else None,
+            cache=Cache(workspace.root / _CACHE, options.locations) if options.use_cache else None,
             processes=Processes(options.impatient),
         )
         return _run(tasks, options.jobs, report)
 
 
-def _root(job: Job, workspace: Workspace, options: Options) -> Path:
+def _root(job: Job, workspace: Workspace, options: Options) -> str:
     """Where artifacts go; a parameter, which the steps see, is what they write beside."""
     root = options.parameters.get(PIPELINE_ROOT) or job.pipeline_root
-    if root is None:
-        return Path(os.path.abspath(workspace.artifacts))
-    return Path(options.locations.local(root))
+    return os.path.abspath(workspace.artifacts) if root is None else str(root).rstrip("/")
 
 
 def _run(runner: TaskRunner, jobs: int, report: Callable[[str, Outcome], None]) -> Result:
@@ -100,9 +102,11 @@ def _run(runner: TaskRunner, jobs: int, report: Callable[[str, Outcome], None]) 
     def perform(name: str) -> bool:
         outcome = runner.run(tasks[name], made)
         with one_at_a_time:
-            outcomes[name] = outcome
             if outcome.outputs is not None:
                 made[name] = outcome.outputs
+                here = runner.locations.local_value(outcome.outputs.artifacts)
+                outcome = replace(outcome, outputs=replace(outcome.outputs, artifacts=here))
+            outcomes[name] = outcome
             if not runner.processes.stopped:
                 report(name, outcome)
         return outcome.outputs is not None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import signal
 import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from kubeflow.local_execution import (
     artifacts,
@@ -15,12 +16,15 @@ from kubeflow.local_execution import (
     executor_input,
     executor_output,
     placeholders,
+    pod,
     values,
 )
+from kubeflow.local_execution.artifacts import Record
 from kubeflow.local_execution.executor_output import Outputs
 from kubeflow.local_execution.job import Constant, Job, PipelineInput, Schema, Task, TaskOutput
 from kubeflow.local_execution.locations import Locations
 from kubeflow.local_execution.outcome import Outcome, State
+from kubeflow.local_execution.platforms import Platform
 from kubeflow.local_execution.task_process import Processes
 from kubeflow.local_execution.values import Value
 from pipeline.config.errors import LINE_START, UserError
@@ -35,18 +39,20 @@ class TaskRunner:
 
     Attributes:
         job: whose tasks.
+        platform: whose driver and launcher.
         parameters: values of the pipeline's inputs.
         locations: where remote locations are on this machine.
-        root: the pipeline root on this machine.
+        root: the pipeline root.
         folder: of the run, for logs.
         cache: of what earlier runs made; None if it is not to be used.
         processes: of the run.
     """
 
     job: Job
+    platform: Platform
     parameters: Mapping[str, Value]
     locations: Locations
-    root: Path
+    root: str
     folder: Path
     cache: cache.Cache | None
     processes: Processes
@@ -72,26 +78,23 @@ class TaskRunner:
         given = self._inputs(task, made)
         taken = {key: made[s.task].artifacts[s.key] for key, s in task.artifacts.items()}
         usable = self.cache if task.cacheable else None
-        key = cache.fingerprint(self.job.schema, task, given, taken)
+        here = self.locations.local_value([given, taken])
+        key = cache.fingerprint(self.platform, task, *here)
         found = usable.find(key) if usable else None
         if found:
             return Outcome(State.CACHED, outputs=found)
-        run = self.folder.name
-        home = self.root / self.job.name / run / task.name
-        planned = artifacts.planned(self.job.schema, task, run, home)
-        message = executor_input.build(
-            self.job.schema, given, taken, planned, task.output_parameters, home
-        )
-        context = placeholders.Context(message, given, self._names(task))
-        command = [self.locations.local(context.fill(part)) for part in task.container.command]
-        attempts, failure = self._attempts(task, command, message)
-        if failure:
-            return Outcome(State.FAILED, attempts=attempts, failure=failure)
-        try:
-            outputs = executor_output.read(message, planned, task.output_parameters)
-        except UserError as error:
-            failure = f"{task.name}: {error}; its log is {self._log(task)}"
-            return Outcome(State.FAILED, attempts=attempts, failure=failure)
+        attempts = 0
+        while True:
+            attempts += 1
+            try:
+                with pod.started(self.platform, self.locations) as machine:
+                    outputs = self._attempt(task, given, taken, machine)
+                break
+            except UserError as error:
+                failure = f"{task.name}: {error}"
+                if attempts > task.retries.count or self.processes.stopped:
+                    return Outcome(State.FAILED, attempts=attempts, failure=failure)
+            self.processes.sleep(task.retries.seconds_before(attempts))
         if usable:
             usable.keep(key, outputs)
         return Outcome(State.DONE, attempts=attempts, outputs=outputs)
@@ -110,12 +113,12 @@ class TaskRunner:
                 case Constant(value):
                     pass
             kind = task.parameter_types.get(key)
-            given[key] = self.locations.local_value(values.of_type(value, kind) if kind else value)
+            given[key] = values.of_type(value, kind) if kind else value
         if self.job.schema is Schema.V2_1:
             # Kubeflow Pipelines leaves the placeholders inside constants to the tasks.
             return given
         return {
-            key: self.locations.local_value(placeholders.in_constant(value, given))
+            key: placeholders.in_constant(value, given)
             if isinstance(task.parameters[key], Constant)
             else value
             for key, value in given.items()
@@ -129,43 +132,45 @@ class TaskRunner:
             "pipeline_job_uuid": run,
             "pipeline_task_name": task.name,
             "pipeline_task_uuid": f"{run}-{task.name}",
-            "pipeline_root": str(self.root),
+            "pipeline_root": self.root,
         }
 
-    def _attempts(
-        self, task: Task, command: list[str], message: Mapping[str, Any]
-    ) -> tuple[int, str | None]:
-        """Runs the command until it succeeds, as often as the file says.
+    def _attempt(
+        self, task: Task, given: Mapping[str, Value], taken: Mapping[str, Record], machine: pod.Pod
+    ) -> Outputs:
+        """Runs the command once, on a machine of its own; what the task made.
 
-        What an attempt wrote stays for the next, as on a cluster.
+        What it wrote to buckets stays for the next attempt, as on a cluster.
 
-        Returns:
-            How often it was run, and why the last attempt failed, if it did.
+        Raises:
+            UserError: it failed.
         """
-        attempts = 0
-        while True:
-            attempts += 1
-            executor_output.make_room(message)
-            failure = self._attempt(task, command)
-            if failure is None or attempts > task.retries.count or self.processes.stopped:
-                return attempts, failure
-            self.processes.sleep(task.retries.seconds_before(attempts))
-
-    def _attempt(self, task: Task, command: list[str]) -> str | None:
-        """Runs the command once; why it failed, if it did."""
-        environment = {
-            name: self.locations.local(value) for name, value in task.container.environment.items()
-        }
+        run = self.folder.name
+        home = f"{self.root}/{self.job.name}/{run}/{task.name}"
+        if self.platform.own_folder:
+            home = f"{home}/{uuid.uuid4()}"
+        planned = artifacts.planned(self.platform, task, run, home)
+        message = executor_input.build(machine, given, taken, planned, task.output_parameters, home)
+        context = placeholders.Context(message, given, self._names(task), machine.path)
+        command = [context.fill(part) for part in task.container.command]
+        machine.prepare(taken.values(), executor_output.places(message))
+        environment = {**machine.environment(), **task.container.environment}
         log = self._log(task)
         written = log.stat().st_size if log.exists() else 0
         try:
             code = self.processes.run(command, environment, log)
         except OSError as error:
-            return f"{task.name}: {command[0]} cannot be started here: {error.strerror}"
-        if code == 0:
-            return None
-        ended = f"exit code {code}" if code > 0 else f"ended by {signal.Signals(-code).name}"
-        return f"{task.name}: {ended}: {_why(log, written)}; its log is {log}"
+            raise UserError(f"{command[0]} cannot be started here: {error.strerror}") from error
+        if code:
+            ended = f"exit code {code}" if code > 0 else f"ended by {signal.Signals(-code).name}"
+            raise UserError(f"{ended}: {_why(log, written)}; its log is {log}")
+        declared = {key: planned[key] for key in task.output_artifacts}
+        try:
+            outputs = executor_output.read(machine, message, declared, task.output_parameters)
+            machine.collect(outputs.artifacts.values())
+        except UserError as error:
+            raise UserError(f"{error}; its log is {log}") from error
+        return outputs
 
 
 def _why(log: Path, start: int) -> str:

@@ -9,55 +9,47 @@ from typing import Any, Final
 
 from pipeline.config.locations import OBJECT_STORES
 
-# Vertex AI mounts buckets there; the launcher of Kubeflow Pipelines copies a step's inputs there
-# before it, and its outputs from there after it.
+# The launcher of Kubeflow Pipelines copies a step's inputs there before it, and its outputs from
+# there after it. Vertex AI mounts buckets there, with what their storage cannot do: by default a
+# folder cannot be renamed, and a user who is not root may not be allowed to write.
 MOUNTS: Final = {"gs": "/gcs", **{scheme: f"/{scheme}" for scheme in OBJECT_STORES}}
 
 _SEPARATOR: Final = "://"
 
 
 class Mounts:
-    """The mounts that this machine has, of those that a platform may make."""
+    """The folders that a platform makes of a cloud's storage."""
 
-    def __init__(self, possible: Mapping[str, str]) -> None:
-        """The mounts of a machine.
+    def __init__(self, folders: Mapping[str, str]) -> None:
+        """Takes the folders.
 
         Args:
-            possible: folder by scheme; those that are not there do not count.
+            folders: by scheme; one need not be there.
         """
-        self._folders = {
-            scheme: folder for scheme, folder in possible.items() if Path(folder).is_dir()
-        }
+        self._folders = folders
 
     def path(self, uri: str) -> str:
-        """The file or folder of a URI; the URI itself where it is not mounted."""
+        """Returns the file or folder of a URI; the URI itself where it is not mounted."""
         scheme, separator, rest = uri.partition(_SEPARATOR)
-        if separator and scheme in self._folders:
-            return f"{self._folders[scheme]}/{rest}"
+        folder = self._folders.get(scheme)
+        if separator and folder is not None and Path(folder).is_dir():
+            return f"{folder}/{rest}"
         return uri
 
     def uri(self, path: str) -> str:
-        """The URI that `path` has made a path of."""
+        """Returns the URI of a file or folder of a mount; anything else stays what it is."""
         for scheme, folder in self._folders.items():
             if path.startswith(f"{folder}/"):
                 return f"{scheme}{_SEPARATOR}{path.removeprefix(f'{folder}/')}"
         return path
 
     def mounted(self, executor_input: dict[str, Any]) -> dict[str, Any]:
-        """An ExecutorInput with paths in place of URIs, and a name for each artifact.
+        """Returns an ExecutorInput with paths in place of URIs, and a name for each artifact."""
+        return _placed(executor_input, self.path)
 
-        A blessing refers to its model by name, which Kubeflow Pipelines does not give: such an
-        artifact is named by its URI.
-        """
-        copy: dict[str, Any] = json.loads(json.dumps(executor_input))
-        for artifact in _artifacts(copy.get("inputs", {}), copy.get("outputs", {})):
-            if not artifact.get("name"):
-                artifact["name"] = artifact["uri"]
-            artifact["uri"] = self.path(artifact["uri"])
-        outputs = copy.get("outputs", {})
-        if "outputFile" in outputs:
-            outputs["outputFile"] = self.path(outputs["outputFile"])
-        return copy
+    def addressed(self, executor_input: dict[str, Any]) -> dict[str, Any]:
+        """Returns an ExecutorInput with URIs in place of paths, and a name for each artifact."""
+        return _placed(executor_input, self.uri)
 
     def unmounted(self, executor_output: dict[str, Any]) -> dict[str, Any]:
         """An ExecutorOutput with URIs in place of paths, in what its artifacts say of others too.
@@ -65,7 +57,24 @@ class Mounts:
         Args:
             executor_output: of a step that was given what `mounted` returns.
         """
-        return _with_texts(executor_output, self.uri)
+        return with_texts(executor_output, self.uri)
+
+
+def _placed(executor_input: dict[str, Any], place: Callable[[str], str]) -> dict[str, Any]:
+    """Returns an ExecutorInput whose artifacts and output file are elsewhere.
+
+    A blessing refers to its model by name, which not every platform gives: such an artifact is
+    named by its URI.
+    """
+    copy: dict[str, Any] = json.loads(json.dumps(executor_input))
+    for artifact in _artifacts(copy.get("inputs", {}), copy.get("outputs", {})):
+        if not artifact.get("name"):
+            artifact["name"] = artifact["uri"]
+        artifact["uri"] = place(artifact["uri"])
+    outputs = copy.get("outputs", {})
+    if "outputFile" in outputs:
+        outputs["outputFile"] = place(outputs["outputFile"])
+    return copy
 
 
 def _artifacts(*sides: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -74,9 +83,10 @@ def _artifacts(*sides: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield from listed.get("artifacts", ())
 
 
-def _with_texts(value: Any, change: Callable[[str], str]) -> Any:
+def with_texts(value: Any, change: Callable[[str], str]) -> Any:
+    """Returns a JSON value with other texts in it."""
     if isinstance(value, dict):
-        return {key: _with_texts(entry, change) for key, entry in value.items()}
+        return {key: with_texts(entry, change) for key, entry in value.items()}
     if isinstance(value, list):
-        return [_with_texts(entry, change) for entry in value]
+        return [with_texts(entry, change) for entry in value]
     return change(value) if isinstance(value, str) else value

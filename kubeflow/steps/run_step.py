@@ -1,6 +1,7 @@
 """The command of every container: prepares what a step is given, and has TFX run it.
 
-The arguments are those of TFX's `kubeflow_v2_run_executor`.
+The arguments are those of TFX's `kubeflow_v2_run_executor`, and two that the compiler adds: the
+platform, and the names of what the step declares.
 """
 
 from __future__ import annotations
@@ -16,18 +17,79 @@ from typing import Any, Final
 
 from absl import app
 from absl.flags import argparse_flags
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
 from tfx.dsl.io import fileio
-from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
+from tfx.orchestration.kubeflow.v2.container import (
+    kubeflow_v2_entrypoint_utils,
+    kubeflow_v2_run_executor,
+)
 
 from kubeflow import installed
+from kubeflow.local_execution.stand_in import StandIn
 from kubeflow.parameters import filled_in, is_step_input
 from kubeflow.steps import beam_worker, checkpoints, object_storage
 from kubeflow.steps.mounts import MOUNTS, Mounts
+from kubeflow.targets import Target
 from kubeflow.training_job import manifest, step
 from pipeline import beam_check
 from pipeline.config.errors import EXPECTED, LINE_START, RunInterruptedError
 
 _TERMINATED: Final = 128 + signal.SIGTERM
+# The parts of an ExecutorInput that have names, and what schemas call them where they are declared.
+_KINDS: Final = {
+    "artifacts": "artifacts",
+    "parameters": "parameters",
+    "parameterValues": "parameters",
+}
+
+
+def declared(executor_input: dict[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what a step is given without what its component does not declare.
+
+    Kubeflow Pipelines adds an output `executor-logs` from 2.5.0 on, of a type that TFX does not
+    know. Its launcher writes it.
+
+    Args:
+        executor_input: an ExecutorInput as JSON.
+        names: by side (`inputs`, `outputs`) and kind (`artifacts`, `parameters`), the names that
+            are declared; nothing is taken out where they are not given.
+    """
+    return {**executor_input} | {
+        side: {
+            key: {name: entry for name, entry in entries.items() if name in kinds[_KINDS[key]]}
+            if key in _KINDS
+            else entries
+            for key, entries in executor_input[side].items()
+        }
+        for side, kinds in names.items()
+        if side in executor_input
+    }
+
+
+def with_names(executor_output: dict[str, Any], executor_input: dict[str, Any]) -> dict[str, Any]:
+    """Returns what a step says with the names of artifacts in place of the ids that TFX makes.
+
+    The platform knows no such id, and metadata has numbers as doubles, which cannot hold it.
+
+    Args:
+        executor_output: an ExecutorOutput as JSON.
+        executor_input: an ExecutorInput as JSON, whose artifacts have names.
+    """
+    message = pipeline_spec_pb2.ExecutorInput.Inputs()
+    artifacts = executor_input.get("inputs", {}).get("artifacts", {})
+    json_format.ParseDict({"artifacts": artifacts}, message, ignore_unknown_fields=True)
+    name_by_id: dict[int, str] = {}
+    kubeflow_v2_entrypoint_utils.parse_raw_artifact_dict(message.artifacts, name_by_id)
+    names = {float(number): name for number, name in name_by_id.items()}
+    copy: dict[str, Any] = json.loads(json.dumps(executor_output))
+    for listed in copy.get("artifacts", {}).values():
+        for artifact in listed.get("artifacts", ()):
+            metadata = artifact.get("metadata", {})
+            for key, value in metadata.items():
+                if isinstance(value, int | float):
+                    metadata[key] = names.get(float(value), value)
+    return copy
 
 
 def prepared(
@@ -110,6 +172,8 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--executor_class_path", required=True)
     parser.add_argument("--json_serialized_invocation_args", required=True)
     parser.add_argument("--json_serialized_inputs_spec_args")
+    parser.add_argument("--target", choices=list(Target))
+    parser.add_argument("--declared")
     arguments, beam_arguments = parser.parse_known_args(argv[1:])
     return arguments, beam_arguments
 
@@ -137,16 +201,26 @@ def _run(parsed: tuple[argparse.Namespace, list[str]]) -> None:
     beam_check.check_start(beam_arguments)
     object_storage.register()
     given = prepared(
-        json.loads(arguments.json_serialized_invocation_args),
+        declared(
+            json.loads(arguments.json_serialized_invocation_args),
+            json.loads(arguments.declared or "{}"),
+        ),
         json.loads(arguments.json_serialized_inputs_spec_args or "{}"),
     )
+    vertex = arguments.target == Target.VERTEX
+    # The replicas of a TFJob are told no more than TFX's own arguments.
+    arguments.target = arguments.declared = None
     given = checkpoints.with_local_checkpoints(given)
-    elsewhere = manifest.trains(given, os.environ)
+    stand_in = StandIn.read(os.environ)
+    elsewhere = not stand_in.is_used and manifest.trains(given, os.environ)
     # Nothing is written where the launcher of Kubeflow Pipelines looks for outputs if others have
     # written them at their URIs. It then says that it finds nothing to copy, and goes by the URIs.
     here = beam_check.stays_here(beam_arguments) and not elsewhere
-    mounts = Mounts(MOUNTS if here else {})
-    executor_input = mounts.mounted(given)
+    mounts = Mounts(stand_in.mounts(MOUNTS) if here or vertex else {})
+    # TensorFlow and Beam read and write gs:// themselves, and rename folders there, which the
+    # mounts of Vertex AI refuse.
+    placed = mounts.addressed(given) if vertex else mounts.mounted(given)
+    executor_input = stand_in.local(placed)
     arguments.json_serialized_invocation_args = json.dumps(executor_input)
     if elsewhere:
         step.train(arguments)
@@ -155,8 +229,9 @@ def _run(parsed: tuple[argparse.Namespace, list[str]]) -> None:
     output = executor_input["outputs"]["outputFile"]
     with fileio.open(output, "r") as file:
         executor_output = json.loads(file.read())
+    named = with_names(executor_output, executor_input)
     with fileio.open(output, "w") as file:
-        file.write(json.dumps(mounts.unmounted(executor_output)))
+        file.write(json.dumps(mounts.unmounted(stand_in.remote(named))))
 
 
 if __name__ == "__main__":

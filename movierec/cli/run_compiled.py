@@ -47,6 +47,15 @@ def run_compiled(
         ),
     ] = None,
     parameters: Parameters = None,
+    platform_version: Annotated[
+        str | None,
+        typer.Option(
+            "--platform-version",
+            metavar="VERSION",
+            help="Release of Kubeflow Pipelines whose driver and launcher are simulated, such as "
+            "2.5.0; the newest known release if not given.",
+        ),
+    ] = None,
     cached: Annotated[
         bool,
         typer.Option("--cache/--no-cache", help="Take the results of earlier runs, or none."),
@@ -61,12 +70,13 @@ def run_compiled(
     """
     check_kubeflow_package()
     from kubeflow import run_parameters
-    from kubeflow.local_execution import job_file, locations, runner
+    from kubeflow.local_execution import job_file, locations, platforms, runner
 
     compiled = job_file.read_to_run_here(job)
     folder = Workspace(workspace)
     changed = run_parameters.changed(compiled, pairs("--parameter", parameters or []))
     options = runner.Options(
+        platform=platforms.find(compiled.schema, platform_version),
         parameters={**compiled.parameters, **changed},
         locations=locations.parse(runner.remote_folder(folder), mappings or []),
         jobs=jobs,

@@ -12,14 +12,21 @@ VERTEX = "2.0.0"
 KFP = "2.1.0"
 ROOT = "gs://bucket/root"
 
-# Every script begins with it: `given` is the ExecutorInput.
+# Every script begins with it: `given` is the ExecutorInput. A launcher of Kubeflow copies what is
+# below /gcs; on Vertex AI the task itself writes to the bucket.
 _PRELUDE = (
     "import json, os, pathlib, sys, time\n"
     "given = json.loads(sys.argv[1])\n"
     "inputs, outputs = given['inputs'], given['outputs']\n"
+    "stand_in = json.loads(os.environ['MOVIEREC_STAND_IN'])\n"
+    "mount, bucket = stand_in['root'] + '/gcs/', stand_in['default'] + '/gs/'\n"
+    "def place(text):\n"
+    "    path = pathlib.Path(text.replace('gs://', PLACE).replace(mount, PLACE))\n"
+    "    path.parent.mkdir(parents=True, exist_ok=True)\n"
+    "    return path\n"
     "def made(key): return outputs['artifacts'][key]['artifacts'][0]\n"
     "def taken(key): return inputs['artifacts'][key]['artifacts'][0]\n"
-    "def tell(**message): pathlib.Path(outputs['outputFile']).write_text(json.dumps(message))\n"
+    "def tell(**message): place(outputs['outputFile']).write_text(json.dumps(message))\n"
 )
 _TYPES = {
     VERTEX: {str: "STRING", int: "INT", float: "DOUBLE"},
@@ -111,11 +118,14 @@ class Job:
         self.executors[f"exec-{name}"] = {
             "container": {
                 "image": "registry.example/movierec:1",
-                "command": ["python", "-c", _PRELUDE + script],
+                "command": ["python", "-c", self._prelude() + script],
                 "args": list(arguments),
             }
         }
         return self
+
+    def _prelude(self) -> str:
+        return _PRELUDE.replace("PLACE", "mount" if self.schema == KFP else "bucket")
 
     def specification(self) -> dict[str, Any]:
         inputs = {

@@ -10,6 +10,7 @@ from kubeflow.compiling.compiler import CompiledPipeline
 from kubeflow.parameters import is_step_input
 
 TRAINER = "trainer"
+LOGS = {"schemaTitle": "system.Artifact"}
 
 
 def container(pipeline: CompiledPipeline, task: str = TRAINER) -> dict[str, Any]:
@@ -62,7 +63,9 @@ def executor_input(
                     definition.get("metadata", {}),
                 )
                 for name, definition in outputs["artifacts"].items()
-            },
+            }
+            # Which the driver adds since 2.5.0.
+            | {"executor-logs": _artifact({"type": LOGS}, f"{root}/executor-logs", {})},
             "outputFile": str(output),
         },
     }

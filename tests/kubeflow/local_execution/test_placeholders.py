@@ -22,7 +22,10 @@ MESSAGE = {
     },
 }
 CONTEXT = placeholders.Context(
-    MESSAGE, {"name": 'with "quotes"', "epochs": 5, "flag": True}, {"pipeline_task_name": "t"}
+    MESSAGE,
+    {"name": 'with "quotes"', "epochs": 5, "flag": True},
+    {"pipeline_task_name": "t"},
+    path=lambda uri: f"/mount{uri}",
 )
 
 
@@ -34,7 +37,7 @@ CONTEXT = placeholders.Context(
         ("--n={{$.inputs.parameters['epochs']}}", "--n=5"),
         ("{{$.inputs.parameters['flag']}}", "true"),
         ("{{$.inputs.artifacts['model'].uri}}", "/a/model"),
-        ("{{$.inputs.artifacts['model'].path}}", "/a/model"),
+        ("{{$.inputs.artifacts['model'].path}}", "/mount/a/model"),
         ("{{$.inputs.artifacts['model'].name}}", "r/t/model"),
         ("{{$.inputs.artifacts['model'].metadata['size']}}", "3"),
         ("{{$.outputs.artifacts['best'].uri}}", "/b/best"),

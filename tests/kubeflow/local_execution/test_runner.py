@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kubeflow.local_execution import job_file, locations, runner, task_process
+from kubeflow.local_execution import job_file, locations, platforms, runner, task_process
 from kubeflow.local_execution.outcome import TASKS_FILE, Outcome, Result, State
 from pipeline import code_fingerprint
 from pipeline.config.errors import UserError
@@ -19,13 +19,21 @@ from tests.kubeflow.compiled_jobs import KFP, VERTEX, Job
 
 both_schemas = pytest.mark.parametrize("schema", [VERTEX, KFP])
 CACHED = {"cachingOptions": {"enableCache": True}}
-WRITES = "pathlib.Path(made('model')['uri']).mkdir()\n"
+WRITES = "place(made('model')['uri'] + '/weights').write_text('1')\n"
 
 
-def run(job: Job, folder: Path, jobs: int = 1, cached: bool = True, **given: str) -> Result:
+def run(
+    job: Job,
+    folder: Path,
+    jobs: int = 1,
+    cached: bool = True,
+    version: str | None = None,
+    **given: str,
+) -> Result:
     workspace = Workspace(folder / "ws")
     compiled = job_file.read(job.write(folder))
     options = runner.Options(
+        platform=platforms.find(compiled.schema, version),
         parameters=job_file.with_parameters(compiled, given),
         locations=locations.parse(runner.remote_folder(workspace), []),
         jobs=jobs,
@@ -76,7 +84,7 @@ def test_a_task_is_told_what_a_launcher_tells(schema: str, tmp_path: Path) -> No
     result = run(job, tmp_path)
     assert states(result) == {"only": "done"}
     told = shown(result, "only")
-    data = f"{tmp_path}/ws/locations/gs/data/here"
+    data = "gs://data/here"
     if schema == KFP:
         # Kubeflow's launcher replaces placeholders in commands and arguments alone, and holds
         # numbers as google.protobuf.Value does.
@@ -99,25 +107,120 @@ def test_a_task_is_told_what_a_launcher_tells(schema: str, tmp_path: Path) -> No
             "pipelinechannel--data": {"stringValue": data},
             "rate": {"doubleValue": 0.5},
         }
-    home = f"{tmp_path}/ws/locations/gs/bucket/root/small/{result.folder.name}/only"
-    # Kubeflow's metadata store names an artifact after the task that makes it.
-    named = {} if schema == KFP else {"name": f"{result.folder.name}/only/model"}
-    assert told["outputs"] == {
-        "artifacts": {
-            "model": {
-                "artifacts": [
-                    {
-                        **named,
-                        "type": {"instanceSchema": "title: tfx.Model\ntype: object\n"},
-                        "uri": f"{home}/model",
-                        "metadata": {"size": 3},
-                    }
-                ]
-            }
-        },
-        "parameters": {},
-        "outputFile": f"{home}/executor_output.json",
+    home = f"bucket/root/small/{result.folder.name}/only"
+    (made,) = told["outputs"]["artifacts"]["model"]["artifacts"]
+    assert made["type"] == {"instanceSchema": "title: tfx.Model\ntype: object\n"}
+    assert made["metadata"] == {"size": 3}
+    assert made["uri"].startswith(f"gs://{home}/")
+    if schema == VERTEX:
+        assert made["name"] == f"{result.folder.name}/only/model"
+        assert made["uri"] == f"gs://{home}/model"
+        assert told["outputs"]["outputFile"].endswith(f"/gcs/{home}/executor_output.json")
+
+
+# From the sources of the driver (`provisionOutputs`): since when there is which.
+@pytest.mark.parametrize(
+    ("version", "folders", "logs", "name", "output"),
+    [
+        ("2.3.0", 0, False, None, "/tmp/kfp_outputs/output_metadata.json"),
+        ("2.4.1", 1, False, None, "/tmp/kfp_outputs/output_metadata.json"),
+        ("2.5.0", 1, True, None, "/tmp/kfp_outputs/output_metadata.json"),
+        ("2.14.4", 1, True, None, "/tmp/kfp_outputs/output_metadata.json"),
+        ("2.15.0", 1, True, "model", "/gcs/{home}/output_metadata.json"),
+        ("2.17.0", 1, True, "model", "/gcs/{home}/output_metadata.json"),
+        (None, 1, True, "model", "/gcs/{home}/output_metadata.json"),
+    ],
+)
+def test_a_task_is_told_what_the_driver_of_a_release_tells(
+    version: str | None, folders: int, logs: bool, name: str | None, output: str, tmp_path: Path
+) -> None:
+    script = "print(json.dumps(given))\ntell(parameterValues={'n': 1})\n"
+    job = Job(KFP).add("only", script, makes={"model": {}}, returns={"n": int})
+    result = run(job, tmp_path, version=version)
+    assert states(result) == {"only": "done"}
+    told = shown(result, "only")["outputs"]
+    (made,) = told["artifacts"]["model"]["artifacts"]
+    home, _, key = made["uri"].removeprefix("gs://").rpartition("/")
+    assert key == "model"
+    between = home.removeprefix(f"bucket/root/small/{result.folder.name}/only")
+    assert between.count("/") == folders
+    assert made.get("name") == name
+    assert told["outputFile"].endswith(output.format(home=home))
+    assert told["parameters"]["n"]["outputFile"].endswith("/tmp/kfp/outputs/n")
+    assert ("executor-logs" in told["artifacts"]) is logs
+    if logs:
+        (added,) = told["artifacts"]["executor-logs"]["artifacts"]
+        assert added["type"] == {"schemaTitle": "system.Artifact"}
+        assert added["uri"] == f"gs://{home}/executor-logs"
+    assert set(outcome(result, "only")["artifacts"]) == {"model"}
+
+
+def test_a_launcher_copies_files_alone_to_a_new_machine_for_each_task(tmp_path: Path) -> None:
+    job = Job(KFP)
+    job.add(
+        "first",
+        "place(made('model')['uri'] + '/full/weights').write_text('1')\n"
+        "place(made('model')['uri'] + '/empty/x')\n"
+        "place('gs://bucket/beside/x').write_text('1')\n"
+        "pathlib.Path(os.environ['TMPDIR'], 'x').write_text('1')\n",
+        makes={"model": {}},
+    )
+    job.add(
+        "second",
+        "paths = [pathlib.Path(mount), pathlib.Path(os.environ['TMPDIR'])]\n"
+        "print(json.dumps([taken('model')['uri'], "
+        "[str(p.relative_to(root)) for root in paths for p in root.rglob('*')]]))\n",
+        artifacts={"model": ("first", "model")},
+    )
+    result = run(job, tmp_path)
+    uri, there = shown(result, "second")
+    model = uri.removeprefix("gs://")
+    assert f"{model}/full/weights" in there
+    assert not [path for path in there if Path(path).name in {"x", "empty", "beside"}]
+    bucket = tmp_path / "ws" / "locations" / "gs"
+    written = {path.relative_to(bucket).as_posix() for path in bucket.rglob("*") if path.is_file()}
+    assert written == {f"{model}/full/weights"}
+
+
+def test_a_task_of_vertex_ai_writes_on_no_mount(tmp_path: Path) -> None:
+    job = Job(VERTEX).add(
+        "only",
+        "path = pathlib.Path(mount, 'bucket')\npath.parent.chmod(0o755)\npath.write_text('1')\n",
+    )
+    failure = run(job, tmp_path).outcomes["only"].failure
+    assert failure is not None
+    assert "it wrote /gcs/bucket; " in failure
+
+
+def test_metadata_comes_back_as_the_store_of_kubeflow_keeps_it(tmp_path: Path) -> None:
+    said = {"n": 3, "yes": True, "list": [1], "struct": {"a": 1}, "text": "t"}
+    job = Job(KFP)
+    job.add(
+        "first",
+        f"tell(artifacts={{'model': {{'artifacts': [{{'metadata': {said!r}}}]}}}})",
+        makes={"model": {}},
+    )
+    job.add("second", "print(json.dumps(given))", artifacts={"taken": ("first", "model")})
+    result = run(job, tmp_path)
+    (record,) = shown(result, "second")["inputs"]["artifacts"]["taken"]["artifacts"]
+    kept = {key: value for key, value in record["metadata"].items() if key in said}
+    assert kept == {
+        "n": 3.0,
+        "yes": 1.0,
+        "list": {"list": [1.0]},
+        "struct": {"struct": {"a": 1.0}},
+        "text": "t",
     }
+    assert (type(kept["n"]), type(kept["yes"])) == (float, float)
+    assert record["metadata"]["display_name"] == "model"
+
+
+@pytest.mark.parametrize(
+    ("schema", "version"), [(VERTEX, "2.5.0"), (KFP, "2.2.0"), (KFP, "2.18.0"), (KFP, "2.5")]
+)
+def test_a_release_that_is_not_known_is_refused(schema: str, version: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"--platform-version {version}: "):
+        run(Job(schema).add("only"), tmp_path, version=version)
 
 
 @both_schemas
@@ -128,8 +231,7 @@ def test_what_comes_back_goes_on(schema: str, tmp_path: Path) -> None:
         "answer = {k: v for k, v in made('model').items() if k != 'type'}\n"
         "answer['metadata'] = {'size': 4, 'blessed': 1}\n"
         f"tell(artifacts={{'model': {{'artifacts': [answer]}}}}, {answer(schema, 'said')})\n"
-        "pathlib.Path(outputs['parameters']['written']['outputFile']).parent.mkdir(exist_ok=True)\n"
-        "pathlib.Path(outputs['parameters']['written']['outputFile']).write_text('6')\n",
+        "place(outputs['parameters']['written']['outputFile']).write_text('6')\n",
         makes={"model": {"size": 3, "kept": "yes"}},
         returns={"said": str, "written": int},
     )
@@ -143,7 +245,8 @@ def test_what_comes_back_goes_on(schema: str, tmp_path: Path) -> None:
     assert states(result) == {"first": "done", "second": "done"}
     told = shown(result, "second")["inputs"]
     (record,) = told["artifacts"]["taken"]["artifacts"]
-    assert record["metadata"] == {"size": 4, "kept": "yes", "blessed": 1}
+    metadata = {"size": 4, "kept": "yes", "blessed": 1}
+    assert metadata.items() <= record["metadata"].items()
     kept = outcome(result, "first")["artifacts"]["model"]
     assert record["name"] == kept["name"]
     assert kept["type"] == {"instanceSchema": "title: tfx.Model\ntype: object\n"}
@@ -209,20 +312,22 @@ def test_no_two_artifacts_of_kubeflow_have_one_name(tmp_path: Path) -> None:
 
 
 def test_order_is_by_artifacts_parameters_and_dependencies(tmp_path: Path) -> None:
-    note = f"open({str(tmp_path / 'order')!r}, 'a').write(given['outputs']['outputFile'] + '\\n')\n"
+    def note(name: str) -> str:
+        return f"open({str(tmp_path / 'order')!r}, 'a').write({name!r} + '\\n')\n"
+
     job = Job(KFP)
-    job.add("last", note, dependentTasks=["third"])
-    job.add("third", note, returned={"word": ("second", "word")})
+    job.add("last", note("last"), dependentTasks=["third"])
+    job.add("third", note("third"), returned={"word": ("second", "word")})
     job.add(
         "second",
-        note + "tell(parameterValues={'word': 'x'})",
+        note("second") + "tell(parameterValues={'word': 'x'})",
         artifacts={"model": ("first", "model")},
         returns={"word": str},
     )
-    job.add("first", note, makes={"model": {}})
+    job.add("first", note("first"), makes={"model": {}})
     assert set(states(run(job, tmp_path, jobs=4)).values()) == {"done"}
-    lines = (tmp_path / "order").read_text("utf-8").split()
-    assert [Path(line).parent.name for line in lines] == ["first", "second", "third", "last"]
+    order = (tmp_path / "order").read_text("utf-8").split()
+    assert order == ["first", "second", "third", "last"]
 
 
 def test_independent_tasks_run_together(tmp_path: Path) -> None:
@@ -345,7 +450,7 @@ def test_a_failed_task_stops_what_comes_after_it_alone(tmp_path: Path) -> None:
         (KFP, "sys.exit('see movierec: there')", None, "exit code 1: see movierec: there; its"),
         (KFP, "", ["no-such-program"], "no-such-program cannot be started here: No such file"),
         (KFP, "", ["python", "{{$.nothing}}"], "{{$.nothing}}: no such placeholder"),
-        (KFP, "pathlib.Path(outputs['outputFile']).write_text('{')", None, "output is no JSON"),
+        (KFP, "place(outputs['outputFile']).write_text('{')", None, "output is no JSON"),
         (KFP, "", None, "it did not return its parameter count"),
         # Kubeflow does not look there.
         (KFP, "tell(parameters={'count': {'intValue': '1'}})", None, "it did not return its"),
@@ -403,7 +508,7 @@ def test_the_environment_of_a_container_is_added(tmp_path: Path) -> None:
     job = Job(KFP).add("only", "print(json.dumps([os.environ['PATH'], os.environ['WHERE']]))")
     job.executors["exec-only"]["container"]["env"] = [{"name": "WHERE", "value": "gs://data/x"}]
     result = run(job, tmp_path)
-    assert shown(result, "only") == [os.environ["PATH"], f"{tmp_path}/ws/locations/gs/data/x"]
+    assert shown(result, "only") == [os.environ["PATH"], "gs://data/x"]
 
 
 def test_a_job_without_a_pipeline_root_keeps_its_artifacts_in_the_workspace(tmp_path: Path) -> None:
@@ -412,7 +517,13 @@ def test_a_job_without_a_pipeline_root_keeps_its_artifacts_in_the_workspace(tmp_
     path.write_text(path.read_text("utf-8").replace("defaultPipelineRoot", "other"), "utf-8")
     compiled = job_file.read(path)
     workspace = Workspace(tmp_path / "ws")
-    options = runner.Options({}, locations.parse(tmp_path, []), jobs=1, use_cache=True)
+    options = runner.Options(
+        platforms.find(compiled.schema, None),
+        {},
+        locations.parse(tmp_path, []),
+        jobs=1,
+        use_cache=True,
+    )
     result = runner.run(compiled, workspace, options, lambda _task, _outcome: None)
     uri = outcome(result, "only")["artifacts"]["model"]["uri"]
     assert uri.startswith(f"{workspace.artifacts}/small/")
@@ -455,7 +566,13 @@ def test_an_interrupt_ends_what_runs_and_what_it_started(
     job = Job(KFP).add("long", forks).add("short", waits).add("after", dependentTasks=["long"])
     compiled = job_file.read(job.write(tmp_path))
     workspace = Workspace(tmp_path / "ws")
-    options = runner.Options({}, locations.parse(tmp_path, []), jobs=2, use_cache=True)
+    options = runner.Options(
+        platforms.find(compiled.schema, None),
+        {},
+        locations.parse(tmp_path, []),
+        jobs=2,
+        use_cache=True,
+    )
 
     def interrupt(task: str, _outcome: Outcome) -> None:
         assert task == "short"

@@ -1,3 +1,5 @@
+import hashlib
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,18 +9,23 @@ import pytest
 from absl import logging
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
+from tfx.dsl.io import fileio
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils
 from tfx.types import standard_artifacts
 
 from components.errors import DataError
 from components.serving_validator.candidate import UnservableModelError
+from kubeflow.compiling import compiler
+from kubeflow.compiling.compile_options import CompileOptions
 from kubeflow.steps import run_step
 from kubeflow.steps.mounts import Mounts
-from kubeflow.steps.run_step import prepared
+from kubeflow.steps.run_step import declared, prepared
+from kubeflow.targets import Target
 from kubeflow.training_job import replica
 from models.errors import TrainingDivergedError
 from pipeline import SCHEMA_FILE
 from pipeline.config.errors import UserError
+from pipeline.config.tree import load_config
 
 EPOCHS = "{{$.inputs.parameters['pipelinechannel--epochs']}}"
 ROOT = "{{$.inputs.parameters['pipelinechannel--root']}}"
@@ -126,6 +133,114 @@ def test_types_that_the_platform_knows_stay() -> None:
     given = {"inputs": {"artifacts": {"model": {"artifacts": [artifact]}}}}
     assert prepared(given) == given
     assert prepared(given, INPUTS_SPEC) == given
+
+
+@pytest.mark.parametrize("key", ["parameters", "parameterValues"])
+def test_what_a_step_does_not_declare_is_not_handed_on(key: str) -> None:
+    given = {
+        "inputs": {"artifacts": {"model": {}, "other": {}}, key: {"epochs": 1, "other": 2}},
+        "outputs": {
+            "artifacts": {"blessing": {}, "executor-logs": {}},
+            "parameters": {"said": {}, "other": {}},
+            "outputFile": "/output.json",
+        },
+    }
+    names = {
+        "inputs": {"artifacts": ["model"], "parameters": ["epochs"]},
+        "outputs": {"artifacts": ["blessing"], "parameters": ["said"]},
+    }
+    assert declared(given, names) == {
+        "inputs": {"artifacts": {"model": {}}, key: {"epochs": 1}},
+        "outputs": {
+            "artifacts": {"blessing": {}},
+            "parameters": {"said": {}},
+            "outputFile": "/output.json",
+        },
+    }
+
+
+@pytest.mark.parametrize("target", list(Target))
+def test_every_step_is_told_what_its_component_declares(target: Target) -> None:
+    order = CompileOptions(target, "registry.example/movierec:1", "gs://bucket/root")
+    spec = compiler.compile_pipeline(load_config(), order).spec
+    for component in spec["components"].values():
+        container = spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
+        parsed, _ = run_step.parse(["run_step", *container["args"]])
+        assert parsed.target == target
+        given, made = component.get("inputDefinitions", {}), component["outputDefinitions"]
+        assert json.loads(parsed.declared) == {
+            side: {kind: sorted(definitions.get(kind, {})) for kind in ("artifacts", "parameters")}
+            for side, definitions in (("inputs", given), ("outputs", made))
+        }
+
+
+def test_ids_that_tfx_makes_of_names_are_names_again() -> None:
+    name = "111"
+    # As TFX makes it: 63 bits, of which a double holds 53.
+    number = int(hashlib.sha256(name.encode()).hexdigest(), 16) % 2**63
+    model = {"name": name, "uri": "gs://b/m", "type": {"instanceSchema": MODEL}}
+    given = {"inputs": {"artifacts": {"model": {"artifacts": [model]}}}}
+    metadata = {"current_model_id": float(number), "blessed": 1.0, "text": "111"}
+    output = {"artifacts": {"blessing": {"artifacts": [{"metadata": metadata}]}}}
+    (named,) = run_step.with_names(output, given)["artifacts"]["blessing"]["artifacts"]
+    assert named == {"metadata": {**metadata, "current_model_id": name}}
+
+
+@pytest.mark.parametrize("output", ["/gcs/b/run/output.json", "gs://b/run/output.json"])
+def test_vertex_ai_leaves_storage_to_those_who_read_and_write(
+    output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mount is there, and nothing goes by it."""
+    (tmp_path / "gcs").mkdir()
+    monkeypatch.setattr(run_step, "MOUNTS", {"gs": f"{tmp_path}/gcs"})
+    handed: list[dict[str, Any]] = []
+
+    def execute(parsed: tuple[Any, list[str]]) -> None:
+        given = json.loads(parsed[0].json_serialized_invocation_args)
+        handed.append(given)
+        with fileio.open(given["outputs"]["outputFile"], "w") as file:
+            file.write("{}")
+
+    files: dict[str, str] = {}
+    monkeypatch.setattr(run_step.kubeflow_v2_run_executor, "main", execute)
+    monkeypatch.setattr(run_step.fileio, "open", lambda path, mode: Remote(files, path, mode))
+    given = {
+        "inputs": {
+            "artifacts": {
+                "model": {
+                    "artifacts": [
+                        {"name": "m", "uri": "gs://b/m", "type": {"instanceSchema": MODEL}}
+                    ]
+                }
+            }
+        },
+        "outputs": {
+            "artifacts": {"blessing": {"artifacts": [{"name": "b", "uri": "gs://b/run/blessing"}]}},
+            "outputFile": output.replace("/gcs", f"{tmp_path}/gcs"),
+        },
+    }
+    step = ["run_step", "--executor_class_path=a.B", "--target=vertex"]
+    run_step._run(run_step.parse([*step, f"--json_serialized_invocation_args={json.dumps(given)}"]))
+    (told,) = handed
+    assert told == {
+        **given,
+        "outputs": {**given["outputs"], "outputFile": "gs://b/run/output.json"},
+    }
+    assert files == {"gs://b/run/output.json": "{}"}
+    assert not list((tmp_path / "gcs").iterdir())
+
+
+class Remote(io.StringIO):
+    """A file of a bucket that is a dictionary."""
+
+    def __init__(self, files: dict[str, str], path: str, mode: str) -> None:
+        super().__init__(files[path] if mode == "r" else "")
+        self._keep = (lambda text: files.update({path: text})) if mode == "w" else len
+
+    def close(self) -> None:
+        if not self.closed:
+            self._keep(self.getvalue())
+        super().close()
 
 
 def test_artifacts_are_read_and_written_where_they_are_mounted(tmp_path: Path) -> None:

@@ -175,7 +175,9 @@ def test_what_the_platform_is_told_is_what_it_is_told_of_one_machine(
         (replica,) = replicas["template"]["spec"]["containers"]
         handed, _ = run_step.parse(["replica", *(t.replace("$$", "$") for t in replica["args"])])
         assert handed.executor_class_path == "tfx.components.trainer.executor.GenericExecutor"
-        inputs = json.loads(handed.json_serialized_invocation_args)["inputs"]
+        message = json.loads(handed.json_serialized_invocation_args)
+        assert set(message["outputs"]["artifacts"]) == {"model", "model_run"}
+        inputs = message["inputs"]
         # Which Kubeflow does not tell the step.
         titles = {
             name: yaml.safe_load(listed["artifacts"][0]["type"]["instanceSchema"])["title"]
