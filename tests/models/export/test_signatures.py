@@ -22,35 +22,9 @@ from tests.models.factories import MOVIES, USERS, statistics, trained_like
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 USER_IDS = [f"u{place}" for place in range(USERS)]
 MOVIE_IDS = [f"m{place}" for place in range(MOVIES)]
+# How many ratings of each user Transform has counted in train.
+COUNTS = [20, 21, 50, 51, 200, 201]
 RATING_MODELS = sorted(set(MODELS) - {"two_tower"})
-
-
-class TransformLayer(tf.Module):
-    """Looks ids up, as the layer of a Transform output does."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tables = {
-            f"{kind}_id": tf.lookup.StaticHashTable(
-                tf.lookup.KeyValueTensorInitializer(ids, tf.range(len(ids), dtype=tf.int64)),
-                default_value=len(ids),
-            )
-            for kind, ids in (("user", USER_IDS), ("movie", MOVIE_IDS))
-        }
-
-    def __call__(self, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        found = {
-            name.replace("_id", "_index"): self.tables[name].lookup(ids)
-            for name, ids in raw.items()
-        }
-        if "user_id" in raw:
-            found["user_activity"] = tf.fill(tf.shape(raw["user_id"]), "1-20")
-        return found
-
-
-class Transform:
-    def transform_features_layer(self) -> TransformLayer:
-        return TransformLayer()
 
 
 def recommender_of(name: str, model: RankingModel) -> Recommender:
@@ -59,8 +33,7 @@ def recommender_of(name: str, model: RankingModel) -> Recommender:
         model=model,
         options=ModelOptions(name=name, dimension=3),
         rating_range=(measured.rating_min, measured.rating_max),
-        transform=Transform(),
-        catalogue=Catalogue(USER_IDS, MOVIE_IDS, [f"Movie {id_}" for id_ in MOVIE_IDS]),
+        catalogue=Catalogue(USER_IDS, COUNTS, MOVIE_IDS, [f"Movie {id_}" for id_ in MOVIE_IDS]),
         seen=measured.seen,
         popularity=measured.movie_rating_count,
     )
@@ -95,6 +68,7 @@ def test_the_vectors_are_exported_once_and_nothing_of_the_training(
     # Three dimensions, and one entry for each bias of the score.
     floats = 4 if name in ("two_tower", "multitask") else 5
     expected = {
+        "user_rating_counts": [USERS + 1],
         "user_vectors": [USERS + 1, floats],
         "movie_vectors": [MOVIES + 1, floats],
         "movie_ids": [MOVIES],
@@ -122,11 +96,10 @@ def test_exported_ratings_are_the_models_for_known_and_unknown(
     users, movies = all_pairs()
     expected = model.predict_rating(tf.constant(users), tf.constant(movies)).numpy()
     recommender = recommender_of(name, model)
-    strings = tf.TensorSpec([None], tf.string)
     tf.saved_model.save(
         recommender,
         str(tmp_path),
-        signatures={"predict": recommender.predict.get_concrete_function(strings, strings)},
+        signatures={"predict": recommender.signatures["predict"]},
     )
     # The export has its own weights.
     for variable in model.trainable_variables:
@@ -183,7 +156,7 @@ def test_rows_times_movies_are_bounded_whatever_k_is(
     monkeypatch.setattr(request_limits, "QUERIES_AT_ONCE", 2)
     monkeypatch.setattr(request_limits, "MAX_SCORES", 4 * MOVIES)
     recommender = recommender_of("biased_mf", trained_like("biased_mf", rng))
-    rank = getattr(recommender, signature)
+    rank = recommender.signatures[signature]
 
     def ask(rows: int, k: int) -> dict[str, tf.Tensor]:
         inputs = inputs_for(signature, [b"nobody"] * rows, [b"m1"] * rows)
