@@ -78,19 +78,16 @@ def call_with_any_rank(folder: str) -> None:
                         dtype = object if isinstance(filler, bytes) else type(valid[key].flat[0])
                         odd = np.full(shape, filler, dtype)
                         feeds = {
-                            session.graph.get_tensor_by_name(
-                                signature.inputs[k].name
-                            )._as_tf_output(): odd if k == key else v
+                            session.graph.get_tensor_by_name(signature.inputs[k].name).ref(): odd
+                            if k == key
+                            else v
                             for k, v in valid.items()
                         }
                         print(json.dumps([name, key, shape, _outcome(session, signature, feeds)]))
 
 
 def _outcome(session: tf.compat.v1.Session, signature: object, feeds: dict) -> str:
-    fetches = [
-        session.graph.get_tensor_by_name(entry.name)._as_tf_output()
-        for entry in signature.outputs.values()
-    ]
+    fetches = [session.graph.get_tensor_by_name(entry.name) for entry in signature.outputs.values()]
     try:
         session._do_run(None, [], fetches, feeds, None, None)
     except tf.errors.OpError as error:
