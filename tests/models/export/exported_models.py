@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.catalogue import Catalogue
+from models.contracts import RankingModel
 from models.export import saved_model
 from models.export.sample_requests import inputs_for
 from models.export.signatures import Recommender
@@ -25,10 +26,10 @@ COUNTS = [20, 21, 50, 51, 200, 201]
 _DTYPES = {tf.string: b"1", tf.float32: 1.0, tf.int32: 1}
 
 
-def recommender_of(name: str, rng: np.random.Generator) -> Recommender:
+def recommender_of(name: str, model: RankingModel) -> Recommender:
     measured = statistics()
     return Recommender(
-        model=trained_like(name, rng),
+        model=model,
         options=ModelOptions(name=name, dimension=3),
         rating_range=(measured.rating_min, measured.rating_max),
         catalogue=Catalogue(USER_IDS, COUNTS, MOVIE_IDS, [f"Movie {id_}" for id_ in MOVIE_IDS]),
@@ -39,7 +40,7 @@ def recommender_of(name: str, rng: np.random.Generator) -> Recommender:
 
 def export(name: str, rng: np.random.Generator, folder: Path) -> list[str]:
     """Exports a model and returns the names of its signatures."""
-    recommender = recommender_of(name, rng)
+    recommender = recommender_of(name, trained_like(name, rng))
     saved_model.save(recommender, str(folder))
     return sorted(recommender.signatures)
 

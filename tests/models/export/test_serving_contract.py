@@ -16,6 +16,7 @@ import tensorflow as tf
 from models.export.sample_requests import inputs_for
 from models.registry import MODELS
 from tests.models.export.exported_models import COUNTS, USER_IDS, export, recommender_of, requests
+from tests.models.factories import trained_like
 
 
 def bytes_read() -> int:
@@ -64,7 +65,7 @@ def test_no_table_is_copied_at_each_read_once_a_row_was_gathered(
 def test_activity_is_the_slice_of_the_number_of_ratings_in_train(
     rng: np.random.Generator,
 ) -> None:
-    recommender = recommender_of("biased_mf", rng)
+    recommender = recommender_of("biased_mf", trained_like("biased_mf", rng))
     users = [name.encode() for name in [*USER_IDS, "nobody"]]
     examples = inputs_for("transform_features", users, [b"m1"] * len(users))["examples"]
     found = recommender.signatures["transform_features"](examples=tf.constant(examples))

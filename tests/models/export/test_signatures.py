@@ -3,40 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.catalogue import Catalogue
-from models.contracts import RankingModel, predicts_ratings
+from models.contracts import predicts_ratings
 from models.errors import TrainingDivergedError
 from models.export import request_limits, saved_model
 from models.export.sample_requests import inputs_for
 from models.export.signatures import Recommender
-from models.options import ModelOptions
 from models.ranking import NEVER
 from models.registry import MODELS
+from tests.models.export.exported_models import MOVIE_IDS, USER_IDS, recommender_of
 from tests.models.factories import MOVIES, USERS, statistics, trained_like
 
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
-USER_IDS = [f"u{place}" for place in range(USERS)]
-MOVIE_IDS = [f"m{place}" for place in range(MOVIES)]
-# How many ratings of each user Transform has counted in train.
-COUNTS = [20, 21, 50, 51, 200, 201]
 RATING_MODELS = sorted(set(MODELS) - {"two_tower"})
-
-
-def recommender_of(name: str, model: RankingModel) -> Recommender:
-    measured = statistics()
-    return Recommender(
-        model=model,
-        options=ModelOptions(name=name, dimension=3),
-        rating_range=(measured.rating_min, measured.rating_max),
-        catalogue=Catalogue(USER_IDS, COUNTS, MOVIE_IDS, [f"Movie {id_}" for id_ in MOVIE_IDS]),
-        seen=measured.seen,
-        popularity=measured.movie_rating_count,
-    )
 
 
 def all_pairs() -> tuple[np.ndarray, np.ndarray]:
@@ -51,6 +35,10 @@ def named(users: np.ndarray, movies: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
 
 def serialized(users: tf.Tensor, movies: tf.Tensor) -> tf.Tensor:
     return tf.constant(inputs_for("serving_default", users.numpy(), movies.numpy())["examples"])
+
+
+def evaluated(recommender: Recommender, examples: Any) -> dict[str, tf.Tensor]:
+    return recommender.signatures["transform_features"](examples=tf.constant(examples))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -130,7 +118,7 @@ def test_the_unknown_movie_has_no_place_and_no_score(rng: np.random.Generator, n
     unknown = movies == MOVIES
     scores = recommender.score_examples(pairs)["score"].numpy()
     np.testing.assert_array_equal(np.isneginf(scores), unknown)
-    ranks = recommender.transform_examples(pairs)
+    ranks = evaluated(recommender, pairs)
     dots = recommender.user_vectors.numpy() @ recommender.movie_vectors.numpy()[:MOVIES].T
     seen = statistics().seen
     for row, (user, movie) in enumerate(zip(users, movies, strict=True)):
@@ -180,12 +168,12 @@ def test_the_ranks_of_an_evaluation_are_bounded_alike(
     monkeypatch.setattr(request_limits, "QUERIES_AT_ONCE", 2)
     recommender = recommender_of(name, trained_like(name, rng))
     rows = serialized(*named(*all_pairs()))
-    assert recommender.transform_examples(rows[:4])["rank"].shape == (4,)
+    assert evaluated(recommender, rows[:4])["rank"].shape == (4,)
     with pytest.raises(
         tf.errors.InvalidArgumentError,
         match=r"at most 20 rows times the 5 movies of the catalogue, given\] \[25\]",
     ):
-        recommender.transform_examples(rows[:5])
+        evaluated(recommender, rows[:5])
 
 
 def test_a_batch_of_an_evaluation_has_ranks_however_many_movies_there_are(
@@ -194,7 +182,7 @@ def test_a_batch_of_an_evaluation_has_ranks_however_many_movies_there_are(
     monkeypatch.setattr(request_limits, "MAX_SCORES", MOVIES)
     recommender = recommender_of("two_tower", trained_like("two_tower", rng))
     rows = np.resize(serialized(*named(*all_pairs())), request_limits.QUERIES_AT_ONCE)
-    assert recommender.transform_examples(rows)["rank"].shape == rows.shape
+    assert evaluated(recommender, rows)["rank"].shape == rows.shape
 
 
 def test_an_evaluation_without_ranks_has_no_bound(
@@ -203,9 +191,7 @@ def test_an_evaluation_without_ranks_has_no_bound(
     monkeypatch.setattr(request_limits, "MAX_SCORES", 4 * MOVIES)
     recommender = recommender_of("biased_mf", trained_like("biased_mf", rng))
     rows = serialized(*named(*all_pairs()))
-    assert recommender.transform_examples(rows)["user_activity"].shape == (
-        (USERS + 1) * (MOVIES + 1),
-    )
+    assert evaluated(recommender, rows)["user_activity"].shape == ((USERS + 1) * (MOVIES + 1),)
 
 
 @pytest.mark.parametrize("name", MODELS)
