@@ -16,11 +16,13 @@ class Catalogue:
 
     Attributes:
         user_ids: Raw ids of the users.
+        user_rating_counts: Number of ratings of each user in train.
         movie_ids: Raw ids of the movies.
         movie_titles: Titles of the movies, empty where the data has none.
     """
 
     user_ids: list[str]
+    user_rating_counts: list[int]
     movie_ids: list[str]
     movie_titles: list[str]
 
@@ -31,9 +33,11 @@ def read_catalogue(transform: tft.TFTransformOutput) -> Catalogue:
         line.decode().split(features.CATALOGUE_SEPARATOR, maxsplit=1)
         for line in transform.vocabulary_by_name(features.MOVIE_CATALOGUE)
     )
-    movie_ids = _ids(transform, features.MOVIE_VOCABULARY)
+    users = transform.vocabulary_by_name(features.USER_VOCABULARY)
+    movie_ids = _decoded_ids(transform.vocabulary_by_name(features.MOVIE_VOCABULARY))
     return Catalogue(
-        user_ids=_ids(transform, features.USER_VOCABULARY),
+        user_ids=_decoded_ids(users),
+        user_rating_counts=[int(line.split(b" ", maxsplit=1)[0]) for line in users],
         movie_ids=movie_ids,
         # tft.vocabulary drops entries that contain a line break.
         movie_titles=[titles.get(movie_id, "") for movie_id in movie_ids],
@@ -45,5 +49,5 @@ def ids_of(lines: Iterable[bytes]) -> list[bytes]:
     return [line.split(b" ", maxsplit=1)[1] for line in lines]
 
 
-def _ids(transform: tft.TFTransformOutput, vocabulary: str) -> list[str]:
-    return [name.decode() for name in ids_of(transform.vocabulary_by_name(vocabulary))]
+def _decoded_ids(lines: Iterable[bytes]) -> list[str]:
+    return [name.decode() for name in ids_of(lines)]

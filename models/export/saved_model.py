@@ -27,7 +27,7 @@ def save(recommender: Recommender, folder: str) -> None:
             clipped to the range of ratings and look like any other.
     """
     _check_finite(recommender)
-    tf.saved_model.save(recommender, folder, signatures=recommender.signatures())
+    tf.saved_model.save(recommender, folder, signatures=recommender.signatures)
 
 
 def write_comparison_group(folder: str, group: str) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import cached_property, wraps
+from typing import Any, Final
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_transform as tft
 
 from models import features
 from models.catalogue import Catalogue
 from models.contracts import Pairs, RankingModel, predicts_ratings
+from models.export.id_index import IdIndex
 from models.export.request_limits import (
     MAX_RATINGS,
     with_equal_rows,
@@ -20,7 +21,9 @@ from models.export.request_limits import (
     within_scores,
 )
 from models.export.top_k import QUERIES_AT_ONCE, in_row_parts, top_k
+from models.layers.embeddings import rows_to_serve
 from models.options import ModelOptions
+from models.preprocessing import activity_slice
 from models.ranking import dot_products, rank_of, without_seen
 from models.seen_movies import SeenMovies
 from models.signature_names import (
@@ -38,6 +41,21 @@ from models.signature_names import (
     TRANSFORM_FEATURES,
 )
 
+_STRINGS: Final = tf.TensorSpec([None], tf.string)
+_LISTS: Final = tf.TensorSpec([None, None], tf.string)
+_STARS: Final = tf.TensorSpec([None, None], tf.float32)
+_K: Final = tf.TensorSpec([], tf.int32)
+_EXAMPLES: Final = tf.TensorSpec([None], tf.string, name=EXAMPLES)
+_INPUTS: Final = {
+    SERVING_DEFAULT: (_EXAMPLES,),
+    TRANSFORM_FEATURES: (_EXAMPLES,),
+    PREDICT: (_STRINGS, _STRINGS),
+    RECOMMEND: (_STRINGS, _K),
+    RECOMMEND_EXCLUDING: (_STRINGS, _K, _LISTS),
+    RECOMMEND_FOR_RATINGS: (_LISTS, _STARS, _K),
+    SIMILAR: (_STRINGS, _K),
+}
+
 _RAW_IDS = {
     features.USER_ID: tf.io.FixedLenFeature([], tf.string),
     features.MOVIE_ID: tf.io.FixedLenFeature([], tf.string),
@@ -45,7 +63,7 @@ _RAW_IDS = {
 
 
 class Recommender(tf.Module):
-    """A trained model with its Transform graph and its catalogue, as one SavedModel.
+    """A trained model with its catalogue, as one SavedModel that needs no file once it is loaded.
 
     It holds each vector once, for ratings and rankings alike, and the tables that serving needs.
     It holds nothing else of the trained model. Its signatures depend on whether the model predicts
@@ -57,7 +75,6 @@ class Recommender(tf.Module):
         model: RankingModel,
         options: ModelOptions,
         rating_range: tuple[float, float],
-        transform: tft.TFTransformOutput,
         catalogue: Catalogue,
         seen: SeenMovies,
         popularity: np.ndarray[Any, np.dtype[np.int64]],
@@ -68,14 +85,16 @@ class Recommender(tf.Module):
             model: Trained model whose tables end with a row for unknown ids.
             options: Options of the model.
             rating_range: Lowest and highest training rating.
-            transform: Transform output that defines the indices.
-            catalogue: Ids and titles by the same indices.
+            catalogue: Ids, titles and numbers of ratings by the indices of the vectors.
             seen: Movies that `recommend` leaves out for each user.
             popularity: Number of training ratings of each movie, int64 `[movies]`.
         """
         super().__init__()
-        # An attribute, so that the SavedModel contains the layer's assets and tables.
-        self.transform_layer = transform.transform_features_layer()
+        self.user_index = IdIndex(catalogue.user_ids)
+        self.movie_index = IdIndex(catalogue.movie_ids)
+        # The unknown user's, who has rated nothing, comes last.
+        counts = [*catalogue.user_rating_counts, 0]
+        self.user_rating_counts = tf.Variable(tf.constant(counts, tf.int64), trainable=False)
         if predicts_ratings(model):
             self.rating_head = model.rating_head()
         self._retrieves = options.retrieves
@@ -98,48 +117,38 @@ class Recommender(tf.Module):
         self.seen_movie_index = tf.Variable(seen.movie_index, trainable=False)
         self.seen_row_splits = tf.Variable(seen.row_splits, trainable=False)
 
+    @cached_property
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
-        """Returns the concrete functions to save, by signature name."""
-        strings = tf.TensorSpec([None], tf.string)
-        examples = tf.TensorSpec([None], tf.string, name=EXAMPLES)
-        lists = tf.TensorSpec([None, None], tf.string)
-        stars = tf.TensorSpec([None, None], tf.float32)
-        k = tf.TensorSpec([], tf.int32)
-        functions = {
-            TRANSFORM_FEATURES: self.transform_examples.get_concrete_function(examples),
-            RECOMMEND: self.recommend.get_concrete_function(strings, k),
-            RECOMMEND_EXCLUDING: self.recommend_excluding.get_concrete_function(strings, k, lists),
-            RECOMMEND_FOR_RATINGS: self.recommend_for_ratings.get_concrete_function(
-                lists, stars, k
-            ),
-            SIMILAR: self.similar.get_concrete_function(strings, k),
+        """The concrete functions to save, by signature name."""
+        methods: dict[str, Callable[..., dict[str, tf.Tensor]]] = {
+            TRANSFORM_FEATURES: self.transform_examples,
+            RECOMMEND: self.recommend,
+            RECOMMEND_EXCLUDING: self.recommend_excluding,
+            RECOMMEND_FOR_RATINGS: self.recommend_for_ratings,
+            SIMILAR: self.similar,
         }
         if hasattr(self, "rating_head"):
-            functions[SERVING_DEFAULT] = self.rate_examples.get_concrete_function(examples)
-            functions[PREDICT] = self.predict.get_concrete_function(strings, strings)
+            methods |= {SERVING_DEFAULT: self.rate_examples, PREDICT: self.predict}
         else:
-            functions[SERVING_DEFAULT] = self.score_examples.get_concrete_function(examples)
-        return functions
+            methods[SERVING_DEFAULT] = self.score_examples
+        return {name: _traced(method, _INPUTS[name]) for name, method in methods.items()}
 
-    @tf.function
     def rate_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns `rating` float32 `[B]` for serialized tf.Examples of user_id and movie_id."""
         ids = tf.io.parse_example(examples, _RAW_IDS)
         return self.predict(ids[features.USER_ID], ids[features.MOVIE_ID])
 
-    @tf.function
     def score_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns `score` float32 `[B]` for serialized tf.Examples of user_id and movie_id.
 
         An unknown movie gets −inf, since it cannot be retrieved.
         """
-        index = self.transform_layer(tf.io.parse_example(examples, _RAW_IDS))
-        pairs = self._pairs(index)
+        ids = tf.io.parse_example(examples, _RAW_IDS)
+        pairs = self._pairs(ids[features.USER_ID], ids[features.MOVIE_ID])
         dot = tf.reduce_sum(pairs.user_vectors * pairs.movie_vectors, axis=1)
         score = tf.where(pairs.movie_index < self._movies, dot, -np.inf)
         return {SCORE: self._score_of(score)}
 
-    @tf.function
     def transform_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns what the Evaluator needs for serialized tf.Examples of user_id and movie_id.
 
@@ -153,10 +162,12 @@ class Recommender(tf.Module):
         """
         if self._retrieves:
             examples = within_scores(examples, self._movies)
-        transformed = self.transform_layer(tf.io.parse_example(examples, _RAW_IDS))
-        outputs = {features.USER_ACTIVITY: transformed[features.USER_ACTIVITY]}
+        ids = tf.io.parse_example(examples, _RAW_IDS)
+        users = self.user_index(ids[features.USER_ID])
+        counts = rows_to_serve(self.user_rating_counts, users)
+        outputs = {features.USER_ACTIVITY: activity_slice(counts)}
         if self._retrieves:
-            users, movies = transformed[features.USER_INDEX], transformed[features.MOVIE_INDEX]
+            movies = self.movie_index(ids[features.MOVIE_ID])
             outputs[RANK], outputs[POPULARITY_RANK] = in_row_parts(
                 lambda rows: self._ranks(users[rows], movies[rows]),
                 tf.size(users),
@@ -165,15 +176,12 @@ class Recommender(tf.Module):
             )
         return outputs
 
-    @tf.function
     def predict(self, user_id: tf.Tensor, movie_id: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns `rating` float32 `[B]` for any user_id and movie_id, string `[B]`."""
         user_id, movie_id = with_equal_rows(features.USER_ID, user_id, features.MOVIE_ID, movie_id)
-        index = self.transform_layer({features.USER_ID: user_id, features.MOVIE_ID: movie_id})
-        rating = self.rating_head(self._pairs(index))
+        rating = self.rating_head(self._pairs(user_id, movie_id))
         return {features.RATING: tf.clip_by_value(rating, *self._rating_range)}
 
-    @tf.function
     def recommend(self, user_id: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the k best movies for each user, best first, without those rated in training.
 
@@ -191,12 +199,11 @@ class Recommender(tf.Module):
             strings and score −inf.
         """
         user_id, k = within_answers(user_id, k, self._movies)
-        user_index = self._user_index(user_id)
+        user_index = self.user_index(user_id)
         return self._ranked(
-            tf.gather(self.user_vectors, user_index), self._seen(user_index), k, self._score_of
+            rows_to_serve(self.user_vectors, user_index), self._seen(user_index), k, self._score_of
         )
 
-    @tf.function
     def recommend_excluding(
         self, user_id: tf.Tensor, k: tf.Tensor, exclude: tf.Tensor
     ) -> dict[str, tf.Tensor]:
@@ -213,12 +220,13 @@ class Recommender(tf.Module):
         """
         user_id, k = within_answers(user_id, k, self._movies)
         user_id, exclude = with_equal_rows(features.USER_ID, user_id, EXCLUDE, exclude)
-        user_index = self._user_index(user_id)
-        more = tf.RaggedTensor.from_tensor(self._movie_index(exclude))
+        user_index = self.user_index(user_id)
+        more = tf.RaggedTensor.from_tensor(tf.cast(self.movie_index(exclude), tf.int32))
         excluded = tf.concat([self._seen(user_index), more], axis=1)
-        return self._ranked(tf.gather(self.user_vectors, user_index), excluded, k, self._score_of)
+        return self._ranked(
+            rows_to_serve(self.user_vectors, user_index), excluded, k, self._score_of
+        )
 
-    @tf.function
     def recommend_for_ratings(
         self, movie_id: tf.Tensor, rating: tf.Tensor, k: tf.Tensor
     ) -> dict[str, tf.Tensor]:
@@ -237,7 +245,7 @@ class Recommender(tf.Module):
         movie_id, k = within_answers(movie_id, k, self._movies)
         movie_id, rating = with_equal_rows(features.MOVIE_ID, movie_id, features.RATING, rating)
         rating = tf.clip_by_value(within_ratings(movie_id, rating), *self._rating_range)
-        movie_index = self._movie_index(movie_id)
+        movie_index = tf.cast(self.movie_index(movie_id), tf.int32)
         # Memory holds the users' vectors of all rows, the rated movies' vectors only of a part.
         (vectors,) = in_row_parts(
             lambda rows: [self._new_users_vectors(movie_index[rows], rating[rows])],
@@ -247,7 +255,6 @@ class Recommender(tf.Module):
         )
         return self._ranked(vectors, tf.RaggedTensor.from_tensor(movie_index), k, self._score_of)
 
-    @tf.function
     def similar(self, movie_id: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the k most similar movies for each movie by cosine similarity, without itself.
 
@@ -260,12 +267,12 @@ class Recommender(tf.Module):
             of an unknown movie has empty strings and score −inf.
         """
         movie_id, k = within_answers(movie_id, k, self._movies)
-        movie_index = self._movie_index(movie_id)
+        movie_index = tf.cast(self.movie_index(movie_id), tf.int32)
         known = movie_index < self._movies
         own = tf.where(known, movie_index, 0)
         directions = (
-            tf.gather(self.movie_vectors, own)[:, : self._dimension]
-            * tf.gather(self.movie_inverse_norms, own)[:, tf.newaxis]
+            rows_to_serve(self.movie_vectors, own)[:, : self._dimension]
+            * rows_to_serve(self.movie_inverse_norms, own)[:, tf.newaxis]
         )
         biases = self.movie_vectors.shape[1] - self._dimension
         return self._ranked(
@@ -297,43 +304,31 @@ class Recommender(tf.Module):
         score = tf.where(tf.math.is_finite(dot), score_of(dot), -np.inf)
         found = tf.math.is_finite(score)
         return {
-            features.MOVIE_ID: tf.where(found, tf.gather(self.movie_ids, position), ""),
-            features.MOVIE_TITLE: tf.where(found, tf.gather(self.movie_titles, position), ""),
+            features.MOVIE_ID: tf.where(found, rows_to_serve(self.movie_ids, position), ""),
+            features.MOVIE_TITLE: tf.where(found, rows_to_serve(self.movie_titles, position), ""),
             SCORE: score,
         }
 
-    def _pairs(self, index: dict[str, tf.Tensor]) -> Pairs:
+    def _pairs(self, user_id: tf.Tensor, movie_id: tf.Tensor) -> Pairs:
         """Returns pairs of users and movies, known or not, with their vectors."""
-        users, movies = index[features.USER_INDEX], index[features.MOVIE_INDEX]
+        users, movies = self.user_index(user_id), self.movie_index(movie_id)
         return Pairs(
             users,
             movies,
-            tf.gather(self.user_vectors, users),
-            tf.gather(self.movie_vectors, movies),
+            rows_to_serve(self.user_vectors, users),
+            rows_to_serve(self.movie_vectors, movies),
         )
 
     def _new_users_vectors(self, movie_index: tf.Tensor, rating: tf.Tensor) -> tf.Tensor:
         """Returns vectors, float32 `[B, d]`, for movies and their ratings, each `[B, N]`."""
-        vectors = tf.gather(self.movie_vectors, movie_index)
+        vectors = rows_to_serve(self.movie_vectors, movie_index)
         return self._fold_in(vectors, rating, movie_index < self._movies)
-
-    def _user_index(self, user_id: tf.Tensor) -> tf.Tensor:
-        """Returns the users' indices, int64 `[B]`."""
-        return self.transform_layer({features.USER_ID: user_id})[features.USER_INDEX]
-
-    def _movie_index(self, movie_id: tf.Tensor) -> tf.Tensor:
-        """Returns the movies' indices, int32, in the shape of the ids.
-
-        The index of an unknown movie is the catalogue's size.
-        """
-        flat = self.transform_layer({features.MOVIE_ID: tf.reshape(movie_id, [-1])})
-        return tf.reshape(tf.cast(flat[features.MOVIE_INDEX], tf.int32), tf.shape(movie_id))
 
     def _ranks(self, users: tf.Tensor, movies: tf.Tensor) -> list[tf.Tensor]:
         """Returns the movies' ranks by score and by popularity, int64 `[B]` each."""
         seen = self._seen(users)
         vectors = self.movie_vectors[: self._movies]
-        dots = dot_products(tf.gather(self.user_vectors, users), vectors)
+        dots = dot_products(rows_to_serve(self.user_vectors, users), vectors)
         popularity = tf.broadcast_to(self.movie_popularity, tf.shape(dots))
         return [
             tf.cast(rank_of(without_seen(scores, seen), movies), tf.int64)
@@ -350,3 +345,25 @@ class Recommender(tf.Module):
             ),
             user_index,
         )
+
+
+def _traced(
+    method: Callable[..., dict[str, tf.Tensor]], inputs: tuple[tf.TensorSpec, ...]
+) -> tf.types.experimental.ConcreteFunction:
+    """Traces a signature, with its inputs' shapes checked in the graph.
+
+    TensorFlow Serving checks neither the rank nor the shape of inputs. Operations that trust the
+    traced shape would return garbage for another one, or abort the process.
+
+    Args:
+        method: Method that computes the outputs.
+        inputs: Types of the method's arguments.
+    """
+
+    @wraps(method)
+    def checked(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+        pairs = zip(tensors, inputs, strict=True)
+        return method(*(tf.ensure_shape(tensor, spec.shape) for tensor, spec in pairs))
+
+    # AutoGraph would only take time: loops over tensors are written as such.
+    return tf.function(checked, autograph=False).get_concrete_function(*inputs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -75,9 +76,13 @@ def in_row_parts(
         tf.TensorArray(spec.dtype, parts, infer_shape=False, element_shape=spec.shape)
         for spec in specs
     ]
-    for part in tf.range(parts):
+
+    def with_part(part: tf.Tensor, *arrays: tf.TensorArray) -> tuple[Any, ...]:
         results = of_part(slice(part * at_once, (part + 1) * at_once))
-        arrays = [array.write(part, tensor) for array, tensor in zip(arrays, results, strict=True)]
+        written = [array.write(part, rows) for array, rows in zip(arrays, results, strict=True)]
+        return part + 1, *written
+
+    _, *arrays = tf.while_loop(lambda part, *_: part < parts, with_part, [tf.constant(0), *arrays])
     return [array.concat() for array in arrays]
 
 
@@ -93,11 +98,10 @@ def _top_k_of_block(
     best = tf.zeros([tf.shape(queries)[0], 0])
     index = tf.zeros([tf.shape(queries)[0], 0], tf.int32)
     rows = excluded.value_rowids()
-    growing = tf.TensorShape([None, None])
-    for start in tf.range(0, movies, MOVIES_AT_ONCE):
-        tf.autograph.experimental.set_loop_options(
-            shape_invariants=[(best, growing), (index, growing)]
-        )
+
+    def with_block(
+        start: tf.Tensor, best: tf.Tensor, index: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         end = tf.minimum(start + MOVIES_AT_ONCE, movies)
         scores = dot_products(queries, vectors[start:end])
         if scale is not None:
@@ -108,5 +112,13 @@ def _top_k_of_block(
         merged = tf.concat([best, scores], axis=1)
         # Earlier movies are on the left, and TensorFlow's top_k puts the left one of equals first.
         best, place = tf.math.top_k(merged, tf.minimum(k, tf.shape(merged)[1]))
-        index = tf.gather(tf.concat([index, block], axis=1), place, batch_dims=1)
+        return end, best, tf.gather(tf.concat([index, block], axis=1), place, batch_dims=1)
+
+    growing = tf.TensorShape([None, None])
+    _, best, index = tf.while_loop(
+        lambda start, *_: start < movies,
+        with_block,
+        [tf.constant(0), best, index],
+        shape_invariants=[tf.TensorShape([]), growing, growing],
+    )
     return best, index

@@ -30,6 +30,22 @@ def rows(table: tf.Variable, index: tf.Tensor) -> tf.Tensor:
     return tf.nn.embedding_lookup(table, index)
 
 
+def rows_to_serve(table: tf.Variable, index: tf.Tensor) -> tf.Tensor:
+    """Returns rows of a table that is not trained any more.
+
+    Gathering from the variable itself, as training does, makes TensorFlow copy the whole table at
+    every later read of it. Gathering from its value does not.
+
+    Args:
+        table: Any dtype, `[n, …]`.
+        index: Any int dtype and shape.
+
+    Returns:
+        The dtype of the table, in the shape of the index followed by that of a row.
+    """
+    return tf.gather(table.read_value(), index)
+
+
 def row_dot(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
     """Returns the dot product of each pair of rows.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from models.contracts import Pairs
-from models.layers.embeddings import row_dot, rows
+from models.layers.embeddings import row_dot, rows_to_serve
 
 
 class DotProductRating(tf.Module):
@@ -46,6 +46,7 @@ class WeightedDotProductRating(tf.Module):
 
     def __call__(self, pairs: Pairs) -> tf.Tensor:
         """See `models.contracts.RatingHead`."""
-        bias = rows(self.user_bias, pairs.user_index) + rows(self.movie_bias, pairs.movie_index)
+        bias = rows_to_serve(self.user_bias, pairs.user_index)
+        bias += rows_to_serve(self.movie_bias, pairs.movie_index)
         dot = row_dot(self.weight * pairs.user_vectors, pairs.movie_vectors)
         return tf.squeeze(bias + dot, axis=1)

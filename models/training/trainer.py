@@ -170,7 +170,7 @@ def _export(recommender: Recommender, arguments: TrainerArguments, catalogue: Ca
     """Writes the SavedModel with its warm-up requests and its comparison group."""
     folder = arguments.serving_model_dir
     saved_model.save(recommender, folder)
-    warm_up.write(folder, recommender.signatures(), catalogue)
+    warm_up.write(folder, recommender.signatures, catalogue)
     if "comparison_group" in arguments.custom_config:
         saved_model.write_comparison_group(folder, arguments.custom_config["comparison_group"])
 
@@ -185,7 +185,6 @@ def _recommender(
         model=trained.model,
         options=options,
         rating_range=(statistics.rating_min, statistics.rating_max),
-        transform=data.transform,
         catalogue=data.catalogue,
         seen=newest(
             statistics.seen,

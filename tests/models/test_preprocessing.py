@@ -87,6 +87,7 @@ def test_indices_follow_the_counts_and_the_unknown_come_last(
 def test_catalogue_has_every_movie_with_its_title(transform: tft.TFTransformOutput) -> None:
     catalogue = read_catalogue(transform)
     assert catalogue.user_ids == ["u1", "u2", "u3"]
+    assert catalogue.user_rating_counts == [3, 2, 1]
     assert catalogue.movie_ids == ["m1", "m2", "m3"]
     assert catalogue.movie_titles == ["Heat (1995)", "Amélie, or: a\ttab", ""]
 

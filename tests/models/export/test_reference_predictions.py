@@ -17,6 +17,7 @@ from tests.models.factories import MOVIES, USERS, trained_like
 
 CATALOGUE = Catalogue(
     [f"u{index}" for index in range(USERS)],
+    [1] * USERS,
     ["unknown", *(f"m{index}" for index in range(1, MOVIES))],
     [""] * MOVIES,
 )

@@ -3,67 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.catalogue import Catalogue
-from models.contracts import RankingModel, predicts_ratings
+from models.contracts import predicts_ratings
 from models.errors import TrainingDivergedError
 from models.export import request_limits, saved_model
 from models.export.sample_requests import inputs_for
 from models.export.signatures import Recommender
-from models.options import ModelOptions
 from models.ranking import NEVER
 from models.registry import MODELS
+from tests.models.export.exported_models import MOVIE_IDS, USER_IDS, recommender_of
 from tests.models.factories import MOVIES, USERS, statistics, trained_like
 
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
-USER_IDS = [f"u{place}" for place in range(USERS)]
-MOVIE_IDS = [f"m{place}" for place in range(MOVIES)]
 RATING_MODELS = sorted(set(MODELS) - {"two_tower"})
-
-
-class TransformLayer(tf.Module):
-    """Looks ids up, as the layer of a Transform output does."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tables = {
-            f"{kind}_id": tf.lookup.StaticHashTable(
-                tf.lookup.KeyValueTensorInitializer(ids, tf.range(len(ids), dtype=tf.int64)),
-                default_value=len(ids),
-            )
-            for kind, ids in (("user", USER_IDS), ("movie", MOVIE_IDS))
-        }
-
-    def __call__(self, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        found = {
-            name.replace("_id", "_index"): self.tables[name].lookup(ids)
-            for name, ids in raw.items()
-        }
-        if "user_id" in raw:
-            found["user_activity"] = tf.fill(tf.shape(raw["user_id"]), "1-20")
-        return found
-
-
-class Transform:
-    def transform_features_layer(self) -> TransformLayer:
-        return TransformLayer()
-
-
-def recommender_of(name: str, model: RankingModel) -> Recommender:
-    measured = statistics()
-    return Recommender(
-        model=model,
-        options=ModelOptions(name=name, dimension=3),
-        rating_range=(measured.rating_min, measured.rating_max),
-        transform=Transform(),
-        catalogue=Catalogue(USER_IDS, MOVIE_IDS, [f"Movie {id_}" for id_ in MOVIE_IDS]),
-        seen=measured.seen,
-        popularity=measured.movie_rating_count,
-    )
 
 
 def all_pairs() -> tuple[np.ndarray, np.ndarray]:
@@ -78,6 +35,10 @@ def named(users: np.ndarray, movies: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
 
 def serialized(users: tf.Tensor, movies: tf.Tensor) -> tf.Tensor:
     return tf.constant(inputs_for("serving_default", users.numpy(), movies.numpy())["examples"])
+
+
+def evaluated(recommender: Recommender, examples: Any) -> dict[str, tf.Tensor]:
+    return recommender.signatures["transform_features"](examples=tf.constant(examples))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -95,6 +56,7 @@ def test_the_vectors_are_exported_once_and_nothing_of_the_training(
     # Three dimensions, and one entry for each bias of the score.
     floats = 4 if name in ("two_tower", "multitask") else 5
     expected = {
+        "user_rating_counts": [USERS + 1],
         "user_vectors": [USERS + 1, floats],
         "movie_vectors": [MOVIES + 1, floats],
         "movie_ids": [MOVIES],
@@ -122,11 +84,10 @@ def test_exported_ratings_are_the_models_for_known_and_unknown(
     users, movies = all_pairs()
     expected = model.predict_rating(tf.constant(users), tf.constant(movies)).numpy()
     recommender = recommender_of(name, model)
-    strings = tf.TensorSpec([None], tf.string)
     tf.saved_model.save(
         recommender,
         str(tmp_path),
-        signatures={"predict": recommender.predict.get_concrete_function(strings, strings)},
+        signatures={"predict": recommender.signatures["predict"]},
     )
     # The export has its own weights.
     for variable in model.trainable_variables:
@@ -157,7 +118,7 @@ def test_the_unknown_movie_has_no_place_and_no_score(rng: np.random.Generator, n
     unknown = movies == MOVIES
     scores = recommender.score_examples(pairs)["score"].numpy()
     np.testing.assert_array_equal(np.isneginf(scores), unknown)
-    ranks = recommender.transform_examples(pairs)
+    ranks = evaluated(recommender, pairs)
     dots = recommender.user_vectors.numpy() @ recommender.movie_vectors.numpy()[:MOVIES].T
     seen = statistics().seen
     for row, (user, movie) in enumerate(zip(users, movies, strict=True)):
@@ -183,7 +144,7 @@ def test_rows_times_movies_are_bounded_whatever_k_is(
     monkeypatch.setattr(request_limits, "QUERIES_AT_ONCE", 2)
     monkeypatch.setattr(request_limits, "MAX_SCORES", 4 * MOVIES)
     recommender = recommender_of("biased_mf", trained_like("biased_mf", rng))
-    rank = getattr(recommender, signature)
+    rank = recommender.signatures[signature]
 
     def ask(rows: int, k: int) -> dict[str, tf.Tensor]:
         inputs = inputs_for(signature, [b"nobody"] * rows, [b"m1"] * rows)
@@ -207,12 +168,12 @@ def test_the_ranks_of_an_evaluation_are_bounded_alike(
     monkeypatch.setattr(request_limits, "QUERIES_AT_ONCE", 2)
     recommender = recommender_of(name, trained_like(name, rng))
     rows = serialized(*named(*all_pairs()))
-    assert recommender.transform_examples(rows[:4])["rank"].shape == (4,)
+    assert evaluated(recommender, rows[:4])["rank"].shape == (4,)
     with pytest.raises(
         tf.errors.InvalidArgumentError,
         match=r"at most 20 rows times the 5 movies of the catalogue, given\] \[25\]",
     ):
-        recommender.transform_examples(rows[:5])
+        evaluated(recommender, rows[:5])
 
 
 def test_a_batch_of_an_evaluation_has_ranks_however_many_movies_there_are(
@@ -221,7 +182,7 @@ def test_a_batch_of_an_evaluation_has_ranks_however_many_movies_there_are(
     monkeypatch.setattr(request_limits, "MAX_SCORES", MOVIES)
     recommender = recommender_of("two_tower", trained_like("two_tower", rng))
     rows = np.resize(serialized(*named(*all_pairs())), request_limits.QUERIES_AT_ONCE)
-    assert recommender.transform_examples(rows)["rank"].shape == rows.shape
+    assert evaluated(recommender, rows)["rank"].shape == rows.shape
 
 
 def test_an_evaluation_without_ranks_has_no_bound(
@@ -230,9 +191,7 @@ def test_an_evaluation_without_ranks_has_no_bound(
     monkeypatch.setattr(request_limits, "MAX_SCORES", 4 * MOVIES)
     recommender = recommender_of("biased_mf", trained_like("biased_mf", rng))
     rows = serialized(*named(*all_pairs()))
-    assert recommender.transform_examples(rows)["user_activity"].shape == (
-        (USERS + 1) * (MOVIES + 1),
-    )
+    assert evaluated(recommender, rows)["user_activity"].shape == ((USERS + 1) * (MOVIES + 1),)
 
 
 @pytest.mark.parametrize("name", MODELS)

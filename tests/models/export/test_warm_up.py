@@ -20,7 +20,7 @@ SIGNATURES = (
     "recommend_for_ratings",
     "similar",
 )
-CATALOGUE = Catalogue(["u1", "ünï"], ["m1", "unknown", "m3"], ["One", "", "Three"])
+CATALOGUE = Catalogue(["u1", "ünï"], [2, 1], ["m1", "unknown", "m3"], ["One", "", "Three"])
 
 
 def written(folder: Path, *signatures: str) -> list[predict_pb2.PredictRequest]:

@@ -53,7 +53,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = build_model(options, statistics, seed=1)
     base_path = tmp_path_factory.mktemp("recommender")
     recommender = Recommender(
-        model, options, (0.5, 5.0), transform, read_catalogue(transform), statistics.seen, RATED
+        model, options, (0.5, 5.0), read_catalogue(transform), statistics.seen, RATED
     )
     saved_model.save(recommender, str(base_path / "1"))
     return base_path

@@ -1,0 +1,100 @@
+"""Small exported models, and a process that calls one as TensorFlow Serving does."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from models.catalogue import Catalogue
+from models.contracts import RankingModel
+from models.export import saved_model
+from models.export.sample_requests import inputs_for
+from models.export.signatures import Recommender
+from models.options import ModelOptions
+from tests.models.factories import MOVIES, USERS, statistics, trained_like
+
+USER_IDS = [f"u{place}" for place in range(USERS)]
+MOVIE_IDS = [f"m{place}" for place in range(MOVIES)]
+# Ratings of each user in train, one for each edge of the activity slices.
+COUNTS = [20, 21, 50, 51, 200, 201]
+
+_DTYPES = {tf.string: b"1", tf.float32: 1.0, tf.int32: 1}
+
+
+def recommender_of(name: str, model: RankingModel) -> Recommender:
+    measured = statistics()
+    return Recommender(
+        model=model,
+        options=ModelOptions(name=name, dimension=3),
+        rating_range=(measured.rating_min, measured.rating_max),
+        catalogue=Catalogue(USER_IDS, COUNTS, MOVIE_IDS, [f"Movie {id_}" for id_ in MOVIE_IDS]),
+        seen=measured.seen,
+        popularity=measured.movie_rating_count,
+    )
+
+
+def export(name: str, rng: np.random.Generator, folder: Path) -> list[str]:
+    """Exports a model and returns the names of its signatures."""
+    recommender = recommender_of(name, trained_like(name, rng))
+    saved_model.save(recommender, str(folder))
+    return sorted(recommender.signatures)
+
+
+def arrays(signature: str) -> dict[str, np.ndarray]:
+    return inputs_for(signature, [b"u1", b"nobody"], [b"m1", b"nothing"])
+
+
+def requests(signature: str) -> dict[str, tf.Tensor]:
+    return {name: tf.constant(array) for name, array in arrays(signature).items()}
+
+
+def odd_shapes(rank: int) -> Iterator[list[int]]:
+    """Shapes of a rank: one without and, if there can be one, one with nothing in it."""
+    yield [2] * rank
+    if rank:
+        yield [0] * rank
+
+
+def call_with_any_rank(folder: str) -> None:
+    """Feeds every input of every signature tensors of rank 0 to 3, and prints what came of it.
+
+    `tf.compat.v1.Session` checks feeds against the placeholders; `_do_run`, below that check, does
+    not, as TensorFlow Serving does not.
+    """
+    with tf.compat.v1.Session(graph=tf.Graph()) as session:
+        meta = tf.compat.v1.saved_model.load(session, ["serve"], folder)
+        for name, signature in sorted(meta.signature_def.items()):
+            if not signature.inputs:
+                continue
+            valid = arrays(name)
+            for key, entry in sorted(signature.inputs.items()):
+                for rank in range(4):
+                    for shape in odd_shapes(rank):
+                        filler = _DTYPES[tf.as_dtype(entry.dtype)]
+                        dtype = object if isinstance(filler, bytes) else type(valid[key].flat[0])
+                        odd = np.full(shape, filler, dtype)
+                        feeds = {
+                            session.graph.get_tensor_by_name(signature.inputs[k].name).ref(): odd
+                            if k == key
+                            else v
+                            for k, v in valid.items()
+                        }
+                        print(json.dumps([name, key, shape, _outcome(session, signature, feeds)]))
+
+
+def _outcome(session: tf.compat.v1.Session, signature: object, feeds: dict) -> str:
+    fetches = [session.graph.get_tensor_by_name(entry.name) for entry in signature.outputs.values()]
+    try:
+        session._do_run(None, [], fetches, feeds, None, None)
+    except tf.errors.OpError as error:
+        return type(error).__name__
+    return "OK"
+
+
+if __name__ == "__main__":
+    call_with_any_rank(sys.argv[1])
