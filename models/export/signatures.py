@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from models import features
+from models.activity import activity_slice
 from models.catalogue import Catalogue
 from models.contracts import Pairs, RankingModel, predicts_ratings
 from models.export.id_index import IdIndex
@@ -23,7 +24,6 @@ from models.export.request_limits import (
 from models.export.top_k import QUERIES_AT_ONCE, in_row_parts, top_k
 from models.layers.embeddings import rows_to_serve
 from models.options import ModelOptions
-from models.preprocessing import activity_slice
 from models.ranking import dot_products, rank_of, without_seen
 from models.seen_movies import SeenMovies
 from models.signature_names import (

@@ -13,6 +13,7 @@ import tensorflow_transform.beam as tft_beam
 from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 
 from models import preprocessing
+from models.activity import activity_slice
 from models.catalogue import read_catalogue
 
 SPEC = {
@@ -128,5 +129,5 @@ def test_rare_users_and_movies_can_be_left_out() -> None:
      (200, "101-200"), (201, "201+"), (9999, "201+")],
 )  # fmt: skip
 def test_activity(count: int, name: str) -> None:
-    found = preprocessing.activity_slice(tf.constant([count], tf.int64))
+    found = activity_slice(tf.constant([count], tf.int64))
     assert found.numpy().tolist() == [name.encode()]
