@@ -8,6 +8,7 @@ from typing import Any
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx import types
 from tfx.components.example_validator import executor
+from tfx.dsl.io import fileio
 from tfx.proto.orchestration import execution_result_pb2
 from tfx.types import artifact_utils, standard_component_specs
 
@@ -49,7 +50,7 @@ class Executor(executor.Executor):
 
 def _anomalies(split: str, folder: str) -> list[tuple[str, str, str, str]]:
     found = anomalies_pb2.Anomalies()
-    with open(os.path.join(folder, executor.DEFAULT_FILE_NAME), "rb") as file:
+    with fileio.open(os.path.join(folder, executor.DEFAULT_FILE_NAME), "rb") as file:
         found.ParseFromString(file.read())
     rows = [
         (split, feature, info.short_description, info.description)
