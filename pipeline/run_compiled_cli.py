@@ -54,6 +54,7 @@ def run_compiled(
             "that is known, if not given."
         ),
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     cached: Annotated[
         bool, typer.Option("--cache/--no-cache", help="Use what earlier runs made.")
     ] = True,
@@ -83,8 +84,16 @@ def run_compiled(
             "interrupted; the tasks under way were ended, and a new run takes what the finished "
             "ones made from the cache"
         ) from error
-    _summarise(result)
-    if not _tell_pushes(result):
+    _check(result)
+    if as_json:
+        from kubeflow import compiled_summary
+
+        print(
+            compiled_summary.collect(compiled, options.parameters, result).model_dump_json(indent=2)
+        )
+    else:
+        _summarise(result)
+    if not _pushed(result, quiet=as_json):
         raise typer.Exit(exit_codes.NOT_BLESSED)
 
 
@@ -141,14 +150,21 @@ def _summarise(result: Result) -> None:
     counts = ", ".join(f"{len(result.tasks(s))} {s}" for s in State if result.tasks(s))
     shown = os.path.relpath(result.folder / TASKS_FILE)
     print(f"{counts} in {result.seconds:.1f} s; {shown} has what they made")
+
+
+def _check(result: Result) -> None:
+    """Raises UserError if a task failed."""
+    from kubeflow.local_execution.outcome import State
+
     failed, left = result.tasks(State.FAILED), result.tasks(State.NOT_RUN)
     if failed:
+        _summarise(result)
         after = f"; not run because of that: {', '.join(left)}" if left else ""
         raise UserError(f"failed: {', '.join(failed)}{after}")
 
 
-def _tell_pushes(result: Result) -> bool:
-    """A line for what each pusher did; whether all of them pushed."""
+def _pushed(result: Result, quiet: bool) -> bool:
+    """Whether all pushers pushed; prints a line for each unless `quiet`."""
     said = [
         artifact.get("metadata", {})
         for outcome in result.outcomes.values()
@@ -156,7 +172,7 @@ def _tell_pushes(result: Result) -> bool:
         for artifact in outcome.outputs.artifacts.values()
     ]
     records = [metadata for metadata in said if _PUSHED in metadata]
-    for record in records:
+    for record in () if quiet else records:
         print(
             f"pushed: {record[_DESTINATION]}"
             if record[_PUSHED]
