@@ -8,6 +8,7 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.components.example_validator import executor
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.dsl.components.base import executor_spec
+from tfx.dsl.io import fileio
 from tfx.proto.orchestration import execution_result_pb2
 from tfx.types import artifact_utils, standard_component_specs
 
@@ -53,7 +54,7 @@ class StrictExampleValidator(ExampleValidator):
 
 def _anomalies(split: str, folder: str) -> list[tuple[str, str, str, str]]:
     anomalies = anomalies_pb2.Anomalies()
-    with open(os.path.join(folder, executor.DEFAULT_FILE_NAME), "rb") as file:
+    with fileio.open(os.path.join(folder, executor.DEFAULT_FILE_NAME), "rb") as file:
         anomalies.ParseFromString(file.read())
     rows = [
         (split, feature, info.short_description, info.description)

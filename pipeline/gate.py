@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from typing import Any
 
+from google.protobuf import json_format
 from tensorflow_model_analysis.proto import config_pb2
 
 from models import features, signature_names
@@ -59,6 +61,40 @@ def evaluation_config(gate: GateConfig, model: ModelOptions) -> config_pb2.EvalC
         ],
         metrics_specs=metrics_specs,
     )
+
+
+def read_gate(text: str) -> GateConfig:
+    """Returns the gate that a configuration of the Evaluator was made from.
+
+    Args:
+        text: what `evaluation_config` returns, as JSON. A gate keeps its defaults for figures by
+            which the model is not judged.
+    """
+    config = json_format.Parse(text, config_pb2.EvalConfig())
+    found: dict[str, Any] = {}
+    for metrics in config.metrics_specs:
+        for metric in metrics.metrics:
+            for bound in metric.per_slice_thresholds:
+                found["max_rmse"] = bound.threshold.value_threshold.upper_bound.value
+                found["max_regression"] = bound.threshold.change_threshold.absolute.value
+                found["slices"] = _slices(bound)
+        by_name = metrics.per_slice_thresholds
+        if ranking_metrics.NDCG in by_name:
+            (gain,) = by_name[ranking_metrics.NDCG_GAIN].thresholds
+            (change,) = by_name[ranking_metrics.NDCG].thresholds
+            lower = gain.threshold.value_threshold.lower_bound.value
+            found["min_gain_over_popularity"] = lower
+            found["max_ranking_regression"] = -change.threshold.change_threshold.absolute.value
+            found["slices"] = _slices(gain)
+    return GateConfig(**found)
+
+
+def _slices(threshold: config_pb2.PerSliceMetricThreshold) -> list[str]:
+    return [
+        f"{feature}={value}"
+        for spec in threshold.slicing_specs
+        for feature, value in spec.feature_values.items()
+    ]
 
 
 def _rating_metrics(gate: GateConfig) -> config_pb2.MetricsSpec:

@@ -32,24 +32,27 @@ class StandIn:
         if _VARIABLE not in environment:
             return cls()
         told = json.loads(environment[_VARIABLE])
+        if told["default"] is None:
+            return cls(told["root"])
         mapped = tuple((remote, Path(folder)) for remote, folder in told["mapped"])
         return cls(told["root"], Locations(Path(told["default"]), mapped))
 
     def environment(self) -> dict[str, str]:
         """Returns the variable that `read` reads."""
-        if self.locations is None:
-            return {}
+        buckets = self.locations
         told = {
             "root": self.root,
-            "default": str(self.locations.default),
-            "mapped": [(remote, str(folder)) for remote, folder in self.locations.mapped],
+            "default": buckets and str(buckets.default),
+            "mapped": [(remote, str(folder)) for remote, folder in buckets.mapped]
+            if buckets
+            else [],
         }
         return {_VARIABLE: json.dumps(told)}
 
     @property
     def is_used(self) -> bool:
         """Whether this is a dry run."""
-        return self.locations is not None
+        return bool(self.root)
 
     def mounts(self, folders: Mapping[str, str]) -> dict[str, str]:
         """Returns the folders of mounts below the root.

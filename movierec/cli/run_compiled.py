@@ -56,6 +56,7 @@ def run_compiled(
             "2.5.0; the newest known release if not given.",
         ),
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     cached: Annotated[
         bool,
         typer.Option("--cache/--no-cache", help="Take the results of earlier runs, or none."),
@@ -90,8 +91,15 @@ def run_compiled(
             "interrupted; the running tasks were stopped, and the next run takes the results of "
             "finished tasks from the cache"
         ) from error
-    _summarise(result)
-    if not _report_pushes(result):
+    _check(result)
+    if as_json:
+        from kubeflow import compiled_summary
+
+        summary = compiled_summary.collect(compiled, options.parameters, result)
+        print(summary.model_dump_json(indent=2))
+    else:
+        _summarise(result)
+    if not _pushed_all(result, quiet=as_json):
         raise typer.Exit(exit_codes.NOT_PUSHED)
 
 
@@ -148,14 +156,21 @@ def _summarise(result: Result) -> None:
     counts = ", ".join(f"{len(result.tasks(s))} {s}" for s in State if result.tasks(s))
     shown = os.path.relpath(result.folder / TASKS_FILE)
     print(f"{counts} in {result.seconds:.1f} s; see {shown}")
+
+
+def _check(result: Result) -> None:
+    """Raises UserError if a task failed."""
+    from kubeflow.local_execution.outcome import State
+
     failed, left = result.tasks(State.FAILED), result.tasks(State.NOT_RUN)
     if failed:
+        _summarise(result)
         after = f"; not run as a result: {', '.join(left)}" if left else ""
         raise UserError(f"failed: {', '.join(failed)}{after}")
 
 
-def _report_pushes(result: Result) -> bool:
-    """Prints a line for each Pusher; returns whether all of them pushed."""
+def _pushed_all(result: Result, quiet: bool) -> bool:
+    """Returns whether all Pushers pushed; prints a line for each unless `quiet`."""
     said = [
         artifact.get("metadata", {})
         for outcome in result.outcomes.values()
@@ -163,7 +178,7 @@ def _report_pushes(result: Result) -> bool:
         for artifact in outcome.outputs.artifacts.values()
     ]
     records = [metadata for metadata in said if _PUSHED in metadata]
-    for record in records:
+    for record in () if quiet else records:
         print(
             f"pushed: {record[_DESTINATION]}"
             if record[_PUSHED]

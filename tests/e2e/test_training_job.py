@@ -32,7 +32,7 @@ from tests.models.training_process import finish, start_cluster
 
 pytestmark = pytest.mark.slow
 
-TWO = (*SMALL, "training.workers=2", "training.accelerator=NVIDIA_TESLA_T4")
+THREE = (*SMALL, "training.workers=3", "training.accelerator=NVIDIA_TESLA_T4")
 
 
 class Operator:
@@ -53,9 +53,9 @@ class Operator:
         commands["worker"] = [
             text.replace(self.outputs, self.outputs_of_workers) for text in commands["worker"]
         ]
-        ended = finish(
-            start_cluster(dict.fromkeys(commands, 1), lambda task: commands[task.split("-")[0]])
-        )
+        replicas = job["spec"]["tfReplicaSpecs"]
+        counts = {kind: replicas[kind.capitalize()]["replicas"] for kind in commands}
+        ended = finish(start_cluster(counts, lambda task: commands[task.split("-")[0]]))
         for (kind, index), (code, printed) in ended.items():
             self._tell(job["metadata"]["name"], f"{kind}-{index}", code, printed)
         kind = "Failed" if any(code for code, _ in ended.values()) else "Succeeded"
@@ -109,7 +109,7 @@ def test_its_replicas_train_and_export_the_model_of_one_process(
 ) -> None:
     root, output = tmp_path / "root", tmp_path / "output.json"
     pipeline = compiler.compile_pipeline(
-        load_config(overrides=TWO),
+        load_config(overrides=THREE),
         CompileOptions(
             target=Target.KFP,
             image="registry.example/movierec:1.2",
@@ -126,8 +126,8 @@ def test_its_replicas_train_and_export_the_model_of_one_process(
         str(root / "run"),
         output,
     )
-    # The worker is given another folder for outputs, with what it looks for when the chief has
-    # finished: what else is in it then, the worker has written.
+    # The workers are given another folder for outputs, with what they look for when the chief has
+    # finished: what else is in it then, a worker has written.
     workers = tmp_path / "worker"
     (workers / "model" / "Format-Serving").mkdir(parents=True)
     operator = Operator(Api(), str(root / "run"), str(workers))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import tensorflow_model_analysis as tfma
+from google.protobuf import json_format
 from tensorflow_model_analysis.evaluators import metrics_validator
 from tensorflow_model_analysis.metrics import metric_types
 
 from models.options import ModelOptions
 from pipeline.config.tree import GateConfig
-from pipeline.gate import evaluation_config
+from pipeline.gate import evaluation_config, read_gate
 
 # A figure and whether it is the change from the baseline's; just good enough, and just too low,
 # with the gate of `failures`.
@@ -52,3 +53,16 @@ def test_a_retrieval_model_that_is_good_enough_passes() -> None:
 def test_one_figure_that_is_too_low_is_all_that_is_found(low: tuple[str, bool]) -> None:
     figures = {figure: enough for figure, (enough, _) in BOUNDS.items()}
     assert failures({**figures, low: BOUNDS[low][1]}) == [low]
+
+
+@pytest.mark.parametrize(
+    ("model", "figures"),
+    [
+        ("biased_mf", {"max_rmse": 0.9, "max_regression": 0.01}),
+        ("two_tower", {"min_gain_over_popularity": 0.03, "max_ranking_regression": 0.02}),
+    ],
+)
+def test_a_gate_is_read_again_from_the_configuration(model: str, figures: dict[str, float]) -> None:
+    gate = GateConfig(slices=("user_activity=high",), **figures)
+    text = json_format.MessageToJson(evaluation_config(gate, ModelOptions(name=model)))
+    assert read_gate(text) == gate

@@ -143,6 +143,13 @@ def test_nothing_needs_a_driver_or_a_resolver(target: Target) -> None:
     assert not {"lifecycle", "preCacheCheck", "resolver", "importer"} & set(words(spec))
 
 
+def test_steps_of_vertex_ai_keep_what_tensorflow_reads_of_a_bucket() -> None:
+    for target, size in ((Target.VERTEX, {"GCS_READ_CACHE_MAX_SIZE_MB"}), (Target.KFP, set())):
+        for executor in usual(target).spec["deploymentSpec"]["executors"].values():
+            names = {entry["name"] for entry in executor["container"].get("env", ())}
+            assert names == size
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_what_changes_by_itself_is_looked_up_in_every_run(target: Target) -> None:
     found = tasks(usual(target))

@@ -28,6 +28,27 @@ def test_addresses_become_paths(text: str, local: str) -> None:
     assert FOUND.local(text) == local
 
 
+@pytest.mark.parametrize(
+    "remote",
+    [
+        "gs://data",
+        "gs://data/x/y",
+        "gs://data/deep/x",
+        "gs://database/x",
+        "s3://b/c",
+        "minio://m/v",
+    ],
+)
+def test_paths_become_the_addresses_that_they_were(remote: str) -> None:
+    assert FOUND.remote(FOUND.local(remote)) == remote
+    assert FOUND.remote_value({"a": [FOUND.local(remote), 1]}) == {"a": [remote, 1]}
+
+
+@pytest.mark.parametrize("path", ["/data", "/dd/x", "relative", "see /d/x", "gs://data/x"])
+def test_other_texts_are_no_paths_of_buckets(path: str) -> None:
+    assert FOUND.remote(path) == path
+
+
 def test_values_of_any_shape() -> None:
     value = {"a": ["gs://data/x", 1, None], "b": {"c": "s3://b"}}
     assert FOUND.local_value(value) == {"a": ["/d/x", 1, None], "b": {"c": "/a=b"}}
