@@ -44,10 +44,6 @@ def read_catalogue(transform: tft.TFTransformOutput) -> Catalogue:
     )
 
 
-def ids_of(lines: Iterable[bytes]) -> list[bytes]:
-    """Returns the ids of a vocabulary of users or movies, whose lines are `count id`."""
-    return [line.split(b" ", maxsplit=1)[1] for line in lines]
-
-
 def _decoded_ids(lines: Iterable[bytes]) -> list[str]:
-    return [name.decode() for name in ids_of(lines)]
+    """Returns the ids of a vocabulary of users or movies, whose lines are `count id`."""
+    return [line.split(b" ", maxsplit=1)[1].decode() for line in lines]

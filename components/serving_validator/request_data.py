@@ -13,9 +13,9 @@ from tfx.utils import io_utils
 
 from components.serving_validator.candidate import UnservableModelError
 from models import features
-from models.catalogue import ids_of
+from models.export import saved_model
 
-_VOCABULARY: Final = f"assets/{features.MOVIE_VOCABULARY}"
+_MOVIE_IDS: Final = "movie_ids"
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,16 @@ def _row(record: bytes) -> HoldoutRow:
     return HoldoutRow(record, user_id, movie_id)
 
 
-def movie_ids(saved_model: Path) -> list[bytes]:
-    """Returns the ids in the movie vocabulary of a SavedModel's Transform graph.
+def movie_ids(model: Path) -> list[bytes]:
+    """Returns the ids of the movies that a SavedModel knows.
 
     Raises:
-        UnservableModelError: The vocabulary is missing or empty.
+        UnservableModelError: The model has no table of them, or the table is empty.
     """
     try:
-        lines = (saved_model / _VOCABULARY).read_bytes().splitlines()
-    except FileNotFoundError as error:
-        raise UnservableModelError(f"the model has no {_VOCABULARY}") from error
-    if not lines:
-        raise UnservableModelError(f"{_VOCABULARY}: the file lists no movie")
-    return ids_of(lines)
+        ids = saved_model.read_table(str(model), _MOVIE_IDS).tolist()
+    except KeyError as error:
+        raise UnservableModelError(f"the model has no table {_MOVIE_IDS}") from error
+    if not ids:
+        raise UnservableModelError(f"{_MOVIE_IDS}: the table lists no movie")
+    return ids

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import tensorflow as tf
@@ -41,6 +41,23 @@ def write_comparison_group(folder: str, group: str) -> None:
     tf.io.gfile.makedirs(os.path.dirname(path))
     with tf.io.gfile.GFile(path, "w") as file:
         file.write(group)
+
+
+def read_table(folder: str, name: str) -> np.ndarray[Any, np.dtype[Any]]:
+    """Reads a table of an exported model without loading the model.
+
+    Args:
+        folder: Folder of the SavedModel.
+        name: Name of the table, such as `movie_ids`.
+
+    Raises:
+        KeyError: The model has no such table.
+    """
+    reader = tf.train.load_checkpoint(os.path.join(folder, "variables", "variables"))
+    key = f"{name}/.ATTRIBUTES/VARIABLE_VALUE"
+    if not reader.has_tensor(key):
+        raise KeyError(name)
+    return np.asarray(reader.get_tensor(key))
 
 
 def _check_finite(recommender: Recommender) -> None:

@@ -106,6 +106,7 @@ class Recommender(tf.Module):
         self._movies = len(catalogue.movie_ids)
         self.user_vectors = tf.Variable(model.user_vectors(), trainable=False)
         self.movie_vectors = tf.Variable(model.movie_vectors(), trainable=False)
+        self.user_ids = tf.Variable(tf.constant(catalogue.user_ids, tf.string), trainable=False)
         self.movie_ids = tf.Variable(tf.constant(catalogue.movie_ids), trainable=False)
         self.movie_titles = tf.Variable(tf.constant(catalogue.movie_titles), trainable=False)
         directions = self.movie_vectors[: self._movies, : options.dimension]

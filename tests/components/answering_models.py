@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -95,17 +95,18 @@ def ranked(left_out: tf.Tensor, k: tf.Tensor, scores: np.ndarray) -> Outputs:
     return {"movie_id": movie_id, "movie_title": movie_id, "score": score}
 
 
-def save(folder: Path, fault: Fault = lambda name, outputs: outputs, without: str = "") -> Path:
+def save(
+    folder: Path,
+    fault: Fault = lambda name, outputs: outputs,
+    without: str = "",
+    movie_ids: Sequence[bytes] | None = (*MOVIES, LAST_MOVIE),
+) -> Path:
     """The folder of a SavedModel."""
     model = AnsweringModel(fault)
+    if movie_ids is not None:
+        model.movie_ids = tf.Variable(tf.constant(list(movie_ids), tf.string))
     signatures = {
         name: function for name, function in model.signatures().items() if name != without
     }
     tf.saved_model.save(model, str(folder), signatures=signatures)
-    write_vocabulary(folder)
     return folder
-
-
-def write_vocabulary(saved_model: Path) -> None:
-    lines = [b"1 %s\n" % movie for movie in (*MOVIES, LAST_MOVIE)]
-    (saved_model / "assets" / "movie_vocabulary").write_bytes(b"".join(lines))

@@ -32,7 +32,6 @@ from tests.components.answering_models import (
     Outputs,
     expected_rating,
     save,
-    write_vocabulary,
 )
 
 SIGNATURES = {
@@ -337,20 +336,13 @@ def test_a_movie_of_the_catalogue_has_a_score(
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (None, "the model has no assets/movie_vocabulary"),
-        (b"", "assets/movie_vocabulary: "),
-    ],
+    ("movie_ids", "reason"),
+    [(None, "the model has no table movie_ids"), ((), "movie_ids: the table lists no movie")],
 )
 def test_a_model_without_a_catalogue_is_not_blessed(
-    step: Step, content: bytes | None, reason: str
+    step: Step, movie_ids: tuple[()] | None, reason: str
 ) -> None:
-    vocabulary = save(Path(step.saved_model)) / "assets" / "movie_vocabulary"
-    if content is None:
-        vocabulary.unlink()
-    else:
-        vocabulary.write_bytes(content)
+    save(Path(step.saved_model), movie_ids=movie_ids)
     found = step.run()
     assert not found.blessed
     assert_matches(reason, found.reason)
@@ -406,7 +398,6 @@ def test_a_signature_of_which_nothing_is_known_is_not_passed_over(step: Step) ->
     tf.saved_model.save(loaded, folder, signatures={**loaded.signatures, "surprise": module.add})
     tf.io.gfile.rmtree(step.saved_model)
     tf.io.gfile.rename(folder, step.saved_model)
-    write_vocabulary(Path(step.saved_model))
     assert_matches("surprise: .*no request for this signature", step.run().reason)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from models.export import saved_model
 from pipeline.summary import Summary
 
 
@@ -16,8 +17,8 @@ def pushed(summary: Summary) -> tf.types.experimental.ConcreteFunction:
 
 def vocabulary(summary: Summary, name: str) -> list[str]:
     """The ids of a vocabulary, in the order of the model's tables."""
-    lines = Path(str(summary.pushed_model), "assets", name).read_text().splitlines()
-    return [line.split(" ")[1] for line in lines]
+    ids = saved_model.read_table(str(summary.pushed_model), name)
+    return [id_.decode() for id_ in ids]
 
 
 def vectors(model: Path) -> dict[str, np.ndarray]:

@@ -33,7 +33,7 @@ def test_the_pushed_weights_are_those_of_the_cost_of_both_splits(cut: Path, tmp_
         config.training.learning_rate,
         config.model.dimension,
     )
-    users, movies = vocabulary(summary, "user_vocabulary"), vocabulary(summary, "movie_vocabulary")
+    users, movies = vocabulary(summary, "user_ids"), vocabulary(summary, "movie_ids")
     both = [
         (users.index(user), movies.index(movie), stars)
         for split in ("train", "eval")

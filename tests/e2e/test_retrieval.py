@@ -103,10 +103,10 @@ def test_figures_are_those_of_what_the_pushed_model_recommends(
 def test_popularity_is_how_often_a_movie_was_rated(retrieval_story: Story) -> None:
     summary = retrieval_story.runs["first"]
     fitted_on = split_ratings(summary, "train") + split_ratings(summary, "eval")
-    movies = vocabulary(summary, "movie_vocabulary")
+    movies = vocabulary(summary, "movie_ids")
     counts = Counter(movie for _, movie, _ in fitted_on)
     popular = sorted(movies, key=lambda movie: (-counts[movie], movies.index(movie)))
-    users = set(vocabulary(summary, "user_vocabulary"))
+    users = set(vocabulary(summary, "user_ids"))
     rated = defaultdict(set)
     for user, movie, _ in fitted_on:
         if user in users:
@@ -208,7 +208,7 @@ def test_somebody_new_gets_movies_near_those_they_like(retrieval_story: Story) -
     """Their own scores, for the vector that one of Newton's steps gives in float64."""
     summary = retrieval_story.runs["first"]
     model, options = pushed(summary), load_config(None, TWO_TOWER).model
-    movies = vocabulary(summary, "movie_vocabulary")
+    movies = vocabulary(summary, "movie_ids")
     vectors = known_vectors(model)
     q, b = vectors[:, :-1], vectors[:, -1]
     popularity = np.exp(b) / np.exp(b).sum()

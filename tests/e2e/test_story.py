@@ -135,7 +135,7 @@ def test_a_model_that_answers_nan_is_not_pushed_though_its_ratings_are_right(sto
     summary = story.runs["exports NaN"]
     assert summary.gate.blessed
     assert not summary.serving.blessed
-    movies = len(vocabulary(story.runs["version deleted"], "movie_vocabulary"))
+    movies = len(vocabulary(story.runs["version deleted"], "movie_ids"))
     assert summary.serving.reason.startswith("recommend: ")
     assert f" 0 of {movies} movies" in summary.serving.reason
     assert summary.refusal == summary.serving.reason

@@ -59,6 +59,7 @@ def test_the_vectors_are_exported_once_and_nothing_of_the_training(
         "user_rating_counts": [USERS + 1],
         "user_vectors": [USERS + 1, floats],
         "movie_vectors": [MOVIES + 1, floats],
+        "user_ids": [USERS],
         "movie_ids": [MOVIES],
         "movie_titles": [MOVIES],
         "movie_inverse_norms": [MOVIES],
