@@ -83,12 +83,15 @@ class TaskRunner:
         found = usable.find(key) if usable else None
         if found:
             return Outcome(State.CACHED, outputs=found)
+        home = f"{self.root}/{self.job.name}/{self.folder.name}/{task.name}"
+        if self.platform.own_folder:
+            home = f"{home}/{uuid.uuid4()}"
         attempts = 0
         while True:
             attempts += 1
             try:
                 with pod.started(self.platform, self.locations) as machine:
-                    outputs = self._attempt(task, given, taken, machine)
+                    outputs = self._attempt(task, given, taken, home, machine)
                 break
             except UserError as error:
                 failure = f"{task.name}: {error}"
@@ -136,20 +139,28 @@ class TaskRunner:
         }
 
     def _attempt(
-        self, task: Task, given: Mapping[str, Value], taken: Mapping[str, Record], machine: pod.Pod
+        self,
+        task: Task,
+        given: Mapping[str, Value],
+        taken: Mapping[str, Record],
+        home: str,
+        machine: pod.Pod,
     ) -> Outputs:
         """Runs the command once, on a machine of its own; what the task made.
 
         What it wrote to buckets stays for the next attempt, as on a cluster.
 
+        Args:
+            task: the task.
+            given: values of its parameters.
+            taken: its input artifacts.
+            home: address of the folder of its outputs, the same for all attempts.
+            machine: where it runs.
+
         Raises:
             UserError: it failed.
         """
-        run = self.folder.name
-        home = f"{self.root}/{self.job.name}/{run}/{task.name}"
-        if self.platform.own_folder:
-            home = f"{home}/{uuid.uuid4()}"
-        planned = artifacts.planned(self.platform, task, run, home)
+        planned = artifacts.planned(self.platform, task, self.folder.name, home)
         message = executor_input.build(machine, given, taken, planned, task.output_parameters, home)
         context = placeholders.Context(message, given, self._names(task), machine.path)
         command = [context.fill(part) for part in task.container.command]

@@ -10,9 +10,6 @@ from typing import Any
 
 import pytest
 
-from pipeline.config.tree import GateConfig
-from pipeline.gate import RMSE
-from pipeline.gate_verdict import GateReport, read_gate_report
 from serving.versions import newest_version, versions
 from tests.e2e import commands
 from tests.movierec.cli.command import COMMAND
@@ -22,6 +19,8 @@ pytestmark = pytest.mark.slow
 ROOT = "gs://bucket/root"
 # As the workspace holds them: nothing else of a bucket is needed.
 LOCATION = Path("locations", "gs", "bucket", "root")
+# Training for long shows nothing more of the platforms.
+SETTINGS = ("training.epochs=3", "gate.max_rmse=1.2")
 LOOKED_UP = {"baseline-model", "data-fingerprint"}
 # What depends on the baseline.
 JUDGED_AGAIN = {"evaluator", "pusher"}
@@ -36,48 +35,66 @@ def movierec(*arguments: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def local_rmse(tmp_path_factory: pytest.TempPathFactory) -> float:
-    """The holdout RMSE of the local runner."""
-    workspace = tmp_path_factory.mktemp("local")
-    return commands.run_summary(workspace)["rmse"]["holdout"]
+def local(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The summary of the local runner."""
+    return commands.run_summary(tmp_path_factory.mktemp("local"), *SETTINGS)
 
 
-def run(job: Path, workspace: Path) -> dict[str, Any]:
-    """Runs a compiled job; what became of its tasks."""
-    printed = movierec("run-compiled", str(job), "--workspace", str(workspace), "--jobs", "2")
+def run(job: Path, workspace: Path, *options: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Runs a compiled job; its summary, and what became of its tasks."""
+    where = ("--workspace", str(workspace), "--jobs", "2")
+    summary = json.loads(movierec("run-compiled", str(job), *where, "--json", *options))
     pushed = workspace / LOCATION / "serving" / "movierec"
-    assert f"pushed: {newest_version(pushed)}" in printed
+    assert summary["pushed_model"] == str(newest_version(pushed))
     newest = max(workspace.glob("runs/*/tasks.json"))
     tasks: dict[str, Any] = json.loads(newest.read_text())
     # Each that ran has a log of its own process.
     ran = {name for name, task in tasks.items() if task["state"] == "done"}
     assert {log.stem for log in newest.parent.glob("*.log")} == ran
-    return tasks
+    return summary, tasks
 
 
-def gate(tasks: dict[str, Any]) -> GateReport:
-    assert tasks["evaluator"]["artifacts"]["blessing"]["metadata"]["blessed"] == 1
-    return read_gate_report(tasks["evaluator"]["artifacts"]["evaluation"]["uri"], GateConfig())
+def check_blessings(tasks: dict[str, Any]) -> None:
+    """Both name the model as the platform does."""
+    model = tasks["trainer"]["artifacts"]["model"]
+    for judge in ("evaluator", "serving-validator"):
+        said = tasks[judge]["artifacts"]["blessing"]["metadata"]
+        assert said["blessed"] == 1
+        assert said["current_model_id"] == model["name"]
 
 
-@pytest.mark.parametrize(("target", "name"), [("kfp", "job.yaml"), ("vertex", "job.json")])
+@pytest.mark.parametrize(
+    ("target", "version"),
+    [("kfp", "2.3.0"), ("kfp", "2.4.1"), ("kfp", "2.5.0"), ("kfp", "2.17.0"), ("vertex", None)],
+)
 def test_a_compiled_job_makes_the_model_of_the_local_runner(
-    target: str, name: str, local_rmse: float, tmp_path: Path
+    target: str, version: str | None, local: dict[str, Any], tmp_path: Path
 ) -> None:
-    job, workspace = tmp_path / name, tmp_path / "workspace"
-    image = ("--image", "registry.example/movierec:1")
-    movierec("compile", "--target", target, *image, "--pipeline-root", ROOT, "-o", str(job))
+    job = tmp_path / ("job.yaml" if target == "kfp" else "job.json")
+    workspace = tmp_path / "workspace"
+    options = () if version is None else ("--platform-version", version)
+    image = ("--image", "registry.example/movierec:1", "--pipeline-root", ROOT)
+    movierec("compile", "--target", target, *image, "-o", str(job), *commands.settings(*SETTINGS))
 
-    tasks = run(job, workspace)
+    summary, tasks = run(job, workspace, *options)
     assert {task["state"] for task in tasks.values()} == {"done"}
-    first = gate(tasks)
-    assert first.candidate[RMSE] == pytest.approx(local_rmse, abs=1e-6)
-    assert first.baseline == {}
+    check_blessings(tasks)
+    assert summary["gate"]["blessed"]
+    assert summary["gate"]["baseline_rmse"] is None
+    for figure in ("train", "eval", "holdout"):
+        assert summary["rmse"][figure] == pytest.approx(local["rmse"][figure], abs=1e-6)
+    for key in ("dataset", "model", "rows", "best_epoch"):
+        assert summary[key] == local[key], key
+    for key in ("baselines", "gate", "slices"):
+        assert summary[key] == pytest.approx(local[key], abs=1e-6), key
+    if version not in {None, "2.17.0"}:
+        return
 
-    again = run(job, workspace)
+    second, again = run(job, workspace, *options)
     done = {name for name, task in again.items() if task["state"] == "done"}
     assert done == LOOKED_UP | JUDGED_AGAIN
-    second = gate(again)
-    assert second.baseline[RMSE] == pytest.approx(first.candidate[RMSE], abs=1e-9)
+    assert set(second["cached"]) == set(again) - done
+    baseline = second["gate"]["baseline_rmse"]
+    assert baseline == pytest.approx(summary["rmse"]["holdout"], abs=1e-9)
     # It is the export of before, judged anew.
     assert len(versions(workspace / LOCATION / "serving" / "movierec")) == 1

@@ -1,5 +1,6 @@
 """What steps are told of the storage, held against what KFP's own client makes of the same."""
 
+import json
 from typing import Any
 
 import pytest
@@ -66,8 +67,10 @@ def test_steps_that_read_and_write_the_storage_are_led_to_it() -> None:
 def test_without_a_setting_they_are_told_nothing() -> None:
     assert environments(compiled()) == {}
     assert compiled().platforms == {}
-    vertex = compiled(f"kfp.storage_endpoint={ENDPOINT}", target=Target.VERTEX)
-    assert environments(vertex) == {}
+    setting = f"kfp.storage_endpoint={ENDPOINT}"
+    vertex, usual = (compiled(*given, target=Target.VERTEX) for given in ((setting,), ()))
+    assert environments(vertex) == environments(usual)
+    assert ENDPOINT not in json.dumps(vertex.spec)
 
 
 @pytest.mark.parametrize("endpoint", ["minio:9000", "http://", "http://a b", "http://minio/path"])
