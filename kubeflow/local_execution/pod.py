@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from kubeflow.local_execution.artifacts import Record
-from kubeflow.local_execution.locations import Locations
 from kubeflow.local_execution.platforms import Platform
-from kubeflow.local_execution.stand_in import StandIn
-from kubeflow.steps.mounts import MOUNTS, Mounts
+from kubeflow.storage.locations import Locations
+from kubeflow.storage.mounts import MOUNTS, Mounts
+from kubeflow.storage.stand_in import StandIn
 from pipeline.config.errors import UserError
 
 # Where launchers of Kubeflow Pipelines have files that are no artifacts.

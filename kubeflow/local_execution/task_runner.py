@@ -22,11 +22,11 @@ from kubeflow.local_execution import (
 from kubeflow.local_execution.artifacts import Record
 from kubeflow.local_execution.executor_output import Outputs
 from kubeflow.local_execution.job import Constant, Job, PipelineInput, Schema, Task, TaskOutput
-from kubeflow.local_execution.locations import Locations
 from kubeflow.local_execution.outcome import Outcome, State
 from kubeflow.local_execution.platforms import Platform
 from kubeflow.local_execution.task_process import Processes
 from kubeflow.local_execution.values import Value
+from kubeflow.storage.locations import Locations
 from pipeline.config.errors import LINE_START, UserError
 
 _LONGEST_LOG_LINE: Final = 300

@@ -11,12 +11,10 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Final
 
 from absl import app
-from absl.flags import argparse_flags
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 from tfx.dsl.io import fileio
@@ -26,14 +24,15 @@ from tfx.orchestration.kubeflow.v2.container import (
 )
 
 from kubeflow import installed
-from kubeflow.local_execution.stand_in import StandIn
 from kubeflow.parameters import filled_in, is_step_input
+from kubeflow.step_command import explained, parse
 from kubeflow.steps import beam_worker, checkpoints, object_storage
-from kubeflow.steps.mounts import MOUNTS, Mounts
+from kubeflow.storage.mounts import MOUNTS, Mounts
+from kubeflow.storage.stand_in import StandIn
 from kubeflow.targets import Target
 from kubeflow.training_job import manifest, step
 from pipeline import beam_check
-from pipeline.config.errors import EXPECTED, LINE_START, RunInterruptedError
+from pipeline.config.errors import LINE_START, RunInterruptedError
 
 _TERMINATED: Final = 128 + signal.SIGTERM
 # The parts of an ExecutorInput that have names, and what schemas call them where they are declared.
@@ -166,37 +165,26 @@ def _with_text(value: Any, text: str) -> Any:
     return value
 
 
-def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The command's own arguments, and those that are Beam's."""
-    parser = argparse_flags.ArgumentParser()
-    parser.add_argument("--executor_class_path", required=True)
-    parser.add_argument("--json_serialized_invocation_args", required=True)
-    parser.add_argument("--json_serialized_inputs_spec_args")
-    parser.add_argument("--target", choices=list(Target))
-    parser.add_argument("--declared")
-    arguments, beam_arguments = parser.parse_known_args(argv[1:])
-    return arguments, beam_arguments
-
-
-@contextmanager
-def explained() -> Iterator[None]:
-    """Ends the process with the message alone of an error that is meant for a person."""
-    try:
-        yield
-    except EXPECTED as error:
-        sys.exit(f"{LINE_START}{error}")
-
-
-def _main(parsed: tuple[argparse.Namespace, list[str]]) -> None:
+def main(parsed: tuple[argparse.Namespace, list[str]]) -> None:
+    """Runs a step, and ends the process with one line where the error is meant for a person."""
     try:
         with explained():
-            _run(parsed)
+            run(parsed)
     except RunInterruptedError as error:
         print(f"{LINE_START}{error}", file=sys.stderr)
         sys.exit(_TERMINATED)
 
 
-def _run(parsed: tuple[argparse.Namespace, list[str]]) -> None:
+def run(parsed: tuple[argparse.Namespace, list[str]]) -> None:
+    """Runs a step.
+
+    Args:
+        parsed: The command's own arguments, and those that are Beam's.
+
+    Raises:
+        UserError: A TFJob failed, or what the step is given cannot be used.
+        RunInterruptedError: The process was told to stop.
+    """
     arguments, beam_arguments = parsed
     beam_check.check_start(beam_arguments)
     object_storage.register()
@@ -238,4 +226,4 @@ if __name__ == "__main__":
     # Beam's runners call the image of the steps without a command.
     if beam_worker.is_asked_for(sys.argv[1:]):
         beam_worker.main()
-    app.run(_main, flags_parser=parse)
+    app.run(main, flags_parser=parse)

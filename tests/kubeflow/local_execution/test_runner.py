@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from kubeflow.local_execution import job_file, locations, platforms, runner, task_process
+from kubeflow.local_execution import job_file, platforms, runner, task_process
 from kubeflow.local_execution.outcome import TASKS_FILE, Outcome, Result, State
+from kubeflow.storage import locations
 from pipeline import code_fingerprint
 from pipeline.config.errors import UserError
 from pipeline.workspace import Workspace

@@ -15,11 +15,12 @@ from tfx.types import standard_artifacts
 
 from components.errors import DataError
 from components.serving_validator.candidate import UnservableModelError
+from kubeflow import step_command
 from kubeflow.compiling import compiler
 from kubeflow.compiling.compile_options import CompileOptions
 from kubeflow.steps import run_step
-from kubeflow.steps.mounts import Mounts
 from kubeflow.steps.run_step import declared, prepared
+from kubeflow.storage.mounts import Mounts
 from kubeflow.targets import Target
 from kubeflow.training_job import replica
 from models.errors import TrainingDivergedError
@@ -165,7 +166,7 @@ def test_every_step_is_told_what_its_component_declares(target: Target) -> None:
     spec = compiler.compile_pipeline(load_config(), order).spec
     for component in spec["components"].values():
         container = spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
-        parsed, _ = run_step.parse(["run_step", *container["args"]])
+        parsed, _ = step_command.parse(["run_step", *container["args"]])
         assert parsed.target == target
         given, made = component.get("inputDefinitions", {}), component["outputDefinitions"]
         assert json.loads(parsed.declared) == {
@@ -220,7 +221,9 @@ def test_vertex_ai_leaves_storage_to_those_who_read_and_write(
         },
     }
     step = ["run_step", "--executor_class_path=a.B", "--target=vertex"]
-    run_step._run(run_step.parse([*step, f"--json_serialized_invocation_args={json.dumps(given)}"]))
+    run_step.run(
+        step_command.parse([*step, f"--json_serialized_invocation_args={json.dumps(given)}"])
+    )
     (told,) = handed
     assert told == {
         **given,
@@ -291,7 +294,7 @@ def test_bad_ratings_are_one_line(tmp_path: Path) -> None:
         },
     }
     spec = {"parameters": {key: {"parameterType": "STRING"} for key in parameters}}
-    step = run_step.parse(
+    step = step_command.parse(
         [
             "run_step",
             "--executor_class_path=components.movielens_example_gen.executor.Executor",
@@ -302,7 +305,7 @@ def test_bad_ratings_are_one_line(tmp_path: Path) -> None:
     told = logging.get_verbosity()
     try:
         with pytest.raises(SystemExit) as ended:
-            run_step._main(step)
+            run_step.main(step)
     finally:
         logging.set_verbosity(told)
     # A text is printed, and the exit code is 1.
@@ -313,7 +316,7 @@ def test_bad_ratings_are_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "output.json").exists()
 
 
-@pytest.mark.parametrize("main", [run_step._main, replica._run])
+@pytest.mark.parametrize("main", [run_step.main, replica.run])
 @pytest.mark.parametrize(
     "kind", [UserError, DataError, TrainingDivergedError, UnservableModelError]
 )
@@ -324,7 +327,7 @@ def test_what_is_meant_for_a_person_is_no_traceback(
         raise kind("do this instead")
 
     given = json.dumps({"outputs": {"outputFile": "/output.json"}})
-    step = run_step.parse(
+    step = step_command.parse(
         ["run_step", "--executor_class_path=a.B", f"--json_serialized_invocation_args={given}"]
     )
     monkeypatch.setattr(replica.kubeflow_v2_run_executor, "main", fail)
