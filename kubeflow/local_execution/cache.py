@@ -19,7 +19,7 @@ from kubeflow.storage.locations import Locations
 from pipeline import atomic_file, code_fingerprint
 
 # Part of every fingerprint: entries that were written another way are not found.
-_FORMAT: Final = 4
+_FORMAT: Final = 5
 
 
 def fingerprint(

@@ -34,6 +34,21 @@ _TAIL_BYTES: Final = 65_536
 
 
 @dataclass(frozen=True)
+class _Places:
+    """Where an attempt writes.
+
+    Attributes:
+        run: Address of the folder for what the run makes.
+        task: Address of the folder for what the task makes.
+        attempt: Number of the attempt, from 0 on.
+    """
+
+    run: str
+    task: str
+    attempt: int
+
+
+@dataclass(frozen=True)
 class TaskRunner:
     """Runs the tasks of one run.
 
@@ -83,12 +98,19 @@ class TaskRunner:
         found = usable.find(key) if usable else None
         if found:
             return Outcome(State.CACHED, outputs=found)
+        run_folder = f"{self.root}/{self.job.name}/{self.folder.name}"
+        home = f"{run_folder}/{task.name}"
+        if self.platform.own_folder:
+            # Drawn by the driver, which runs once a task: all attempts have the same addresses.
+            home = f"{home}/{uuid.uuid4()}"
         attempts = 0
         while True:
             attempts += 1
             try:
                 with pod.started(self.platform, self.locations) as machine:
-                    outputs = self._attempt(task, given, taken, machine)
+                    outputs = self._attempt(
+                        task, given, taken, machine, _Places(run_folder, home, attempts - 1)
+                    )
                 break
             except UserError as error:
                 failure = f"{task.name}: {error}"
@@ -115,7 +137,7 @@ class TaskRunner:
             kind = task.parameter_types.get(key)
             given[key] = values.of_type(value, kind) if kind else value
         if self.job.schema is Schema.V2_1:
-            # Kubeflow Pipelines leaves the placeholders inside constants to the tasks.
+            # The driver of Kubeflow Pipelines leaves the placeholders inside constants alone.
             return given
         return {
             key: placeholders.in_constant(value, given)
@@ -136,22 +158,29 @@ class TaskRunner:
         }
 
     def _attempt(
-        self, task: Task, given: Mapping[str, Value], taken: Mapping[str, Record], machine: pod.Pod
+        self,
+        task: Task,
+        given: Mapping[str, Value],
+        taken: Mapping[str, Record],
+        machine: pod.Pod,
+        places: _Places,
     ) -> Outputs:
-        """Runs the command once, on a machine of its own; what the task made.
+        """Runs the command once, on a machine of its own, and returns what the task made.
 
         What it wrote to buckets stays for the next attempt, as on a cluster.
 
         Raises:
             UserError: it failed.
         """
-        run = self.folder.name
-        home = f"{self.root}/{self.job.name}/{run}/{task.name}"
-        if self.platform.own_folder:
-            home = f"{home}/{uuid.uuid4()}"
-        planned = artifacts.planned(self.platform, task, run, home)
-        message = executor_input.build(machine, given, taken, planned, task.output_parameters, home)
-        context = placeholders.Context(message, given, self._names(task), machine.path)
+        planned = artifacts.planned(
+            self.platform, task, self.folder.name, places.task, places.attempt
+        )
+        message = executor_input.build(
+            machine, given, taken, planned, task.output_parameters, places.task
+        )
+        context = placeholders.Context(
+            message, given, self._names(task), machine.path, self.platform.fills_constants
+        )
         command = [context.fill(part) for part in task.container.command]
         machine.prepare(taken.values(), executor_output.places(message))
         environment = {**machine.environment(), **task.container.environment}
@@ -166,7 +195,9 @@ class TaskRunner:
             raise UserError(f"{ended}: {_why(log, written)}; its log is {log}")
         declared = {key: planned[key] for key in task.output_artifacts}
         try:
-            outputs = executor_output.read(machine, message, declared, task.output_parameters)
+            outputs = executor_output.read(
+                machine, message, declared, task.output_parameters, places.run
+            )
             machine.collect(outputs.artifacts.values())
         except UserError as error:
             raise UserError(f"{error}; its log is {log}") from error

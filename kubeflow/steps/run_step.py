@@ -24,7 +24,7 @@ from tfx.orchestration.kubeflow.v2.container import (
 )
 
 from kubeflow import installed
-from kubeflow.parameters import filled_in, is_step_input
+from kubeflow.parameters import filled_in, is_step_input, parameter_name
 from kubeflow.step_command import explained, parse
 from kubeflow.steps import beam_worker, checkpoints, object_storage
 from kubeflow.storage.mounts import MOUNTS, Mounts
@@ -32,9 +32,13 @@ from kubeflow.storage.stand_in import StandIn
 from kubeflow.targets import Target
 from kubeflow.training_job import manifest, step
 from pipeline import beam_check
-from pipeline.config.errors import LINE_START, RunInterruptedError
+from pipeline.config.errors import LINE_START, RunInterruptedError, UserError
 
 _TERMINATED: Final = 128 + signal.SIGTERM
+# What would end a text inside JSON, or begin an escape.
+_UNESCAPED: Final = '"\\'
+# Characters of invalid JSON that a message shows on each side.
+_SHOWN: Final = 40
 # The parts of an ExecutorInput that have names, and what schemas call them where they are declared.
 _KINDS: Final = {
     "artifacts": "artifacts",
@@ -104,6 +108,9 @@ def prepared(
     Args:
         executor_input: an ExecutorInput of schema 2.0 or 2.1 as JSON.
         inputs_spec: the ComponentInputsSpec of the step as JSON; schema 2.0 has none.
+
+    Raises:
+        UserError: A parameter's value would break the constants that it stands in.
     """
     inputs = executor_input.get("inputs", {})
     changed = {
@@ -118,6 +125,24 @@ def prepared(
             for name, listed in inputs["artifacts"].items()
         }
     return {**executor_input, "inputs": {**inputs, **changed}}
+
+
+def _executor_input(text: str) -> dict[str, Any]:
+    """Returns the ExecutorInput that the platform wrote.
+
+    Raises:
+        UserError: It is no JSON. Launchers of Kubeflow Pipelines put the values of parameters into
+            constants without escaping them.
+    """
+    try:
+        given: dict[str, Any] = json.loads(text)
+    except json.JSONDecodeError as error:
+        near = text[max(error.pos - _SHOWN, 0) : error.pos + _SHOWN]
+        raise UserError(
+            f"what the platform gives this step is no JSON near {near!r}; expected parameters of "
+            'the run without " and \\'
+        ) from error
+    return given
 
 
 def _typed(listed: dict[str, Any], declared: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,6 +163,12 @@ def _typed(listed: dict[str, Any], declared: Mapping[str, Any]) -> dict[str, Any
 
 def _prepared_parameters(values: dict[str, Any]) -> dict[str, Any]:
     texts = {name: _text(value) for name, value in values.items()}
+    for name, text in texts.items():
+        if is_step_input(name) and any(character in text for character in _UNESCAPED):
+            raise UserError(
+                f"parameter {parameter_name(name)}={text}: it stands inside JSON; expected a value "
+                'without " and \\'
+            )
     return {
         name: _with_text(value, installed.path(filled_in(texts[name], texts)))
         for name, value in values.items()
@@ -190,7 +221,7 @@ def run(parsed: tuple[argparse.Namespace, list[str]]) -> None:
     object_storage.register()
     given = prepared(
         declared(
-            json.loads(arguments.json_serialized_invocation_args),
+            _executor_input(arguments.json_serialized_invocation_args),
             json.loads(arguments.declared or "{}"),
         ),
         json.loads(arguments.json_serialized_inputs_spec_args or "{}"),

@@ -70,6 +70,30 @@ def test_constants_that_the_platform_has_resolved_stay() -> None:
     assert prepared(given)["inputs"]["parameterValues"] == {"config": '{"epochs": 7}'}
 
 
+@pytest.mark.parametrize("value", ['s3://bucket/a"b', "/data\\d"])
+@pytest.mark.parametrize("filled", [True, False])
+def test_a_parameter_that_breaks_constants_is_one_line(value: str, filled: bool) -> None:
+    """Whether or not the launcher has put it into them."""
+    name = "{{$.inputs.parameters['pipelinechannel--push']}}"
+    given = {"config": f'{{"at": "{name}"}}', "pipelinechannel--push": value}
+    text = json.dumps({"inputs": {"parameterValues": given}})
+    step = step_command.parse(
+        [
+            "run_step",
+            "--executor_class_path=a.B",
+            f"--json_serialized_invocation_args={text.replace(name, value) if filled else text}",
+        ]
+    )
+    with pytest.raises(SystemExit) as ended:
+        run_step.main(step)
+    assert isinstance(ended.value.code, str)
+    (line,) = ended.value.code.splitlines()
+    assert line.startswith("movierec: ")
+    assert "expected" in line
+    assert "push=" in line or "no JSON near" in line
+    assert value in line or value in line.replace("\\\\", "\\")
+
+
 def test_addresses_of_installed_files_become_paths() -> None:
     given = {"inputs": {"parameterValues": {"schema_file": "installed://schema"}}}
     (path,) = prepared(given)["inputs"]["parameterValues"].values()
