@@ -56,6 +56,11 @@ def is_step_input(name: str) -> bool:
     return name.startswith(_PREFIX)
 
 
+def parameter_name(step_input_name: str) -> str:
+    """Returns the name of the parameter that a step input passes."""
+    return step_input_name.removeprefix(_PREFIX)
+
+
 def placeholder(name: str) -> str:
     """Returns the text that stands for a parameter's value inside a step's constants."""
     return f"{{{{$.inputs.parameters['{step_input(name)}']}}}}"

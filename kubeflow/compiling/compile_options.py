@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kubeflow import installed, parameters
-from kubeflow.compiling import training_resources
+from kubeflow.machines import training_resources
 from kubeflow.parameters import Parameter
 from kubeflow.targets import Target, check_image, check_location, check_name, check_pipeline_root
 from kubeflow.training_job import manifest

@@ -17,9 +17,10 @@ from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 
 from components.data_fingerprint import FINGERPRINT_KEY
 from kubeflow import installed, parameters
-from kubeflow.compiling import pipeline_spec, storage_variables, training_resources
+from kubeflow.compiling import pipeline_spec, storage_variables
 from kubeflow.compiling.compile_options import CompileOptions
 from kubeflow.compiling.platform_spec import platform_spec
+from kubeflow.machines import training_resources
 from kubeflow.parameters import Parameter, placeholder
 from kubeflow.targets import COMMAND, RULES, Target
 from kubeflow.training_job import manifest

@@ -9,8 +9,9 @@ from google.protobuf import json_format
 from kfp.kubernetes import kubernetes_executor_config_pb2 as kubernetes_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from kubeflow.compiling import storage_variables, training_resources
+from kubeflow.compiling import storage_variables
 from kubeflow.compiling.pipeline_spec import executor_name
+from kubeflow.machines import training_resources
 from pipeline.config.tree import PipelineConfig
 
 

@@ -16,27 +16,33 @@ Record: TypeAlias = dict[str, Any]
 
 _METADATA: Final = "metadata"
 _PROPERTIES = (_METADATA, "properties", "customProperties")
+_DECIMALS: Final = 6
 _UNTYPED: Final = {"instanceSchema": ""}
 # What the launcher of Kubeflow Pipelines adds to the metadata.
 _STORE: Final = '{"Provider":"gs","Params":{"fromEnv":"true"}}'
 
 
-def planned(platform: Platform, task: Task, run_id: str, folder: str) -> dict[str, Record]:
-    """The artifacts that a task is to make, and those that the platform makes beside them.
+def planned(
+    platform: Platform, task: Task, run_id: str, folder: str, attempt: int
+) -> dict[str, Record]:
+    """Returns the artifacts that a task is to make, and those that the platform makes beside them.
 
     Args:
         platform: that plans.
         task: that makes them.
         run_id: of the run; no two artifacts of a workspace have the same name.
         folder: address of the folder for them.
+        attempt: number of the attempt, from 0 on.
     """
+    kinds = _kept(platform)
+    suffix = f"-{attempt}" if platform.numbers_attempts else ""
     undeclared = {key: {"artifactType": kind} for key, kind in platform.undeclared.items()}
     return {
         key: {
             "name": _name(platform, f"{run_id}/{task.name}/{key}"),
             "type": definition.get("artifactType", {}),
-            "uri": f"{folder}/{key}",
-            **{kind: dict(definition[kind]) for kind in _PROPERTIES if kind in definition},
+            "uri": f"{folder}/{key}{suffix if key in undeclared else ''}",
+            **{kind: dict(definition[kind]) for kind in kinds if kind in definition},
         }
         for key, definition in {**task.output_artifacts, **undeclared}.items()
     }
@@ -68,34 +74,50 @@ def _name(platform: Platform, path: str) -> str:
 
 
 def with_report(
-    platform: Platform, key: str, record: Record, reported: Mapping[str, Any]
+    platform: Platform, key: str, record: Record, reported: Mapping[str, Any], run_folder: str
 ) -> Record:
-    """A planned record with what the task said about it, as the metadata store keeps it.
+    """Returns a planned record with what the task said about it, as the metadata store keeps it.
 
     Args:
         platform: whose store it is.
         key: of the output.
         record: as planned.
         reported: what came back, without a type; what it leaves out stays as planned.
+        run_folder: address of the folder for what the run makes.
 
     Raises:
         UserError: the launcher of the platform fails on it.
     """
     changed = {
-        kind: {**record.get(kind, {}), **reported[kind]} for kind in _PROPERTIES if kind in reported
+        kind: {**record.get(kind, {}), **reported[kind]}
+        for kind in _kept(platform)
+        if kind in reported
     }
-    made = {**record, **changed, "uri": reported.get("uri") or record["uri"]}
+    uri = reported.get("uri") or record["uri"]
+    if platform.copies and not uri.startswith(f"{run_folder}/"):
+        raise UserError(
+            f"{key}: reported at {uri}, which the launcher cannot upload; expected an address "
+            f"below {run_folder}"
+        )
+    made = {**record, **changed, "uri": uri}
     if not platform.doubles:
         return made
     stored = {name: _stored(key, name, value) for name, value in made.get(_METADATA, {}).items()}
     return {**made, _METADATA: {"display_name": key, "store_session_info": _STORE, **stored}}
 
 
+def _kept(platform: Platform) -> tuple[str, ...]:
+    return _PROPERTIES if platform.keeps_properties else (_METADATA,)
+
+
 def _stored(key: str, name: str, value: Any) -> Any:
-    """A value of the metadata after the store of Kubeflow Pipelines, which wraps what is nested."""
+    """Returns a value of the metadata after the store of Kubeflow Pipelines.
+
+    The store wraps what is nested and rounds numbers.
+    """
     if value is None:
         raise UserError(f"{key}: {name} is null, which {_METADATA} in Kubeflow cannot be")
-    if isinstance(value, bool):
-        return float(value)
+    if isinstance(value, int | float):
+        return values.doubles(round(float(value), _DECIMALS))
     wrapped = {"list": value} if isinstance(value, list) else value
     return values.doubles({"struct": value} if isinstance(value, dict) else wrapped)

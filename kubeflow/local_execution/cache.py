@@ -13,13 +13,13 @@ from kubeflow.local_execution import values
 from kubeflow.local_execution.artifacts import Record
 from kubeflow.local_execution.executor_output import Outputs
 from kubeflow.local_execution.job import Task
-from kubeflow.local_execution.locations import Locations
 from kubeflow.local_execution.platforms import Platform
 from kubeflow.local_execution.values import Value
+from kubeflow.storage.locations import Locations
 from pipeline import atomic_file, code_fingerprint
 
 # Part of every fingerprint: entries that were written another way are not found.
-_FORMAT: Final = 4
+_FORMAT: Final = 5
 
 
 def fingerprint(

@@ -31,7 +31,7 @@ def build(
         folder: address of the folder of the task's outputs.
     """
     platform = pod.platform
-    return {
+    message = {
         "inputs": {
             **_parameters(platform, parameters),
             "artifacts": {
@@ -49,6 +49,14 @@ def build(
             },
             "outputFile": pod.output_file(folder),
         },
+    }
+    return message if platform.writes_empty else _without_empty_maps(message)
+
+
+def _without_empty_maps(message: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        side: {name: entries for name, entries in parts.items() if entries != {}}
+        for side, parts in message.items()
     }
 
 

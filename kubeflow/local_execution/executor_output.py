@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from kubeflow.local_execution import artifacts, values
 from kubeflow.local_execution.artifacts import Record
@@ -15,6 +15,13 @@ from kubeflow.local_execution.pod import Pod
 from kubeflow.local_execution.section import Section
 from kubeflow.local_execution.values import ParameterType, Value
 from pipeline.config.errors import UserError
+
+# Fields of the messages ExecutorOutput, ArtifactList and RuntimeArtifact in JSON.
+OUTPUT_FIELDS: Final = frozenset({"artifacts", "parameters", "parameterValues"})
+LIST_FIELDS: Final = frozenset({"artifacts"})
+ARTIFACT_FIELDS: Final = frozenset(
+    {"name", "type", "uri", "properties", "customProperties", "metadata", "customPath"}
+)
 
 
 @dataclass(frozen=True)
@@ -29,8 +36,8 @@ def places(executor_input: Mapping[str, Any]) -> list[str]:
     """Where a task's outputs go, its ExecutorOutput last."""
     outputs = executor_input["outputs"]
     return [
-        *(entry["artifacts"][0]["uri"] for entry in outputs["artifacts"].values()),
-        *(entry["outputFile"] for entry in outputs["parameters"].values()),
+        *(entry["artifacts"][0]["uri"] for entry in outputs.get("artifacts", {}).values()),
+        *(entry["outputFile"] for entry in outputs.get("parameters", {}).values()),
         outputs["outputFile"],
     ]
 
@@ -40,8 +47,9 @@ def read(
     executor_input: Mapping[str, Any],
     planned: Mapping[str, Record],
     parameters: Mapping[str, OutputParameter],
+    run_folder: str,
 ) -> Outputs:
-    """What the task made.
+    """Returns what the task made.
 
     Args:
         pod: where it ran.
@@ -49,6 +57,7 @@ def read(
         planned: its artifacts.
         parameters: that it returns. One that its answer lacks, in the form that it is declared
             in, is in its file.
+        run_folder: address of the folder for what the run makes.
 
     Raises:
         UserError: what it left behind is not what the platforms take.
@@ -56,11 +65,13 @@ def read(
     asked = executor_input["outputs"]
     message = _message(pod.found(asked["outputFile"]))
     reported = message.sections("artifacts")
+    if pod.platform.copies:
+        _check_fields(message, reported)
     records = {}
     for key, record in planned.items():
         found = reported[key].entries("artifacts") if key in reported else []
         said = found[0].content if found else {}
-        records[key] = artifacts.with_report(pod.platform, key, record, said)
+        records[key] = artifacts.with_report(pod.platform, key, record, said, run_folder)
     return Outputs(
         records,
         {
@@ -88,6 +99,27 @@ def _message(path: Path) -> Section:
         return Section("executor output", json.loads(path.read_text(encoding="utf-8")))
     except ValueError as error:
         raise UserError(f"its executor output is no JSON ({path})") from error
+
+
+def _check_fields(message: Section, reported: Mapping[str, Section]) -> None:
+    """Checks that a launcher of Kubeflow Pipelines, whose parser is strict, knows every field.
+
+    Raises:
+        UserError: There is another field.
+    """
+    artifacts = [entry for listed in reported.values() for entry in listed.entries("artifacts")]
+    for fields, sections in (
+        (OUTPUT_FIELDS, [message]),
+        (LIST_FIELDS, reported.values()),
+        (ARTIFACT_FIELDS, artifacts),
+    ):
+        for section in sections:
+            unknown = sorted(section.content.keys() - fields)
+            if unknown:
+                raise UserError(
+                    f"{section.where}: has {unknown[0]}; expected none but "
+                    f"{', '.join(sorted(fields))}"
+                )
 
 
 def _legacy(value: Section) -> Value:

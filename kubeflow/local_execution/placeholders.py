@@ -13,6 +13,7 @@ from kubeflow.local_execution.values import Value
 from kubeflow.parameters import filled_in
 from pipeline.config.errors import UserError
 
+_MESSAGE: Final = "{{$}}"
 _ANY: Final = re.compile(r"\{\{\$(?P<path>.*?)\}\}")
 _ESCAPED: Final = re.compile(r"\.json_escape\[(?P<times>\d+)\]")
 _PLACE: Final = re.compile(
@@ -48,12 +49,14 @@ class Context:
         parameters: its input parameters.
         names: what the placeholders of a name only stand for, such as `pipeline_job_name`.
         path: makes a path of an artifact's address.
+        fills_constants: whether placeholders inside the message are filled in, too.
     """
 
     executor_input: Mapping[str, Any]
     parameters: Mapping[str, Value]
     names: Mapping[str, str]
     path: Callable[[str], str]
+    fills_constants: bool
 
     def fill(self, argument: str) -> str:
         """An argument with everything filled in.
@@ -61,6 +64,8 @@ class Context:
         Raises:
             UserError: a placeholder is not known, or for something that the task does not have.
         """
+        if self.fills_constants:
+            argument = argument.replace(_MESSAGE, values.text(dict(self.executor_input)))
         return _ANY.sub(self._found, argument)
 
     def _found(self, found: re.Match[str]) -> str:
@@ -69,7 +74,7 @@ class Context:
         if escaped:
             path, times = path.replace(escaped[0], "", 1), int(escaped["times"])
         try:
-            text = values.text(self._value(path))
+            text = values.decimal_text(self._value(path))
         except LookupError as error:
             raise UserError(f"{found[0]}: no such placeholder") from error
         for _ in range(times):

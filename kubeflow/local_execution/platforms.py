@@ -24,9 +24,16 @@ class Platform:
             to stay so.
         keeps_types: whether inputs come with their types. The driver of Kubeflow Pipelines has
             `{"instanceSchema": ""}` for all.
+        keeps_properties: whether an artifact keeps `properties` and `customProperties`. Kubeflow
+            Pipelines keeps `metadata` alone.
         doubles: whether parameters and metadata hold every number as a double.
+        writes_empty: whether an ExecutorInput has maps without entries.
+        fills_constants: whether the launcher also fills in the placeholders inside the constants of
+            the ExecutorInput. The values are not escaped: a quotation mark or a backslash makes
+            invalid JSON. Before 2.14.0 it depends on the order of a Go map.
         undeclared: types of output artifacts that no component declares, by name.
         names_outputs: whether an output artifact has a name before it is made.
+        numbers_attempts: whether the URI of an undeclared output ends in the attempt's number.
         own_folder: whether a folder with a random name is between the task's and its outputs.
         output_file: name of the file for the ExecutorOutput in the folder of the outputs; None for
             a file in `/tmp`.
@@ -35,8 +42,12 @@ class Platform:
     name: str
     copies: bool = True
     keeps_types: bool = False
+    keeps_properties: bool = False
     doubles: bool = True
+    writes_empty: bool = False
+    fills_constants: bool = False
     undeclared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    numbers_attempts: bool = False
     names_outputs: bool = False
     own_folder: bool = False
     output_file: str | None = None
@@ -46,7 +57,9 @@ VERTEX: Final = Platform(
     "Vertex AI",
     copies=False,
     keeps_types=True,
+    keeps_properties=True,
     doubles=False,
+    writes_empty=True,
     names_outputs=True,
     output_file="executor_output.json",
 )
@@ -57,7 +70,9 @@ _CHANGES: Final[Mapping[tuple[int, ...], Mapping[str, Any]]] = {
     OLDEST_KFP: {},
     (2, 4, 0): {"own_folder": True},
     (2, 5, 0): {"undeclared": {"executor-logs": {"schemaTitle": "system.Artifact"}}},
+    (2, 14, 0): {"fills_constants": True},
     (2, 15, 0): {"names_outputs": True, "output_file": "output_metadata.json"},
+    (2, 16, 1): {"numbers_attempts": True},
 }
 _VERSION: Final = re.compile(r"\d+\.\d+\.\d+")
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from kubeflow.local_execution.artifacts import Record
-from kubeflow.local_execution.locations import Locations
 from kubeflow.local_execution.platforms import Platform
-from kubeflow.local_execution.stand_in import StandIn
-from kubeflow.steps.mounts import MOUNTS, Mounts
+from kubeflow.storage.locations import Locations
+from kubeflow.storage.mounts import MOUNTS, Mounts
+from kubeflow.storage.stand_in import StandIn
 from pipeline.config.errors import UserError
 
 # Where launchers of Kubeflow Pipelines have files that are no artifacts.
@@ -92,7 +92,8 @@ class Pod:
         """Copies the files of the output artifacts where a launcher does.
 
         Raises:
-            UserError: the task has written on a mount that others than the launcher read.
+            UserError: The task has written on a mount that no launcher reads, or has made a link to
+                a folder, which a launcher cannot upload.
         """
         if self.platform.copies:
             for record in outputs:
@@ -118,7 +119,13 @@ class Pod:
         if os.path.isfile(source):
             os.makedirs(os.path.dirname(target), exist_ok=True)
             shutil.copyfile(source, target)
-        for folder, _, names in os.walk(source):
+        for folder, folders, names in os.walk(source):
+            links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+            if links:
+                raise UserError(
+                    f"{os.path.join(folder, links[0])}: a link to a folder, which the launcher "
+                    "cannot copy; expected a folder"
+                )
             copied = os.path.join(target, os.path.relpath(folder, source))
             for name in names:
                 os.makedirs(copied, exist_ok=True)

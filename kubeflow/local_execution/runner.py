@@ -13,7 +13,6 @@ from typing import Final
 from kubeflow.local_execution.cache import Cache
 from kubeflow.local_execution.executor_output import Outputs
 from kubeflow.local_execution.job import Job
-from kubeflow.local_execution.locations import Locations
 from kubeflow.local_execution.outcome import Outcome, Result, State
 from kubeflow.local_execution.platforms import Platform
 from kubeflow.local_execution.scheduler import perform_in_order
@@ -21,6 +20,7 @@ from kubeflow.local_execution.task_process import Processes
 from kubeflow.local_execution.task_runner import TaskRunner
 from kubeflow.local_execution.values import Value
 from kubeflow.parameters import PIPELINE_ROOT
+from kubeflow.storage.locations import Locations
 from pipeline.workspace import Workspace
 
 _CACHE: Final = "cache"

@@ -22,15 +22,30 @@ from kubeflow.local_execution import (
 from kubeflow.local_execution.artifacts import Record
 from kubeflow.local_execution.executor_output import Outputs
 from kubeflow.local_execution.job import Constant, Job, PipelineInput, Schema, Task, TaskOutput
-from kubeflow.local_execution.locations import Locations
 from kubeflow.local_execution.outcome import Outcome, State
 from kubeflow.local_execution.platforms import Platform
 from kubeflow.local_execution.task_process import Processes
 from kubeflow.local_execution.values import Value
+from kubeflow.storage.locations import Locations
 from pipeline.config.errors import LINE_START, UserError
 
 _LONGEST_LOG_LINE: Final = 300
 _TAIL_BYTES: Final = 65_536
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where an attempt writes.
+
+    Attributes:
+        run: Address of the folder for what the run makes.
+        task: Address of the folder for what the task makes.
+        attempt: Number of the attempt, from 0 on.
+    """
+
+    run: str
+    task: str
+    attempt: int
 
 
 @dataclass(frozen=True)
@@ -83,15 +98,19 @@ class TaskRunner:
         found = usable.find(key) if usable else None
         if found:
             return Outcome(State.CACHED, outputs=found)
-        home = f"{self.root}/{self.job.name}/{self.folder.name}/{task.name}"
+        run_folder = f"{self.root}/{self.job.name}/{self.folder.name}"
+        home = f"{run_folder}/{task.name}"
         if self.platform.own_folder:
+            # Drawn by the driver, which runs once a task: all attempts have the same addresses.
             home = f"{home}/{uuid.uuid4()}"
         attempts = 0
         while True:
             attempts += 1
             try:
                 with pod.started(self.platform, self.locations) as machine:
-                    outputs = self._attempt(task, given, taken, home, machine)
+                    outputs = self._attempt(
+                        task, given, taken, machine, _Places(run_folder, home, attempts - 1)
+                    )
                 break
             except UserError as error:
                 failure = f"{task.name}: {error}"
@@ -118,7 +137,7 @@ class TaskRunner:
             kind = task.parameter_types.get(key)
             given[key] = values.of_type(value, kind) if kind else value
         if self.job.schema is Schema.V2_1:
-            # Kubeflow Pipelines leaves the placeholders inside constants to the tasks.
+            # The driver of Kubeflow Pipelines leaves the placeholders inside constants alone.
             return given
         return {
             key: placeholders.in_constant(value, given)
@@ -143,26 +162,32 @@ class TaskRunner:
         task: Task,
         given: Mapping[str, Value],
         taken: Mapping[str, Record],
-        home: str,
         machine: pod.Pod,
+        places: _Places,
     ) -> Outputs:
-        """Runs the command once, on a machine of its own; what the task made.
+        """Runs the command once, on a machine of its own, and returns what the task made.
 
         What it wrote to buckets stays for the next attempt, as on a cluster.
 
         Args:
-            task: the task.
-            given: values of its parameters.
-            taken: its input artifacts.
-            home: address of the folder of its outputs, the same for all attempts.
-            machine: where it runs.
+            task: Task to run.
+            given: Values of its parameters.
+            taken: Records of its input artifacts.
+            machine: Machine that the task runs on.
+            places: Addresses of its outputs.
 
         Raises:
-            UserError: it failed.
+            UserError: The task failed.
         """
-        planned = artifacts.planned(self.platform, task, self.folder.name, home)
-        message = executor_input.build(machine, given, taken, planned, task.output_parameters, home)
-        context = placeholders.Context(message, given, self._names(task), machine.path)
+        planned = artifacts.planned(
+            self.platform, task, self.folder.name, places.task, places.attempt
+        )
+        message = executor_input.build(
+            machine, given, taken, planned, task.output_parameters, places.task
+        )
+        context = placeholders.Context(
+            message, given, self._names(task), machine.path, self.platform.fills_constants
+        )
         command = [context.fill(part) for part in task.container.command]
         machine.prepare(taken.values(), executor_output.places(message))
         environment = {**machine.environment(), **task.container.environment}
@@ -177,7 +202,9 @@ class TaskRunner:
             raise UserError(f"{ended}: {_why(log, written)}; its log is {log}")
         declared = {key: planned[key] for key in task.output_artifacts}
         try:
-            outputs = executor_output.read(machine, message, declared, task.output_parameters)
+            outputs = executor_output.read(
+                machine, message, declared, task.output_parameters, places.run
+            )
             machine.collect(outputs.artifacts.values())
         except UserError as error:
             raise UserError(f"{error}; its log is {log}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, TypeAlias
 
@@ -29,6 +30,7 @@ _LEGACY_TYPES = {
     "DOUBLE": ParameterType.DOUBLE,
 }
 _LEGACY_READERS = {"stringValue": str, "intValue": int, "doubleValue": float}
+_EXPONENTS_FROM = 1e21
 _JSON_KINDS = {
     ParameterType.BOOLEAN: bool,
     ParameterType.LIST: list,
@@ -73,12 +75,18 @@ def to_legacy(value: Value) -> dict[str, Any]:
 
 
 def doubles(value: Value) -> Value:
-    """A value as a google.protobuf.Value has it, which schema 2.1 uses: every number a double."""
+    """Returns a value as JSON has a google.protobuf.Value, which schema 2.1 uses.
+
+    Every number is a double, of which a whole one is written without a point.
+    """
     if isinstance(value, list):
         return [doubles(entry) for entry in value]
     if isinstance(value, dict):
         return {key: doubles(entry) for key, entry in value.items()}
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    number = float(value)
+    return int(number) if number.is_integer() and abs(number) < _EXPONENTS_FROM else number
 
 
 def of_type(value: Value, kind: ParameterType) -> Value:
@@ -112,6 +120,13 @@ def _finite(number: float) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{number} is not finite")
     return number
+
+
+def decimal_text(value: Value) -> str:
+    """Returns a value as it stands inside a text, numbers without an exponent."""
+    if isinstance(value, float):
+        return format(Decimal(repr(value)), "f").removesuffix(".0")
+    return text(value)
 
 
 def text(value: Value) -> str:

@@ -11,12 +11,10 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Final
 
 from absl import app
-from absl.flags import argparse_flags
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 from tfx.dsl.io import fileio
@@ -26,16 +24,21 @@ from tfx.orchestration.kubeflow.v2.container import (
 )
 
 from kubeflow import installed
-from kubeflow.local_execution.stand_in import StandIn
-from kubeflow.parameters import filled_in, is_step_input
+from kubeflow.parameters import filled_in, is_step_input, parameter_name
+from kubeflow.step_command import explained, parse
 from kubeflow.steps import beam_worker, checkpoints, object_storage
-from kubeflow.steps.mounts import MOUNTS, Mounts
+from kubeflow.storage.mounts import MOUNTS, Mounts
+from kubeflow.storage.stand_in import StandIn
 from kubeflow.targets import Target
 from kubeflow.training_job import manifest, step
 from pipeline import beam_check
-from pipeline.config.errors import EXPECTED, LINE_START, RunInterruptedError
+from pipeline.config.errors import LINE_START, RunInterruptedError, UserError
 
 _TERMINATED: Final = 128 + signal.SIGTERM
+# What would end a text inside JSON, or begin an escape.
+_UNESCAPED: Final = '"\\'
+# Characters of invalid JSON that a message shows on each side.
+_SHOWN: Final = 40
 # The parts of an ExecutorInput that have names, and what schemas call them where they are declared.
 _KINDS: Final = {
     "artifacts": "artifacts",
@@ -105,6 +108,9 @@ def prepared(
     Args:
         executor_input: an ExecutorInput of schema 2.0 or 2.1 as JSON.
         inputs_spec: the ComponentInputsSpec of the step as JSON; schema 2.0 has none.
+
+    Raises:
+        UserError: A parameter's value would break the constants that it stands in.
     """
     inputs = executor_input.get("inputs", {})
     changed = {
@@ -119,6 +125,24 @@ def prepared(
             for name, listed in inputs["artifacts"].items()
         }
     return {**executor_input, "inputs": {**inputs, **changed}}
+
+
+def _executor_input(text: str) -> dict[str, Any]:
+    """Returns the ExecutorInput that the platform wrote.
+
+    Raises:
+        UserError: It is no JSON. Launchers of Kubeflow Pipelines put the values of parameters into
+            constants without escaping them.
+    """
+    try:
+        given: dict[str, Any] = json.loads(text)
+    except json.JSONDecodeError as error:
+        near = text[max(error.pos - _SHOWN, 0) : error.pos + _SHOWN]
+        raise UserError(
+            f"what the platform gives this step is no JSON near {near!r}; expected parameters of "
+            'the run without " and \\'
+        ) from error
+    return given
 
 
 def _typed(listed: dict[str, Any], declared: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,6 +163,12 @@ def _typed(listed: dict[str, Any], declared: Mapping[str, Any]) -> dict[str, Any
 
 def _prepared_parameters(values: dict[str, Any]) -> dict[str, Any]:
     texts = {name: _text(value) for name, value in values.items()}
+    for name, text in texts.items():
+        if is_step_input(name) and any(character in text for character in _UNESCAPED):
+            raise UserError(
+                f"parameter {parameter_name(name)}={text}: it stands inside JSON; expected a value "
+                'without " and \\'
+            )
     return {
         name: _with_text(value, installed.path(filled_in(texts[name], texts)))
         for name, value in values.items()
@@ -166,43 +196,32 @@ def _with_text(value: Any, text: str) -> Any:
     return value
 
 
-def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    """The command's own arguments, and those that are Beam's."""
-    parser = argparse_flags.ArgumentParser()
-    parser.add_argument("--executor_class_path", required=True)
-    parser.add_argument("--json_serialized_invocation_args", required=True)
-    parser.add_argument("--json_serialized_inputs_spec_args")
-    parser.add_argument("--target", choices=list(Target))
-    parser.add_argument("--declared")
-    arguments, beam_arguments = parser.parse_known_args(argv[1:])
-    return arguments, beam_arguments
-
-
-@contextmanager
-def explained() -> Iterator[None]:
-    """Ends the process with the message alone of an error that is meant for a person."""
-    try:
-        yield
-    except EXPECTED as error:
-        sys.exit(f"{LINE_START}{error}")
-
-
-def _main(parsed: tuple[argparse.Namespace, list[str]]) -> None:
+def main(parsed: tuple[argparse.Namespace, list[str]]) -> None:
+    """Runs a step, and ends the process with one line where the error is meant for a person."""
     try:
         with explained():
-            _run(parsed)
+            run(parsed)
     except RunInterruptedError as error:
         print(f"{LINE_START}{error}", file=sys.stderr)
         sys.exit(_TERMINATED)
 
 
-def _run(parsed: tuple[argparse.Namespace, list[str]]) -> None:
+def run(parsed: tuple[argparse.Namespace, list[str]]) -> None:
+    """Runs a step.
+
+    Args:
+        parsed: The command's own arguments, and those that are Beam's.
+
+    Raises:
+        UserError: A TFJob failed, or what the step is given cannot be used.
+        RunInterruptedError: The process was told to stop.
+    """
     arguments, beam_arguments = parsed
     beam_check.check_start(beam_arguments)
     object_storage.register()
     given = prepared(
         declared(
-            json.loads(arguments.json_serialized_invocation_args),
+            _executor_input(arguments.json_serialized_invocation_args),
             json.loads(arguments.declared or "{}"),
         ),
         json.loads(arguments.json_serialized_inputs_spec_args or "{}"),
@@ -238,4 +257,4 @@ if __name__ == "__main__":
     # Beam's runners call the image of the steps without a command.
     if beam_worker.is_asked_for(sys.argv[1:]):
         beam_worker.main()
-    app.run(_main, flags_parser=parse)
+    app.run(main, flags_parser=parse)

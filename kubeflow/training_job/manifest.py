@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from kubeflow.compiling import training_resources
+from kubeflow.machines import training_resources
 from kubeflow.targets import Target
 from pipeline.config.errors import UserError
 from pipeline.config.tree import PipelineConfig

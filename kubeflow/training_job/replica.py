@@ -14,10 +14,15 @@ import tempfile
 from absl import app
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
-from kubeflow.steps.run_step import explained, parse
+from kubeflow.step_command import explained, parse
 
 
-def _run(parsed: tuple[argparse.Namespace, list[str]]) -> None:
+def run(parsed: tuple[argparse.Namespace, list[str]]) -> None:
+    """Trains as one replica.
+
+    Args:
+        parsed: The command's own arguments, and those that are Beam's, which a replica ignores.
+    """
     arguments, _ = parsed
     executor_input = json.loads(arguments.json_serialized_invocation_args)
     with tempfile.TemporaryDirectory() as folder:
@@ -29,4 +34,4 @@ def _run(parsed: tuple[argparse.Namespace, list[str]]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(_run, flags_parser=parse)
+    app.run(run, flags_parser=parse)

@@ -71,7 +71,8 @@ def run_compiled(
     """
     check_kubeflow_package()
     from kubeflow import run_parameters
-    from kubeflow.local_execution import job_file, locations, platforms, runner
+    from kubeflow.local_execution import job_file, platforms, runner
+    from kubeflow.storage import locations
 
     compiled = job_file.read_to_run_here(job)
     folder = Workspace(workspace)

@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 from kubernetes import client
 
+from kubeflow import step_command
 from kubeflow.compiling import compiler
 from kubeflow.compiling.compile_options import CompileOptions
 from kubeflow.steps import run_step
@@ -138,7 +139,7 @@ def test_its_replicas_train_and_export_the_model_of_one_process(
     monkeypatch.setattr(manifest, "trains", lambda *_: True)
     monkeypatch.setenv(manifest.VARIABLE, container(pipeline)["env"][0]["value"])
     try:
-        run_step._run(run_step.parse(["run_step", *arguments(pipeline, given)]))
+        run_step.run(step_command.parse(["run_step", *arguments(pipeline, given)]))
     finally:
         operator.training.join()
         server.shutdown()

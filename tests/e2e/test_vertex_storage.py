@@ -9,9 +9,10 @@ import pytest
 
 from kubeflow.compiling import compiler
 from kubeflow.compiling.compile_options import CompileOptions
-from kubeflow.local_execution import job_file, locations, platforms, pod, runner
+from kubeflow.local_execution import job_file, platforms, pod, runner
 from kubeflow.local_execution.outcome import State
-from kubeflow.local_execution.stand_in import StandIn
+from kubeflow.storage import locations
+from kubeflow.storage.stand_in import StandIn
 from kubeflow.targets import Target
 from pipeline.config.tree import load_config
 from pipeline.workspace import Workspace

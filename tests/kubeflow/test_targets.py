@@ -6,7 +6,7 @@ import pytest
 
 from kubeflow import targets
 from kubeflow.compiling.pipeline_spec import task_name
-from kubeflow.steps.mounts import MOUNTS
+from kubeflow.storage.mounts import MOUNTS
 from kubeflow.targets import Target
 from pipeline.config.errors import UserError
 

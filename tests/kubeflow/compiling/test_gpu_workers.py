@@ -17,10 +17,12 @@ from tfx.extensions.google_cloud_ai_platform import training_clients
 from tfx.scripts import run_executor
 from tfx.types import artifact_utils
 
-from kubeflow.compiling import compiler, training_resources
+from kubeflow.compiling import compiler
 from kubeflow.compiling.compile_options import CompileOptions
 from kubeflow.compiling.compiler import CompiledPipeline
 from kubeflow.local_execution import job_file
+from kubeflow.machines import training_resources
+from kubeflow.step_command import parse
 from kubeflow.steps import run_step
 from kubeflow.submission import vertex_request
 from kubeflow.targets import Target
@@ -257,7 +259,7 @@ def test_the_step_sends_vertex_a_job_that_trains(
     monkeypatch.setattr(training_clients.gapic, "JobServiceClient", vertex)
     given = json.dumps(executor_input(tmp_path))
     written = [w.replace("{{$}}", given) for w in container(vertex_workers(), "trainer")["args"]]
-    run_step._run(run_step.parse(["run_step", *written]))
+    run_step.run(parse(["run_step", *written]))
     assert set(vertex.endpoints) == {"us-central1-aiplatform.googleapis.com"}
     ((parent, job),) = vertex.sent
     assert parent == "projects/movies-1234/locations/us-central1"

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,7 @@ CONTEXT = placeholders.Context(
     {"name": 'with "quotes"', "epochs": 5, "flag": True},
     {"pipeline_task_name": "t"},
     path=lambda uri: f"/mount{uri}",
+    fills_constants=False,
 )
 
 
@@ -73,6 +75,22 @@ def test_the_whole_message() -> None:
 def test_an_unknown_placeholder_is_refused(argument: str) -> None:
     with pytest.raises(UserError, match="no such placeholder"):
         CONTEXT.fill(argument)
+
+
+def test_a_launcher_that_fills_constants_escapes_no_value() -> None:
+    message = {"inputs": {"parameterValues": {"config": "at {{$.inputs.parameters['at']}}"}}}
+
+    def filled(at: Any, fills: bool) -> str:
+        names: dict[str, str] = {}
+        context = placeholders.Context(message, {"at": at}, names, str, fills_constants=fills)
+        return context.fill("{{$}}")
+
+    assert json.loads(filled("x", False)) == message
+    for at, text in (("x", "x"), (7, "7"), (1e-7, "0.0000001"), (1e21, "1" + "0" * 21)):
+        found = json.loads(filled(at, True))["inputs"]["parameterValues"]["config"]
+        assert found == f"at {text}"
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(filled('a"b', True))
 
 
 def test_parameters_inside_constants() -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kfp.pipeline_spec import pipeline_spec_pb2
 
-from kubeflow.local_execution import job_file, locations, platforms, runner, task_process
+from kubeflow.local_execution import executor_output, job_file, platforms, runner, task_process
 from kubeflow.local_execution.outcome import TASKS_FILE, Outcome, Result, State
+from kubeflow.storage import locations
 from pipeline import code_fingerprint
 from pipeline.config.errors import UserError
 from pipeline.workspace import Workspace
@@ -63,8 +65,12 @@ def shown(result: Result, task: str) -> Any:
     return json.loads((result.folder / f"{task}.log").read_text("utf-8"))
 
 
-@both_schemas
-def test_a_task_is_told_what_a_launcher_tells(schema: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("schema", "version"), [(VERTEX, None), (KFP, "2.5.0"), (KFP, "2.14.0"), (KFP, None)]
+)
+def test_a_task_is_told_what_a_launcher_tells(
+    schema: str, version: str | None, tmp_path: Path
+) -> None:
     job = Job(schema, epochs=5, rate=0.5, data="gs://data/here")
     job.add(
         "only",
@@ -81,24 +87,28 @@ def test_a_task_is_told_what_a_launcher_tells(schema: str, tmp_path: Path) -> No
         },
         makes={"model": {"size": 3}},
     )
-    result = run(job, tmp_path)
+    result = run(job, tmp_path, version=version)
     assert states(result) == {"only": "done"}
     told = shown(result, "only")
     data = "gs://data/here"
     if schema == KFP:
-        # Kubeflow's launcher replaces placeholders in commands and arguments alone, and holds
-        # numbers as google.protobuf.Value does.
+        # Newer launchers put the message into the command before they replace placeholders there.
         values = told["inputs"]["parameterValues"]
+        unfilled = (
+            "{\"n\": {{$.inputs.parameters['pipelinechannel--epochs']}}, "
+            '"at": "{{$.inputs.parameters[\'pipelinechannel--data\']}}/x"}'
+        )
         assert values == {
-            "config": "{\"n\": {{$.inputs.parameters['pipelinechannel--epochs']}}, "
-            '"at": "{{$.inputs.parameters[\'pipelinechannel--data\']}}/x"}',
-            "whole": 7.0,
-            "pipelinechannel--epochs": 5.0,
+            "config": unfilled if version == "2.5.0" else f'{{"n": 5, "at": "{data}/x"}}',
+            "whole": 7,
+            "pipelinechannel--epochs": 5,
             "pipelinechannel--data": data,
             "rate": 0.5,
         }
-        assert {type(value) for value in values.values()} == {str, float}
-        assert "parameters" not in told["inputs"]
+        # As protobuf writes doubles.
+        assert {type(value) for value in (values["whole"], values["rate"])} == {int, float}
+        assert set(told["inputs"]) == {"parameterValues"}
+        assert set(told["outputs"]) == {"artifacts", "outputFile"}
     else:
         assert told["inputs"]["parameters"] == {
             "config": {"stringValue": f'{{"n": 5, "at": "{data}/x"}}'},
@@ -122,17 +132,23 @@ def test_a_task_is_told_what_a_launcher_tells(schema: str, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("version", "folders", "logs", "name", "output"),
     [
-        ("2.3.0", 0, False, None, "/tmp/kfp_outputs/output_metadata.json"),
-        ("2.4.1", 1, False, None, "/tmp/kfp_outputs/output_metadata.json"),
-        ("2.5.0", 1, True, None, "/tmp/kfp_outputs/output_metadata.json"),
-        ("2.14.4", 1, True, None, "/tmp/kfp_outputs/output_metadata.json"),
-        ("2.15.0", 1, True, "model", "/gcs/{home}/output_metadata.json"),
-        ("2.17.0", 1, True, "model", "/gcs/{home}/output_metadata.json"),
-        (None, 1, True, "model", "/gcs/{home}/output_metadata.json"),
+        ("2.3.0", 0, None, None, "/tmp/kfp_outputs/output_metadata.json"),
+        ("2.4.1", 1, None, None, "/tmp/kfp_outputs/output_metadata.json"),
+        ("2.5.0", 1, "executor-logs", None, "/tmp/kfp_outputs/output_metadata.json"),
+        ("2.14.4", 1, "executor-logs", None, "/tmp/kfp_outputs/output_metadata.json"),
+        ("2.15.0", 1, "executor-logs", "model", "/gcs/{home}/output_metadata.json"),
+        ("2.16.1", 1, "executor-logs-0", "model", "/gcs/{home}/output_metadata.json"),
+        ("2.17.0", 1, "executor-logs-0", "model", "/gcs/{home}/output_metadata.json"),
+        (None, 1, "executor-logs-0", "model", "/gcs/{home}/output_metadata.json"),
     ],
 )
 def test_a_task_is_told_what_the_driver_of_a_release_tells(
-    version: str | None, folders: int, logs: bool, name: str | None, output: str, tmp_path: Path
+    version: str | None,
+    folders: int,
+    logs: str | None,
+    name: str | None,
+    output: str,
+    tmp_path: Path,
 ) -> None:
     script = "print(json.dumps(given))\ntell(parameterValues={'n': 1})\n"
     job = Job(KFP).add("only", script, makes={"model": {}}, returns={"n": int})
@@ -147,11 +163,11 @@ def test_a_task_is_told_what_the_driver_of_a_release_tells(
     assert made.get("name") == name
     assert told["outputFile"].endswith(output.format(home=home))
     assert told["parameters"]["n"]["outputFile"].endswith("/tmp/kfp/outputs/n")
-    assert ("executor-logs" in told["artifacts"]) is logs
+    assert ("executor-logs" in told["artifacts"]) is (logs is not None)
     if logs:
         (added,) = told["artifacts"]["executor-logs"]["artifacts"]
         assert added["type"] == {"schemaTitle": "system.Artifact"}
-        assert added["uri"] == f"gs://{home}/executor-logs"
+        assert added["uri"] == f"gs://{home}/{logs}"
     assert set(outcome(result, "only")["artifacts"]) == {"model"}
 
 
@@ -193,11 +209,13 @@ def test_a_task_of_vertex_ai_writes_on_no_mount(tmp_path: Path) -> None:
 
 
 def test_metadata_comes_back_as_the_store_of_kubeflow_keeps_it(tmp_path: Path) -> None:
-    said = {"n": 3, "yes": True, "list": [1], "struct": {"a": 1}, "text": "t"}
+    said = {"n": 3, "part": 0.25, "small": 1e-7, "large": 6180000000000000123, "yes": True}
+    said |= {"list": [1], "struct": {"a": 1}, "text": "t"}
     job = Job(KFP)
     job.add(
         "first",
-        f"tell(artifacts={{'model': {{'artifacts': [{{'metadata': {said!r}}}]}}}})",
+        f"tell(artifacts={{'model': {{'artifacts': [{{'metadata': {said!r}, "
+        "'properties': {'a': {'intValue': '1'}}, 'customProperties': {}}]}})",
         makes={"model": {}},
     )
     job.add("second", "print(json.dumps(given))", artifacts={"taken": ("first", "model")})
@@ -205,13 +223,18 @@ def test_metadata_comes_back_as_the_store_of_kubeflow_keeps_it(tmp_path: Path) -
     (record,) = shown(result, "second")["inputs"]["artifacts"]["taken"]["artifacts"]
     kept = {key: value for key, value in record["metadata"].items() if key in said}
     assert kept == {
-        "n": 3.0,
-        "yes": 1.0,
-        "list": {"list": [1.0]},
-        "struct": {"struct": {"a": 1.0}},
+        "n": 3,
+        "part": 0.25,
+        "small": 0,
+        # The nearest double; its neighbours are 1024 away.
+        "large": 6180000000000000000,
+        "yes": 1,
+        "list": {"list": [1]},
+        "struct": {"struct": {"a": 1}},
         "text": "t",
     }
-    assert (type(kept["n"]), type(kept["yes"])) == (float, float)
+    assert [type(kept[name]) for name in ("n", "small", "yes")] == [int] * 3
+    assert not {"properties", "customProperties"} & record.keys()
     assert record["metadata"]["display_name"] == "model"
 
 
@@ -456,6 +479,30 @@ def test_a_failed_task_stops_what_comes_after_it_alone(tmp_path: Path) -> None:
         (KFP, "tell(parameters={'count': {'intValue': '1'}})", None, "it did not return its"),
         (VERTEX, "tell(parameters={'count': {'x': 1}})", None, "is none of stringValue"),
         (KFP, "tell(artifacts={'model': {'artifacts': [1]}})", None, "1; expected a mapping"),
+        # A launcher's parser is strict.
+        (KFP, "tell(other=1)", None, "executor output: has other; expected none but artifacts, "),
+        (KFP, "tell(artifacts={'model': {'uri': 'x'}})", None, "artifacts.model: has uri; "),
+        (KFP, "tell(artifacts={'model': {'artifacts': [{'id': 1}]}})", None, "has id; expected"),
+        (
+            KFP,
+            "tell(artifacts={'model': {'artifacts': [{'uri': 'gs://bucket/root/small'}]}})",
+            None,
+            "model: reported at gs://bucket/root/small, which",
+        ),
+        (
+            KFP,
+            "tell(artifacts={'model': {'artifacts': [{'uri': '/here'}]}})",
+            None,
+            "model: reported at /here, which the launcher cannot upload; expected an address below "
+            "gs://bucket/root/small/",
+        ),
+        (
+            KFP,
+            "tell(parameterValues={'count': 1})\nplace(made('model')['uri'] + '/real/x')\n"
+            "model = place(made('model')['uri'])\n(model / 'link').symlink_to(model / 'real')\n",
+            None,
+            "/model/link: a link to a folder, which the launcher cannot copy",
+        ),
     ],
 )
 def test_why_a_task_failed(
@@ -487,6 +534,45 @@ def test_a_task_is_run_again_as_often_as_the_file_says(tmp_path: Path) -> None:
     result = run(Job(KFP).add("only", counts + "sys.exit(1)", **retries), tmp_path)
     assert states(result) == {"only": "failed"}
     assert result.outcomes["only"].attempts == 3
+
+
+def test_attempts_share_their_addresses_but_that_of_the_log(tmp_path: Path) -> None:
+    """The driver runs once a task."""
+    script = (
+        "uris = [made(key)['uri'] for key in ('model', 'executor-logs')]\n"
+        "print(json.dumps([*uris, os.path.relpath(outputs['outputFile'], mount)]))\n"
+        f"path = pathlib.Path({str(tmp_path / 'tried')!r})\n"
+        "if not path.exists(): path.touch(); sys.exit(1)\n"
+    )
+    retries = {"retryPolicy": {"maxRetryCount": 1, "backoffDuration": "0.01s"}}
+    result = run(Job(KFP).add("only", script, makes={"model": {}}, **retries), tmp_path)
+    assert states(result) == {"only": "done"}
+    lines = (result.folder / "only.log").read_text("utf-8").splitlines()
+    first, second = map(json.loads, lines)
+    assert (first[0], first[2]) == (second[0], second[2])
+    assert first[1].removesuffix("-0") == second[1].removesuffix("-1")
+    assert (first[1][-2:], second[1][-2:]) == ("-0", "-1")
+
+
+def test_a_link_to_a_file_is_copied_as_its_content(tmp_path: Path) -> None:
+    script = (
+        "model = place(made('model')['uri'] + '/x').parent\n(model / 'file').write_text('1')\n"
+        "(model / 'link').symlink_to(model / 'file')\n"
+    )
+    result = run(Job(KFP).add("only", script, makes={"model": {}}), tmp_path)
+    assert states(result) == {"only": "done"}
+    model = Path(outcome(result, "only")["artifacts"]["model"]["uri"])
+    assert not (model / "link").is_symlink()
+    assert (model / "link").read_text("utf-8") == "1"
+
+
+def test_a_launcher_knows_the_fields_of_the_published_messages() -> None:
+    for fields, message in (
+        (executor_output.OUTPUT_FIELDS, pipeline_spec_pb2.ExecutorOutput),
+        (executor_output.LIST_FIELDS, pipeline_spec_pb2.ArtifactList),
+        (executor_output.ARTIFACT_FIELDS, pipeline_spec_pb2.RuntimeArtifact),
+    ):
+        assert fields == {field.json_name for field in message.DESCRIPTOR.fields}
 
 
 def test_why_a_task_failed_is_said_by_its_last_attempt(tmp_path: Path) -> None:

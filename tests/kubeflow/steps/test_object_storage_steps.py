@@ -12,6 +12,7 @@ from tfx.dsl.io import fileio
 from components.movielens_example_gen import input_files
 from components.movielens_example_gen.readers import csv_folder
 from components.pushed_baseline import newest_comparable
+from kubeflow import step_command
 from kubeflow.compiling import compiler
 from kubeflow.compiling.compile_options import CompileOptions
 from kubeflow.compiling.compiler import CompiledPipeline
@@ -77,7 +78,7 @@ class Run:
             self.pipeline, given, str(self._folder / task), output, task
         )
         arguments = trainer_step.arguments(self.pipeline, executor_input, task)
-        run_step._main(run_step.parse(["run_step", *arguments]))
+        run_step.main(step_command.parse(["run_step", *arguments]))
         told: dict[str, Any] = json.loads(output.read_text())
         return told
 

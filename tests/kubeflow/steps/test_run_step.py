@@ -15,11 +15,12 @@ from tfx.types import standard_artifacts
 
 from components.errors import DataError
 from components.serving_validator.candidate import UnservableModelError
+from kubeflow import step_command
 from kubeflow.compiling import compiler
 from kubeflow.compiling.compile_options import CompileOptions
 from kubeflow.steps import run_step
-from kubeflow.steps.mounts import Mounts
 from kubeflow.steps.run_step import declared, prepared
+from kubeflow.storage.mounts import Mounts
 from kubeflow.targets import Target
 from kubeflow.training_job import replica
 from models.errors import TrainingDivergedError
@@ -67,6 +68,30 @@ def test_constants_get_their_values_in_schema_2_0() -> None:
 def test_constants_that_the_platform_has_resolved_stay() -> None:
     given = {"inputs": {"parameterValues": {"config": '{"epochs": 7}', "pipelinechannel--a": 1}}}
     assert prepared(given)["inputs"]["parameterValues"] == {"config": '{"epochs": 7}'}
+
+
+@pytest.mark.parametrize("value", ['s3://bucket/a"b', "/data\\d"])
+@pytest.mark.parametrize("filled", [True, False])
+def test_a_parameter_that_breaks_constants_is_one_line(value: str, filled: bool) -> None:
+    """Whether or not the launcher has put it into them."""
+    name = "{{$.inputs.parameters['pipelinechannel--push']}}"
+    given = {"config": f'{{"at": "{name}"}}', "pipelinechannel--push": value}
+    text = json.dumps({"inputs": {"parameterValues": given}})
+    step = step_command.parse(
+        [
+            "run_step",
+            "--executor_class_path=a.B",
+            f"--json_serialized_invocation_args={text.replace(name, value) if filled else text}",
+        ]
+    )
+    with pytest.raises(SystemExit) as ended:
+        run_step.main(step)
+    assert isinstance(ended.value.code, str)
+    (line,) = ended.value.code.splitlines()
+    assert line.startswith("movierec: ")
+    assert "expected" in line
+    assert "push=" in line or "no JSON near" in line
+    assert value in line or value in line.replace("\\\\", "\\")
 
 
 def test_addresses_of_installed_files_become_paths() -> None:
@@ -165,7 +190,7 @@ def test_every_step_is_told_what_its_component_declares(target: Target) -> None:
     spec = compiler.compile_pipeline(load_config(), order).spec
     for component in spec["components"].values():
         container = spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
-        parsed, _ = run_step.parse(["run_step", *container["args"]])
+        parsed, _ = step_command.parse(["run_step", *container["args"]])
         assert parsed.target == target
         given, made = component.get("inputDefinitions", {}), component["outputDefinitions"]
         assert json.loads(parsed.declared) == {
@@ -220,7 +245,9 @@ def test_vertex_ai_leaves_storage_to_those_who_read_and_write(
         },
     }
     step = ["run_step", "--executor_class_path=a.B", "--target=vertex"]
-    run_step._run(run_step.parse([*step, f"--json_serialized_invocation_args={json.dumps(given)}"]))
+    run_step.run(
+        step_command.parse([*step, f"--json_serialized_invocation_args={json.dumps(given)}"])
+    )
     (told,) = handed
     assert told == {
         **given,
@@ -291,7 +318,7 @@ def test_bad_ratings_are_one_line(tmp_path: Path) -> None:
         },
     }
     spec = {"parameters": {key: {"parameterType": "STRING"} for key in parameters}}
-    step = run_step.parse(
+    step = step_command.parse(
         [
             "run_step",
             "--executor_class_path=components.movielens_example_gen.executor.Executor",
@@ -302,7 +329,7 @@ def test_bad_ratings_are_one_line(tmp_path: Path) -> None:
     told = logging.get_verbosity()
     try:
         with pytest.raises(SystemExit) as ended:
-            run_step._main(step)
+            run_step.main(step)
     finally:
         logging.set_verbosity(told)
     # A text is printed, and the exit code is 1.
@@ -313,7 +340,7 @@ def test_bad_ratings_are_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "output.json").exists()
 
 
-@pytest.mark.parametrize("main", [run_step._main, replica._run])
+@pytest.mark.parametrize("main", [run_step.main, replica.run])
 @pytest.mark.parametrize(
     "kind", [UserError, DataError, TrainingDivergedError, UnservableModelError]
 )
@@ -324,7 +351,7 @@ def test_what_is_meant_for_a_person_is_no_traceback(
         raise kind("do this instead")
 
     given = json.dumps({"outputs": {"outputFile": "/output.json"}})
-    step = run_step.parse(
+    step = step_command.parse(
         ["run_step", "--executor_class_path=a.B", f"--json_serialized_invocation_args={given}"]
     )
     monkeypatch.setattr(replica.kubeflow_v2_run_executor, "main", fail)

@@ -17,6 +17,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from kubernetes import client
 from tfx.components.trainer.executor import GenericExecutor
 
+from kubeflow import step_command
 from kubeflow.compiling import compiler
 from kubeflow.compiling.compile_options import CompileOptions
 from kubeflow.compiling.compiler import CompiledPipeline
@@ -167,13 +168,15 @@ def test_what_the_platform_is_told_is_what_it_is_told_of_one_machine(
     monkeypatch.setattr(executor, "fileio", files)
     output = tmp_path / "output.json"
     command = ["run_step", *arguments(compiled(*TWO), given(output))]
-    run_step._run(run_step.parse(command))
+    run_step.run(step_command.parse(command))
     told = json.loads(output.read_text())
     assert sought == [f"{ROOT}/1/model/Format-Serving"]
     (job,) = cluster.jobs.values()
     for replicas in job["spec"]["tfReplicaSpecs"].values():
         (replica,) = replicas["template"]["spec"]["containers"]
-        handed, _ = run_step.parse(["replica", *(t.replace("$$", "$") for t in replica["args"])])
+        handed, _ = step_command.parse(
+            ["replica", *(t.replace("$$", "$") for t in replica["args"])]
+        )
         assert handed.executor_class_path == "tfx.components.trainer.executor.GenericExecutor"
         message = json.loads(handed.json_serialized_invocation_args)
         assert set(message["outputs"]["artifacts"]) == {"model", "model_run"}
@@ -191,7 +194,7 @@ def test_what_the_platform_is_told_is_what_it_is_told_of_one_machine(
     output.unlink()
     monkeypatch.delenv(manifest.VARIABLE)
     monkeypatch.setattr(GenericExecutor, "Do", lambda *_: None)
-    run_step._run(run_step.parse(command))
+    run_step.run(step_command.parse(command))
     assert told == json.loads(output.read_text())
     (model,) = told["artifacts"]["model"]["artifacts"]
     assert model["uri"] == f"{ROOT}/1/model"
@@ -205,6 +208,6 @@ def test_a_job_that_leaves_no_model_is_a_failure(
     monkeypatch.setattr(executor, "fileio", SimpleNamespace(exists=lambda _: False))
     output = tmp_path / "output.json"
     with pytest.raises(SystemExit) as ended:
-        run_step._main(run_step.parse(["run_step", *arguments(compiled(*TWO), given(output))]))
+        run_step.main(step_command.parse(["run_step", *arguments(compiled(*TWO), given(output))]))
     assert str(ended.value).startswith(f"movierec: {ROOT}/1/model: the TFJob has succeeded, but")
     assert not output.exists()

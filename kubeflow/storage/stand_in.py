@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from kubeflow.local_execution.locations import Locations
+from kubeflow.storage.locations import Locations
 
 # Nothing in a cluster sets it.
 _VARIABLE: Final = "MOVIEREC_STAND_IN"

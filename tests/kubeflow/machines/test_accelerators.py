@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from google.cloud.aiplatform_v1.types import AcceleratorType
 
-from kubeflow.compiling import accelerators
+from kubeflow.machines import accelerators
 from pipeline.config.errors import UserError
 
 T4 = "NVIDIA_TESLA_T4"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from kubeflow.steps.mounts import with_texts
+from kubeflow.storage.mounts import with_texts
 from kubeflow.targets import SCHEMES
 from pipeline.config.errors import UserError
 

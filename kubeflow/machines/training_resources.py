@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from kubeflow.compiling import accelerators
+from kubeflow.machines import accelerators
 from kubeflow.targets import Target
 from pipeline.config.cluster import Toleration
 from pipeline.config.errors import UserError

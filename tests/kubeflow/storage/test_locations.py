@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from kubeflow.local_execution import locations
+from kubeflow.storage import locations
 from pipeline.config.errors import UserError
 
 DEFAULT = Path("/ws/locations")

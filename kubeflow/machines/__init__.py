@@ -1,0 +1,1 @@
+"""The GPUs and machines that platforms have, and those that training asks them for."""
