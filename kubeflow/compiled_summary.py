@@ -1,4 +1,4 @@
-"""The summary of a compiled job's run on this machine, as that of `movierec run`."""
+"""The summary of a compiled job that ran on this machine, in the form of `movierec run --json`."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def collect(job: Job, parameters: Mapping[str, Value], result: Result) -> Summar
     """Returns the summary of a run all of whose tasks succeeded.
 
     Args:
-        job: what was run.
-        parameters: values of all inputs of the pipeline.
-        result: the run.
+        job: Compiled job that was run.
+        parameters: Values of all inputs of the pipeline.
+        result: Result of the run.
 
     Raises:
-        UserError: the job is not one that `movierec compile` writes.
+        UserError: The job is not one that `movierec compile` writes.
     """
     missing = [task_name(step) for step in _NEEDED if task_name(step) not in job.tasks]
     if missing:
@@ -59,7 +59,10 @@ def collect(job: Job, parameters: Mapping[str, Value], result: Result) -> Summar
 
 
 def _configuration(job: Job, parameters: Mapping[str, Value]) -> PipelineConfig:
-    """The configuration that the constants of the job's steps were made from, where it counts."""
+    """Returns the configuration that the constants of the steps were compiled from.
+
+    It has only the keys that the summary needs.
+    """
 
     def constant(step: str, name: str) -> str:
         sources = job.tasks[task_name(step)].parameters
@@ -84,7 +87,7 @@ def _configuration(job: Job, parameters: Mapping[str, Value]) -> PipelineConfig:
 
 
 def _outputs(result: Result) -> Outputs:
-    """The artifacts of the run as ML Metadata has those of a local one."""
+    """Returns the artifacts of the run in the form that ML Metadata gives a local run's."""
     made: Outputs = {}
     for step in (*_NEEDED, graph.TUNER):
         outcome = result.outcomes.get(task_name(step))
@@ -102,7 +105,7 @@ def _outputs(result: Result) -> Outputs:
 
 
 def _value(value: Any) -> metadata_store_pb2.Value:
-    # JSON has a double of every number.
+    # JSON holds every number as a double.
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, int):

@@ -64,11 +64,11 @@ def evaluation_config(gate: GateConfig, model: ModelOptions) -> config_pb2.EvalC
 
 
 def read_gate(text: str) -> GateConfig:
-    """Returns the gate that a configuration of the Evaluator was made from.
+    """Returns the gate that an Evaluator's configuration was made from.
 
     Args:
-        text: what `evaluation_config` returns, as JSON. A gate keeps its defaults for figures by
-            which the model is not judged.
+        text: Result of `evaluation_config` as JSON. The gate keeps its defaults for figures that
+            the model is not judged by.
     """
     config = json_format.Parse(text, config_pb2.EvalConfig())
     found: dict[str, Any] = {}

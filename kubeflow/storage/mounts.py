@@ -55,7 +55,7 @@ class Mounts:
         """An ExecutorOutput with URIs in place of paths, in what its artifacts say of others too.
 
         Args:
-            executor_output: of a step that was given what `mounted` returns.
+            executor_output: ExecutorOutput of a step whose ExecutorInput came from `mounted`.
         """
         return with_texts(executor_output, self.uri)
 

@@ -58,7 +58,7 @@ class StandIn:
         """Returns the folders of mounts below the root.
 
         Args:
-            folders: as the platform has them, by scheme.
+            folders: Folders of the platform by scheme.
         """
         return {scheme: f"{self.root}{folder}" for scheme, folder in folders.items()}
 
