@@ -20,7 +20,7 @@ def build(
     output_parameters: Mapping[str, Any],
     folder: str,
 ) -> dict[str, Any]:
-    """The message.
+    """Returns the message.
 
     Args:
         pod: where the task runs.

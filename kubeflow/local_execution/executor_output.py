@@ -33,7 +33,7 @@ class Outputs:
 
 
 def places(executor_input: Mapping[str, Any]) -> list[str]:
-    """Where a task's outputs go, its ExecutorOutput last."""
+    """Returns where a task's outputs go, its ExecutorOutput last."""
     outputs = executor_input["outputs"]
     return [
         *(entry["artifacts"][0]["uri"] for entry in outputs.get("artifacts", {}).values()),
@@ -53,10 +53,10 @@ def read(
 
     Args:
         pod: where it ran.
-        executor_input: what it was told.
+        executor_input: ExecutorInput of the task.
         planned: its artifacts.
-        parameters: that it returns. One that its answer lacks, in the form that it is declared
-            in, is in its file.
+        parameters: Output parameters. The file of a parameter has its value where the
+            ExecutorOutput lacks it in the declared form.
         run_folder: address of the folder for what the run makes.
 
     Raises:
@@ -92,7 +92,7 @@ def _parameter(message: Section, name: str, declared: OutputParameter, file: Pat
 
 
 def _message(path: Path) -> Section:
-    """The message; a container that knows nothing of it leaves none."""
+    """Returns the message; a container that knows nothing of it leaves none."""
     if not path.exists():
         return Section("executor output", {})
     try:

@@ -33,16 +33,16 @@ class Processes:
 
     @property
     def stopped(self) -> bool:
-        """Whether `end` was called."""
+        """Returns whether `end` was called."""
         return self._stopped.is_set()
 
     def run(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> int:
         """Runs a command to its end.
 
         Args:
-            command: with its arguments; `python` is the interpreter that runs this.
+            command: Program and arguments; `python` stands for this interpreter.
             environment: variables that are added to this process's.
-            log: what it prints is added to this file.
+            log: File that the output is added to.
 
         Returns:
             Its exit code, negative for the signal that ended it.

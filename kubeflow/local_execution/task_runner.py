@@ -58,9 +58,9 @@ class TaskRunner:
         parameters: values of the pipeline's inputs.
         locations: where remote locations are on this machine.
         root: the pipeline root.
-        folder: of the run, for logs.
-        cache: of what earlier runs made; None if it is not to be used.
-        processes: of the run.
+        folder: Folder of the run, for logs.
+        cache: Outputs of earlier runs; None to run every task.
+        processes: Processes of the run.
     """
 
     job: Job
@@ -77,7 +77,7 @@ class TaskRunner:
 
         Args:
             task: the task.
-            made: what the tasks before it made.
+            made: Outputs of the tasks before it, by task.
         """
         started = time.perf_counter()
         try:
@@ -205,10 +205,10 @@ class TaskRunner:
 
 
 def _why(log: Path, start: int) -> str:
-    """The line that says why a task failed: the last that is meant for a person, or the last.
+    """Returns the last line of a failed task that is meant for a person, or else its last line.
 
     Args:
-        log: with what it printed.
+        log: Output of all attempts.
         start: where that begins; earlier attempts failed for reasons of their own.
     """
     with log.open("rb") as stream:

@@ -52,10 +52,10 @@ class Mounts:
         return _placed(executor_input, self.uri)
 
     def unmounted(self, executor_output: dict[str, Any]) -> dict[str, Any]:
-        """An ExecutorOutput with URIs in place of paths, in what its artifacts say of others too.
+        """Returns an ExecutorOutput with URIs in place of paths, also in metadata.
 
         Args:
-            executor_output: of a step that was given what `mounted` returns.
+            executor_output: Answer of a step that was given the result of `mounted`.
         """
         return with_texts(executor_output, self.uri)
 

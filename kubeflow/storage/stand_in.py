@@ -48,7 +48,7 @@ class StandIn:
 
     @property
     def is_used(self) -> bool:
-        """Whether this is a dry run."""
+        """Returns whether this is a dry run."""
         return self.locations is not None
 
     def mounts(self, folders: Mapping[str, str]) -> dict[str, str]:
