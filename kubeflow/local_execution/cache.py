@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from kubeflow.local_execution import values
 from kubeflow.local_execution.artifacts import Record
-from kubeflow.local_execution.executor_output import Outputs
+from kubeflow.local_execution.executor_messages import Outputs
 from kubeflow.local_execution.job import Task
 from kubeflow.local_execution.platforms import Platform
 from kubeflow.local_execution.values import Value

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from kubeflow.local_execution.executor_output import Outputs
+from kubeflow.local_execution.executor_messages import Outputs
 from pipeline import atomic_file
 
 TASKS_FILE: Final = "tasks.json"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from kubeflow.local_execution.cache import Cache
-from kubeflow.local_execution.executor_output import Outputs
+from kubeflow.local_execution.executor_messages import Outputs
 from kubeflow.local_execution.job import Job
 from kubeflow.local_execution.outcome import Outcome, Result, State
 from kubeflow.local_execution.platforms import Platform

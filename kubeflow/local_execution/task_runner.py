@@ -13,14 +13,13 @@ from typing import Final
 from kubeflow.local_execution import (
     artifacts,
     cache,
-    executor_input,
-    executor_output,
+    executor_messages,
     placeholders,
     pod,
     values,
 )
 from kubeflow.local_execution.artifacts import Record
-from kubeflow.local_execution.executor_output import Outputs
+from kubeflow.local_execution.executor_messages import Outputs
 from kubeflow.local_execution.job import Constant, Job, PipelineInput, Schema, Task, TaskOutput
 from kubeflow.local_execution.outcome import Outcome, State
 from kubeflow.local_execution.platforms import Platform
@@ -175,14 +174,14 @@ class TaskRunner:
         planned = artifacts.planned(
             self.platform, task, self.folder.name, places.task, places.attempt
         )
-        message = executor_input.build(
+        message = executor_messages.executor_input(
             machine, given, taken, planned, task.output_parameters, places.task
         )
         context = placeholders.Context(
             message, given, self._names(task), machine.path, self.platform.fills_constants
         )
         command = [context.fill(part) for part in task.container.command]
-        machine.prepare(taken.values(), executor_output.places(message))
+        machine.prepare(taken.values(), executor_messages.places(message))
         environment = {**machine.environment(), **task.container.environment}
         log = self._log(task)
         written = log.stat().st_size if log.exists() else 0
@@ -195,7 +194,7 @@ class TaskRunner:
             raise UserError(f"{ended}: {_why(log, written)}; its log is {log}")
         declared = {key: planned[key] for key in task.output_artifacts}
         try:
-            outputs = executor_output.read(
+            outputs = executor_messages.outputs(
                 machine, message, declared, task.output_parameters, places.run
             )
             machine.collect(outputs.artifacts.values())
