@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-_GRACE_SECONDS: Final = 10.0
+GRACE_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.05
 _PYTHON: Final = ("python", "python3")
 
@@ -84,7 +84,7 @@ class Processes:
             running = list(self._running)
         for process in running:
             _signal(process, signal.SIGTERM)
-        deadline = time.monotonic() + _GRACE_SECONDS
+        deadline = time.monotonic() + GRACE_SECONDS
         while any(process.poll() is None for process in running):
             if self._impatient.is_set() or time.monotonic() >= deadline:
                 break

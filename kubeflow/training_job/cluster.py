@@ -19,7 +19,7 @@ JOB_LABEL: Final = "training.kubeflow.org/job-name"
 _CONNECT_AND_READ_SECONDS: Final = (10, 60)
 _LONGEST_WAIT_SECONDS: Final = 30.0
 _GIVE_UP_SECONDS: Final = 15 * 60.0
-_DELETION_SECONDS: Final = 5 * 60
+DELETION_SECONDS: Final = 5 * 60
 
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
@@ -79,7 +79,7 @@ class Cluster:
     def create(self, job: Manifest) -> None:
         """Makes a job, in place of one of its name that an earlier try of this step has left."""
         name = job["metadata"]["name"]
-        for left in reversed(range(_DELETION_SECONDS)):
+        for left in reversed(range(DELETION_SECONDS)):
             try:
                 self._ask(self._jobs.create_namespaced_custom_object, *self._of_jobs(), job)
                 return

@@ -51,7 +51,7 @@ def train(arguments: argparse.Namespace) -> None:
         [f"--{name}={value}" for name, value in vars(arguments).items() if value is not None],
     )
     namespace = job["metadata"]["namespace"]
-    job["metadata"]["ownerReferences"] = _owners(namespace, os.environ, _NAMESPACE_FILE)
+    job["metadata"]["ownerReferences"] = owners(namespace, os.environ, _NAMESPACE_FILE)
     run(Cluster(connect(), namespace, _say), job, _say)
 
 
@@ -167,7 +167,7 @@ def _advice(refusal: ApiException, cluster: Cluster) -> str:
     return said
 
 
-def _owners(namespace: str, environment: Mapping[str, str], namespace_file: Path) -> list[Manifest]:
+def owners(namespace: str, environment: Mapping[str, str], namespace_file: Path) -> list[Manifest]:
     """Returns the pod of this step, with which Kubernetes deletes the job; it must be beside it."""
     own = namespace_file.read_text().strip() if namespace_file.is_file() else None
     if own != namespace or not {_POD_NAME, _POD_UID} <= environment.keys():

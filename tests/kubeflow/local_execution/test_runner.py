@@ -636,7 +636,7 @@ def test_an_interrupt_ends_what_runs_and_what_it_started(
 
     The grace is without end: what is not ended by a signal is never seen to end.
     """
-    monkeypatch.setattr(task_process, "_GRACE_SECONDS", math.inf)
+    monkeypatch.setattr(task_process, "GRACE_SECONDS", math.inf)
     pids = tmp_path / "pids"
     child = f"{begins}print(flush=True); import time; time.sleep(600)"
     forks = (
