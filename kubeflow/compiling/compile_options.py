@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from kubeflow import installed, parameters
+from kubeflow import image_files, parameters
 from kubeflow.machines import training_resources
 from kubeflow.parameters import Parameter
 from kubeflow.targets import Target, check_image, check_location, check_name, check_pipeline_root
@@ -82,7 +82,7 @@ class CompileOptions:
                 f"--data: not given; data.dataset={config.data.dataset} needs the folder of its "
                 f"files"
             )
-        return installed.MOVIELENS_100K
+        return image_files.MOVIELENS_100K
 
     def _location(self, option: str, uri: str) -> str:
         return check_location(option, uri, self.target, self.root)

@@ -16,7 +16,7 @@ from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 
 from components.data_fingerprint import FINGERPRINT_KEY
-from kubeflow import installed, parameters
+from kubeflow import image_files, parameters
 from kubeflow.compiling import pipeline_spec, storage_variables
 from kubeflow.compiling.compile_options import CompileOptions
 from kubeflow.compiling.platform_spec import platform_spec
@@ -161,7 +161,7 @@ def _pipeline(config: PipelineConfig, options: CompileOptions) -> tfx_pipeline.P
         artifacts=options.root,
         checkpoints=f"{placeholder(parameters.PIPELINE_ROOT)}/checkpoints",
         serving=placeholder(parameters.PUSH),
-        schema=installed.SCHEMA,
+        schema=image_files.SCHEMA,
     )
     pipeline = graph.create_pipeline(
         config,

@@ -28,9 +28,9 @@ def planned(
     """Returns the artifacts that a task is to make, and those that the platform makes beside them.
 
     Args:
-        platform: that plans.
-        task: that makes them.
-        run_id: of the run; no two artifacts of a workspace have the same name.
+        platform: Platform of the run.
+        task: Task of the artifacts.
+        run_id: Id of the run, which keeps the names of artifacts unique.
         folder: address of the folder for them.
         attempt: number of the attempt, from 0 on.
     """
@@ -49,7 +49,7 @@ def planned(
 
 
 def as_output(platform: Platform, key: str, record: Record) -> Record:
-    """A planned record as the task that makes it is told of it.
+    """Returns a planned record as the task that makes it is told of it.
 
     In Kubeflow Pipelines the metadata store gives it its name afterwards; until then the newer
     releases call it by its key, and the older ones nothing.
@@ -61,12 +61,12 @@ def as_output(platform: Platform, key: str, record: Record) -> Record:
 
 
 def as_input(platform: Platform, record: Record) -> Record:
-    """A record as a task that takes the artifact is told of it."""
+    """Returns a record as a task that takes the artifact is told of it."""
     return record if platform.keeps_types else {**record, "type": _UNTYPED}
 
 
 def _name(platform: Platform, path: str) -> str:
-    """The name of an artifact in a cluster's metadata: a path, or in Kubeflow's a number."""
+    """Returns the name of an artifact in metadata: a path, or in Kubeflow's a number."""
     if not platform.copies:
         return path
     # Of 63 bits, as there; two artifacts do not meet in so many.
@@ -80,9 +80,9 @@ def with_report(
 
     Args:
         platform: whose store it is.
-        key: of the output.
-        record: as planned.
-        reported: what came back, without a type; what it leaves out stays as planned.
+        key: Name of the output.
+        record: Planned record.
+        reported: Record in the answer of the task; fields that it lacks stay as planned.
         run_folder: address of the folder for what the run makes.
 
     Raises:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from kubeflow.local_execution import values
 from kubeflow.local_execution.artifacts import Record
-from kubeflow.local_execution.executor_output import Outputs
+from kubeflow.local_execution.executor_messages import Outputs
 from kubeflow.local_execution.job import Task
 from kubeflow.local_execution.platforms import Platform
 from kubeflow.local_execution.values import Value
@@ -28,7 +28,7 @@ def fingerprint(
     parameters: Mapping[str, Value],
     artifacts: Mapping[str, Record],
 ) -> str:
-    """A fingerprint of what a task is given and runs, and of the platform that gives it.
+    """Returns a fingerprint of what a task is given and runs, and of the platform that gives it.
 
     An artifact's name and place are part of it: what a task made anew is another input. So is the
     installed code that the command and the parameters name, which runs here in place of the image.
@@ -60,7 +60,7 @@ class Cache:
         self._locations = locations
 
     def find(self, key: str) -> Outputs | None:
-        """What was made for a fingerprint, if all of it is still there."""
+        """Returns what was made for a fingerprint, if all of it is still there."""
         try:
             entry: dict[str, Any] = json.loads(self._path(key).read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):

@@ -49,8 +49,8 @@ class Retries:
     Attributes:
         count: runs after the first.
         wait: before the first of them.
-        factor: what each next wait is longer by.
-        longest_wait: what no wait exceeds.
+        factor: Ratio of each wait to the one before.
+        longest_wait: Longest wait in seconds.
     """
 
     count: int = 0
@@ -59,7 +59,7 @@ class Retries:
     longest_wait: float = 3600.0
 
     def seconds_before(self, attempt: int) -> float:
-        """How long to wait before the first, second, … further run."""
+        """Returns how long to wait before the first, second, … further run."""
         return float(min(self.wait * self.factor ** (attempt - 1), self.longest_wait))
 
 
@@ -69,7 +69,7 @@ class Container:
 
     Attributes:
         image: named in the file; nothing is started from it here.
-        command: with its arguments, and placeholders in them.
+        command: Program and arguments, which may hold placeholders.
         environment: variables that are added.
     """
 
@@ -98,14 +98,14 @@ class Task:
 
     Attributes:
         name: unique in its job.
-        container: what it runs.
+        container: Container of the task.
         parameters: where each input parameter comes from.
-        parameter_types: of the input parameters.
+        parameter_types: Types of the input parameters.
         artifacts: where each input artifact comes from.
         output_artifacts: definitions of what it makes: `artifactType`, `metadata` and the like.
         output_parameters: the values it returns.
         after: the tasks that must have succeeded.
-        retries: what happens when it fails.
+        retries: Number and times of further attempts after a failure.
         cacheable: whether an earlier result may be used.
         cache_key: the file's own part of the fingerprint.
     """
@@ -128,10 +128,10 @@ class Job:
     """A job.
 
     Attributes:
-        name: of its pipeline.
-        schema: of its specification.
+        name: Name of the pipeline.
+        schema: Schema of the specification.
         pipeline_root: where its artifacts go; None if the file leaves it to the cluster.
-        parameter_types: of the pipeline's inputs.
+        parameter_types: Types of the pipeline's inputs.
         parameters: their values.
         tasks: by name.
     """

@@ -11,21 +11,35 @@ from typing import Any
 
 import yaml
 
-from kubeflow.local_execution import task_specification, values, work_elsewhere
-from kubeflow.local_execution.job import Job, PipelineInput, Schema, Task, TaskOutput
+from kubeflow.local_execution import remote_work, values
+from kubeflow.local_execution.job import (
+    Constant,
+    Container,
+    Job,
+    OutputParameter,
+    ParameterSource,
+    PipelineInput,
+    Retries,
+    Schema,
+    Task,
+    TaskOutput,
+)
 from kubeflow.local_execution.section import Section
+from kubeflow.local_execution.values import ParameterType
 from pipeline.config.errors import UserError
 
 # A second document holds what only Kubernetes needs.
 _PLATFORMS = "platforms"
+_ONLY_ON_A_CLUSTER = ("artifactIterator", "parameterIterator")
+_ALL_SUCCEEDED = ("TRIGGER_STRATEGY_UNSPECIFIED", "ALL_UPSTREAM_TASKS_SUCCEEDED")
 
 
 def read(path: Path) -> Job:
-    """The job that a compiled file holds.
+    """Returns the job that a compiled file holds.
 
     Args:
-        path: of a PipelineJob (`pipelineSpec`, `runtimeConfig`) or a PipelineSpec, schema 2.0.0 or
-            2.1.0, in JSON or YAML; a document of platforms may follow.
+        path: File with a PipelineJob (`pipelineSpec`, `runtimeConfig`) or a PipelineSpec, in JSON
+            or YAML, of schema 2.0.0 or 2.1.0; a document of platforms may follow.
 
     Raises:
         UserError: it is none, or it cannot be run on this machine; the message begins with the
@@ -37,10 +51,10 @@ def read(path: Path) -> Job:
 
 
 def read_to_run_here(path: Path) -> Job:
-    """The job that a compiled file holds, all of whose work is done on this machine.
+    """Returns the job that a compiled file holds, all of whose work is done on this machine.
 
     Args:
-        path: as `read` takes it.
+        path: File that `read` reads.
 
     Raises:
         UserError: as `read` raises it, or a task has its work done elsewhere.
@@ -49,12 +63,12 @@ def read_to_run_here(path: Path) -> Job:
     job = read(path)
     with _naming(path):
         for task in job.tasks.values():
-            work_elsewhere.refuse(task)
+            remote_work.refuse(task)
     return job
 
 
 def read_documents(path: Path) -> list[dict[str, Any]]:
-    """What a compiled file holds, as it stands there: the pipeline, and then what platforms add.
+    """Returns the documents of a compiled file: the pipeline, and then what platforms add.
 
     Raises:
         UserError: it is no JSON or YAML, or has not one pipeline.
@@ -65,7 +79,7 @@ def read_documents(path: Path) -> list[dict[str, Any]]:
 
 
 def with_parameters(job: Job, given: Mapping[str, str]) -> dict[str, values.Value]:
-    """The values of the pipeline's inputs.
+    """Returns the values of the pipeline's inputs.
 
     Args:
         job: whose inputs.
@@ -129,13 +143,13 @@ def _job(document: Section) -> Job:
     schema = _schema(specification)
     root = specification.section("root")
     tasks = {
-        name: task_specification.read(name, task, specification, schema)
+        name: _task(name, task, specification, schema)
         for name, task in root.section("dag").sections("tasks").items()
     }
     if not tasks:
         raise UserError("no tasks below root.dag.tasks")
     runtime = document.section("runtimeConfig")
-    types = task_specification.parameter_types(root.section("inputDefinitions"))
+    types = _parameter_types(root.section("inputDefinitions"))
     job = Job(
         name=specification.section("pipelineInfo").text("name"),
         schema=schema,
@@ -173,7 +187,7 @@ def _defaults(root: Section) -> dict[str, Any]:
 
 def _runtime_values(runtime: Section) -> dict[str, Any]:
     legacy = {
-        name: task_specification.legacy_value(value.where, value.content)
+        name: _legacy_value(value.where, value.content)
         for name, value in runtime.sections("parameters").items()
     }
     return {**legacy, **runtime.section("parameterValues").content}
@@ -203,3 +217,171 @@ def _check_order(tasks: Mapping[str, Task]) -> None:
         TopologicalSorter({name: task.after for name, task in tasks.items()}).prepare()
     except CycleError as error:
         raise UserError(f"tasks wait for each other: {' -> '.join(error.args[1])}") from error
+
+
+def _task(name: str, task: Section, specification: Section, schema: Schema) -> Task:
+    """Returns the task.
+
+    Args:
+        name: Name of the task.
+        task: its part of the graph.
+        specification: Components and executors of the job.
+        schema: Schema of the specification.
+
+    Raises:
+        UserError: something that the task names is not there, or it cannot be run here.
+    """
+    _refuse_control_flow(name, task)
+    component = _named(
+        name, specification.sections("components"), task.section("componentRef").text("name")
+    )
+    inputs, made = task.section("inputs"), component.section("outputDefinitions")
+    parameters = {
+        key: _parameter_source(source, schema)
+        for key, source in inputs.sections("parameters").items()
+    }
+    artifacts = {
+        key: _artifact_source(source) for key, source in inputs.sections("artifacts").items()
+    }
+    makers = [s for s in (*parameters.values(), *artifacts.values()) if isinstance(s, TaskOutput)]
+    caching = task.section("cachingOptions")
+    return Task(
+        name=name,
+        container=_container(name, component, specification),
+        parameters=parameters,
+        parameter_types=_parameter_types(component.section("inputDefinitions")),
+        artifacts=artifacts,
+        output_artifacts={
+            key: definition.content for key, definition in made.sections("artifacts").items()
+        },
+        output_parameters=_output_parameters(made),
+        after=frozenset([*task.texts("dependentTasks"), *(maker.task for maker in makers)]),
+        retries=_retries(task.section("retryPolicy")),
+        cacheable=caching.content.get("enableCache", False) is True,
+        cache_key=str(caching.content.get("cacheKey", "")),
+    )
+
+
+def _parameter_types(definitions: Section) -> dict[str, ParameterType]:
+    """Returns the types of the parameters that definitions of inputs or outputs name.
+
+    Raises:
+        UserError: a type is not known.
+    """
+    found = {}
+    for name, definition in definitions.sections("parameters").items():
+        try:
+            found[name] = values.parameter_type(definition.content)
+        except ValueError as error:
+            raise UserError(f"{definition.where}: {error}") from error
+    return found
+
+
+def _output_parameters(made: Section) -> dict[str, OutputParameter]:
+    definitions = made.sections("parameters")
+    return {
+        name: OutputParameter(kind, legacy=not definitions[name].has("parameterType"))
+        for name, kind in _parameter_types(made).items()
+    }
+
+
+def _refuse_control_flow(name: str, task: Section) -> None:
+    """Loops, conditions and tasks that run after failures are no part of our pipelines."""
+    trigger = task.section("triggerPolicy")
+    strategy = trigger.content.get("strategy", _ALL_SUCCEEDED[0])
+    found = [key for key in _ONLY_ON_A_CLUSTER if task.has(key)]
+    if trigger.has("condition") or strategy not in _ALL_SUCCEEDED:
+        found.append("triggerPolicy")
+    if found:
+        raise UserError(f"task {name}: {found[0]} is not run on this machine; a cluster does that")
+
+
+def _container(task: str, component: Section, specification: Section) -> Container:
+    if component.has("dag"):
+        raise UserError(f"task {task}: a pipeline of its own is not run on this machine")
+    executors = specification.section("deploymentSpec").sections("executors")
+    executor = _named(task, executors, component.text("executorLabel"))
+    if not executor.has("container"):
+        kind = next(iter(executor.content), "nothing")
+        raise UserError(
+            f"task {task}: its executor is {kind}, which only the cluster's own services run; "
+            "expected a container"
+        )
+    container = executor.section("container")
+    if container.section("lifecycle").has("preCacheCheck"):
+        raise UserError(
+            f"task {task}: its executor has a driver (preCacheCheck), which only Vertex AI runs"
+        )
+    command = (*container.texts("command"), *container.texts("args"))
+    if not command:
+        raise UserError(f"task {task}: its container has no command; only the image knows it")
+    return Container(
+        image=str(container.content.get("image", "")),
+        command=command,
+        environment=_environment(container),
+    )
+
+
+def _environment(container: Section) -> dict[str, str]:
+    variables = container.entries("env")
+    return {entry.text("name"): str(entry.content.get("value", "")) for entry in variables}
+
+
+def _parameter_source(source: Section, schema: Schema) -> ParameterSource:
+    if source.has("componentInputParameter"):
+        return PipelineInput(source.text("componentInputParameter"))
+    if source.has("taskOutputParameter"):
+        output = source.section("taskOutputParameter")
+        return TaskOutput(output.text("producerTask"), output.text("outputParameterKey"))
+    value = source.section("runtimeValue")
+    if value.has("runtimeParameter"):
+        return PipelineInput(value.text("runtimeParameter"))
+    if schema is Schema.V2_1 and value.has("constant"):
+        return Constant(value.content["constant"])
+    return Constant(_legacy_value(source.where, value.content.get("constantValue")))
+
+
+def _legacy_value(where: str, value: Any) -> values.Value:
+    """Returns what a value of schema 2.0 holds.
+
+    Raises:
+        UserError: it is none.
+    """
+    try:
+        return values.from_legacy(value)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: {error}") from error
+
+
+def _artifact_source(source: Section) -> TaskOutput:
+    if not source.has("taskOutputArtifact"):
+        raise UserError(f"{source.where}: expected taskOutputArtifact; pipelines take no artifacts")
+    output = source.section("taskOutputArtifact")
+    return TaskOutput(output.text("producerTask"), output.text("outputArtifactKey"))
+
+
+def _retries(policy: Section) -> Retries:
+    default = Retries()
+    return Retries(
+        count=int(policy.number("maxRetryCount", default.count)),
+        wait=_seconds(policy, "backoffDuration", default.wait),
+        factor=policy.number("backoffFactor", default.factor),
+        longest_wait=_seconds(policy, "backoffMaxDuration", default.longest_wait),
+    )
+
+
+def _seconds(policy: Section, key: str, default: float) -> float:
+    """Returns a duration, as protos write it in JSON: `1.5s`."""
+    if not policy.has(key):
+        return default
+    written = policy.text(key)
+    try:
+        return float(written.removesuffix("s"))
+    except ValueError as error:
+        raise UserError(f"{policy.where}.{key}: {written}; expected seconds like 30s") from error
+
+
+def _named(task: str, present: dict[str, Section], name: str) -> Section:
+    if name not in present:
+        raise UserError(f"task {task}: the file has no {name}")
+    return present[name]

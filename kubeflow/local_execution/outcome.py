@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from kubeflow.local_execution.executor_output import Outputs
+from kubeflow.local_execution.executor_messages import Outputs
 from pipeline import atomic_file
 
 TASKS_FILE: Final = "tasks.json"
@@ -32,7 +32,7 @@ class Outcome:
         state: how.
         seconds: it took, all attempts together.
         attempts: how often it was run.
-        outputs: what it made; None if it did not succeed.
+        outputs: Outputs of the task; None if it did not succeed.
         failure: why it did not; None if it did or was not run.
     """
 
@@ -48,7 +48,7 @@ class Result:
     """A run.
 
     Attributes:
-        folder: with the log of each task and `tasks.json`.
+        folder: Folder for the logs of the tasks and `tasks.json`.
         seconds: it took.
         outcomes: by task, in the order of the file.
     """
@@ -58,7 +58,7 @@ class Result:
     outcomes: Mapping[str, Outcome]
 
     def tasks(self, state: State) -> list[str]:
-        """The tasks that ended so."""
+        """Returns the tasks that ended so."""
         return [name for name, outcome in self.outcomes.items() if outcome.state is state]
 
     def write(self) -> None:

@@ -23,11 +23,11 @@ _PLACE: Final = re.compile(
 
 
 def in_constant(constant: Value, inputs: Mapping[str, Value]) -> Value:
-    """A constant with the values of its task's inputs in place of their placeholders.
+    """Returns a constant with the values of its task's inputs in place of their placeholders.
 
     Args:
-        constant: of schema 2.0, where only texts hold placeholders.
-        inputs: of the task.
+        constant: Constant of schema 2.0, where only texts hold placeholders.
+        inputs: Input parameters of the task.
 
     Raises:
         UserError: there is a placeholder for an input that is not given.
@@ -47,7 +47,7 @@ class Context:
     Attributes:
         executor_input: the message of the task.
         parameters: its input parameters.
-        names: what the placeholders of a name only stand for, such as `pipeline_job_name`.
+        names: Values of placeholders without a path, such as `pipeline_job_name`.
         path: makes a path of an artifact's address.
         fills_constants: whether placeholders inside the message are filled in, too.
     """
@@ -59,7 +59,7 @@ class Context:
     fills_constants: bool
 
     def fill(self, argument: str) -> str:
-        """An argument with everything filled in.
+        """Returns an argument with everything filled in.
 
         Raises:
             UserError: a placeholder is not known, or for something that the task does not have.

@@ -81,7 +81,7 @@ def find(schema: Schema, version: str | None) -> Platform:
     """Returns the platform that runs a job.
 
     Args:
-        schema: of the job's specification; that of Vertex AI is 2.0.
+        schema: Schema of the job's specification; Vertex AI has 2.0.
         version: a release of Kubeflow Pipelines; None for the newest that is known.
 
     Raises:

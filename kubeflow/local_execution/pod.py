@@ -28,7 +28,7 @@ class Pod:
     """A machine with mounts and a `/tmp` of its own.
 
     Attributes:
-        platform: that gives it.
+        platform: Platform of the machine.
         locations: where buckets are on this machine.
         folder: in place of the machine's `/`.
     """
@@ -137,7 +137,7 @@ def started(platform: Platform, locations: Locations) -> Iterator[Pod]:
     """Yields a machine that is gone afterwards.
 
     Args:
-        platform: that gives it.
+        platform: Platform of the machine.
         locations: where buckets are on this machine.
     """
     with tempfile.TemporaryDirectory(prefix="movierec-", ignore_cleanup_errors=True) as folder:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Final
 
 from kubeflow.local_execution.cache import Cache
-from kubeflow.local_execution.executor_output import Outputs
+from kubeflow.local_execution.executor_messages import Outputs
 from kubeflow.local_execution.job import Job
 from kubeflow.local_execution.outcome import Outcome, Result, State
 from kubeflow.local_execution.platforms import Platform
-from kubeflow.local_execution.scheduler import perform_in_order
 from kubeflow.local_execution.task_process import Processes
 from kubeflow.local_execution.task_runner import TaskRunner
 from kubeflow.local_execution.values import Value
@@ -28,7 +29,7 @@ _LOCATIONS: Final = "locations"
 
 
 def remote_folder(workspace: Workspace) -> Path:
-    """Where remote locations are that no mapping covers."""
+    """Returns where remote locations are that no mapping covers."""
     return Path(os.path.abspath(workspace.root)) / _LOCATIONS
 
 
@@ -59,7 +60,7 @@ def run(
     """Runs every task whose predecessors succeed.
 
     Args:
-        job: what to run.
+        job: Job to run.
         workspace: where everything is kept; a second run in it at the same time is refused.
         options: how.
         report: is told of each task that has ended, one at a time.
@@ -87,7 +88,7 @@ def run(
 
 
 def _root(job: Job, workspace: Workspace, options: Options) -> str:
-    """Where artifacts go; a parameter, which the steps see, is what they write beside."""
+    """Returns where artifacts go; a parameter, which the steps see, is what they write beside."""
     root = options.parameters.get(PIPELINE_ROOT) or job.pipeline_root
     return os.path.abspath(workspace.artifacts) if root is None else str(root).rstrip("/")
 
@@ -115,7 +116,7 @@ def _run(runner: TaskRunner, jobs: int, report: Callable[[str, Outcome], None]) 
         return Result(runner.folder, time.perf_counter() - started, outcomes)
 
     try:
-        perform_in_order(
+        _perform_in_order(
             {name: sorted(task.after) for name, task in tasks.items()},
             perform,
             jobs,
@@ -125,3 +126,38 @@ def _run(runner: TaskRunner, jobs: int, report: Callable[[str, Outcome], None]) 
         with one_at_a_time:
             result().write()
     return result()
+
+
+def _perform_in_order(
+    after: Mapping[str, Collection[str]],
+    perform: Callable[[str], bool],
+    jobs: int,
+    stop: Callable[[], None],
+) -> None:
+    """Performs every task whose predecessors have succeeded.
+
+    Args:
+        after: the predecessors of each task, without cycles.
+        perform: performs a task in a thread of its own; whether it succeeded. Those that come
+            after one that did not are not performed.
+        jobs: how many are performed at a time.
+        stop: has every `perform` under way return soon; called when this is interrupted.
+    """
+    order = TopologicalSorter(after)
+    order.prepare()
+    running: dict[Future[bool], str] = {}
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            while True:
+                running |= {pool.submit(perform, name): name for name in order.get_ready()}
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    name = running.pop(future)
+                    if future.result():
+                        order.done(name)
+        except BaseException:
+            # Nobody waits for the others, and leaving the pool would.
+            stop()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

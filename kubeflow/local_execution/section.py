@@ -15,7 +15,7 @@ class Section:
 
     Attributes:
         where: its place, for messages.
-        content: what it holds.
+        content: Entries of the mapping.
     """
 
     def __init__(self, where: str, content: Any) -> None:
@@ -28,25 +28,25 @@ class Section:
         self.content: Mapping[str, Any] = _checked(where, content, dict)
 
     def has(self, key: str) -> bool:
-        """Whether the key is there, whatever its value."""
+        """Returns whether the key is there, whatever its value."""
         return key in self.content
 
     def section(self, key: str) -> Section:
-        """The mapping below a key, empty if there is none."""
+        """Returns the mapping below a key, empty if there is none."""
         return Section(self._place(key), self.content.get(key, {}))
 
     def sections(self, key: str) -> dict[str, Section]:
-        """The mappings of the mapping below a key, by name."""
+        """Returns the mappings of the mapping below a key, by name."""
         below = self.section(key)
         return {name: below.section(name) for name in below.content}
 
     def entries(self, key: str) -> list[Section]:
-        """The mappings of the list below a key, none if there is no list."""
+        """Returns the mappings of the list below a key, none if there is no list."""
         where = self._place(key)
         return [Section(where, e) for e in _checked(where, self.content.get(key, []), list)]
 
     def number(self, key: str, default: float) -> float:
-        """The number below a key, or the default if there is none."""
+        """Returns the number below a key, or the default if there is none."""
         value = self.content.get(key, default)
         # JSON and YAML write whole numbers without a point.
         number: float = _checked(
@@ -55,7 +55,7 @@ class Section:
         return number
 
     def text(self, key: str) -> str:
-        """The text below a key.
+        """Returns the text below a key.
 
         Raises:
             UserError: there is none.
@@ -66,7 +66,7 @@ class Section:
         return text
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """The texts of the list below a key, none if there is no list."""
+        """Returns the texts of the list below a key, none if there is no list."""
         where = self._place(key)
         return tuple(
             _checked(where, entry, str)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-_GRACE_SECONDS: Final = 10.0
+GRACE_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.05
 _PYTHON: Final = ("python", "python3")
 
@@ -33,16 +33,16 @@ class Processes:
 
     @property
     def stopped(self) -> bool:
-        """Whether `end` was called."""
+        """Returns whether `end` was called."""
         return self._stopped.is_set()
 
     def run(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> int:
         """Runs a command to its end.
 
         Args:
-            command: with its arguments; `python` is the interpreter that runs this.
+            command: Program and arguments; `python` stands for this interpreter.
             environment: variables that are added to this process's.
-            log: what it prints is added to this file.
+            log: File that the output is added to.
 
         Returns:
             Its exit code, negative for the signal that ended it.
@@ -84,7 +84,7 @@ class Processes:
             running = list(self._running)
         for process in running:
             _signal(process, signal.SIGTERM)
-        deadline = time.monotonic() + _GRACE_SECONDS
+        deadline = time.monotonic() + GRACE_SECONDS
         while any(process.poll() is None for process in running):
             if self._impatient.is_set() or time.monotonic() >= deadline:
                 break

@@ -13,14 +13,13 @@ from typing import Final
 from kubeflow.local_execution import (
     artifacts,
     cache,
-    executor_input,
-    executor_output,
+    executor_messages,
     placeholders,
     pod,
     values,
 )
 from kubeflow.local_execution.artifacts import Record
-from kubeflow.local_execution.executor_output import Outputs
+from kubeflow.local_execution.executor_messages import Outputs
 from kubeflow.local_execution.job import Constant, Job, PipelineInput, Schema, Task, TaskOutput
 from kubeflow.local_execution.outcome import Outcome, State
 from kubeflow.local_execution.platforms import Platform
@@ -58,9 +57,9 @@ class TaskRunner:
         parameters: values of the pipeline's inputs.
         locations: where remote locations are on this machine.
         root: the pipeline root.
-        folder: of the run, for logs.
-        cache: of what earlier runs made; None if it is not to be used.
-        processes: of the run.
+        folder: Folder of the run, for logs.
+        cache: Outputs of earlier runs; None to run every task.
+        processes: Processes of the run.
     """
 
     job: Job
@@ -77,7 +76,7 @@ class TaskRunner:
 
         Args:
             task: the task.
-            made: what the tasks before it made.
+            made: Outputs of the tasks before it, by task.
         """
         started = time.perf_counter()
         try:
@@ -182,14 +181,14 @@ class TaskRunner:
         planned = artifacts.planned(
             self.platform, task, self.folder.name, places.task, places.attempt
         )
-        message = executor_input.build(
+        message = executor_messages.executor_input(
             machine, given, taken, planned, task.output_parameters, places.task
         )
         context = placeholders.Context(
             message, given, self._names(task), machine.path, self.platform.fills_constants
         )
         command = [context.fill(part) for part in task.container.command]
-        machine.prepare(taken.values(), executor_output.places(message))
+        machine.prepare(taken.values(), executor_messages.places(message))
         environment = {**machine.environment(), **task.container.environment}
         log = self._log(task)
         written = log.stat().st_size if log.exists() else 0
@@ -202,7 +201,7 @@ class TaskRunner:
             raise UserError(f"{ended}: {_why(log, written)}; its log is {log}")
         declared = {key: planned[key] for key in task.output_artifacts}
         try:
-            outputs = executor_output.read(
+            outputs = executor_messages.outputs(
                 machine, message, declared, task.output_parameters, places.run
             )
             machine.collect(outputs.artifacts.values())
@@ -212,10 +211,10 @@ class TaskRunner:
 
 
 def _why(log: Path, start: int) -> str:
-    """The line that says why a task failed: the last that is meant for a person, or the last.
+    """Returns the last line of a failed task that is meant for a person, or else its last line.
 
     Args:
-        log: with what it printed.
+        log: Output of all attempts.
         start: where that begins; earlier attempts failed for reasons of their own.
     """
     with log.open("rb") as stream:

@@ -39,7 +39,7 @@ _JSON_KINDS = {
 
 
 def parameter_type(definition: Mapping[str, Any]) -> ParameterType:
-    """The type that a parameter's definition of either schema names.
+    """Returns the type that a parameter's definition of either schema names.
 
     Raises:
         ValueError: it names none that is known.
@@ -53,7 +53,7 @@ def parameter_type(definition: Mapping[str, Any]) -> ParameterType:
 
 
 def from_legacy(value: Any) -> Value:
-    """What a value of schema 2.0 holds.
+    """Returns what a value of schema 2.0 holds.
 
     Raises:
         ValueError: it is not `{stringValue|intValue|doubleValue: …}`.
@@ -66,7 +66,7 @@ def from_legacy(value: Any) -> Value:
 
 
 def to_legacy(value: Value) -> dict[str, Any]:
-    """A value as schema 2.0 writes it; JSON has whole numbers of 64 bits as texts."""
+    """Returns a value as schema 2.0 writes it; JSON has whole numbers of 64 bits as texts."""
     if isinstance(value, int) and not isinstance(value, bool):
         return {"intValue": str(value)}
     if isinstance(value, float):
@@ -90,7 +90,7 @@ def doubles(value: Value) -> Value:
 
 
 def of_type(value: Value, kind: ParameterType) -> Value:
-    """A number in the form of its type: a float is what JSON and protos make of each."""
+    """Returns a number in the form of its type: a float is what JSON and protos make of each."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
     if kind is ParameterType.INTEGER and float(value).is_integer():
@@ -99,7 +99,7 @@ def of_type(value: Value, kind: ParameterType) -> Value:
 
 
 def parsed(given: str, kind: ParameterType) -> Value:
-    """The value that a text stands for.
+    """Returns the value that a text stands for.
 
     Raises:
         ValueError: it is none of that type. JSON has neither infinity nor what is no number.
@@ -130,5 +130,5 @@ def decimal_text(value: Value) -> str:
 
 
 def text(value: Value) -> str:
-    """A value as it stands inside a text."""
+    """Returns a value as it stands inside a text."""
     return value if isinstance(value, str) else json.dumps(value)

@@ -23,7 +23,7 @@ _HARNESS: Final = "apache_beam.runners.worker.sdk_worker_main"
 
 
 def is_asked_for(arguments: Sequence[str]) -> bool:
-    """Whether a container is called as Beam calls its workers, and not as a step."""
+    """Returns whether a container is called as Beam calls its workers, and not as a step."""
     return any(text.partition("=")[0] == _PROVISION for text in arguments)
 
 
@@ -49,10 +49,10 @@ def main() -> NoReturn:
 def environment(
     info: provision.ProvisionInfo, given: argparse.Namespace, worker: str
 ) -> dict[str, str]:
-    """What Beam's harness reads: who it is, whom to ask for work, and the pipeline's options.
+    """Returns the variables of Beam's harness: its id, its servers and the pipeline's options.
 
     Args:
-        info: what the runner tells its workers; it goes before what the command line says.
+        info: Settings of the runner, which take precedence over the command line.
         given: the command line.
         worker: the id of this one.
     """

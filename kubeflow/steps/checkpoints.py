@@ -14,7 +14,7 @@ _CHECKPOINTS: Final = "checkpoints"
 
 
 def with_local_checkpoints(executor_input: dict[str, Any]) -> dict[str, Any]:
-    """What a step is given, with a folder of its machine for state that TensorFlow cannot keep.
+    """Returns an ExecutorInput with a local folder for checkpoints that TensorFlow cannot write.
 
     TensorFlow writes checkpoints itself, and not to s3:// or minio://. There they last as long as
     the machine of the step: one that takes its place trains from the start.

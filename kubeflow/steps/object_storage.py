@@ -69,7 +69,7 @@ class ObjectStorage(filesystem.Filesystem):
 
     @staticmethod
     def open(name: filesystem.PathType, mode: str = "r") -> Any:
-        """A file, for "r", "rb", "w" or "wb"; text is UTF-8."""
+        """Returns a file, for "r", "rb", "w" or "wb"; text is UTF-8."""
         place = _Place.of(name)
         if mode in {"r", "rb"}:
             place.require(fs.FileType.File)
@@ -99,12 +99,12 @@ class ObjectStorage(filesystem.Filesystem):
 
     @staticmethod
     def exists(path: filesystem.PathType) -> bool:
-        """Whether there is a file or a folder."""
+        """Returns whether there is a file or a folder."""
         return _Place.of(path).info().type is not fs.FileType.NotFound
 
     @staticmethod
     def glob(pattern: filesystem.PathType) -> list[str]:
-        """The files and folders whose path has the pattern, in order."""
+        """Returns the files and folders whose path has the pattern, in order."""
         place = _Place.of(pattern)
         parts = place.path.split("/")
         wild = next((n for n, part in enumerate(parts) if _WILD & set(part)), None)
@@ -121,12 +121,12 @@ class ObjectStorage(filesystem.Filesystem):
 
     @staticmethod
     def isdir(path: filesystem.PathType) -> bool:
-        """Whether there is a folder."""
+        """Returns whether there is a folder."""
         return _Place.of(path).info().type is fs.FileType.Directory
 
     @staticmethod
     def listdir(path: filesystem.PathType) -> list[str]:
-        """The names of what is in a folder, in order."""
+        """Returns the names of what is in a folder, in order."""
         return sorted(entry.base_name for entry in _Place.of(path).entries())
 
     @staticmethod
@@ -176,7 +176,7 @@ class ObjectStorage(filesystem.Filesystem):
 
     @staticmethod
     def stat(path: filesystem.PathType) -> FileStatistics:
-        """What is known of a file or a folder."""
+        """Returns what is known of a file or a folder."""
         place = _Place.of(path)
         info = place.info()
         if info.type is fs.FileType.NotFound:
@@ -235,7 +235,7 @@ class _Place:
         return _Place(self.scheme, path)
 
     def system(self) -> fs.FileSystem:
-        """The storage, as the environment describes it."""
+        """Returns the storage, as the environment describes it."""
         endpoint = _first_of(_ENDPOINTS)
         region = _first_of(_REGIONS)
         if endpoint is not None:
@@ -249,7 +249,7 @@ class _Place:
             return _connected("https", None, region or _region(self.path.partition("/")[0]))
 
     def info(self) -> fs.FileInfo:
-        """What there is; a bucket that is missing is no answer."""
+        """Returns what there is; a bucket that is missing is no answer."""
         system = self.system()
         with self.explained():
             info = system.get_file_info(self.path)
@@ -266,7 +266,7 @@ class _Place:
             raise filesystem.NotFoundError(f"{self.uri}: not found")
 
     def entries(self, recursive: bool = False) -> list[fs.FileInfo]:
-        """What is in a folder."""
+        """Returns what is in a folder."""
         self.require(fs.FileType.Directory)
         with self.explained():
             listed: list[fs.FileInfo] = self.system().get_file_info(

@@ -23,7 +23,7 @@ from tfx.orchestration.kubeflow.v2.container import (
     kubeflow_v2_run_executor,
 )
 
-from kubeflow import installed
+from kubeflow import image_files
 from kubeflow.parameters import filled_in, is_step_input, parameter_name
 from kubeflow.step_command import explained, parse
 from kubeflow.steps import beam_worker, checkpoints, object_storage
@@ -98,7 +98,7 @@ def with_names(executor_output: dict[str, Any], executor_input: dict[str, Any]) 
 def prepared(
     executor_input: dict[str, Any], inputs_spec: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """What a step is given, with everything in it that only its own machine can resolve.
+    """Returns what a step is given, with everything in it that only its own machine can resolve.
 
     Placeholders inside constants get their values, whether or not the platform has done so, and
     the inputs that brought them are gone; addresses of installed files become paths; input
@@ -170,14 +170,14 @@ def _prepared_parameters(values: dict[str, Any]) -> dict[str, Any]:
                 'without " and \\'
             )
     return {
-        name: _with_text(value, installed.path(filled_in(texts[name], texts)))
+        name: _with_text(value, image_files.path(filled_in(texts[name], texts)))
         for name, value in values.items()
         if not is_step_input(name)
     }
 
 
 def _text(value: Any) -> str:
-    """A parameter as it stands inside a text."""
+    """Returns a parameter as it stands inside a text."""
     if isinstance(value, dict) and len(value) == 1:
         (value,) = value.values()
     if isinstance(value, str):
@@ -188,7 +188,7 @@ def _text(value: Any) -> str:
 
 
 def _with_text(value: Any, text: str) -> Any:
-    """The parameter, with another text if it is one."""
+    """Returns the parameter, with another text if it is one."""
     if isinstance(value, str):
         return text
     if isinstance(value, dict) and "stringValue" in value:

@@ -30,15 +30,15 @@ class Locations:
     mapped: tuple[tuple[str, Path], ...] = ()
 
     def local(self, text: str) -> str:
-        """A text with paths in place of the remote locations in it."""
+        """Returns a text with paths in place of the remote locations in it."""
         return _REMOTE.sub(self._path, text)
 
     def local_value(self, value: Any) -> Any:
-        """A JSON value with paths in place of the remote locations in its texts."""
+        """Returns a JSON value with paths in place of the remote locations in its texts."""
         return with_texts(value, self.local)
 
     def remote(self, path: str) -> str:
-        """The address that `local` has made a path of; anything else stays what it is."""
+        """Returns the address that `local` has made a path of; anything else stays what it is."""
         folders = [(str(folder), remote) for remote, folder in self.mapped]
         folders += [(f"{self.default}/{scheme}", f"{scheme}:/") for scheme in SCHEMES]
         covering = [
@@ -52,7 +52,7 @@ class Locations:
         return remote + path.removeprefix(folder)
 
     def remote_value(self, value: Any) -> Any:
-        """A JSON value with remote locations in place of the paths that are texts of it."""
+        """Returns a JSON value with remote locations in place of the paths that are texts of it."""
         return with_texts(value, self.remote)
 
     def _path(self, found: re.Match[str]) -> str:
@@ -69,7 +69,7 @@ class Locations:
 
 
 def parse(default: Path, mappings: Iterable[str]) -> Locations:
-    """The locations that `REMOTE=DIR` entries describe.
+    """Returns the locations that `REMOTE=DIR` entries describe.
 
     Args:
         default: the folder for all that no entry covers.

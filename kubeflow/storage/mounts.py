@@ -52,7 +52,7 @@ class Mounts:
         return _placed(executor_input, self.uri)
 
     def unmounted(self, executor_output: dict[str, Any]) -> dict[str, Any]:
-        """An ExecutorOutput with URIs in place of paths, in what its artifacts say of others too.
+        """Returns an ExecutorOutput with URIs in place of paths, also in metadata.
 
         Args:
             executor_output: ExecutorOutput of a step whose ExecutorInput came from `mounted`.

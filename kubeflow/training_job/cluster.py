@@ -19,7 +19,7 @@ JOB_LABEL: Final = "training.kubeflow.org/job-name"
 _CONNECT_AND_READ_SECONDS: Final = (10, 60)
 _LONGEST_WAIT_SECONDS: Final = 30.0
 _GIVE_UP_SECONDS: Final = 15 * 60.0
-_DELETION_SECONDS: Final = 5 * 60
+DELETION_SECONDS: Final = 5 * 60
 
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
@@ -28,7 +28,7 @@ _SERVERS_FAULT: Final = 500
 
 
 def connect() -> client.ApiClient:
-    """A client with the credentials of this pod, or of the default kubeconfig outside of pods.
+    """Returns a client with the credentials of this pod, or else of the default kubeconfig.
 
     Raises:
         UserError: there are neither.
@@ -66,8 +66,8 @@ class Cluster:
         """A namespace.
 
         Args:
-            api: with credentials.
-            namespace: of jobs and pods.
+            api: Client with credentials.
+            namespace: Namespace of the jobs and pods.
             say: is told of every hiccup.
             pause: waits for some seconds.
         """
@@ -79,7 +79,7 @@ class Cluster:
     def create(self, job: Manifest) -> None:
         """Makes a job, in place of one of its name that an earlier try of this step has left."""
         name = job["metadata"]["name"]
-        for left in reversed(range(_DELETION_SECONDS)):
+        for left in reversed(range(DELETION_SECONDS)):
             try:
                 self._ask(self._jobs.create_namespaced_custom_object, *self._of_jobs(), job)
                 return
@@ -90,7 +90,7 @@ class Cluster:
             self._pause(1)
 
     def job(self, name: str) -> Manifest | None:
-        """The job with its status; None if there is none."""
+        """Returns the job with its status; None if there is none."""
         try:
             text = self._ask(self._jobs.get_namespaced_custom_object, *self._of_jobs(), name)
         except client.ApiException as refusal:
@@ -113,14 +113,14 @@ class Cluster:
                 raise
 
     def pods(self, name: str) -> list[Manifest]:
-        """The pods of a job, by name."""
+        """Returns the pods of a job, by name."""
         text = self._ask(
             self._core.list_namespaced_pod, self.namespace, label_selector=f"{JOB_LABEL}={name}"
         )
         return sorted(json.loads(text)["items"], key=lambda pod: str(pod["metadata"]["name"]))
 
     def log(self, pod: str, seconds: int | None) -> list[str]:
-        """The lines that a pod has printed, each after its time and a space.
+        """Returns the lines that a pod has printed, each after its time and a space.
 
         Args:
             pod: its name.
@@ -144,7 +144,7 @@ class Cluster:
         return GROUP, VERSION, self.namespace, PLURAL
 
     def _ask(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> str:
-        """What the API answers; asked again after a while if it does not."""
+        """Returns what the API answers; asked again after a while if it does not."""
         started, waits = time.monotonic(), _waits()
         while True:
             try:
@@ -171,7 +171,7 @@ class Cluster:
 
 
 def explain(refusal: client.ApiException) -> str:
-    """What Kubernetes says, in one line."""
+    """Returns what Kubernetes says, in one line."""
     body = refusal.body or b""
     text = body if isinstance(body, str) else body.decode("utf-8", errors="replace")
     try:
@@ -189,7 +189,7 @@ def _waits() -> Iterator[float]:
 
 
 def _hiccup(error: Exception) -> str | None:
-    """Why the API did not answer; None if it did, and refused."""
+    """Returns why the API did not answer; None if it did, and refused."""
     if not isinstance(error, client.ApiException):
         return type(error).__name__
     if error.status == _TOO_MANY or error.status >= _SERVERS_FAULT:

@@ -44,9 +44,9 @@ def template(config: PipelineConfig, image: str, pipeline_name: str) -> Manifest
     """All of the job that is known before a run.
 
     Args:
-        config: which machines.
-        image: that they run.
-        pipeline_name: that names of jobs have in them.
+        config: Configuration of the pipeline.
+        image: Image of the replicas.
+        pipeline_name: Name of the pipeline, from which names of jobs are made.
     """
     # A letter comes first in the name of a Service, but not in that of every pipeline.
     prefix = f"trainer-{pipeline_name}"[: _LONGEST_NAME - _DIGEST_DIGITS - 1].rstrip("-")
@@ -79,12 +79,12 @@ def template(config: PipelineConfig, image: str, pipeline_name: str) -> Manifest
 
 
 def for_run(job: Manifest, arguments: Sequence[str]) -> Manifest:
-    """The job of one run.
+    """Returns the job of one run.
 
     Args:
         job: the template.
-        arguments: of every replica. They name the run's own folders, and with them the job: the
-            same step, tried again, makes no second job that writes into the same folders.
+        arguments: Arguments of every replica. The name of the job follows from them, so that the
+            same step, tried again, makes no second job.
     """
     made: Manifest = json.loads(json.dumps(job))
     digest = hashlib.sha256("\0".join(arguments).encode()).hexdigest()[:_DIGEST_DIGITS]
@@ -97,12 +97,12 @@ def for_run(job: Manifest, arguments: Sequence[str]) -> Manifest:
 
 
 def is_wanted(config: PipelineConfig, target: Target) -> bool:
-    """Whether the Trainer has such a job made."""
+    """Returns whether the Trainer has such a job made."""
     return target is Target.KFP and config.training.workers > 1
 
 
 def check_root(option: str, root: str, config: PipelineConfig, target: Target) -> None:
-    """Whether several machines can read and write there, without a launcher that copies for them.
+    """Checks that several machines can read and write there without a launcher.
 
     A folder of this machine is for a dry run, which trains here.
 
@@ -114,13 +114,13 @@ def check_root(option: str, root: str, config: PipelineConfig, target: Target) -
 
 
 def trains(executor_input: Mapping[str, Any], environment: Mapping[str, str]) -> bool:
-    """Whether a step has such a job train.
+    """Returns whether a step has such a job train.
 
     In a dry run it has not: there the artifacts are on this machine, which trains.
 
     Args:
-        executor_input: of the step, as JSON, with the artifacts where the platform has them.
-        environment: of the step.
+        executor_input: ExecutorInput of the step as JSON, with the addresses of the platform.
+        environment: Environment variables of the step.
 
     Raises:
         UserError: the workers could not read the artifacts.
@@ -135,7 +135,7 @@ def trains(executor_input: Mapping[str, Any], environment: Mapping[str, str]) ->
 
 
 def check_shared(option: str, uri: str) -> None:
-    """Whether several machines can read and write there, each by itself.
+    """Checks that several machines can read and write there, each by itself.
 
     Raises:
         UserError: they cannot.
@@ -148,7 +148,7 @@ def check_shared(option: str, uri: str) -> None:
 
 
 def namespace(environment: Mapping[str, str]) -> str | None:
-    """Where a step with this environment has such a job train; None if it trains itself."""
+    """Returns where a step with this environment has such a job train; None if it trains itself."""
     if VARIABLE not in environment:
         return None
     return str(json.loads(environment[VARIABLE])["metadata"]["namespace"])

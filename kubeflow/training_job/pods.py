@@ -36,13 +36,13 @@ class Failure:
 
 
 def condition(job: Manifest, kind: str) -> Manifest | None:
-    """The condition of this type, if it holds."""
+    """Returns the condition of this type, if it holds."""
     conditions: Iterable[Manifest] = job.get("status", {}).get("conditions") or ()
     return next((c for c in conditions if c["type"] == kind and c["status"] == "True"), None)
 
 
 def first_failure(pods: Iterable[Manifest]) -> Failure | None:
-    """The failure that came before the others, which fail for want of the first."""
+    """Returns the failure that came before the others, which fail for want of the first."""
     failures = [failure for failure in map(_failure, pods) if failure]
     return min(failures, key=lambda failure: failure.finished or "~", default=None)
 
@@ -76,7 +76,7 @@ class PodLog:
         self._last = ""
 
     def new_lines(self) -> list[str]:
-        """The lines since the last call."""
+        """Returns the lines since the last call."""
         now = time.monotonic()
         seconds = None if self._asked is None else math.ceil(now - self._asked) + _OVERLAP_SECONDS
         entries = [line.partition(" ") for line in self._cluster.log(self._pod, seconds)]

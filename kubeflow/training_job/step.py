@@ -40,7 +40,7 @@ def train(arguments: argparse.Namespace) -> None:
     """Has the TFJob that the environment describes train with a step's own arguments.
 
     Args:
-        arguments: of the command of the step, its ExecutorInput resolved.
+        arguments: Arguments of the step, with its ExecutorInput resolved.
 
     Raises:
         UserError: the job could not be made, has failed or was deleted.
@@ -51,7 +51,7 @@ def train(arguments: argparse.Namespace) -> None:
         [f"--{name}={value}" for name, value in vars(arguments).items() if value is not None],
     )
     namespace = job["metadata"]["namespace"]
-    job["metadata"]["ownerReferences"] = _owners(namespace, os.environ, _NAMESPACE_FILE)
+    job["metadata"]["ownerReferences"] = owners(namespace, os.environ, _NAMESPACE_FILE)
     run(Cluster(connect(), namespace, _say), job, _say)
 
 
@@ -64,7 +64,7 @@ def run(cluster: Cluster, job: Manifest, say: Say, pause: Pause = time.sleep) ->
 
     Args:
         cluster: where.
-        job: of this run.
+        job: TFJob of this run.
         say: is told how it goes, and what the chief prints.
         pause: waits for some seconds.
 
@@ -100,7 +100,7 @@ def run(cluster: Cluster, job: Manifest, say: Say, pause: Pause = time.sleep) ->
 
 
 def _follow(cluster: Cluster, name: str, say: Say, pause: Pause) -> tuple[Manifest, list[Manifest]]:
-    """The job and its pods when it has ended.
+    """Returns the job and its pods when it has ended.
 
     Raises:
         UserError: somebody deleted it.
@@ -136,7 +136,7 @@ def _follow(cluster: Cluster, name: str, say: Say, pause: Pause) -> tuple[Manife
 
 
 def _replica(pod: str, job: str) -> str:
-    """The kind and the number of a replica, as `worker-0`."""
+    """Returns the kind and the number of a replica, as `worker-0`."""
     return pod.removeprefix(f"{job}-")
 
 
@@ -152,7 +152,7 @@ def _delete(cluster: Cluster, name: str, say: Say) -> None:
 
 
 def _advice(refusal: ApiException, cluster: Cluster) -> str:
-    """What Kubernetes refuses, and what to do."""
+    """Returns what Kubernetes refuses, and what to do."""
     said = explain(refusal)
     if refusal.status == _FORBIDDEN:
         return (
@@ -167,8 +167,8 @@ def _advice(refusal: ApiException, cluster: Cluster) -> str:
     return said
 
 
-def _owners(namespace: str, environment: Mapping[str, str], namespace_file: Path) -> list[Manifest]:
-    """The pod of this step, with which Kubernetes deletes the job; it must be beside it."""
+def owners(namespace: str, environment: Mapping[str, str], namespace_file: Path) -> list[Manifest]:
+    """Returns the pod of this step, with which Kubernetes deletes the job; it must be beside it."""
     own = namespace_file.read_text().strip() if namespace_file.is_file() else None
     if own != namespace or not {_POD_NAME, _POD_UID} <= environment.keys():
         return []

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from kubeflow.local_execution import executor_output, job_file, platforms, runner, task_process
+from kubeflow.local_execution import executor_messages, job_file, platforms, runner, task_process
 from kubeflow.local_execution.outcome import TASKS_FILE, Outcome, Result, State
 from kubeflow.storage import locations
 from pipeline import code_fingerprint
@@ -568,9 +568,9 @@ def test_a_link_to_a_file_is_copied_as_its_content(tmp_path: Path) -> None:
 
 def test_a_launcher_knows_the_fields_of_the_published_messages() -> None:
     for fields, message in (
-        (executor_output.OUTPUT_FIELDS, pipeline_spec_pb2.ExecutorOutput),
-        (executor_output.LIST_FIELDS, pipeline_spec_pb2.ArtifactList),
-        (executor_output.ARTIFACT_FIELDS, pipeline_spec_pb2.RuntimeArtifact),
+        (executor_messages.OUTPUT_FIELDS, pipeline_spec_pb2.ExecutorOutput),
+        (executor_messages.LIST_FIELDS, pipeline_spec_pb2.ArtifactList),
+        (executor_messages.ARTIFACT_FIELDS, pipeline_spec_pb2.RuntimeArtifact),
     ):
         assert fields == {field.json_name for field in message.DESCRIPTOR.fields}
 
@@ -636,7 +636,7 @@ def test_an_interrupt_ends_what_runs_and_what_it_started(
 
     The grace is without end: what is not ended by a signal is never seen to end.
     """
-    monkeypatch.setattr(task_process, "_GRACE_SECONDS", math.inf)
+    monkeypatch.setattr(task_process, "GRACE_SECONDS", math.inf)
     pids = tmp_path / "pids"
     child = f"{begins}print(flush=True); import time; time.sleep(600)"
     forks = (

@@ -197,7 +197,7 @@ def test_one_that_an_earlier_try_has_left_is_replaced(api: Api) -> None:
 
 
 def test_one_that_does_not_go_is_told(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "_DELETION_SECONDS", 3)
+    monkeypatch.setattr(cluster, "DELETION_SECONDS", 3)
     exists = status(409, "AlreadyExists", f'tfjobs.kubeflow.org "{NAME}" already exists')
     api.instead = lambda method, path: exists if method == "POST" else None
     with pytest.raises(UserError, match=rf"TFJob team/{NAME}: not created: .* already exists$"):
@@ -298,13 +298,13 @@ def test_the_pod_of_the_step_owns_a_job_beside_it(tmp_path: Path) -> None:
     own = tmp_path / "namespace"
     own.write_text("team\n")
     pod_of_the_step = {"KFP_POD_NAME": "movierec-abc-impl-1", "KFP_POD_UID": "1-2-3"}
-    assert step._owners("team", pod_of_the_step, own) == [
+    assert step.owners("team", pod_of_the_step, own) == [
         {"apiVersion": "v1", "kind": "Pod", "name": "movierec-abc-impl-1", "uid": "1-2-3"}
     ]
     # Kubernetes deletes at once what is owned by something of another namespace.
-    assert step._owners("other", pod_of_the_step, own) == []
-    assert step._owners("team", {}, own) == []
-    assert step._owners("team", pod_of_the_step, tmp_path / "none") == []
+    assert step.owners("other", pod_of_the_step, own) == []
+    assert step.owners("team", {}, own) == []
+    assert step.owners("team", pod_of_the_step, tmp_path / "none") == []
 
 
 def test_what_is_printed_at_one_moment_is_not_told_twice() -> None:

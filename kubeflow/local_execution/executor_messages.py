@@ -1,4 +1,4 @@
-"""What a task says about what it made: the ExecutorOutput message and the files of parameters."""
+"""The messages between a launcher and a task, ExecutorInput and ExecutorOutput, as JSON."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Final
 from kubeflow.local_execution import artifacts, values
 from kubeflow.local_execution.artifacts import Record
 from kubeflow.local_execution.job import OutputParameter
+from kubeflow.local_execution.platforms import Platform
 from kubeflow.local_execution.pod import Pod
 from kubeflow.local_execution.section import Section
 from kubeflow.local_execution.values import ParameterType, Value
@@ -32,19 +33,73 @@ class Outputs:
     parameters: Mapping[str, Value]
 
 
-def places(executor_input: Mapping[str, Any]) -> list[str]:
-    """Where a task's outputs go, its ExecutorOutput last."""
-    outputs = executor_input["outputs"]
+def executor_input(
+    pod: Pod,
+    parameters: Mapping[str, Value],
+    taken: Mapping[str, Record],
+    planned: Mapping[str, Record],
+    output_parameters: Mapping[str, Any],
+    folder: str,
+) -> dict[str, Any]:
+    """Returns what a launcher tells a task.
+
+    Args:
+        pod: where the task runs.
+        parameters: input parameters.
+        taken: input artifacts.
+        planned: output artifacts.
+        output_parameters: their names; each has a file for its value.
+        folder: address of the folder of the task's outputs.
+    """
+    platform = pod.platform
+    message = {
+        "inputs": {
+            **_parameters(platform, parameters),
+            "artifacts": {
+                key: {"artifacts": [artifacts.as_input(platform, record)]}
+                for key, record in taken.items()
+            },
+        },
+        "outputs": {
+            "artifacts": {
+                key: {"artifacts": [artifacts.as_output(platform, key, record)]}
+                for key, record in planned.items()
+            },
+            "parameters": {
+                name: {"outputFile": pod.parameter_file(folder, name)} for name in output_parameters
+            },
+            "outputFile": pod.output_file(folder),
+        },
+    }
+    return message if platform.writes_empty else _without_empty_maps(message)
+
+
+def _without_empty_maps(message: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        side: {name: entries for name, entries in parts.items() if entries != {}}
+        for side, parts in message.items()
+    }
+
+
+def _parameters(platform: Platform, parameters: Mapping[str, Value]) -> dict[str, Any]:
+    if platform.doubles:
+        return {"parameterValues": {name: values.doubles(v) for name, v in parameters.items()}}
+    return {"parameters": {name: values.to_legacy(v) for name, v in parameters.items()}}
+
+
+def places(told: Mapping[str, Any]) -> list[str]:
+    """Returns where a task's outputs go, its ExecutorOutput last."""
+    made = told["outputs"]
     return [
-        *(entry["artifacts"][0]["uri"] for entry in outputs.get("artifacts", {}).values()),
-        *(entry["outputFile"] for entry in outputs.get("parameters", {}).values()),
-        outputs["outputFile"],
+        *(entry["artifacts"][0]["uri"] for entry in made.get("artifacts", {}).values()),
+        *(entry["outputFile"] for entry in made.get("parameters", {}).values()),
+        made["outputFile"],
     ]
 
 
-def read(
+def outputs(
     pod: Pod,
-    executor_input: Mapping[str, Any],
+    told: Mapping[str, Any],
     planned: Mapping[str, Record],
     parameters: Mapping[str, OutputParameter],
     run_folder: str,
@@ -53,16 +108,16 @@ def read(
 
     Args:
         pod: where it ran.
-        executor_input: what it was told.
+        told: ExecutorInput of the task.
         planned: its artifacts.
-        parameters: that it returns. One that its answer lacks, in the form that it is declared
-            in, is in its file.
+        parameters: Output parameters. The file of a parameter has its value where the
+            ExecutorOutput lacks it in the declared form.
         run_folder: address of the folder for what the run makes.
 
     Raises:
         UserError: what it left behind is not what the platforms take.
     """
-    asked = executor_input["outputs"]
+    asked = told["outputs"]
     message = _message(pod.found(asked["outputFile"]))
     reported = message.sections("artifacts")
     if pod.platform.copies:
@@ -92,7 +147,7 @@ def _parameter(message: Section, name: str, declared: OutputParameter, file: Pat
 
 
 def _message(path: Path) -> Section:
-    """The message; a container that knows nothing of it leaves none."""
+    """Returns the message; a container that knows nothing of it leaves none."""
     if not path.exists():
         return Section("executor output", {})
     try:

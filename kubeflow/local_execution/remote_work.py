@@ -53,7 +53,7 @@ def refuse(task: Task) -> None:
 
 
 def _beam_options(command: Sequence[str]) -> argparse.Namespace:
-    """What decides where Beam works, as Beam's own parser takes it from a command."""
+    """Returns what decides where Beam works, as Beam's own parser takes it from a command."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name in (
         "runner",
@@ -87,7 +87,7 @@ def _are_here(beam: argparse.Namespace) -> Iterator[bool]:
 
 
 def _is_loopback(address: str) -> bool:
-    """Whether HOST:PORT or a URL is reached by this machine alone."""
+    """Returns whether HOST:PORT or a URL is reached by this machine alone."""
     try:
         host = urlsplit(address if "://" in address else f"//{address}").hostname or ""
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
