@@ -18,7 +18,6 @@ ALLOWED = {
     "models": set(),
     "serving": {"models.features", "models.signature_names", "models.export.warm_up"},
     "components": {
-        "models.catalogue",
         "models.columns",
         "models.export.saved_model",
         "models.features",

@@ -180,21 +180,22 @@ def test_only_vectors_are_exported_and_what_rates(retrieval_story: Story, name: 
     suffix = "/.ATTRIBUTES/VARIABLE_VALUE"
     saved = tf.train.list_variables(str(Path(summary.pushed_model, "variables", "variables")))
     shapes = {key.removesuffix(suffix): shape for key, shape in saved if key.endswith(suffix)}
-    users, movies = (len(vocabulary(summary, f"{kind}_vocabulary")) for kind in ("user", "movie"))
+    users, movies = (len(vocabulary(summary, f"{kind}_ids")) for kind in ("user", "movie"))
     head = {"weight": [9], "user_bias": [users + 1, 1], "movie_bias": [movies + 1, 1]}
     tables = {"user_vectors": [users + 1, 9], "movie_vectors": [movies + 1, 9]}
     if rates:
         tables |= {f"rating_head/{part}": shape for part, shape in head.items()}
     assert {key: shapes.pop(key, None) for key in tables} == tables
     assert set(shapes) == {"movie_ids", "movie_titles", "movie_inverse_norms", "movie_popularity",
-                           "seen_movie_index", "seen_row_splits"}  # fmt: skip
+                           "seen_movie_index", "seen_row_splits", "user_ids",
+                           "user_rating_counts"}  # fmt: skip
 
 
 def test_scores_are_the_dots_of_the_exported_vectors(retrieval_story: Story) -> None:
     summary = retrieval_story.runs["first"]
     model = pushed(summary)
     user, movie, _ = split_ratings(summary, "holdout")[0]
-    users, movies = (vocabulary(summary, f"{kind}_vocabulary") for kind in ("user", "movie"))
+    users, movies = (vocabulary(summary, f"{kind}_ids") for kind in ("user", "movie"))
     index = users.index(user) if user in users else len(users)
     dots = known_vectors(model) @ model.user_vectors.numpy()[index]
     found = model.signatures["serving_default"](

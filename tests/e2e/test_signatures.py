@@ -70,7 +70,7 @@ def exported(story: Story) -> Exported:
     summary = story.runs["version deleted"]
     for user, movie, _ in split_ratings(summary, "train") + split_ratings(summary, "eval"):
         rated[user].add(movie)
-    return Exported(weights, vocabulary(summary, "user_vocabulary"), movie_ids, rated)
+    return Exported(weights, vocabulary(summary, "user_ids"), movie_ids, rated)
 
 
 def test_nothing_of_the_training_is_exported(story: Story) -> None:
@@ -81,9 +81,11 @@ def test_nothing_of_the_training_is_exported(story: Story) -> None:
     assert set(sizes) == {
         *("user_vectors", "movie_vectors", "movie_ids", "movie_titles", "movie_inverse_norms"),
         *("movie_popularity", "seen_movie_index", "seen_row_splits"),
+        *("user_ids", "user_rating_counts"),
     }
     dimension = load_config(None, SMALL).model.dimension
-    users, movies = len(vocabulary(summary, "user_vocabulary")), sizes["movie_ids"][0]
+    users, movies = len(vocabulary(summary, "user_ids")), sizes["movie_ids"][0]
+    assert sizes["user_rating_counts"] == [users + 1]
     assert sizes["user_vectors"] == [users + 1, dimension + 2]
     assert sizes["movie_vectors"] == [movies + 1, dimension + 2]
 
