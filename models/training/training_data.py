@@ -32,14 +32,12 @@ class TrainingData:
     """Ratings as columns, in an order that does not depend on their files.
 
     Attributes:
-        transform: Transform output that defines the indices.
-        catalogue: Ids and titles by the same indices.
+        catalogue: Known users and movies by the indices of the Transform step.
         train: Ratings of the train split whose users and movies are known.
         evaluation: Ratings of the eval split, of unknown users and movies too.
         statistics: Statistics of `train`.
     """
 
-    transform: tft.TFTransformOutput
     catalogue: Catalogue
     train: Columns
     evaluation: Columns
@@ -56,15 +54,13 @@ def read_training_data(arguments: StepArguments, storage: ColumnStorage) -> Trai
     Raises:
         ValueError: There is no rating to train on.
     """
-    transform = tft.TFTransformOutput(arguments.transform_graph_path)
-    catalogue = read_catalogue(transform)
+    catalogue = read_catalogue(tft.TFTransformOutput(arguments.transform_graph_path))
     train, evaluation = (
         stream_columns(files, RATING_COLUMNS)
         for files in (arguments.train_files, arguments.eval_files)
     )
     ratings = storage.canonical_order(storage.collect(known(train, catalogue)))
     return TrainingData(
-        transform=transform,
         catalogue=catalogue,
         train=ratings,
         evaluation=storage.canonical_order(storage.collect(evaluation)),

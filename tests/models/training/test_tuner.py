@@ -30,7 +30,6 @@ TRAINING = TrainingOptions(epochs=3, batch_size=16, learning_rate=0.5, seed=7)
 def data() -> TrainingData:
     rng = np.random.default_rng(11)
     return TrainingData(
-        transform=None,
         catalogue=None,
         train=ratings(rng, 60),
         evaluation=ratings(rng, 30),
