@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,18 +16,25 @@ import pytest
 import tensorflow as tf
 from kubernetes import client
 
-from kubeflow import step_command
+from kubeflow import compiled_summary, step_command
 from kubeflow.compiling import compiler
 from kubeflow.compiling.compile_options import CompileOptions
+from kubeflow.local_execution import job_file, platforms, runner
+from kubeflow.local_execution.outcome import State
+from kubeflow.local_execution.task_process import Processes
 from kubeflow.steps import run_step
+from kubeflow.storage import locations
+from kubeflow.storage.stand_in import StandIn
 from kubeflow.targets import Target
 from kubeflow.training_job import manifest, step
 from models import features
 from models.training.trainer import run_fn
 from pipeline.config.tree import load_config
 from pipeline.summary import Summary
+from pipeline.workspace import Workspace
 from tests.e2e.pipeline_runs import SMALL, run
 from tests.e2e.pushed_models import vectors
+from tests.kubeflow import gcs_server
 from tests.kubeflow.kubernetes_api import Api, serve
 from tests.kubeflow.trainer_step import arguments, container, executor_input
 from tests.models.training_process import finish, start_cluster
@@ -39,7 +47,7 @@ THREE = (*SMALL, "training.workers=3", "training.accelerator=NVIDIA_TESLA_T4")
 class Operator:
     """Runs the replicas of a job here, and keeps the job's status as the operator does."""
 
-    def __init__(self, api: Api, outputs: str, outputs_of_workers: str) -> None:
+    def __init__(self, api: Api, outputs: str = "", outputs_of_workers: str = "") -> None:
         self.api = api
         self.outputs, self.outputs_of_workers = outputs, outputs_of_workers
         self.training = threading.Thread()
@@ -169,6 +177,73 @@ def test_its_replicas_train_and_export_the_model_of_one_process(
     assert {key: listed["artifacts"][0]["uri"] for key, listed in told.items()} == {
         key: str(root / "run" / key) for key in ("model", "model_run")
     }
+
+
+@pytest.mark.parametrize("version", ["2.3.0", "2.4.1", "2.5.0", "2.17.0"])
+def test_a_job_of_several_workers_runs_whole(
+    version: str,
+    one_process: OneProcess,
+    cut: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its replicas read and write the bucket by Google's client, the other steps by a launcher."""
+    workspace = Workspace(tmp_path / "workspace")
+    buckets = runner.remote_folder(workspace) / "gs"
+    data = buckets / "bucket" / "data"
+    data.mkdir(parents=True)
+    for source in cut.iterdir():
+        (data / source.name).write_bytes(source.read_bytes())
+    compile_options = CompileOptions(
+        Target.KFP, "registry.example/movierec:1", "gs://bucket/root", "gs://bucket/data"
+    )
+    pipeline = compiler.compile_pipeline(load_config(overrides=THREE), compile_options)
+    job = job_file.read_to_run_here(compiler.write(pipeline.text(), tmp_path / "job.yaml"))
+    options = runner.Options(
+        platform=platforms.find(job.schema, version),
+        parameters=job.parameters,
+        locations=locations.parse(buckets.parent, []),
+        jobs=2,
+        use_cache=False,
+    )
+    operator = Operator(Api())
+    operator.api.changed = operator.look
+    server = serve(operator.api)
+    with gcs_server.serving(buckets, tmp_path) as clients:
+        for name, value in clients.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("KUBECONFIG", str(operator.api.kubeconfig(tmp_path)))
+        start = Processes.run
+
+        def in_a_cluster(
+            processes: Processes, command: Sequence[str], environment: Mapping[str, str], log: Path
+        ) -> int:
+            """Lets the step with a TFJob see no folders in the place of buckets and mounts."""
+            hidden = StandIn().environment() if manifest.VARIABLE in environment else {}
+            seen = {name: value for name, value in environment.items() if name not in hidden}
+            return start(processes, command, seen, log)
+
+        monkeypatch.setattr(Processes, "run", in_a_cluster)
+        try:
+            result = runner.run(job, workspace, options, lambda _task, _outcome: None)
+        finally:
+            if operator.training.ident is not None:
+                operator.training.join()
+            server.shutdown()
+            server.server_close()
+
+    failures = [outcome.failure for outcome in result.outcomes.values() if outcome.failure]
+    assert not failures
+    assert len(result.tasks(State.DONE)) == len(job.tasks) == 12
+    (name,) = operator.api.jobs
+    replicas = {pod["metadata"]["name"] for pod in operator.api.pods}
+    assert replicas == {f"{name}-{replica}" for replica in ("chief-0", "worker-0", "worker-1")}
+    summary = compiled_summary.collect(job, job.parameters, result)
+    assert summary.gate.blessed
+    assert summary.pushed_model is not None
+    for figure in ("train", "eval", "holdout"):
+        expected = getattr(one_process.summary.rmse, figure)
+        assert getattr(summary.rmse, figure) == pytest.approx(expected, abs=1e-5), figure
 
 
 def test_the_trainer_reads_and_writes_where_only_tensorflow_can(
