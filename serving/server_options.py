@@ -53,6 +53,8 @@ class ServerOptions:
         version_labels: Version numbers by the label that a request may give instead.
         max_message_bytes: Largest request or answer, in bytes.
         max_concurrent_requests: Most requests at once; further ones are refused.
+        check_ops: Whether the embedded server refuses a version with ops that may read or write
+            files or call Python; see `serving.allowed_ops`.
         poll_seconds: Seconds between two looks for a new version.
         drain_seconds: Seconds that requests in flight have to finish when the server stops.
     """
@@ -67,5 +69,6 @@ class ServerOptions:
     version_labels: Mapping[str, int] = field(default_factory=dict)
     max_message_bytes: int = MAX_MESSAGE_BYTES
     max_concurrent_requests: int = 128
+    check_ops: bool = True
     poll_seconds: float = POLL_SECONDS
     drain_seconds: float = 10.0
