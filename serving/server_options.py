@@ -8,7 +8,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serving.defaults import DEFAULT_PORT, LOOPBACK, MAX_MESSAGE_BYTES, POLL_SECONDS
+from serving.defaults import (
+    DEFAULT_PORT,
+    LOOPBACK,
+    MAX_CONCURRENT_REQUESTS,
+    MAX_MESSAGE_BYTES,
+    POLL_SECONDS,
+)
 
 if TYPE_CHECKING:
     from serving.tls import ServerTls
@@ -68,7 +74,7 @@ class ServerOptions:
     batching: BatchingOptions | None = None
     version_labels: Mapping[str, int] = field(default_factory=dict)
     max_message_bytes: int = MAX_MESSAGE_BYTES
-    max_concurrent_requests: int = 128
+    max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS
     check_ops: bool = True
     poll_seconds: float = POLL_SECONDS
     drain_seconds: float = 10.0
