@@ -61,6 +61,8 @@ class ServerOptions:
         max_concurrent_requests: Most requests at once; further ones are refused.
         check_ops: Whether the embedded server refuses a version with ops that may read or write
             files or call Python; see `serving.allowed_ops`.
+        load_retries: Attempts of TensorFlow Serving to load a version after the first one has
+            failed; None for half an hour of them, or one minute if there are labels.
         poll_seconds: Seconds between two looks for a new version.
         drain_seconds: Seconds that requests in flight have to finish when the server stops.
     """
@@ -76,5 +78,6 @@ class ServerOptions:
     max_message_bytes: int = MAX_MESSAGE_BYTES
     max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS
     check_ops: bool = True
+    load_retries: int | None = None
     poll_seconds: float = POLL_SECONDS
     drain_seconds: float = 10.0

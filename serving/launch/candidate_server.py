@@ -177,6 +177,8 @@ def main() -> int:
         port=0,
         # Whoever starts a candidate has checked them, or chosen not to.
         check_ops=False,
+        # A candidate is whole, and why it does not load must be known at once.
+        load_retries=0,
         drain_seconds=_DRAIN_SECONDS,
     )
     try:

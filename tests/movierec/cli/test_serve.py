@@ -175,6 +175,22 @@ def test_the_embedded_server_serves_what_loads(
     assert "WARNING version 12 is not served: " in errors
 
 
+def test_without_the_image_of_docker_the_embedded_server_takes_its_place(
+    programs: FakePrograms, workspace: Path
+) -> None:
+    programs.add_docker(no_image="toomanyrequests: try again later")
+    save_doubling(workspace / "serving" / "films" / "3")
+    with serving(workspace, "--model-name", "films", "--port", "0") as process:
+        said = line(process)
+        process.terminate()
+        _, errors = process.communicate(timeout=60)
+    assert said.startswith("the embedded server serves films, version 3, at 127.0.0.1:")
+    assert process.returncode == 0
+    (warning,) = (text for text in errors.splitlines() if "WARNING" in text)
+    assert "toomanyrequests: try again later" in warning
+    assert "the embedded server takes its place" in warning
+
+
 def test_an_embedded_server_that_does_not_come_up_is_one_line(
     programs: FakePrograms, workspace: Path
 ) -> None:
