@@ -74,10 +74,10 @@ StatelessRandomGetKeyCounterAlg StatelessRandomNormal StatelessRandomNormalV2 St
 StatelessRandomUniformInt StatelessRandomUniformIntV2 StatelessRandomUniformV2
 StatelessTruncatedNormal StatelessTruncatedNormalV2
 
-AssignVariableOp DisableCopyOnRead HashTable HashTableV2 InitializeTable InitializeTableV2
-LookupTableExportV2 LookupTableFind LookupTableFindV2 LookupTableImportV2 LookupTableSize
-LookupTableSizeV2 MutableDenseHashTableV2 MutableHashTableV2 ReadVariableOp ResourceGather
-ResourceGatherNd VarHandleOp VarIsInitializedOp VariableShape
+AssignAddVariableOp AssignSubVariableOp AssignVariableOp DisableCopyOnRead HashTable HashTableV2
+InitializeTable InitializeTableV2 LookupTableExportV2 LookupTableFind LookupTableFindV2
+LookupTableImportV2 LookupTableSize LookupTableSizeV2 MutableDenseHashTableV2 MutableHashTableV2
+ReadVariableOp ResourceGather ResourceGatherNd VarHandleOp VarIsInitializedOp VariableShape
 """
 _ALLOWED: Final = frozenset(_ALLOWED_NAMES.split())
 # TensorFlow adds a function that writes the variables, which no server calls, and one that reads

@@ -389,12 +389,16 @@ def test_polling_is_as_configured() -> None:
     documents = by_name(f"model_location={BUCKET}", "poll_seconds=120")
     told = flags(pod_of(documents)["containers"][0])
     assert told["file_system_poll_wait_seconds"] == "120"
+
+
+def test_the_server_gets_threads_and_time_and_has_no_profiler(container: Document) -> None:
+    told = flags(container)
     # A version that used up its attempts is never tried again, and copying one may take a while.
     window = int(told["max_num_load_retries"]) * int(told["load_retry_interval_micros"])
     assert window >= 30 * 60 * 10**6
     # A version that is tried again must not hold up the next one.
     assert int(told["num_load_threads"]) >= 2
-    # By default it is 4 for each core of the node, at least 128 clients of which share a server.
+    # By default four for each core of the node.
     assert int(told["grpc_max_threads"]) == 128
     assert told["enable_profiler"] == "false"
 
