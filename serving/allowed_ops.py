@@ -15,7 +15,11 @@ from typing import Final
 from google.protobuf.message import DecodeError
 from tensorflow.core.framework.attr_value_pb2 import AttrValue, NameAttrList
 from tensorflow.core.framework.node_def_pb2 import NodeDef
-from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+from tensorflow.core.protobuf import (
+    meta_graph_pb2,
+    saved_model_pb2,
+    saved_object_graph_pb2,
+)
 
 from serving.errors import UnreadableModelError
 
@@ -117,21 +121,32 @@ def check_ops(folder: Path) -> None:
 
 def _refused(graph: meta_graph_pb2.MetaGraphDef) -> Iterator[str]:
     """Yields the ops of a graph that are not allowed where they are."""
-    functions = {each.signature.name: each.node_def for each in graph.graph_def.library.function}
+    functions: dict[str, list[NodeDef]] = {}
+    for function in graph.graph_def.library.function:
+        # Of two functions of one name, a loader may take either.
+        functions.setdefault(function.signature.name, []).extend(function.node_def)
     savers = _savers(graph)
-    saver_nodes = {node.name: node for node in graph.graph_def.node if node.name in savers}
-    of_savers = {name: _reached([node], functions) for name, node in saver_nodes.items()}
-    roots = [node for node in graph.graph_def.node if node.name not in saver_nodes]
-    # The loader can call whatever the object graph names, and a function of nobody is suspect.
-    free = functions.keys() - set().union(*of_savers.values())
-    free |= functions.keys() & set(graph.object_graph_def.concrete_functions)
-    for name in free:
-        roots.extend(functions[name])
+    saver_nodes = [node for node in graph.graph_def.node if node.name in savers]
+    called = [_reached([node], functions) for node in saver_nodes]
+    roots = [node for node in graph.graph_def.node if node.name not in savers]
+    # A function of nobody is checked too.
+    free = functions.keys() - set().union(*called)
+    free |= functions.keys() & _called_by_loader(graph.object_graph_def)
+    roots.extend(_bodies(free, functions))
     served = free | _reached(roots, functions)
     yield from _not_among(_ALLOWED, [*roots, *_bodies(served, functions)])
-    for name, called in of_savers.items():
-        nodes = [saver_nodes[name], *_bodies(called - served, functions)]
-        yield from _not_among(_ALLOWED | savers[name], nodes)
+    for node, names in zip(saver_nodes, called, strict=True):
+        nodes = [node, *_bodies(names - served, functions)]
+        yield from _not_among(_ALLOWED | savers[node.name], nodes)
+
+
+def _called_by_loader(objects: saved_object_graph_pb2.SavedObjectGraph) -> set[str]:
+    """Returns the names of the functions that Python's loader makes callable."""
+    names = set(objects.concrete_functions)
+    for node in objects.nodes:
+        names.update(node.function.concrete_functions)
+        names.add(node.bare_concrete_function.concrete_function_name)
+    return names
 
 
 def _savers(graph: meta_graph_pb2.MetaGraphDef) -> dict[str, frozenset[str]]:

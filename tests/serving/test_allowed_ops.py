@@ -163,7 +163,36 @@ def saved_by_a_call_of_the_loader(graph: meta_graph_pb2.MetaGraphDef) -> None:
     graph.object_graph_def.concrete_functions[name].SetInParent()
 
 
+def saved_by_a_bare_function_of_the_loader(graph: meta_graph_pb2.MetaGraphDef) -> None:
+    bare = graph.object_graph_def.nodes.add().bare_concrete_function
+    bare.concrete_function_name = function(graph, "traced_save").signature.name
+
+
+def saved_by_a_function_of_the_loader(graph: meta_graph_pb2.MetaGraphDef) -> None:
+    listed = graph.object_graph_def.nodes.add().function.concrete_functions
+    listed.append(function(graph, "traced_save").signature.name)
+
+
+def in_the_first_of_two_functions_of_a_name(graph: meta_graph_pb2.MetaGraphDef) -> None:
+    library = graph.graph_def.library
+    sound = meta_graph_pb2.MetaGraphDef.FromString(graph.SerializeToString())
+    for each in library.function:
+        each.node_def.add(name="read", op="ReadFile")
+    library.function.extend(sound.graph_def.library.function)
+
+
+def in_the_first_of_two_nodes_that_save(graph: meta_graph_pb2.MetaGraphDef) -> None:
+    saver = node(graph, "traced_save")
+    second = type(saver).FromString(saver.SerializeToString())
+    saver.op = "ReadFile"
+    graph.graph_def.node.append(second)
+
+
 PLACES = [
+    (saved_by_a_bare_function_of_the_loader, "SaveV2"),
+    (saved_by_a_function_of_the_loader, "SaveV2"),
+    (in_the_first_of_two_functions_of_a_name, "ReadFile"),
+    (in_the_first_of_two_nodes_that_save, "ReadFile"),
     (in_the_graph, "ReadFile"),
     (in_a_function_of_nobody, "ReadFile"),
     (in_a_function_with_the_name_of_an_op, "ReadFile"),
