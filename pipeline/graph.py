@@ -266,6 +266,7 @@ def _serving_validator(
         model_name=config.serving.model_name,
         startup_seconds=config.serving.startup_seconds,
         max_difference=config.serving.max_difference,
+        check_ops=config.serving.check_ops,
         binary=None if binary is None else str(binary),
         code_fingerprint=fingerprint("components.serving_validator.executor"),
     ).with_id(SERVING_VALIDATOR)

@@ -12,6 +12,8 @@ DEFAULT_TIMEOUT: Final = 5.0
 # gRPC allows no more.
 MAX_ATTEMPTS: Final = 5
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
+# Most requests at once on a model server.
+MAX_CONCURRENT_REQUESTS: Final = 128
 # Seconds between two looks into the model's folder.
 POLL_SECONDS: Final = 1.0
 # The container of TensorFlow Serving.

@@ -8,7 +8,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serving.defaults import DEFAULT_PORT, LOOPBACK, MAX_MESSAGE_BYTES, POLL_SECONDS
+from serving.defaults import (
+    DEFAULT_PORT,
+    LOOPBACK,
+    MAX_CONCURRENT_REQUESTS,
+    MAX_MESSAGE_BYTES,
+    POLL_SECONDS,
+)
 
 if TYPE_CHECKING:
     from serving.tls import ServerTls
@@ -53,6 +59,10 @@ class ServerOptions:
         version_labels: Version numbers by the label that a request may give instead.
         max_message_bytes: Largest request or answer, in bytes.
         max_concurrent_requests: Most requests at once; further ones are refused.
+        check_ops: Whether the embedded server refuses a version with ops that may read or write
+            files or call Python; see `serving.allowed_ops`.
+        load_retries: Attempts of TensorFlow Serving to load a version after the first one has
+            failed; None for half an hour of them, or one minute if there are labels.
         poll_seconds: Seconds between two looks for a new version.
         drain_seconds: Seconds that requests in flight have to finish when the server stops.
     """
@@ -66,6 +76,8 @@ class ServerOptions:
     batching: BatchingOptions | None = None
     version_labels: Mapping[str, int] = field(default_factory=dict)
     max_message_bytes: int = MAX_MESSAGE_BYTES
-    max_concurrent_requests: int = 128
+    max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS
+    check_ops: bool = True
+    load_retries: int | None = None
     poll_seconds: float = POLL_SECONDS
     drain_seconds: float = 10.0

@@ -16,6 +16,7 @@ from tensorflow_serving.config import (
     model_server_config_pb2,
 )
 
+from serving.defaults import MAX_CONCURRENT_REQUESTS
 from serving.errors import ServingError
 from serving.server_options import BatchingOptions, ServerOptions
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     # It imports gRPC, which rendering manifests does not need.
     from serving.tls import ServerTls
 
+# A version that has used them up is never tried again, and a model may be copied into its folder
+# for many minutes before it is whole. By its own defaults, the server gives up after five minutes.
+LOAD_RETRIES: Final = 180
+LOAD_RETRY_MICROSECONDS: Final = 10_000_000
 # HTTP path of the Prometheus metrics, on every model server.
 METRICS_PATH: Final = "/metrics"
 
@@ -35,6 +40,28 @@ _FILE_NAMES: Final = {
 _Policy: TypeAlias = (
     file_system_storage_path_source_pb2.FileSystemStoragePathSourceConfig.ServableVersionPolicy
 )
+
+
+def common_flags(load_retries: int = LOAD_RETRIES) -> dict[str, str]:
+    """Returns the flags that every server gets, by name.
+
+    TensorFlow Serving knows all of them from 2.5 on. An earlier release prints its usage for one
+    that it does not know, and goes on.
+
+    Args:
+        load_retries: Attempts to load a version after the first one has failed.
+    """
+    return {
+        # By default 4 for each core of the machine, whatever a container may use of them. A call
+        # that finds no thread is refused.
+        "grpc_max_threads": str(MAX_CONCURRENT_REQUESTS),
+        # Anybody who reaches the gRPC port could record profiles.
+        "enable_profiler": "false",
+        "max_num_load_retries": str(load_retries),
+        "load_retry_interval_micros": str(LOAD_RETRY_MICROSECONDS),
+        # By default versions load one by one, and one that is tried again holds up a newer one.
+        "num_load_threads": "2",
+    }
 
 
 def write_files(folder: Path, options: ServerOptions, base_path: PurePath) -> dict[str, str]:

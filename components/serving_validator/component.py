@@ -20,6 +20,8 @@ class ServingValidatorSpec(ComponentSpec):
         executor.STARTUP_SECONDS_KEY: ExecutionParameter(type=float),
         executor.MAX_DIFFERENCE_KEY: ExecutionParameter(type=float),
         executor.BINARY_KEY: ExecutionParameter(type=str, optional=True),
+        # TFX's compiler for Kubeflow Pipelines declares a bool as an integer.
+        executor.CHECK_OPS_KEY: ExecutionParameter(type=int),
         "code_fingerprint": ExecutionParameter(type=str),
     }
     INPUTS: ClassVar = {
@@ -52,6 +54,7 @@ class ServingValidator(base_component.BaseComponent):
         model_name: str,
         startup_seconds: float,
         max_difference: float,
+        check_ops: bool,
         code_fingerprint: str,
         binary: str | None = None,
     ) -> None:
@@ -65,6 +68,8 @@ class ServingValidator(base_component.BaseComponent):
             startup_seconds: Time in seconds that a server may take to load the model.
             max_difference: Largest allowed difference between an answer and the Trainer's
                 prediction.
+            check_ops: Whether to refuse a model with ops that may read or write files or call
+                Python; see `serving.allowed_ops`.
             code_fingerprint: Digest of this component's code and the server's; a change makes the
                 step run again.
             binary: Path of `tensorflow_model_server`; None takes the one on the PATH or, if there
@@ -79,6 +84,7 @@ class ServingValidator(base_component.BaseComponent):
                 startup_seconds=startup_seconds,
                 max_difference=max_difference,
                 binary=binary,
+                check_ops=int(check_ops),
                 code_fingerprint=code_fingerprint,
                 blessing=types.Channel(type=standard_artifacts.InfraBlessing),
             )

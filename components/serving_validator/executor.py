@@ -22,6 +22,7 @@ from components.serving_validator.examination import ROWS, Findings, examine
 from components.serving_validator.report import ServingReport
 from components.step_types import Artifacts, Properties
 from models.export import reference_predictions
+from serving import allowed_ops
 from serving.errors import ServingError, one_line
 from serving.launch.candidate_server import candidate_server
 
@@ -29,6 +30,7 @@ MODEL_NAME_KEY: Final = "model_name"
 STARTUP_SECONDS_KEY: Final = "startup_seconds"
 MAX_DIFFERENCE_KEY: Final = "max_difference"
 BINARY_KEY: Final = "binary"
+CHECK_OPS_KEY: Final = "check_ops"
 
 
 class Executor(base_executor.BaseExecutor):
@@ -67,7 +69,7 @@ def _judge(
     reason: str | None = None
     try:
         with (
-            _local_copy(model) as folder,
+            _checked_copy(model, check_ops=bool(exec_properties[CHECK_OPS_KEY])) as folder,
             candidate_server(
                 folder,
                 model_name,
@@ -98,6 +100,18 @@ def _executable(binary: str | None) -> Path | None:
     if binary and shutil.which(binary) is None:
         raise ServingError(f"serving.binary {binary}: not an executable file")
     return Path(binary) if binary else None
+
+
+@contextmanager
+def _checked_copy(model: types.Artifact, *, check_ops: bool) -> Iterator[Path]:
+    """Yields the SavedModel's folder on this machine once its ops are known to be allowed.
+
+    No server has loaded it before.
+    """
+    with _local_copy(model) as folder:
+        if check_ops:
+            allowed_ops.check_ops(folder)
+        yield folder
 
 
 @contextmanager

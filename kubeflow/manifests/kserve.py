@@ -52,10 +52,9 @@ def _inference_service(
             }
         },
     )
-    # Without Knative, whose proxy takes a single port. Newer releases call the mode Standard and
-    # still know this name.
+    # Without Knative, whose proxy takes a single port.
     service["metadata"]["annotations"] = {
-        "serving.kserve.io/deploymentMode": "RawDeployment",
+        "serving.kserve.io/deploymentMode": config.kserve_deployment_mode,
         "serving.kserve.io/autoscalerClass": "hpa",
         **pods.metrics_annotations(),
     }

@@ -14,7 +14,12 @@ from kubeflow.manifests.metadata import Manifest, ModelServerMetadata, digest
 from pipeline.config.kubernetes import KubernetesConfig, amount
 from pipeline.config.locations import ModelLocation
 from serving.defaults import DEFAULT_PORT
-from serving.tensorflow_serving_config import METRICS_PATH, model_config, monitoring_config
+from serving.tensorflow_serving_config import (
+    METRICS_PATH,
+    common_flags,
+    model_config,
+    monitoring_config,
+)
 
 GRPC_PORT: Final = DEFAULT_PORT
 REST_PORT: Final = 8501
@@ -34,18 +39,20 @@ _CLAIM_FOLDER: Final = "/models"
 _STORAGE_VARIABLE: Final = "STORAGE_URI"
 _COPY_FOLDER: Final = "/mnt/models"
 
-# The server ends at once on SIGTERM. A pod therefore waits with that while its address leaves the
-# Services and the clients' caches.
+# Time for which a pod that is to end goes on answering, while its address leaves the Services and
+# the clients' caches.
 _DRAIN_SECONDS: Final = 40
-_END_SECONDS: Final = 20
+# The server handles no signal. As process 1 of its container it therefore ignores SIGTERM, and
+# answers until SIGKILL at the end of the grace period. One second after the drain is enough: no
+# client is left by then. In a process namespace that the pod's containers share, SIGTERM would end
+# it, but every container could see the processes of the others, and end those of the same user.
+_END_SECONDS: Final = 1
 
 # The server closes a connection of this age, so that its client resolves the name again. The client
 # then finds new replicas and leaves those that end.
 _CONNECTION_MILLISECONDS: Final = 30_000
 _LAST_REQUEST_MILLISECONDS: Final = 30_000
 
-_LOAD_RETRIES: Final = 5
-_LOAD_RETRY_MICROSECONDS: Final = 10_000_000
 _PROBE_SECONDS: Final = 5
 
 
@@ -193,6 +200,7 @@ def _container(name: str, config: KubernetesConfig, model_name: str, model: Mode
             {"name": REST, "containerPort": REST_PORT, "protocol": "TCP"},
             {"name": GRPC, "containerPort": GRPC_PORT, "protocol": "TCP"},
         ],
+        # The server holds two versions while one replaces the other.
         "resources": {
             "requests": {"cpu": config.cpu_request, "memory": config.memory_request},
             "limits": {"cpu": config.cpu_limit, "memory": config.memory_limit},
@@ -231,8 +239,7 @@ def _arguments(config: KubernetesConfig) -> list[str]:
         "model_config_file": f"{_CONFIG_FOLDER}/{_MODELS_FILE}",
         "monitoring_config_file": f"{_CONFIG_FOLDER}/{_MONITORING_FILE}",
         "file_system_poll_wait_seconds": config.poll_seconds,
-        "max_num_load_retries": _LOAD_RETRIES,
-        "load_retry_interval_micros": _LOAD_RETRY_MICROSECONDS,
+        **common_flags(),
         "tensorflow_session_parallelism": threads,
         "grpc_channel_arguments": (
             f"grpc.max_connection_age_ms={_CONNECTION_MILLISECONDS},"

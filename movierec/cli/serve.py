@@ -75,6 +75,13 @@ def serve(
         bool,
         typer.Option("--batching", help="Answer predict calls that arrive together in one batch."),
     ] = False,
+    check_ops: Annotated[
+        bool,
+        typer.Option(
+            help="Refuse a version with ops that may read or write files or call Python (embedded "
+            "server only)."
+        ),
+    ] = True,
     labels: Annotated[
         list[str] | None,
         typer.Option(
@@ -126,6 +133,7 @@ def serve(
         tls=_server_tls(tls_key, tls_certificate, tls_client_authority),
         metrics_port=metrics_port,
         batching=BatchingOptions() if batching else None,
+        check_ops=check_ops,
         version_labels=dict(_parse_label(text) for text in labels or ()),
     )
     with _held_log() as log:

@@ -82,6 +82,11 @@ class KubernetesConfig(Section):
     kind: Literal["deployment", "kserve"] = Field(
         "deployment", description="deployment for plain Kubernetes objects, or kserve."
     )
+    kserve_deployment_mode: Literal["RawDeployment", "Standard"] = Field(
+        "RawDeployment",
+        description="KServe's name of its mode without Knative: RawDeployment, or Standard for "
+        "KServe 0.16.",
+    )
     namespace: Namespace = Field("default", description="Namespace of all objects; it must exist.")
     image: Image = Field(SERVING_IMAGE, description="Image of the server, with a tag or a digest.")
     model_location: str | None = Field(
@@ -101,8 +106,14 @@ class KubernetesConfig(Section):
     )
     cpu_request: Cpu = Field("1", description="Cores that a server is guaranteed.")
     cpu_limit: Cpu = Field("2", description="Most cores; the server computes with as many threads.")
-    memory_request: Memory = Field("1Gi", description="Memory that a server is guaranteed.")
-    memory_limit: Memory = Field("2Gi", description="Most memory of a server.")
+    memory_request: Memory = Field(
+        "1Gi", description="Memory that a server is guaranteed; see memory_limit."
+    )
+    memory_limit: Memory = Field(
+        "2Gi",
+        description="Most memory of a server, which holds two versions while one replaces the "
+        "other.",
+    )
     user_id: int = Field(
         1000, ge=1, lt=2**31, description="User and group id of the server; never root."
     )

@@ -102,6 +102,11 @@ class ServingConfig(Section):
         ge=0,
         description="Largest difference of an answer from the Trainer's prediction.",
     )
+    check_ops: bool = Field(
+        True,
+        description="Whether to refuse a model with ops that may read or write files or call "
+        "Python.",
+    )
     binary: LocalPath | None = Field(
         None,
         description="Path of tensorflow_model_server; if not set, the one on the PATH or, without "

@@ -14,6 +14,7 @@ from serving.answers import Movie, Recommendation, VersionStatus
 from serving.client.base_client import POLL_SECONDS, BaseClient, Wait
 from serving.client.call_errors import CallError, ClientClosedError, call_error
 from serving.client.model_calls import Answer, Call, any_available
+from serving.client.retries import Attempts
 
 
 class AsyncRecommenderClient(BaseClient):
@@ -96,18 +97,25 @@ class AsyncRecommenderClient(BaseClient):
 
     async def _answer(self, call: Call[Answer], timeout: float | None = None) -> Answer:
         seconds = self._timeout if timeout is None else timeout
-        try:
-            answer = await self._methods[call.method](call.request, timeout=seconds)
-        except grpc.RpcError as error:
-            raise call_error(error, self._address, call.name, seconds) from error
-        except grpc.aio.UsageError as error:
-            raise ClientClosedError from error
-        except asyncio.CancelledError as error:
-            # Closing the client cancels calls in flight; their task itself is not cancelled.
-            if self._closed and not _is_cancelled():
+        attempts = Attempts(self._attempts, seconds)
+        while True:
+            try:
+                left = attempts.seconds_left()
+                answer = await self._methods[call.method](call.request, timeout=left)
+            except grpc.RpcError as error:
+                pause = attempts.pause_after(error)
+                if pause is None:
+                    raise call_error(error, self._address, call.name, seconds) from error
+            except grpc.aio.UsageError as error:
                 raise ClientClosedError from error
-            raise
-        return call.read(answer)
+            except asyncio.CancelledError as error:
+                # Closing the client cancels calls in flight; their task itself is not cancelled.
+                if self._closed and not _is_cancelled():
+                    raise ClientClosedError from error
+                raise
+            else:
+                return call.read(answer)
+            await asyncio.sleep(pause)
 
 
 def _is_cancelled() -> bool:

@@ -41,8 +41,8 @@ class BaseClient(ABC):
     """One model on a server that speaks TensorFlow Serving's gRPC.
 
     A client keeps one channel. It connects at the first call, and again when the connection is
-    lost. Each call is tried again, within its deadline, while the server is unavailable. All
-    methods raise `ServingError` for wrong arguments, and its subclasses in
+    lost. Each call is tried again, within its deadline, while the server is unavailable or has no
+    free thread. All methods raise `ServingError` for wrong arguments, and its subclasses in
     `serving.client.call_errors` for calls that fail.
     """
 
@@ -68,7 +68,8 @@ class BaseClient(ABC):
             label: Label of the version to query, in place of its number.
             tls: Certificates; None connects in the clear.
             timeout: Seconds that a call may take with all its attempts.
-            attempts: Attempts in all at an unavailable server, 1 to 5.
+            attempts: Attempts in all at a server that is unavailable, and in all at one that has
+                no free thread; 1 to 5.
             max_message_bytes: Largest request or answer, in bytes.
 
         Raises:
@@ -83,6 +84,7 @@ class BaseClient(ABC):
             raise ServingError(f"timeout: given {timeout:g}, expected seconds above 0")
         self._address = target
         self._timeout = timeout
+        self._attempts = attempts
         self._closed = False
         options = channel_options(attempts, max_message_bytes)
         if tls is None:

@@ -6,6 +6,7 @@ from typing import Final
 
 import grpc
 
+from serving.client.retries import had_no_thread
 from serving.errors import ServingError, one_line
 
 _REFUSALS: Final = frozenset(
@@ -74,6 +75,8 @@ def call_error(error: grpc.RpcError, address: str, what: str, seconds: float) ->
     """
     code: grpc.StatusCode = error.code()
     text = one_line(error.details() or "no reason given")
+    if had_no_thread(error):
+        text = "all threads of the server are busy; try again later, or start it with more"
     if code == grpc.StatusCode.UNAVAILABLE:
         return ServerUnavailableError(f"{address}: {_unavailable(text)}", code)
     if code == grpc.StatusCode.DEADLINE_EXCEEDED:

@@ -13,6 +13,7 @@ from serving.answers import Movie, Recommendation, VersionStatus
 from serving.client.base_client import POLL_SECONDS, BaseClient, Wait
 from serving.client.call_errors import CallError, ClientClosedError, call_error
 from serving.client.model_calls import Answer, Call, any_available
+from serving.client.retries import Attempts
 
 
 class RecommenderClient(BaseClient):
@@ -117,13 +118,19 @@ class RecommenderClient(BaseClient):
 
     def _answer(self, call: Call[Answer], timeout: float | None = None) -> Answer:
         seconds = self._timeout if timeout is None else timeout
-        try:
-            answer = self._methods[call.method](call.request, timeout=seconds)
-        except grpc.RpcError as error:
-            if self._closed:
+        attempts = Attempts(self._attempts, seconds)
+        while True:
+            try:
+                answer = self._methods[call.method](call.request, timeout=attempts.seconds_left())
+            except grpc.RpcError as error:
+                if self._closed:
+                    raise ClientClosedError from error
+                pause = attempts.pause_after(error)
+                if pause is None:
+                    raise call_error(error, self._address, call.name, seconds) from error
+            except ValueError as error:
+                # gRPC has no class of its own for a call on a closed channel.
                 raise ClientClosedError from error
-            raise call_error(error, self._address, call.name, seconds) from error
-        except ValueError as error:
-            # gRPC has no class of its own for a call on a closed channel.
-            raise ClientClosedError from error
-        return call.read(answer)
+            else:
+                return call.read(answer)
+            time.sleep(pause)

@@ -1,9 +1,18 @@
-"""How often a client tries a call again, and its back-off between attempts and connections."""
+"""How often a client tries a call again, and its back-off between attempts and connections.
+
+gRPC itself repeats a call that gets UNAVAILABLE. It cannot tell apart the two meanings of
+RESOURCE_EXHAUSTED, a server without a free thread and an answer that is too large, so the client
+repeats those calls.
+"""
 
 from __future__ import annotations
 
 import json
+import random
+import time
 from typing import Any, Final
+
+import grpc
 
 from serving.defaults import MAX_ATTEMPTS
 from serving.errors import ServingError
@@ -11,6 +20,11 @@ from serving.errors import ServingError
 # Milliseconds. The pauses double: five attempts at a server that refuses connections take 1.5 s.
 _FIRST_PAUSE: Final = 100
 _LONGEST_PAUSE: Final = 1000
+_PAUSE_FACTOR: Final = 2
+# Each pause is up to this share shorter or longer, so that clients do not come back all at once.
+_JITTER: Final = 0.2
+# Text of gRPC's C++ servers when all threads are busy; earlier releases give none.
+_NO_THREAD: Final = frozenset({"", "Server Threadpool Exhausted"})
 # Milliseconds for setting up a connection, with TLS where it is used.
 _CONNECT: Final = 2000
 _MAX_INT32: Final = 2**31 - 1
@@ -50,6 +64,41 @@ def channel_options(attempts: int, max_message_bytes: int) -> list[tuple[str, An
     ]
 
 
+def had_no_thread(error: grpc.RpcError) -> bool:
+    """Returns whether the server refused a call before any work because its threads were busy."""
+    return (
+        error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED and (error.details() or "") in _NO_THREAD
+    )
+
+
+class Attempts:
+    """The attempts of one call at a server whose threads are busy, within the call's deadline."""
+
+    def __init__(self, attempts: int, seconds: float) -> None:
+        """Starts the clock.
+
+        Args:
+            attempts: Attempts in all.
+            seconds: Time for the call with all its attempts.
+        """
+        self._left = attempts
+        self._pause = _FIRST_PAUSE / 1000
+        self._end = time.monotonic() + seconds
+
+    def seconds_left(self) -> float:
+        """Returns the time that is left to the call."""
+        return max(0.0, self._end - time.monotonic())
+
+    def pause_after(self, error: grpc.RpcError) -> float | None:
+        """Returns the seconds to wait before the next attempt; None if there is none."""
+        self._left -= 1
+        if not self._left or not had_no_thread(error):
+            return None
+        pause = self._pause * random.uniform(1 - _JITTER, 1 + _JITTER)
+        self._pause = min(self._pause * _PAUSE_FACTOR, _LONGEST_PAUSE / 1000)
+        return pause if pause < self.seconds_left() else None
+
+
 def _service_config(attempts: int) -> str:
     """Returns gRPC's service config: round robin over the addresses of a name, and retries."""
     method: dict[str, Any] = {"name": [{}]}
@@ -58,7 +107,7 @@ def _service_config(attempts: int) -> str:
             "maxAttempts": attempts,
             "initialBackoff": f"{_FIRST_PAUSE / 1000}s",
             "maxBackoff": f"{_LONGEST_PAUSE / 1000}s",
-            "backoffMultiplier": 2,
+            "backoffMultiplier": _PAUSE_FACTOR,
             # All calls only read, so a call whose answer was lost may be repeated.
             "retryableStatusCodes": ["UNAVAILABLE"],
         }

@@ -15,6 +15,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, predict
 
 from models.export.warm_up import MAX_WARM_UP_REQUESTS, WARM_UP_FILE
 from models.signature_names import PREDICT, SERVING_DEFAULT
+from serving import allowed_ops
 from serving.embedded.batching import Batcher, QueueFullError
 from serving.embedded.request_errors import RequestError, unknown_signature
 from serving.embedded.signature import Signature
@@ -36,7 +37,13 @@ class LoadedVersion:
     """
 
     def __init__(
-        self, number: int, folder: Path, max_bytes: int, batching: BatchingOptions | None = None
+        self,
+        number: int,
+        folder: Path,
+        max_bytes: int,
+        batching: BatchingOptions | None = None,
+        *,
+        check_ops: bool = True,
     ) -> None:
         """Loads the SavedModel in the version's folder.
 
@@ -45,11 +52,16 @@ class LoadedVersion:
             folder: Folder of the version.
             max_bytes: Memory in bytes for values that a request's tensors leave out.
             batching: How `predict` is batched; None calls the model for each request.
+            check_ops: Whether to refuse ops that are not allowed.
 
         Raises:
-            UnreadableModelError: It is damaged, or cannot be called over gRPC.
+            UnreadableModelError: It is damaged, holds an op that is not allowed, or cannot be
+                called over gRPC.
         """
         self.number = number
+        if check_ops:
+            # Loading would run its initialisers.
+            allowed_ops.check_ops(folder)
         # The signatures live only as long as the loaded object.
         self._loaded = load_saved_model(folder)
         self._signatures = {

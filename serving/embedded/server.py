@@ -160,7 +160,11 @@ class ModelServer:
 
     def _load(self, number: int, folder: Path) -> LoadedVersion:
         version = LoadedVersion(
-            number, folder, self._options.max_message_bytes, self._options.batching
+            number,
+            folder,
+            self._options.max_message_bytes,
+            self._options.batching,
+            check_ops=self._options.check_ops,
         )
         version.warm_up(folder)
         return version

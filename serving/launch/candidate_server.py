@@ -172,7 +172,14 @@ def main() -> int:
     threading.Thread(target=_watch_parent, args=[orphaned], daemon=True).start()
     report = _report_channel()
     options = ServerOptions(
-        arguments.model_name, arguments.base_path, port=0, drain_seconds=_DRAIN_SECONDS
+        arguments.model_name,
+        arguments.base_path,
+        port=0,
+        # Whoever starts a candidate has checked them, or chosen not to.
+        check_ops=False,
+        # A candidate is whole, and why it does not load must be known at once.
+        load_retries=0,
+        drain_seconds=_DRAIN_SECONDS,
     )
     try:
         with (

@@ -34,6 +34,9 @@ from serving.versions import versions
 
 _LOG: Final = logging.getLogger(__name__)
 
+QUIET_SECONDS: Final = 10.0
+"""Time after which the log of a server that does not answer yet is shown."""
+
 _STARTUP_SECONDS: Final = 300.0
 _PAUSE_SECONDS: Final = 0.1
 _DOCKER_REMOVE_SECONDS: Final = 30.0
@@ -90,6 +93,8 @@ def launch(
 ) -> None:
     """Serves until SIGTERM or SIGINT; must run in the main thread.
 
+    `auto` falls back to the embedded server, with a warning, if Docker cannot pull the image.
+
     Args:
         options: Options of the server.
         announce: Function called once, when the server answers.
@@ -110,7 +115,15 @@ def launch(
             case Binary(path):
                 _run_relayed_binary(path, options, announce, stop)
             case Docker():
-                _run_docker(_with_ports(options), announce, stop)
+                bound = _with_ports(options)
+                problem = _pull(stop)
+                if problem is None:
+                    _run_docker(bound, announce, stop)
+                elif wanted is WantedServer.AUTO:
+                    _LOG.warning("%s: the embedded server takes its place", problem)
+                    _run_embedded(options, announce, stop)
+                else:
+                    raise ServingError(f"{problem}; --server embedded needs no image")
 
 
 @contextmanager
@@ -184,7 +197,6 @@ def _run_relayed_binary(
 
 
 def _run_docker(options: ServerOptions, announce: Callable[[Started], None], stop: _Stop) -> None:
-    _pull(stop)
     name = f"movierec-{uuid.uuid4().hex[:12]}"
     with ExitStack() as at_end:
         folder = at_end.enter_context(tempfile.TemporaryDirectory(prefix="movierec-serve-"))
@@ -210,38 +222,42 @@ def _supervise(
             "scalar k, such as `recommend`, and versions are not warmed up; --server embedded "
             "batches `predict` alone"
         )
+    quiet_until = time.monotonic() + QUIET_SECONDS
     with ServerProcess(command, options.drain_seconds) as process:
+
+        def given_up() -> bool:
+            if time.monotonic() >= quiet_until:
+                # It may be trying again to load a version, and its log says why that fails.
+                process.show_log(from_start=True)
+            return stop() or process.exit_code is not None
+
         served = readiness.wait_until_served(
-            ports.reachable(options.host, options.port),
-            options,
-            _STARTUP_SECONDS,
-            lambda: stop() or process.exit_code is not None,
+            ports.reachable(options.host, options.port), options, _STARTUP_SECONDS, given_up
         )
         if served:
             announce(_started(server, options, served))
-            process.shows_log = True
+            process.show_log()
         while not stop():
             if process.exit_code is not None:
                 raise ServingError(f"{server} {process.last_words()}")
             time.sleep(_PAUSE_SECONDS)
 
 
-def _pull(stop: _Stop) -> None:
-    """Pulls the image unless Docker has it."""
+def _pull(stop: _Stop) -> str | None:
+    """Pulls the image unless Docker has it; returns why it cannot, or None."""
     present = subprocess.run(
         ["docker", "image", "inspect", SERVING_IMAGE], capture_output=True, check=False
     )
     if present.returncode == 0:
-        return
+        return None
     with ServerProcess(["docker", "pull", SERVING_IMAGE], grace_seconds=1.0) as pull:
         while pull.exit_code is None:
             if stop():
-                return
+                return None
             time.sleep(_PAUSE_SECONDS)
         if pull.exit_code:
-            raise ServingError(
-                f"docker pull {SERVING_IMAGE} {pull.last_words()}; --server embedded needs no image"
-            )
+            return f"docker pull {SERVING_IMAGE} {pull.last_words()}"
+    return None
 
 
 def _remove_container(name: str) -> None:

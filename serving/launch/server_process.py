@@ -32,9 +32,6 @@ class ServerProcess:
 
     It leads its own session, so that a terminal's Ctrl-C reaches only this process. On Linux it
     ends with the thread that entered, even one that is killed.
-
-    Attributes:
-        shows_log: Whether further lines of its log are copied to this process's standard error.
     """
 
     def __init__(self, command: Sequence[str], grace_seconds: float) -> None:
@@ -47,7 +44,8 @@ class ServerProcess:
         self._command = list(command)
         self._grace_seconds = grace_seconds
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
-        self.shows_log = False
+        self._shows_log = False
+        self._log_lock = threading.Lock()
 
     def __enter__(self) -> Self:
         """Starts the process."""
@@ -88,6 +86,18 @@ class ServerProcess:
             self._process.kill()
             self._process.wait()
 
+    def show_log(self, *, from_start: bool = False) -> None:
+        """Copies further lines of its log to this process's standard error.
+
+        Args:
+            from_start: Whether to copy the last 200 lines so far too; not those copied already.
+        """
+        with self._log_lock:
+            if from_start and not self._shows_log:
+                for line in self._lines:
+                    print(line, file=sys.stderr, flush=True)
+            self._shows_log = True
+
     def last_words(self) -> str:
         """Returns how the process ended and the last lines of its log, as one line."""
         code = self._process.wait()
@@ -102,10 +112,11 @@ class ServerProcess:
         assert output is not None
         with output:
             for line in output:
-                if text := line.strip():
-                    self._lines.append(text)
-                if self.shows_log:
-                    print(line, end="", file=sys.stderr, flush=True)
+                with self._log_lock:
+                    if text := line.strip():
+                        self._lines.append(text)
+                    if self._shows_log:
+                        print(line, end="", file=sys.stderr, flush=True)
 
 
 def main() -> int:

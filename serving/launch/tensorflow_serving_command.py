@@ -14,7 +14,7 @@ from urllib.parse import quote
 from serving import ports
 from serving.defaults import DEFAULT_PORT, SERVING_IMAGE
 from serving.server_options import ServerOptions
-from serving.tensorflow_serving_config import write_files
+from serving.tensorflow_serving_config import LOAD_RETRIES, common_flags, write_files
 
 BINARY: Final = "tensorflow_model_server"
 
@@ -22,6 +22,8 @@ _CONTAINER_PORT: Final = DEFAULT_PORT
 _CONTAINER_METRICS_PORT: Final = DEFAULT_PORT + 1
 _CONTAINER_MODELS: Final = PurePosixPath("/models")
 _CONTAINER_CONFIG: Final = PurePosixPath("/config")
+
+_LABELLED_LOAD_RETRIES: Final = 6
 
 _SOCKET: Final = "grpc"
 # Longest path of a socket in bytes on macOS; Linux takes 107.
@@ -138,8 +140,7 @@ def _flags(
     flags = {flag: str(folder / name) for flag, name in files.items()}
     flags.update(listening)
     flags["file_system_poll_wait_seconds"] = str(math.ceil(options.poll_seconds))
-    # Otherwise it tries for five minutes before it says what is wrong with a version.
-    flags["max_num_load_retries"] = "0"
+    flags.update(common_flags(_load_retries(options)))
     if options.batching is not None:
         flags["enable_batching"] = "true"
         # Warm-up requests go to every signature, and one that cannot be batched would keep the
@@ -149,6 +150,14 @@ def _flags(
         # No version is available while the server starts.
         flags["allow_version_labels_for_unavailable_models"] = "true"
     return [f"--{flag}={value}" for flag, value in flags.items()]
+
+
+def _load_retries(options: ServerOptions) -> int:
+    if options.load_retries is not None:
+        return options.load_retries
+    # With labels all versions are loaded. The server does not start if one has used up its attempts
+    # before another is available, and starts only once none is being tried any more.
+    return _LABELLED_LOAD_RETRIES if options.version_labels else LOAD_RETRIES
 
 
 def _mount(source: Path, target: PurePath) -> str:

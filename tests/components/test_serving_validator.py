@@ -55,7 +55,7 @@ def in_this_process(
     base = saved_model.parent / "served"
     base.mkdir()
     (base / "1").symlink_to(saved_model)
-    server = ModelServer(ServerOptions(model_name, base, port=0))
+    server = ModelServer(ServerOptions(model_name, base, port=0, check_ops=False))
     server.start()
     try:
         yield CandidateServer(f"127.0.0.1:{server.port}", "embedded")
@@ -116,7 +116,13 @@ class Step:
         executor.Executor().Do(
             self.inputs,
             {"blessing": [self.blessing]},
-            {"model_name": "m", "startup_seconds": 60.0, "max_difference": 1e-4, **properties},
+            {
+                "model_name": "m",
+                "startup_seconds": 60.0,
+                "max_difference": 1e-4,
+                "check_ops": 1,
+                **properties,
+            },
         )
         return blessing.read_report(self.blessing.uri)
 
@@ -444,6 +450,31 @@ def test_a_model_that_does_not_load_is_not_blessed(
     assert found.server is None
     assert found.latency == {}
     assert "\n" not in found.reason
+
+
+def calls_python(name: str, outputs: Outputs) -> Outputs:
+    """Sound answers, some of them by way of Python."""
+    if name != "predict":
+        return outputs
+    rating = tf.numpy_function(lambda values: values, [outputs["rating"]], tf.float32)
+    return {"rating": tf.ensure_shape(rating, outputs["rating"].shape)}
+
+
+def test_a_model_that_calls_python_is_not_blessed_and_not_loaded(
+    step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loaded(*arguments: object, **options: object) -> None:
+        raise AssertionError("a server was started")
+
+    monkeypatch.setattr(executor, "candidate_server", loaded)
+    reason = refused(step, calls_python)
+    assert_matches(rf"{step.saved_model}: the model holds PyFunc; expected", reason)
+
+
+def test_whether_ops_are_checked_is_an_option(step: Step) -> None:
+    save(Path(step.saved_model), calls_python)
+    found = step.run(check_ops=0)
+    assert found.blessed, found.reason
 
 
 def test_a_binary_that_is_not_there_is_no_fault_of_the_model(step: Step) -> None:

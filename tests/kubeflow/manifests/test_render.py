@@ -205,7 +205,9 @@ def test_a_pod_that_is_to_end_goes_on_answering_first(
     program, seconds = container["lifecycle"]["preStop"]["exec"]["command"]
     assert program == "/bin/sleep"
     assert int(seconds) == 40
-    assert pod_of(documents)["terminationGracePeriodSeconds"] > 40
+    # As process 1 of its container the server ignores SIGTERM, and every further second is lost.
+    assert "shareProcessNamespace" not in pod_of(documents)
+    assert pod_of(documents)["terminationGracePeriodSeconds"] == 40 + 1
     # A client has to leave before the pod does.
     arguments = dict(
         pair.split("=") for pair in flags(container)["grpc_channel_arguments"].split(",")
@@ -326,6 +328,18 @@ def test_kserve_scales_and_needs_no_knative() -> None:
     assert annotations["serving.kserve.io/autoscalerClass"] == "hpa"
 
 
+@pytest.mark.parametrize("mode", ["RawDeployment", "Standard"])
+def test_the_mode_has_the_name_that_the_release_of_kserve_knows(mode: str) -> None:
+    documents = by_name("kind=kserve", f"model_location={VOLUME}", f"kserve_deployment_mode={mode}")
+    annotations = documents["InferenceService"]["metadata"]["annotations"]
+    assert annotations["serving.kserve.io/deploymentMode"] == mode
+
+
+def test_the_mode_with_knative_is_refused() -> None:
+    with pytest.raises(UserError, match="kserve_deployment_mode"):
+        by_name("kind=kserve", f"model_location={VOLUME}", "kserve_deployment_mode=Knative")
+
+
 def test_one_version_can_be_pinned_and_changes_the_files_name() -> None:
     newest = by_name(f"model_location={VOLUME}")
     pinned = by_name(f"model_location={VOLUME}", "model_version=1795376823")
@@ -375,7 +389,18 @@ def test_polling_is_as_configured() -> None:
     documents = by_name(f"model_location={BUCKET}", "poll_seconds=120")
     told = flags(pod_of(documents)["containers"][0])
     assert told["file_system_poll_wait_seconds"] == "120"
-    assert int(told["max_num_load_retries"]) > 0
+
+
+def test_the_server_gets_threads_and_time_and_has_no_profiler(container: Document) -> None:
+    told = flags(container)
+    # A version that used up its attempts is never tried again, and copying one may take a while.
+    window = int(told["max_num_load_retries"]) * int(told["load_retry_interval_micros"])
+    assert window >= 30 * 60 * 10**6
+    # A version that is tried again must not hold up the next one.
+    assert int(told["num_load_threads"]) >= 2
+    # By default four for each core of the node.
+    assert int(told["grpc_max_threads"]) == 128
+    assert told["enable_profiler"] == "false"
 
 
 def test_the_autoscaler_alone_says_how_many() -> None:

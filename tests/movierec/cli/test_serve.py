@@ -13,6 +13,8 @@ from tests.movierec.cli.command import COMMAND, assert_refused, movierec
 from tests.serving.asking import wait_until
 from tests.serving.doubling import save_doubling
 from tests.serving.fake_programs import FakePrograms
+from tests.serving.hostile_models import HOSTILE
+from tests.serving.hostile_models import save as save_hostile
 from tests.serving.pushed_versions import available, push
 
 
@@ -173,6 +175,22 @@ def test_the_embedded_server_serves_what_loads(
     assert "WARNING version 12 is not served: " in errors
 
 
+def test_without_the_image_of_docker_the_embedded_server_takes_its_place(
+    programs: FakePrograms, workspace: Path
+) -> None:
+    programs.add_docker(no_image="toomanyrequests: try again later")
+    save_doubling(workspace / "serving" / "films" / "3")
+    with serving(workspace, "--model-name", "films", "--port", "0") as process:
+        said = line(process)
+        process.terminate()
+        _, errors = process.communicate(timeout=60)
+    assert said.startswith("the embedded server serves films, version 3, at 127.0.0.1:")
+    assert process.returncode == 0
+    (warning,) = (text for text in errors.splitlines() if "WARNING" in text)
+    assert "toomanyrequests: try again later" in warning
+    assert "the embedded server takes its place" in warning
+
+
 def test_an_embedded_server_that_does_not_come_up_is_one_line(
     programs: FakePrograms, workspace: Path
 ) -> None:
@@ -181,6 +199,22 @@ def test_an_embedded_server_that_does_not_come_up_is_one_line(
     assert (process.returncode, output) == (1, "")
     assert errors.startswith(f"movierec: {workspace}/serving/movierec: no version can be served")
     assert len(errors.splitlines()) == 1
+
+
+def test_ops_of_a_version_are_checked_unless_told_otherwise(
+    programs: FakePrograms, workspace: Path
+) -> None:
+    save_hostile(workspace / "serving" / "films" / "3", HOSTILE["ReadFile"])
+    arguments = ["--model-name", "films", "--port", "0"]
+    with serving(workspace, *arguments) as process:
+        output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output) == (1, "")
+    assert "version 3: " in errors
+    assert "the model holds ReadFile;" in errors
+    assert len(errors.splitlines()) == 1
+    with serving(workspace, *arguments, "--no-check-ops") as process:
+        said = line(process)
+    assert said.startswith("the embedded server serves films, version 3, at 127.0.0.1:")
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,50 @@ def test_unavailable_is_tried_again(client: Any, model: FakeModel) -> None:
     assert len(model.requests) == 5
 
 
+NO_THREAD = ["", "Server Threadpool Exhausted"]
+
+
+@pytest.mark.parametrize("text", NO_THREAD)
+def test_a_server_whose_threads_are_busy_is_tried_again(
+    client: Any, model: FakeModel, text: str
+) -> None:
+    """gRPC's C++ servers refuse a call with either text before they do any work for it."""
+    model.failures = [(grpc.StatusCode.RESOURCE_EXHAUSTED, text)] * 4
+    assert ids(client.recommend("1", 1)) == ["29"]
+    assert len(model.requests) == 5
+
+
+@pytest.mark.parametrize("text", NO_THREAD)
+def test_threads_that_stay_busy_are_told(client: Any, model: FakeModel, text: str) -> None:
+    model.failures = [(grpc.StatusCode.RESOURCE_EXHAUSTED, text)] * 9
+    with pytest.raises(RequestRefusedError, match="all threads of the server are busy") as error:
+        client.recommend("1", 1)
+    assert error.value.code == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert len(model.requests) == 5
+
+
+def test_busy_threads_and_one_attempt(kind: type[Any], port: int, model: FakeModel) -> None:
+    model.failures = [(grpc.StatusCode.RESOURCE_EXHAUSTED, "")]
+    with (
+        connected(kind, port, attempts=1) as client,
+        pytest.raises(RequestRefusedError, match="threads"),
+    ):
+        client.recommend("1", 1)
+    assert len(model.requests) == 1
+
+
+def test_the_deadline_holds_for_all_attempts_at_busy_threads(
+    kind: type[Any], port: int, model: FakeModel
+) -> None:
+    model.failures = [(grpc.StatusCode.RESOURCE_EXHAUSTED, "")] * 9
+    with (
+        connected(kind, port, timeout=0.3) as client,
+        pytest.raises((RequestRefusedError, DeadlineExceededError)),
+    ):
+        client.recommend("1", 1)
+    assert 0 < len(model.requests) < 5
+
+
 def test_a_request_of_a_megabyte_is_tried_again_too(client: Any, model: FakeModel) -> None:
     model.failures = [UNAVAILABLE] * 2
     pairs = 100_000

@@ -70,6 +70,17 @@ def flags(arguments: list[str]) -> dict[str, str]:
     return dict(entry[2:].split("=", 1) for entry in arguments if entry.startswith("--"))
 
 
+# What each server gets: as many threads as the embedded server takes requests, no profiles for
+# clients, and half an hour, in tens of seconds, for a model that is being copied into its folder.
+COMMON_FLAGS = {
+    "grpc_max_threads": "128",
+    "enable_profiler": "false",
+    "max_num_load_retries": "180",
+    "load_retry_interval_micros": "10000000",
+    "num_load_threads": "2",
+}
+
+
 def test_the_binary_gets_what_was_asked_for(
     programs: FakePrograms, everywhere: ServerOptions
 ) -> None:
@@ -82,7 +93,7 @@ def test_the_binary_gets_what_was_asked_for(
         "model_config_file": f"{config}/models.config",
         "port": started.address.removeprefix("0.0.0.0:"),
         "file_system_poll_wait_seconds": "3",
-        "max_num_load_retries": "0",
+        **COMMON_FLAGS,
     }
     assert (started.server, started.model_name) == ("tensorflow_model_server", "films")
     assert started.versions == [12]
@@ -112,7 +123,7 @@ def test_on_loopback_the_binary_listens_to_a_socket_alone(
         "port": "0",
         "grpc_socket_path": f"{config}/grpc",
         "file_system_poll_wait_seconds": "1",
-        "max_num_load_retries": "0",
+        **COMMON_FLAGS,
     }
     assert found == [0o700, [12]]
     assert not Path(config).exists()
@@ -163,6 +174,9 @@ def test_labels_and_metrics(programs: FakePrograms, everywhere: ServerOptions) -
     given = flags(arguments)
     (config,) = programs.configs()
     assert given["allow_version_labels_for_unavailable_models"] == "true"
+    # All versions are loaded, and a broken one delays the start as long as it is tried again.
+    window = int(given["max_num_load_retries"]) * int(given["load_retry_interval_micros"])
+    assert window == 60 * 10**6
     assert given["monitoring_config_file"] == f"{config}/monitoring.config"
     assert given["rest_api_port"] != given["port"]
     assert started.versions == [3, 12]
@@ -234,7 +248,7 @@ def test_docker_gets_what_was_asked_for(programs: FakePrograms, options: ServerO
         "port": "8500",
         "rest_api_port": "8501",
         "file_system_poll_wait_seconds": "1",
-        "max_num_load_retries": "0",
+        **COMMON_FLAGS,
     }
     assert started.server == "tensorflow/serving:2.21.0 in Docker"
     assert started.address.startswith("127.0.0.1:")
@@ -261,7 +275,7 @@ def test_the_image_is_fetched_if_it_is_not_there(
 def test_an_image_that_cannot_be_fetched(programs: FakePrograms, options: ServerOptions) -> None:
     programs.add_docker(no_image="toomanyrequests: try again later")
     with pytest.raises(ServingError) as error:
-        launched(options)
+        launched(options, WantedServer.DOCKER)
     assert str(error.value) == (
         "docker pull tensorflow/serving:2.21.0 ended by itself (exit code 1): "
         "toomanyrequests: try again later; --server embedded needs no image"
@@ -302,6 +316,28 @@ def test_the_reason_why_a_version_does_not_load(
     programs.status(refused(12, "Could not find meta graph def matching supplied tags: { serve }"))
     with pytest.raises(ServingError, match="films: the model server cannot load it: Could not fin"):
         launched(options)
+
+
+def test_a_server_that_goes_on_trying_to_load_a_version_shows_why(
+    programs: FakePrograms,
+    options: ServerOptions,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Its port is not open before a version is loaded."""
+    programs.add_binary(log=["Loading servable: {films 12} failed: no variables"], deaf=True)
+    monkeypatch.setattr(launcher, "QUIET_SECONDS", 0.0)
+    shown = []
+
+    def read(*_: object) -> list[int]:
+        shown.append(capfd.readouterr().err)
+        if "no variables" in "".join(shown):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return []
+
+    monkeypatch.setattr(launcher.readiness, "served_versions", read)
+    launcher.launch(options, lambda started: None)
+    assert "".join(shown).count("no variables") == 1
 
 
 def test_a_taken_port(
