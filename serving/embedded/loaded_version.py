@@ -16,6 +16,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, predict
 from models.export.warm_up import MAX_WARM_UP_REQUESTS, WARM_UP_FILE
 from models.signature_names import PREDICT, SERVING_DEFAULT
 from serving.embedded.batching import Batcher, QueueFullError
+from serving.embedded.request_cost import RequestCosts
 from serving.embedded.request_errors import RequestError, unknown_signature
 from serving.embedded.signature import Signature
 from serving.embedded.tensor_codec import Array
@@ -33,6 +34,7 @@ class LoadedVersion:
     Attributes:
         number: Number of the version.
         signature_defs: Description of its signatures, a SignatureDefMap.
+        costs: Costs of requests to it.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class LoadedVersion:
             if batching is not None and name == PREDICT
         }
         self.signature_defs = _signature_defs(folder)
+        self.costs = RequestCosts(self._loaded)
 
     def signature(self, name: str) -> Signature:
         """Returns the signature of a name; the empty name stands for the default one.
