@@ -88,7 +88,7 @@ def launch(
     wanted: WantedServer = WantedServer.AUTO,
     binary: Path | None = None,
 ) -> None:
-    """Serves until SIGTERM or SIGINT; must run in the main thread.
+    """Serves until SIGTERM, SIGINT or SIGHUP; must run in the main thread.
 
     Args:
         options: Options of the server.
