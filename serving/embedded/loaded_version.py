@@ -153,7 +153,7 @@ def _batched(
     try:
         return batcher.submit(inputs, timeout_seconds)
     except QueueFullError as error:
-        raise RequestError(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)) from error
+        raise RequestError(grpc.StatusCode.UNAVAILABLE, str(error)) from error
     except TimeoutError as error:
         raise RequestError(
             grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed while a batch was answered"
