@@ -77,7 +77,7 @@ class ModelServer:
                 self._page = MetricsPage(
                     self._metrics, self._options.host, self._options.metrics_port
                 )
-            self._watcher.poll()
+            self._watcher.load_first()
             if not self._served.numbers():
                 raise ServingError(self._why_nothing_loads())
             self._grpc.start()
@@ -195,7 +195,7 @@ def freeze_imports() -> None:
 
 
 def serve(options: ServerOptions, announce: Callable[[ModelServer], None]) -> None:
-    """Serves until SIGTERM or SIGINT, then drains; must run in the main thread.
+    """Serves until SIGTERM, SIGINT or SIGHUP, then drains; must run in the main thread.
 
     If a thread is still busy after the time to drain, the process ends with exit code 0.
 
