@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-# Requests have the version as an int64.
-_MAX_NUMBER: Final = 2**63 - 1
+MAX_VERSION: Final = 10**18 - 1
+"""Highest version, so that one more still fits the int64 of a request."""
+
 # Python refuses to read a number of thousands of digits.
 _MAX_DIGITS: Final = 255
 
@@ -14,13 +15,13 @@ _MAX_DIGITS: Final = 255
 def version_number(name: str) -> int | None:
     """Returns the version that a folder's name stands for, or None if it is no version.
 
-    A version is named by decimal digits alone, with leading zeros or not, up to the largest int64.
+    A version is named by decimal digits alone, with leading zeros or not, up to `MAX_VERSION`.
     """
     # Python also takes digits of other scripts for decimal.
     if not (name.isascii() and name.isdecimal() and len(name) <= _MAX_DIGITS):
         return None
     number = int(name)
-    return number if number <= _MAX_NUMBER else None
+    return number if number <= MAX_VERSION else None
 
 
 def versions(folder: Path) -> list[Path]:
