@@ -16,14 +16,14 @@ from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import predict_pb2
 
 from models import features
-from models.signature_names import PREDICT, SCORE, SERVING_DEFAULT, K
+from models.signature_names import MOVIES, PREDICT, SCORE, SERVING_DEFAULT, K
 
 # A request of more work is heavy: about ten milliseconds of one core.
 LIGHT_WORK: Final = 1_000_000
 # Work of reading or writing one value of a tensor.
 _VALUE_WORK: Final = 100
-# Signatures that score the movies that they are given, not the whole catalogue.
-_PAIRWISE: Final = frozenset({"", SERVING_DEFAULT, PREDICT})
+# Signatures of the movies that they are given, which do not score the whole catalogue.
+_PAIRWISE: Final = frozenset({"", SERVING_DEFAULT, PREDICT, MOVIES})
 # Sizes in an answer: a string's tag and length, and a float32.
 _STRING_BYTES: Final = 2
 _FLOAT_BYTES: Final = 4
