@@ -8,6 +8,7 @@ RECOMMEND: Final = "recommend"
 RECOMMEND_EXCLUDING: Final = "recommend_excluding"
 RECOMMEND_FOR_RATINGS: Final = "recommend_for_ratings"
 SIMILAR: Final = "similar"
+MOVIES: Final = "movies"
 # For the Evaluator, not for clients: what it needs beside the prediction.
 TRANSFORM_FEATURES: Final = "transform_features"
 

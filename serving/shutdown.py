@@ -9,20 +9,25 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-# Signals that ask a process to end: `kill` and Ctrl-C.
-STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+# Signals that ask a process to end: `kill`, Ctrl-C, and the end of the terminal.
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @contextmanager
 def handle_stop_signals(handler: Callable[[int, Any], object]) -> Iterator[None]:
     """Calls the handler at each of `STOP_SIGNALS` inside the block, then restores the former ones.
 
+    A SIGHUP that was ignored before stays ignored: under nohup, the process outlives its terminal.
     Works in the main thread only.
 
     Args:
         handler: Function of a signal's number and the interrupted frame.
     """
-    previous = {number: signal.signal(number, handler) for number in STOP_SIGNALS}
+    previous = {
+        number: signal.signal(number, handler)
+        for number in STOP_SIGNALS
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+    }
     try:
         yield
     finally:

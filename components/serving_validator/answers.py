@@ -12,6 +12,7 @@ from models import features
 from models.export.sample_requests import Inputs
 from models.signature_names import (
     EXCLUDE,
+    MOVIES,
     POPULARITY_RANK,
     PREDICT,
     RANK,
@@ -99,6 +100,16 @@ def _check_similar(inputs: Inputs, outputs: Outputs) -> None:
         raise UnservableModelError(f"{SCORE}: {cosines.max():g} is no cosine")
 
 
+def _check_titles(inputs: Inputs, outputs: Outputs) -> None:
+    _check_outputs(outputs, [features.MOVIE_ID, features.MOVIE_TITLE], (_rows(inputs),))
+    for asked, found in zip(inputs[features.MOVIE_ID], outputs[features.MOVIE_ID], strict=True):
+        if found not in (asked, b""):
+            raise UnservableModelError(
+                f"{features.MOVIE_ID}: {found.decode(errors='replace')} in place of "
+                f"{asked.decode(errors='replace')}"
+            )
+
+
 def _check_ranked(inputs: Inputs, outputs: Outputs, left_out: _Array) -> None:
     """Checks a ranking: best first, each movie once, none left out, and padding only at the end.
 
@@ -168,4 +179,5 @@ _CHECKS: dict[str, Callable[[Inputs, Outputs], None]] = {
     RECOMMEND_EXCLUDING: _check_recommended,
     RECOMMEND_FOR_RATINGS: _check_for_ratings,
     SIMILAR: _check_similar,
+    MOVIES: _check_titles,
 }

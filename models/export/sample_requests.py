@@ -13,6 +13,7 @@ from models import features
 from models.signature_names import (
     EXAMPLES,
     EXCLUDE,
+    MOVIES,
     PREDICT,
     RECOMMEND,
     RECOMMEND_EXCLUDING,
@@ -122,4 +123,5 @@ _MAKERS: dict[str, Callable[[_Strings, _Strings], Inputs]] = {
     },
     RECOMMEND_FOR_RATINGS: lambda _, movies: _rated(movies),
     SIMILAR: lambda _, movies: {features.MOVIE_ID: movies, K: _k()},
+    MOVIES: lambda _, movies: {features.MOVIE_ID: movies},
 }

@@ -29,6 +29,7 @@ from models.seen_movies import SeenMovies
 from models.signature_names import (
     EXAMPLES,
     EXCLUDE,
+    MOVIES,
     POPULARITY_RANK,
     PREDICT,
     RANK,
@@ -54,6 +55,7 @@ _INPUTS: Final = {
     RECOMMEND_EXCLUDING: (_STRINGS, _K, _LISTS),
     RECOMMEND_FOR_RATINGS: (_LISTS, _STARS, _K),
     SIMILAR: (_STRINGS, _K),
+    MOVIES: (_STRINGS,),
 }
 
 _RAW_IDS = {
@@ -127,6 +129,7 @@ class Recommender(tf.Module):
             RECOMMEND_EXCLUDING: self.recommend_excluding,
             RECOMMEND_FOR_RATINGS: self.recommend_for_ratings,
             SIMILAR: self.similar,
+            MOVIES: self.movies,
         }
         if hasattr(self, "rating_head"):
             methods |= {SERVING_DEFAULT: self.rate_examples, PREDICT: self.predict}
@@ -283,6 +286,23 @@ class Recommender(tf.Module):
             lambda dot: tf.where(known[:, tf.newaxis], dot, -np.inf),
             self.movie_inverse_norms,
         )
+
+    def movies(self, movie_id: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the titles of movies.
+
+        Args:
+            movie_id: string `[B]`.
+
+        Returns:
+            `movie_id` and `movie_title`, string `[B]`, both empty for an unknown movie.
+        """
+        index = self.movie_index(movie_id)
+        known = index < self._movies
+        titles = rows_to_serve(self.movie_titles, tf.where(known, index, 0))
+        return {
+            features.MOVIE_ID: tf.where(known, movie_id, ""),
+            features.MOVIE_TITLE: tf.where(known, titles, ""),
+        }
 
     def _ranked(
         self,

@@ -26,8 +26,8 @@ def find_pushed_version(workspace: Workspace, model_name: str, version: int | No
         raise UserError(f"{folder}: no model has been pushed; run `movierec run` first")
     if version is None:
         return present[-1]
-    chosen = folder / str(version)
-    if chosen not in present:
+    chosen = next((entry for entry in present if int(entry.name) == version), None)
+    if chosen is None:
         names = ", ".join(entry.name for entry in present)
         raise UserError(
             f"--version {version}: {folder} has no such version; expected one of {names}"

@@ -17,7 +17,7 @@ from pipeline.config.errors import UserError
 from serving.defaults import DEFAULT_MODEL, DEFAULT_TARGET, DEFAULT_TIMEOUT
 
 if TYPE_CHECKING:
-    from serving.answers import Recommendation
+    from serving.answers import Movie, Recommendation
     from serving.client import RecommenderClient
 
 query = typer.Typer(name="query")
@@ -27,6 +27,8 @@ MovieName = Annotated[
 ]
 
 _DEFAULT_K = 10
+# The status code of a model that was exported by a release without the signature.
+_NO_SIGNATURE = "FAILED_PRECONDITION"
 
 
 def _server(metavar: str, help_text: str) -> Any:
@@ -142,9 +144,7 @@ def rating(
 
     Example: movierec query rating --user 42 --movie "Fargo (1996)"
     """
-    from serving.client.movie_search import find_movie
-
-    found = find_movie(client.catalogue(), movie)
+    (found,) = _find_movies(client, [movie])
     stars = float(client.predict([user], [found.movie_id])[0])
     if as_json:
         output.print_json({"user_id": user, **asdict(found), "rating": stars})
@@ -166,9 +166,7 @@ def similar(
 
     Example: movierec query similar --movie "Fargo (1996)"
     """
-    from serving.client.movie_search import find_movie
-
-    found = find_movie(client.catalogue(), movie)
+    (found,) = _find_movies(client, [movie])
     _print_ranking(client.similar(found.movie_id, k), as_json)
 
 
@@ -189,13 +187,10 @@ def new_user(
 
     Example: movierec query new-user --rate "Fargo (1996)=5" --rate 50=3.5
     """
-    from serving.client.movie_search import find_movie
-
     rated = [_parse_rating(text) for text in rate]
-    movies = client.catalogue()
+    movies = _find_movies(client, [text for text, _ in rated])
     ratings: dict[str, float] = {}
-    for text, stars in rated:
-        movie = find_movie(movies, text)
+    for (text, stars), movie in zip(rated, movies, strict=True):
         if movie.movie_id in ratings:
             raise UserError(
                 f"--rate {text}={stars:g}: {movie.title or text} is rated twice; expected one "
@@ -218,6 +213,21 @@ def status(client: "RecommenderClient", as_json: options.AsJson = False) -> None
     from movierec.cli import tables
 
     tables.show_status(Console(), statuses)
+
+
+def _find_movies(client: "RecommenderClient", texts: Sequence[str]) -> "list[Movie]":
+    """Returns the movies of ids or titles. Only a title needs the whole catalogue."""
+    from serving.client import RequestRefusedError
+    from serving.client.movie_search import find_movie
+
+    try:
+        known = client.movies(texts)
+    except RequestRefusedError as error:
+        if error.code.name != _NO_SIGNATURE:
+            raise
+        known = [None] * len(texts)
+    catalogue = client.catalogue() if None in known else []
+    return [movie or find_movie(catalogue, text) for text, movie in zip(texts, known, strict=True)]
 
 
 def _parse_rating(text: str) -> tuple[str, float]:

@@ -17,6 +17,7 @@ from pipeline.config.errors import UserError
 from pipeline.workspace import Workspace
 from serving.defaults import DEFAULT_MODEL, DEFAULT_PORT, LOOPBACK
 from serving.server_options import WantedServer
+from serving.versions import version_number
 
 if TYPE_CHECKING:
     from logging.handlers import MemoryHandler
@@ -167,10 +168,11 @@ def _held_log() -> Iterator[MemoryHandler]:
 
 
 def _parse_label(text: str) -> tuple[str, int]:
-    name, _, version = text.partition("=")
-    if not name or not version.isdecimal():
+    name, _, given = text.partition("=")
+    version = version_number(given)
+    if not name or version is None:
         raise UserError(f"--label {text}: expected NAME=VERSION, such as stable=1795376823")
-    return name, int(version)
+    return name, version
 
 
 def _server_tls(

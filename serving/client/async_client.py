@@ -50,6 +50,10 @@ class AsyncRecommenderClient(BaseClient):
         """Returns movies for a new user; see `RecommenderClient.recommend_for_ratings`."""
         return await self._answer(self._calls.recommend_for_ratings(ratings, k))
 
+    async def movies(self, movie_ids: Sequence[str]) -> list[Movie | None]:
+        """Returns the movie of each id; see `RecommenderClient.movies`."""
+        return await self._answer(self._calls.movies(movie_ids))
+
     async def catalogue(self) -> list[Movie]:
         """Returns all movies; see `RecommenderClient.catalogue`."""
         return await self._answer(self._calls.catalogue())

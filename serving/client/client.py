@@ -60,8 +60,20 @@ class RecommenderClient(BaseClient):
         """
         return self._answer(self._calls.recommend_for_ratings(ratings, k))
 
+    def movies(self, movie_ids: Sequence[str]) -> list[Movie | None]:
+        """Returns the movie of each id, None for one that the model does not know.
+
+        Args:
+            movie_ids: Raw ids `[n]`.
+
+        Raises:
+            RequestRefusedError: FAILED_PRECONDITION; the model was exported by a release before
+                this method.
+        """
+        return self._answer(self._calls.movies(movie_ids))
+
     def catalogue(self) -> list[Movie]:
-        """Returns all movies that the model knows, the best liked first."""
+        """Returns all movies that the model knows, the best liked first, in one message."""
         return self._answer(self._calls.catalogue())
 
     def model_status(self) -> list[VersionStatus]:

@@ -27,6 +27,7 @@ RECOMMEND: Final = "recommend"
 RECOMMEND_EXCLUDING: Final = "recommend_excluding"
 RECOMMEND_FOR_RATINGS: Final = "recommend_for_ratings"
 SIMILAR: Final = "similar"
+MOVIES: Final = "movies"
 USER_ID: Final = "user_id"
 MOVIE_ID: Final = "movie_id"
 MOVIE_TITLE: Final = "movie_title"
@@ -154,6 +155,22 @@ class ModelCalls:
         """Returns the call for the k movies most similar to one."""
         inputs = {MOVIE_ID: wire_tensors.string_vector(MOVIE_ID, [movie_id])}
         return self._ranking(SIMILAR, inputs, k)
+
+    def movies(self, movie_ids: Sequence[str]) -> Call[list[Movie | None]]:
+        """Returns the call for the movies with these ids."""
+        count = len(movie_ids)
+        return self._predict(
+            MOVIES,
+            {MOVIE_ID: wire_tensors.string_vector(MOVIE_ID, movie_ids)},
+            lambda outputs: [
+                Movie(movie_id, title) if movie_id else None
+                for movie_id, title in zip(
+                    wire_tensors.read_strings(outputs, MOVIE_ID, count),
+                    wire_tensors.read_strings(outputs, MOVIE_TITLE, count),
+                    strict=True,
+                )
+            ],
+        )
 
     def catalogue(self) -> Call[list[Movie]]:
         """Returns the call for all movies that the model knows."""

@@ -99,12 +99,27 @@ def read_string_rows(outputs: Any, name: str, rows: int) -> list[list[str]]:
             pass
         case shape:
             raise WrongAnswerError(f"shape of {name}: expected [{rows}, k], got {shape}")
-    _check(f"values of {name}", rows * k, len(tensor.string_val))
+    values = _strings(name, tensor, rows * k)
+    return [values[row * k : (row + 1) * k] for row in range(rows)]
+
+
+def read_strings(outputs: Any, name: str, count: int) -> list[str]:
+    """Returns the values of a string output `[count]`.
+
+    Raises:
+        WrongAnswerError: The output is missing, has another dtype or shape, or is not UTF-8.
+    """
+    tensor = _output(outputs, name, DT_STRING)
+    _check(f"shape of {name}", [count], _shape(tensor))
+    return _strings(name, tensor, count)
+
+
+def _strings(name: str, tensor: Any, count: int) -> list[str]:
+    _check(f"values of {name}", count, len(tensor.string_val))
     try:
-        values = [value.decode() for value in tensor.string_val]
+        return [value.decode() for value in tensor.string_val]
     except UnicodeDecodeError as error:
         raise WrongAnswerError(f"{name}: expected UTF-8, got {error.object!r}") from error
-    return [values[row * k : (row + 1) * k] for row in range(rows)]
 
 
 def _tensor(dtype: int, shape: Sequence[int], **values: Any) -> Any:

@@ -17,6 +17,7 @@ from models.export.warm_up import MAX_WARM_UP_REQUESTS, WARM_UP_FILE
 from models.signature_names import PREDICT, SERVING_DEFAULT
 from serving import allowed_ops
 from serving.embedded.batching import Batcher, QueueFullError
+from serving.embedded.request_cost import RequestCosts
 from serving.embedded.request_errors import RequestError, unknown_signature
 from serving.embedded.signature import Signature
 from serving.embedded.tensor_codec import Array
@@ -34,6 +35,7 @@ class LoadedVersion:
     Attributes:
         number: Number of the version.
         signature_defs: Description of its signatures, a SignatureDefMap.
+        costs: Costs of requests to it.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class LoadedVersion:
             if batching is not None and name == PREDICT
         }
         self.signature_defs = _signature_defs(folder)
+        self.costs = RequestCosts(self._loaded)
 
     def signature(self, name: str) -> Signature:
         """Returns the signature of a name; the empty name stands for the default one.
@@ -162,7 +165,7 @@ def _batched(
     try:
         return batcher.submit(inputs, timeout_seconds)
     except QueueFullError as error:
-        raise RequestError(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)) from error
+        raise RequestError(grpc.StatusCode.UNAVAILABLE, str(error)) from error
     except TimeoutError as error:
         raise RequestError(
             grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed while a batch was answered"

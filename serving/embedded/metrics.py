@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from socketserver import ThreadingMixIn
+from typing import Any, Final
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import grpc
-from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Histogram, make_wsgi_app
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
@@ -25,6 +29,13 @@ UNKNOWN: Final = "unknown"
 _SECONDS: Final = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 )  # fmt: skip
+
+
+# Most connections to the page at once; further ones are closed.
+MAX_CONNECTIONS: Final = 16
+# Seconds that a connection may take in all, and those that it may be silent.
+CONNECTION_SECONDS: Final = 10.0
+SILENCE_SECONDS: Final = 5.0
 
 
 @dataclass
@@ -123,6 +134,57 @@ class _State(Collector):
         yield loaded
 
 
+class _Handler(WSGIRequestHandler):
+    """Answers one request, and logs nothing."""
+
+    def setup(self) -> None:
+        self.request.settimeout(SILENCE_SECONDS)
+        super().setup()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """A WSGI server with a bound on connections, and on the time of each.
+
+    `prometheus_client.start_http_server` has neither.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, host: str, port: int) -> None:
+        if ":" in host:
+            self.address_family = socket.AF_INET6
+        self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        super().__init__((host, port), _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._places.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        # A client that sends or reads a byte now and then is never silent.
+        end = threading.Timer(CONNECTION_SECONDS, _hang_up, [request])
+        end.daemon = True
+        end.start()
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            end.cancel()
+            self._places.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Says nothing: a client that hangs up, or is hung up on, is no error of the server."""
+
+
+def _hang_up(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
 class MetricsPage:
     """The metrics over HTTP, at `tensorflow_serving_config.METRICS_PATH` and any other path."""
 
@@ -138,12 +200,17 @@ class MetricsPage:
             ServingError: The port is taken, or the host is not this machine's.
         """
         try:
-            self._server, self._thread = start_http_server(port, host, metrics.registry)
+            self._server = _Server(host, port)
         except OSError as error:
             raise ServingError(
                 f"{host} port {port}: cannot be bound for metrics ({error.strerror}); choose "
                 "another"
             ) from error
+        self._server.set_app(make_wsgi_app(metrics.registry))
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="metrics", daemon=True
+        )
+        self._thread.start()
 
     @property
     def port(self) -> int:

@@ -39,13 +39,17 @@ class ModelService:
         message = parse(get_model_status_pb2.GetModelStatusRequest, raw)
         if not message.HasField("model_spec"):
             raise invalid("Missing ModelSpec")
-        number = self._specs.number(message.model_spec)
-        name = message.model_spec.name
-        known = self._states.all() if name == self._specs.model_name else []
+        spec = message.model_spec
+        known = self._states.all()
+        versions = [status.version for status in known]
+        if spec.name != self._specs.model_name:
+            # Like TensorFlow Serving, also where there is no name, and whatever the label.
+            version = spec.version.value if spec.HasField("version") else None
+            raise unknown_status(spec.name, version, self._specs.model_name, versions)
+        number = self._specs.number(spec)
         found = [status for status in known if number is None or status.version == number]
         if not found:
-            versions = [status.version for status in self._states.all()]
-            raise unknown_status(name, number, self._specs.model_name, versions)
+            raise unknown_status(spec.name, number, self._specs.model_name, versions)
         return get_model_status_pb2.GetModelStatusResponse(
             model_version_status=found
         ).SerializeToString()

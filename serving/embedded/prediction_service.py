@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import grpc
-from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     predict_pb2,
@@ -18,7 +17,7 @@ from tensorflow_serving.apis import (
 )
 
 from models.signature_names import PREDICT
-from serving.embedded.admission import Admission
+from serving.embedded.admission import Admission, is_heavy
 from serving.embedded.metrics import UNKNOWN, Metrics, Observation
 from serving.embedded.request_errors import RequestError, invalid, quoted
 from serving.embedded.rpc_service import Method, parse, rpc_service
@@ -67,7 +66,9 @@ class Caller:
 
 
 class PredictionService:
-    """Answers in an event loop; the model is called in the threads of an executor.
+    """Answers in an event loop; the model is called in the threads of two executors.
+
+    Heavy requests have threads of their own, so that light ones do not wait for them.
 
     A brief request that is the only one is answered in the loop itself: handing it to a thread and
     back would take half as long as the model does.
@@ -78,7 +79,8 @@ class PredictionService:
         specs: ModelSpecs,
         admission: Admission,
         metrics: Metrics,
-        executor: Executor,
+        light: Executor,
+        heavy: Executor,
         max_message_bytes: int,
         batched: bool,
     ) -> None:
@@ -88,14 +90,16 @@ class PredictionService:
             specs: Finds the version of a request.
             admission: Limits the number of requests.
             metrics: Counts requests.
-            executor: Threads that call the model.
+            light: Threads that call the model for light requests.
+            heavy: Threads that call the model for heavy requests.
             max_message_bytes: Largest answer, in bytes.
             batched: Whether `predict` waits for other requests, which it must not do in the loop.
         """
         self._specs = specs
         self._admission = admission
         self._metrics = metrics
-        self._executor = executor
+        self._light = light
+        self._heavy = heavy
         self._max_message_bytes = max_message_bytes
         self._batched = batched
         # A version, and the seconds that it took to answer a brief request.
@@ -115,10 +119,14 @@ class PredictionService:
         observation.signature = UNKNOWN
         left = context.time_remaining()
         caller = Caller(None if left is None else time.monotonic() + left)
-        self._admission.enter()
-        brief = not self._batched and self._admission.inside == 1 and is_brief(raw)
+        message = parse(predict_pb2.PredictRequest, raw)
+        if not message.HasField("model_spec"):
+            raise invalid("Missing ModelSpec")
+        work = self._work_of(message, observation)
+        self._admission.enter(work)
+        brief = not self._batched and self._admission.inside == 1 and is_brief(message)
         if brief and self._newest_is_quick():
-            return self._work(raw, caller, observation, brief)
+            return self._work(message, work, caller, brief)
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[bytes] = loop.create_future()
 
@@ -128,31 +136,37 @@ class PredictionService:
 
         # `run_in_executor` would take three more turns of the loop. A request whose caller has gone
         # counts until a thread has discarded it.
-        work = self._executor.submit(self._work, raw, caller, observation, brief)
-        work.add_done_callback(hand_over)
+        executor = self._heavy if is_heavy(work) else self._light
+        executor.submit(self._work, message, work, caller, brief).add_done_callback(hand_over)
         try:
             return await answer
         finally:
             caller.gone = True
 
-    def _work(self, raw: bytes, caller: Caller, observation: Observation, brief: bool) -> bytes:
+    def _work_of(self, message: predict_pb2.PredictRequest, observation: Observation) -> int:
+        """Returns the work of a request whose answer may be sent, and notes its signature."""
+        with self._specs.lease(message.model_spec) as version:
+            observation.signature = version.signature(message.model_spec.signature_name).name
+            cost = version.costs.of(message)
+        if cost.answer_bytes > self._max_message_bytes:
+            raise self._too_large(f"would have at least {cost.answer_bytes} bytes")
+        return cost.work
+
+    def _work(
+        self, message: predict_pb2.PredictRequest, work: int, caller: Caller, brief: bool
+    ) -> bytes:
         try:
-            return self._answer(raw, caller, observation, brief)
+            return self._answer(message, caller, brief)
         finally:
-            self._admission.leave()
+            self._admission.leave(work)
 
     def _newest_is_quick(self) -> bool:
         """Returns whether the newest version is known to answer brief requests quickly."""
         version, seconds = self._last_brief
         return seconds <= BRIEF_SECONDS and version == self._specs.newest()
 
-    def _answer(self, raw: bytes, caller: Caller, observation: Observation, brief: bool) -> bytes:
-        caller.seconds_left()
-        message = parse(predict_pb2.PredictRequest, raw)
-        if not message.HasField("model_spec"):
-            raise invalid("Missing ModelSpec")
+    def _answer(self, message: predict_pb2.PredictRequest, caller: Caller, brief: bool) -> bytes:
         with self._specs.lease(message.model_spec) as version:
-            observation.signature = version.signature(message.model_spec.signature_name).name
             started = time.monotonic()
             response = version.predict(message, caller.seconds_left())
             if brief:
@@ -160,12 +174,14 @@ class PredictionService:
         response.model_spec.name = self._specs.model_name
         answer = response.SerializeToString()
         if len(answer) > self._max_message_bytes:
-            raise RequestError(
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f"the answer has {len(answer)} bytes: expected at most {self._max_message_bytes}; "
-                "send several requests",
-            )
+            raise self._too_large(f"has {len(answer)} bytes")
         return answer
+
+    def _too_large(self, size: str) -> RequestError:
+        return RequestError(
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            f"the answer {size}: expected at most {self._max_message_bytes}; send several requests",
+        )
 
     async def _get_model_metadata(self, raw: bytes, *_: object) -> bytes:
         message = parse(get_model_metadata_pb2.GetModelMetadataRequest, raw)
@@ -187,23 +203,14 @@ class PredictionService:
         return response.SerializeToString()
 
 
-def is_brief(raw: bytes) -> bool:
-    """Returns whether a request asks `predict`, of the newest version, about a few pairs.
-
-    Args:
-        raw: Serialized PredictRequest, or other bytes.
-    """
-    if len(raw) > _BRIEF_BYTES:
-        return False
-    try:
-        message = predict_pb2.PredictRequest.FromString(raw)
-    except DecodeError:
-        return False
+def is_brief(message: predict_pb2.PredictRequest) -> bool:
+    """Returns whether a request asks `predict`, of the newest version, about a few pairs."""
     spec = message.model_spec
     if spec.signature_name != PREDICT or spec.WhichOneof("version_choice"):
         return False
     shapes = ([size.size for size in value.tensor_shape.dim] for value in message.inputs.values())
-    return all(math.prod(shape) <= _BRIEF_VALUES for shape in shapes)
+    few = all(math.prod(shape) <= _BRIEF_VALUES for shape in shapes)
+    return few and message.ByteSize() <= _BRIEF_BYTES
 
 
 def _settle(answer: asyncio.Future[bytes], work: Future[bytes]) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import Final
 
 import grpc
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
-from serving.errors import ServingError
+from serving.errors import ServingError, UnreadableModelError
 from serving.saved_model import error_reason
 
 # The text travels in a header. Peers refuse headers of more than 8 kB, some of them at random.
@@ -17,6 +21,14 @@ _MAX_HEADER_BYTES: Final = 2000
 _ENCODED_BYTES: Final = 3
 _MAX_NAME: Final = 60
 _MAX_NAMES: Final = 10
+_LOAD_ERROR_CODES: Final[tuple[tuple[type[BaseException], int], ...]] = (
+    (DecodeError, tf.errors.DATA_LOSS),
+    (FileNotFoundError, tf.errors.NOT_FOUND),
+    (PermissionError, tf.errors.PERMISSION_DENIED),
+    (MemoryError, tf.errors.RESOURCE_EXHAUSTED),
+)
+# An absolute path of several parts.
+_PATH: Final = re.compile(r"(?:file://|(?<![\w/.]))(?:/[^\s/:;,'\"()\[\]{}<>|]+){2,}/?")
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -101,7 +113,40 @@ def unknown_signature(name: str, known: Iterable[str]) -> RequestError:
 def graph_error(error: tf.errors.OpError) -> RequestError:
     """Returns the error of a request that the model's graph refuses, with TensorFlow's code."""
     code = _CODES.get(error.error_code, grpc.StatusCode.UNKNOWN)
-    return RequestError(code, error_reason(str(error)))
+    return RequestError(code, public_text(error_reason(str(error))))
+
+
+def load_error_code(error: BaseException) -> int:
+    """Returns the status code of a version that was not loaded, as TensorFlow Serving has it.
+
+    It is that of the first cause that has one. A model without such a cause is itself at fault,
+    and other errors are of an unknown kind.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, RequestError):
+            return int(cause.code.value[0])
+        if isinstance(cause, tf.errors.OpError):
+            return int(cause.error_code)
+        for kind, code in _LOAD_ERROR_CODES:
+            if isinstance(cause, kind):
+                return code
+        cause = cause.__cause__
+    unreadable = isinstance(error, UnreadableModelError)
+    return int(tf.errors.INVALID_ARGUMENT if unreadable else tf.errors.UNKNOWN)
+
+
+def public_text(text: str, base_path: Path | None = None) -> str:
+    """Returns a text for clients, who must not learn where files are on the server's machine.
+
+    Args:
+        text: Text that may have absolute paths; only their last parts are kept.
+        base_path: Folder of the model's versions, whose name may have spaces; paths in it become
+            relative to it.
+    """
+    for known in () if base_path is None else (base_path.absolute(), base_path.resolve()):
+        text = text.replace(f"{known}{os.sep}", "")
+    return _PATH.sub(lambda path: path[0].rstrip("/").rpartition("/")[2], text)
 
 
 def quoted(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -10,6 +11,8 @@ from google.protobuf.message import DecodeError, Message
 
 from serving.embedded.metrics import Metrics, Observation
 from serving.embedded.request_errors import RequestError, invalid
+
+_LOGGER: Final = logging.getLogger(__name__)
 
 # Takes a serialized request and returns its serialized answer; raises RequestError.
 Method = Callable[[bytes, grpc.aio.ServicerContext, Observation], Awaitable[bytes]]
@@ -67,10 +70,24 @@ def _responding(
                     raise RequestError(
                         _NO_MESSAGE, f"{name}: expected one message, and the stream ended with none"
                     )
-                return await method(raw, context, observation)
+                return await _answer(method, raw, context, observation)
         except RequestError as error:
             await context.abort(error.code, str(error))
             raise
+
+    async def _answer(
+        method: Method, raw: bytes, context: grpc.aio.ServicerContext, observation: Observation
+    ) -> bytes:
+        try:
+            return await method(raw, context, observation)
+        except RequestError:
+            raise
+        except Exception as error:
+            # gRPC would send the text of any other error, which may name files of this machine.
+            _LOGGER.exception("%s failed", name)
+            raise RequestError(
+                grpc.StatusCode.INTERNAL, f"{name} failed; the log of the server says why"
+            ) from error
 
     return respond
 

@@ -27,6 +27,9 @@ from serving.shutdown import end_process_after, handle_stop_signals
 
 # Threads that call the model. More threads than cores only wait for each other.
 WORKERS: Final = max(2, os.cpu_count() or 1)
+# Further threads for heavy requests. TensorFlow runs their operations in threads that it shares
+# among all requests, so some of those must be left.
+HEAVY_WORKERS: Final = WORKERS // 2
 # Seconds for answers on their way when the time to drain is over.
 _LAST_ANSWERS_SECONDS: Final = 1.0
 # Seconds for the rest of the shutdown.
@@ -54,7 +57,8 @@ class ModelServer:
             self._states,
             self._tell_health,
         )
-        self._executor = ThreadPoolExecutor(_workers(options), thread_name_prefix="predict")
+        self._light = ThreadPoolExecutor(_workers(options), thread_name_prefix="predict")
+        self._heavy = ThreadPoolExecutor(HEAVY_WORKERS, thread_name_prefix="heavy")
         self._grpc: GrpcServer | None = None
         self._page: MetricsPage | None = None
         self._stopping = threading.Lock()
@@ -73,7 +77,7 @@ class ModelServer:
                 self._page = MetricsPage(
                     self._metrics, self._options.host, self._options.metrics_port
                 )
-            self._watcher.poll()
+            self._watcher.load_first()
             if not self._served.numbers():
                 raise ServingError(self._why_nothing_loads())
             self._grpc.start()
@@ -132,7 +136,8 @@ class ModelServer:
         self._admission.wait_until_empty(max(0.0, until - time.monotonic()))
         if self._grpc is not None:
             self._grpc.end(max(_LAST_ANSWERS_SECONDS, until - time.monotonic()))
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        for executor in (self._light, self._heavy):
+            executor.shutdown(wait=False, cancel_futures=True)
         if self._page is not None:
             self._page.close()
         for number in self._served.numbers():
@@ -145,7 +150,8 @@ class ModelServer:
             self._specs,
             self._admission,
             self._metrics,
-            self._executor,
+            self._light,
+            self._heavy,
             self._options.max_message_bytes,
             batched=self._options.batching is not None,
         )
@@ -193,7 +199,7 @@ def freeze_imports() -> None:
 
 
 def serve(options: ServerOptions, announce: Callable[[ModelServer], None]) -> None:
-    """Serves until SIGTERM or SIGINT, then drains; must run in the main thread.
+    """Serves until SIGTERM, SIGINT or SIGHUP, then drains; must run in the main thread.
 
     If a thread is still busy after the time to drain, the process ends with exit code 0.
 

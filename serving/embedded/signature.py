@@ -11,7 +11,14 @@ from tensorflow.core.framework import graph_pb2, tensor_pb2
 from tensorflow.python.eager import context, execute
 from tensorflow.python.framework import ops
 
-from serving.embedded.request_errors import RequestError, graph_error, invalid, listed, quoted
+from serving.embedded.request_errors import (
+    RequestError,
+    graph_error,
+    invalid,
+    listed,
+    public_text,
+    quoted,
+)
 from serving.embedded.tensor_codec import Array, decode, dtype_name, encode, shape_text, supported
 from serving.errors import UnreadableModelError
 from serving.saved_model import error_reason
@@ -107,7 +114,8 @@ class Signature:
             raise graph_error(error) from error
         except UnicodeDecodeError as error:
             # The text of the graph's error quotes bytes of the request, and its code is lost.
-            raise invalid(error_reason(error.object.decode(errors="replace"))) from error
+            text = error_reason(error.object.decode(errors="replace"))
+            raise invalid(public_text(text)) from error
         return {
             name: tensor.numpy() for name, tensor in zip(self._flat_outputs, results, strict=True)
         }

@@ -1,31 +1,37 @@
 """Loads new versions from the model's folder, unloads the others, and keeps their states.
 
-How often it looks is `serving.server_options.ServerOptions.poll_seconds`.
+Each version is loaded in a thread of its own, so that one that loads slowly delays no other. How
+often it looks is `serving.server_options.ServerOptions.poll_seconds`.
 """
 
 from __future__ import annotations
 
 import logging
-import math
+import os
 import threading
 import time
 from collections.abc import Callable, Collection
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
-import grpc
 from tensorflow_serving.apis import get_model_status_pb2
 
 from serving.embedded.loaded_version import LoadedVersion
+from serving.embedded.request_errors import load_error_code, public_text
 from serving.embedded.served_versions import ServedVersions
 from serving.errors import UnreadableModelError
-from serving.versions import versions
+from serving.versions import version_number, versions
 
 _LOGGER: Final = logging.getLogger(__name__)
 
-# Requests have the version as an int64.
-_MAX_NUMBER: Final = 2**63 - 1
+# Seconds after which a version that is being loaded holds back neither the start of the server nor,
+# while nothing answers, an older version.
+SLOW_SECONDS: Final = 10.0
+# Seconds between two looks while the server starts.
+_FIRST_POLL_SECONDS: Final = 1.0
 # Seconds that a version being loaded may delay the end of the server.
 _STOP_SECONDS: Final = 5.0
 
@@ -61,20 +67,29 @@ class VersionStates:
         """Notes that a version answers no new requests."""
         self._set(number, _Status.UNLOADING)
 
-    def ended(self, number: int, error: str = "") -> None:
-        """Notes that a version is not in memory: unloaded, or not loaded because of an error."""
-        self._set(number, _Status.END, error)
+    def ended(self, number: int) -> None:
+        """Notes that a version is not in memory any more."""
+        self._set(number, _Status.END)
+
+    def failed(self, number: int, code: int, error: str) -> None:
+        """Notes that a version was not loaded because of an error.
+
+        Args:
+            number: Number of the version.
+            code: Error's status code, as in gRPC and TensorFlow.
+            error: Text of the error, for clients.
+        """
+        self._set(number, _Status.END, code, error)
 
     def all(self) -> list[_Status]:
         """Returns the states, newest version first."""
         with self._lock:
             return [self._statuses[number] for number in sorted(self._statuses, reverse=True)]
 
-    def _set(self, number: int, state: int, error: str = "") -> None:
+    def _set(self, number: int, state: int, code: int = 0, error: str = "") -> None:
         status = _Status(version=number, state=state)
-        if error:
-            status.status.error_code = grpc.StatusCode.UNKNOWN.value[0]
-            status.status.error_message = error
+        status.status.error_code = code
+        status.status.error_message = error
         with self._lock:
             self._statuses[number] = status
             ended = [
@@ -101,6 +116,60 @@ class _Failure:
     def may_be_tried(self) -> bool:
         """Returns whether it may be tried again now, with the same contents."""
         return self.attempts <= RETRIES and time.monotonic() >= self.at + RETRY_SECONDS
+
+
+class _Load:
+    """A version that is being loaded, in a thread of its own."""
+
+    def __init__(
+        self, contents: _Contents, load: Callable[[], LoadedVersion], wake: threading.Event
+    ) -> None:
+        """Starts to load.
+
+        Args:
+            contents: Contents of the version's folder, read before.
+            load: Function that loads the version.
+            wake: Event to set when the version is loaded, or is known not to load.
+        """
+        self.contents = contents
+        self._started = time.monotonic()
+        self._result: Future[LoadedVersion] = Future()
+        self._result.add_done_callback(lambda _: wake.set())
+        # The threads of an executor would keep the process from ending.
+        self._thread = threading.Thread(
+            target=self._run, args=(load,), name="version-loader", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def done(self) -> bool:
+        """Whether the version is loaded, or is known not to load."""
+        return self._result.done()
+
+    @property
+    def slow(self) -> bool:
+        """Whether others no longer wait for the version."""
+        return time.monotonic() >= self._started + SLOW_SECONDS
+
+    @property
+    def error(self) -> BaseException | None:
+        """Reason why the version is not loaded; None if it is."""
+        return self._result.exception()
+
+    @property
+    def version(self) -> LoadedVersion:
+        """The loaded version."""
+        return self._result.result()
+
+    def join(self, seconds: float) -> None:
+        """Waits at most that long for the end of the thread."""
+        self._thread.join(seconds)
+
+    def _run(self, load: Callable[[], LoadedVersion]) -> None:
+        try:
+            self._result.set_result(load())
+        except Exception as error:  # noqa: BLE001 - a damaged model may fail in any way
+            self._result.set_exception(error)
 
 
 class VersionWatcher:
@@ -133,25 +202,40 @@ class VersionWatcher:
         self._states = states
         self._on_change = on_change
         self._failed: dict[int, _Failure] = {}
-        self._stopped = threading.Event()
+        self._loads: dict[int, _Load] = {}
+        self._wake = threading.Event()
+        self._stopped = False
         self._thread: threading.Thread | None = None
 
+    def load_first(self) -> None:
+        """Looks until all versions that are wanted have been tried; a slow one is not waited for.
+
+        Afterwards a version answers, unless none can be loaded.
+        """
+        while True:
+            self._wake.clear()
+            self.poll()
+            waited_for = [load for load in self._loads.values() if not load.slow]
+            if not self._loads or (self._served.numbers() and not waited_for):
+                return
+            self._wake.wait(_FIRST_POLL_SECONDS)
+
     def poll(self) -> None:
-        """Looks once: loads the new versions that are wanted, then unloads the others."""
+        """Looks once: takes the versions that are loaded, starts to load others, unloads others."""
+        before = self._served.numbers()
+        self._take_loaded()
         try:
             available = self._available()
         except OSError as error:
             # The served versions stay: the volume may come back.
             _LOGGER.warning("%s: cannot be read (%s)", self._base_path, error.strerror)
-            return
-        before = self._served.numbers()
-        self._failed = {
-            number: failure for number, failure in self._failed.items() if number in available
-        }
-        wanted = self._wanted(available)
-        for number in sorted(self._served.numbers() - wanted):
-            self._states.unloading(number)
-            self._served.retire(number)
+        else:
+            self._failed = {
+                number: failure for number, failure in self._failed.items() if number in available
+            }
+            for number in sorted(self._served.numbers() - self._wanted(available)):
+                self._states.unloading(number)
+                self._served.retire(number)
         for number in self._served.unload_idle():
             if number not in self._served.numbers():
                 self._states.ended(number)
@@ -171,7 +255,7 @@ class VersionWatcher:
         self._thread.start()
 
     def stop(self, seconds: float) -> bool:
-        """Stops looking, and waits a little for a version that is being loaded.
+        """Stops looking, and waits a little for versions that are being loaded.
 
         Args:
             seconds: Longest time to wait.
@@ -179,14 +263,24 @@ class VersionWatcher:
         Returns:
             Whether no version is being loaded any more.
         """
-        self._stopped.set()
-        if self._thread is None:
-            return True
-        self._thread.join(min(seconds, _STOP_SECONDS))
-        return not self._thread.is_alive()
+        end = time.monotonic() + min(seconds, _STOP_SECONDS)
+        self._stopped = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(max(0.0, end - time.monotonic()))
+            if self._thread.is_alive():
+                return False
+        for load in self._loads.values():
+            load.join(max(0.0, end - time.monotonic()))
+        return all(load.done for load in self._loads.values())
 
     def _watch(self, poll_seconds: float) -> None:
-        while not self._stopped.wait(poll_seconds):
+        while True:
+            # A version that is loaded takes over at once.
+            self._wake.wait(poll_seconds)
+            self._wake.clear()
+            if self._stopped:
+                return
             try:
                 self.poll()
             except Exception:
@@ -199,28 +293,43 @@ class VersionWatcher:
     def _available(self) -> dict[int, Path]:
         if not self._base_path.is_dir():
             raise FileNotFoundError(0, "there is no such folder")
-        found = {int(folder.name): folder for folder in versions(self._base_path)}
-        return {number: folder for number, folder in found.items() if number <= _MAX_NUMBER}
+        return {
+            number: folder
+            for folder in versions(self._base_path)
+            if (number := version_number(folder.name)) is not None
+        }
 
     def _wanted(self, available: dict[int, Path]) -> set[int]:
-        """Loads the versions to serve now and returns their numbers.
+        """Starts to load the versions to serve, and returns the numbers of those that are served.
 
-        If none loads, the served versions stay: an old answer is better than none.
+        What is served stays while a newer version is being loaded, and if none loads: an old
+        answer is better than none.
         """
         wanted = {
             number
             for number in sorted(self._labelled & available.keys())
             if self._is_served(number, available[number])
         }
+        awaited = False
         for number in sorted(available, reverse=True):
-            if self._is_served(number, available[number]):
+            if number in self._served.numbers():
                 return wanted | {number}
-        return wanted or self._served.numbers()
+            if not awaited:
+                self._is_served(number, available[number])
+                awaited = self._is_awaited(number)
+        return wanted | self._served.numbers() if awaited or not wanted else wanted
+
+    def _is_awaited(self, number: int) -> bool:
+        """Returns whether a version is being loaded, and no older one is to be loaded meanwhile."""
+        load = self._loads.get(number)
+        return load is not None and not (load.slow and not self._served.numbers())
 
     def _is_served(self, number: int, folder: Path) -> bool:
-        """Returns whether a version is served, after loading it if that may be tried."""
+        """Returns whether a version is served; if not, starts to load it if that may be tried."""
         if number in self._served.numbers():
             return True
+        if number in self._loads:
+            return False
         try:
             # Read before loading: a file that changes meanwhile is a reason to try again.
             contents = _contents(folder)
@@ -228,27 +337,43 @@ class VersionWatcher:
             # It is being written or deleted.
             return False
         failure = self._failed.get(number)
-        if failure is None or failure.contents != contents:
-            failure = _Failure(contents, attempts=0, at=-math.inf)
-        if not failure.may_be_tried():
-            return False
-        self._states.loading(number)
-        try:
-            version = self._load(number, folder)
-        except Exception as error:
-            # A damaged model may fail in any way, and the other versions must be served.
-            expected = isinstance(error, UnreadableModelError)
-            reason = str(error) if expected else f"{type(error).__name__}: {error}"
-            self._failed[number] = _Failure(contents, failure.attempts + 1, time.monotonic())
-            self._states.ended(number, reason)
-            _LOGGER.warning("version %d is not served: %s", number, reason, exc_info=not expected)
-            return False
-        self._served.publish(version)
-        self._states.available(number)
-        _LOGGER.info("version %d is served", number)
-        return True
+        if failure is None or failure.contents != contents or failure.may_be_tried():
+            self._states.loading(number)
+            self._loads[number] = _Load(contents, partial(self._load, number, folder), self._wake)
+        return False
+
+    def _take_loaded(self) -> None:
+        """Lets the versions answer whose loading has ended, and notes those that failed."""
+        for number in [number for number, load in self._loads.items() if load.done]:
+            load = self._loads.pop(number)
+            if load.error is not None:
+                self._note_failure(number, load.contents, load.error)
+                continue
+            self._failed.pop(number, None)
+            self._served.publish(load.version)
+            self._states.available(number)
+            _LOGGER.info("version %d is served", number)
+
+    def _note_failure(self, number: int, contents: _Contents, error: BaseException) -> None:
+        expected = isinstance(error, UnreadableModelError)
+        reason = str(error) if expected else f"{type(error).__name__}: {error}"
+        former = self._failed.get(number)
+        attempts = former.attempts if former is not None and former.contents == contents else 0
+        self._failed[number] = _Failure(contents, attempts + 1, time.monotonic())
+        self._states.failed(number, load_error_code(error), public_text(reason, self._base_path))
+        _LOGGER.warning(
+            "version %d is not served: %s", number, reason, exc_info=None if expected else error
+        )
 
 
 def _contents(folder: Path) -> _Contents:
-    stats = [(str(path), path.stat()) for path in sorted(folder.rglob("*"))]
+    stats = [(str(path), _stat(path)) for path in sorted(folder.rglob("*"))]
     return tuple((path, stat.st_size, stat.st_mtime_ns) for path, stat in stats)
+
+
+def _stat(path: Path) -> os.stat_result:
+    """Returns the status of a file, or of a link that leads nowhere."""
+    try:
+        return path.stat()
+    except OSError:
+        return path.lstat()

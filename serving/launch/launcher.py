@@ -91,7 +91,7 @@ def launch(
     wanted: WantedServer = WantedServer.AUTO,
     binary: Path | None = None,
 ) -> None:
-    """Serves until SIGTERM or SIGINT; must run in the main thread.
+    """Serves until SIGTERM, SIGINT or SIGHUP; must run in the main thread.
 
     `auto` falls back to the embedded server, with a warning, if Docker cannot pull the image.
 

@@ -47,6 +47,7 @@ class AnsweringModel(tf.Module):
                 ("recommend_excluding", self.recommend_excluding, (strings, k, lists)),
                 ("recommend_for_ratings", self.recommend_for_ratings, (lists, stars, k)),
                 ("similar", self.similar, (strings, k)),
+                ("movies", self.movies, (strings,)),
             )
         }
 
@@ -86,6 +87,11 @@ class AnsweringModel(tf.Module):
 
     def similar(self, movie_id, k) -> Outputs:
         return ranked(movie_id[:, tf.newaxis], k, SCORES / 5)
+
+    def movies(self, movie_id) -> Outputs:
+        known = tf.reduce_any(movie_id[:, tf.newaxis] == MOVIES, axis=1)
+        found = tf.where(known, movie_id, "")
+        return {"movie_id": found, "movie_title": found}
 
 
 def ranked(left_out: tf.Tensor, k: tf.Tensor, scores: np.ndarray) -> Outputs:

@@ -42,6 +42,7 @@ SIGNATURES = {
     "recommend_excluding",
     "recommend_for_ratings",
     "similar",
+    "movies",
 }
 PAIRS = [(b"u", b"m0"), (b"user", b"m4"), (b"longer", b"no movie"), (b"u", b"m1")]
 
@@ -217,6 +218,18 @@ WRONG = [
         "movie_id",
         lambda movies: tf.where(movies == "m3", "m0", movies),
         "movie_id: m0 .*left out",
+    ),
+    (
+        "movies",
+        "movie_id",
+        lambda movies: tf.where(movies == "m1", "m0", movies),
+        "movie_id: m0 in place of m1",
+    ),
+    (
+        "movies",
+        "movie_title",
+        lambda titles: titles[:1],
+        r"movie_title: object of shape \[1\]; expected object of shape \[4\]",
     ),
     (
         "predict",

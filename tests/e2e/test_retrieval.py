@@ -174,7 +174,7 @@ def test_both_tasks_are_judged(retrieval_story: Story) -> None:
 def test_only_vectors_are_exported_and_what_rates(retrieval_story: Story, name: str) -> None:
     summary = retrieval_story.runs[name]
     signatures = {"serving_default", "transform_features", "recommend", "recommend_excluding",
-                  "recommend_for_ratings", "similar"}  # fmt: skip
+                  "recommend_for_ratings", "similar", "movies"}  # fmt: skip
     rates = name == "multitask"
     assert set(pushed(summary).signatures) == signatures | ({"predict"} if rates else set())
     suffix = "/.ATTRIBUTES/VARIABLE_VALUE"

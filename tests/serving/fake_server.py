@@ -69,6 +69,7 @@ class FakeModel(
         peers: Senders of the requests.
         states: States of versions, by call; the last one stays.
         labels: Version numbers by label.
+        lacking: Signatures that the model does not have.
     """
 
     seen: dict[str, set[str]] = field(default_factory=dict)
@@ -79,13 +80,17 @@ class FakeModel(
     peers: list[str] = field(default_factory=list)
     states: list[dict[int, tuple[int, str]]] = field(default_factory=lambda: [{}])
     labels: dict[str, int] = field(default_factory=dict)
+    lacking: set[str] = field(default_factory=set)
 
     def Predict(self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext) -> Any:  # noqa: N802
         self._meet(request, context)
         if self.answer is not None:
             return self.answer(request)
         inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
-        response = getattr(self, f"_{request.model_spec.signature_name}")(**inputs)
+        signature = request.model_spec.signature_name
+        if signature in self.lacking:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"{signature} not found")
+        response = getattr(self, f"_{signature}")(**inputs)
         for name in set(response.outputs) - set(request.output_filter or response.outputs):
             del response.outputs[name]
         return response
@@ -143,6 +148,14 @@ class FakeModel(
             for movie in movie_id
         ]
         return self._ranking(rows, k)
+
+    def _movies(self, movie_id: Any) -> Any:
+        titles = dict(MOVIES)
+        known = [id_.decode() if id_.decode() in titles else "" for id_ in movie_id]
+        return tensors(
+            movie_id=np.array(known, object),
+            movie_title=np.array([titles.get(id_, "") for id_ in known], object),
+        )
 
     def _best(self, excluded: list[set[str]], k: Any) -> Any:
         return self._ranking([[id_ for id_ in SCORES if id_ not in row] for row in excluded], k)

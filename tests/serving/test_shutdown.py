@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+
+import pytest
+
+from serving.shutdown import handle_stop_signals
 
 CODE = """
 import threading
@@ -29,3 +34,28 @@ def test_a_timer_that_is_cancelled_ends_nothing() -> None:
 
 def test_a_process_that_ends_by_itself_is_not_waited_for() -> None:
     assert exit_code(3600, "never.set()") == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_to_end_is_handled_inside_the_block(number: signal.Signals) -> None:
+    received: list[int] = []
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        with handle_stop_signals(lambda number, _: received.append(number)):
+            signal.raise_signal(number)
+        assert received == [number]
+        assert signal.getsignal(number) == signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
+
+
+def test_under_nohup_the_end_of_the_terminal_is_none_of_the_process() -> None:
+    received: list[int] = []
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with handle_stop_signals(lambda number, _: received.append(number)):
+            signal.raise_signal(signal.SIGHUP)
+        assert received == []
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

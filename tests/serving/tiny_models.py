@@ -54,7 +54,9 @@ class TinyModel(tf.Module):
     def __init__(self, bias: float) -> None:
         super().__init__()
         self.bias = tf.Variable(bias, trainable=False, dtype=tf.float32)
-        self.titles = tf.Variable([_title(movie) for movie in range(MOVIES)], trainable=False)
+        # The tables of an exported recommender.
+        self.movie_ids = tf.Variable([str(movie) for movie in range(MOVIES)], trainable=False)
+        self.movie_titles = tf.Variable([_title(movie) for movie in range(MOVIES)], trainable=False)
 
     def signatures(self) -> dict[str, Any]:
         strings = tf.TensorSpec([None], tf.string)
@@ -94,7 +96,7 @@ class TinyModel(tf.Module):
         movies = (tf.strings.length(user_id)[:, tf.newaxis] + places) % MOVIES
         return {
             features.MOVIE_ID: tf.strings.as_string(movies),
-            features.MOVIE_TITLE: tf.gather(self.titles, movies),
+            features.MOVIE_TITLE: tf.gather(self.movie_titles, movies),
             signature_names.SCORE: tf.broadcast_to(-tf.cast(places, tf.float32), tf.shape(movies)),
         }
 

@@ -136,6 +136,15 @@ def test_the_unknown_movie_has_no_place_and_no_score(rng: np.random.Generator, n
     assert not np.isin(b"nothing", found["movie_id"])
 
 
+def test_the_titles_of_movies(rng: np.random.Generator) -> None:
+    recommender = recommender_of("biased_mf", trained_like("biased_mf", rng))
+    asked = ["m4", "nothing", "m0", "", "m4"]
+    found = recommender.signatures["movies"](movie_id=tf.constant(asked))
+    assert found["movie_id"].numpy().tolist() == [b"m4", b"", b"m0", b"", b"m4"]
+    titles = [b"Movie m4", b"", b"Movie m0", b"", b"Movie m4"]
+    assert found["movie_title"].numpy().tolist() == titles
+
+
 @pytest.mark.parametrize(
     "signature", ["recommend", "recommend_excluding", "recommend_for_ratings", "similar"]
 )

@@ -19,6 +19,7 @@ SIGNATURES = (
     "recommend_excluding",
     "recommend_for_ratings",
     "similar",
+    "movies",
 )
 CATALOGUE = Catalogue(["u1", "ünï"], [2, 1], ["m1", "unknown", "m3"], ["One", "", "Three"])
 
@@ -66,6 +67,7 @@ def test_a_signature_that_the_model_lacks_is_not_asked(tmp_path: Path) -> None:
             {"movie_id": (tf.string, 2), "rating": (tf.float32, 2), "k": (tf.int32, 0)},
         ),
         ("similar", {"movie_id": (tf.string, 1), "k": (tf.int32, 0)}),
+        ("movies", {"movie_id": (tf.string, 1)}),
     ],
 )
 def test_inputs_are_those_of_the_signature(tmp_path: Path, signature: str, types) -> None:

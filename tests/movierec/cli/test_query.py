@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 import trustme
 
@@ -88,6 +89,39 @@ def test_new_user(port: int, model: FakeModel) -> None:
     assert answer(port, "new-user", *rates, "-k", "1") == movies("29")
     inputs = model.requests[-1].inputs
     assert list(inputs["movie_id"].string_val) == [b"50", b"231", b"181"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["rating", "--user", "1", "--movie", "50"],
+        ["similar", "--movie", "29"],
+        ["new-user", "--rate", "50=5", "--rate", "181=4"],
+    ],
+)
+def test_ids_are_found_without_the_catalogue(
+    port: int, model: FakeModel, arguments: list[str]
+) -> None:
+    answer(port, *arguments)
+    looked_up, asked = model.requests
+    assert looked_up.model_spec.signature_name == "movies"
+    # No request asks for more movies than the default number.
+    assert not looked_up.output_filter
+    assert list(asked.inputs["k"].int_val) in ([], [10])
+
+
+def test_a_model_of_an_earlier_release_is_asked_for_its_catalogue(
+    port: int, model: FakeModel
+) -> None:
+    model.lacking = {"movies"}
+    result = query(port, "rating", "--user", "1", "--movie", "50")
+    assert result.stdout == "1.05 stars: user 1, Star Wars (1977)\n"
+
+
+def test_a_server_that_is_busy_is_not_asked_for_its_catalogue(port: int, model: FakeModel) -> None:
+    model.failures = [(grpc.StatusCode.RESOURCE_EXHAUSTED, "busy")]
+    assert_refused(query(port, "rating", "--user", "1", "--movie", "50"), "busy")
+    assert len(model.requests) == 1
 
 
 def test_status(port: int) -> None:

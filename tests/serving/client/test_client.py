@@ -97,6 +97,15 @@ def test_recommend_for_ratings(client: Any) -> None:
     assert ids(client.recommend_for_ratings({}, 1)) == ranked()[:1]
 
 
+def test_movies(client: Any) -> None:
+    assert client.movies(["29", "unknown", "50"]) == [
+        Movie("29", "Batman Forever (1995)"),
+        None,
+        Movie("50", "Star Wars (1977)"),
+    ]
+    assert client.movies([]) == []
+
+
 def test_catalogue(client: Any) -> None:
     assert client.catalogue() == [Movie(*entry) for entry in MOVIES]
 

@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 from models import features, signature_names
+from serving.embedded.batching import Batcher, QueueFullError
 from serving.server_options import BatchingOptions, ServerOptions
 from tests.serving import tiny_models
 from tests.serving.asking import SECONDS, Asked, asking, refused, running
@@ -104,6 +105,24 @@ def test_what_comes_faster_than_it_is_answered_is_answered_or_refused(
             for _ in range(60)
         ]
         codes = Counter(call.code() for call in calls)
-        assert codes.keys() <= {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
+        assert codes.keys() <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
         assert codes[grpc.StatusCode.OK]
         check(asked, [b"1"], [b"2"])
+
+
+def test_a_full_queue_is_a_reason_to_try_again(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients try UNAVAILABLE again, the code with which TensorFlow Serving answers too."""
+
+    def full(*_: object) -> None:
+        raise QueueFullError("3 batches are waiting")
+
+    monkeypatch.setattr(Batcher, "submit", full)
+    tiny_models.push(tiny_model, tmp_path, 1)
+    options = ServerOptions(MODEL, tmp_path, port=0, batching=BatchingOptions())
+    with running(options) as server, asking(server.port) as asked:
+        code, text = refused(
+            lambda: asked.predictions.Predict(pairs([b"1"], [b"2"]), timeout=SECONDS)
+        )
+        assert (code, text) == (grpc.StatusCode.UNAVAILABLE, "3 batches are waiting")

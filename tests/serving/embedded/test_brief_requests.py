@@ -46,7 +46,7 @@ def filled(count: int) -> predict_pb2.PredictRequest:
 
 @pytest.mark.parametrize("count", [0, 1, 100])
 def test_a_few_pairs_are_brief(count: int) -> None:
-    assert is_brief(some_pairs(count).SerializeToString())
+    assert is_brief(some_pairs(count))
 
 
 @pytest.mark.parametrize(
@@ -67,12 +67,7 @@ def test_a_few_pairs_are_brief(count: int) -> None:
     ids=["many", "filled", "long", "version", "label", "slow", "default", "recommend"],
 )
 def test_what_may_take_its_time_is_not(request_: predict_pb2.PredictRequest) -> None:
-    assert not is_brief(request_.SerializeToString())
-
-
-def test_what_is_no_request_is_not() -> None:
-    assert not is_brief(b"\xff\xff")
-    assert not is_brief(b"")
+    assert not is_brief(request_)
 
 
 class Calls:

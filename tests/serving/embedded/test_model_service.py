@@ -43,7 +43,10 @@ def test_a_version_is_available(
     ("request_", "code", "expected"),
     [
         (status_request("other"), grpc.StatusCode.NOT_FOUND, "other"),
-        (status_request(""), grpc.StatusCode.INVALID_ARGUMENT, "name"),
+        # As TensorFlow Serving does, which looks for versions of a model of this name.
+        (status_request(""), grpc.StatusCode.NOT_FOUND, "any versions of model"),
+        (status_request("", version=VERSION), grpc.StatusCode.NOT_FOUND, f"version {VERSION}"),
+        (status_request("", label="stable"), grpc.StatusCode.NOT_FOUND, "any versions"),
         (status_request(version=99), grpc.StatusCode.NOT_FOUND, "99"),
         (status_request(version=-1), grpc.StatusCode.NOT_FOUND, "-1"),
         (status_request(label="best"), grpc.StatusCode.INVALID_ARGUMENT, "best"),

@@ -6,13 +6,18 @@ import errno
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import grpc
 import pytest
+import tensorflow as tf
+from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import get_model_status_pb2
 
 from serving.embedded import version_watcher
+from serving.embedded.request_errors import invalid
 from serving.embedded.served_versions import ServedVersions
 from serving.embedded.version_watcher import VersionStates, VersionWatcher
 from serving.errors import UnreadableModelError
@@ -49,9 +54,8 @@ class Watched:
         self.served = ServedVersions()
         self.states = VersionStates()
         self.loads: list[int] = []
-        # May be kept from loading.
-        self.may_load = threading.Event()
-        self.may_load.set()
+        # Versions that are kept from loading.
+        self.hold: dict[int, threading.Event] = {}
         self.changes: list[set[int]] = []
         self.watcher = VersionWatcher(
             folder,
@@ -64,7 +68,8 @@ class Watched:
 
     def _load(self, number: int, folder: Path) -> Version:
         self.loads.append(number)
-        self.may_load.wait(SECONDS)
+        if number in self.hold:
+            self.hold[number].wait(SECONDS)
         # While it loads, what was served before still is.
         assert not self.changes or self.served.numbers() >= self.changes[-1]
         return Version(number, folder)
@@ -82,8 +87,16 @@ class Watched:
         folder.rmdir()
 
     def poll(self) -> set[int]:
-        self.watcher.poll()
+        """Looks until nothing is left to load."""
+        self.watcher.load_first()
         return self.served.numbers()
+
+    def poll_until(self, true: Callable[[], bool]) -> None:
+        def look() -> bool:
+            self.watcher.poll()
+            return true()
+
+        wait_until(look)
 
     def state(self, number: int) -> State:
         return next(status for status in self.states.all() if status.version == number)
@@ -162,10 +175,12 @@ def test_what_kept_a_version_from_being_loaded_may_be_gone(
 ) -> None:
     watched.push(1)
     watched.push(2)
-    monkeypatch.setattr(version_watcher, "RETRY_SECONDS", 0.0)
+    now = 1_000.0
+    monkeypatch.setattr(version_watcher, "time", SimpleNamespace(monotonic=lambda: now))
     with monkeypatch.context() as meanwhile:
         meanwhile.setattr(Version, "__init__", _no_more_open_files)
         assert watched.poll() == set()
+    now += 61
     assert watched.poll() == {2}
 
 
@@ -288,20 +303,145 @@ def test_the_thread_survives_a_look_that_fails(
 
 
 def test_a_version_that_is_being_loaded_is_not_waited_for(watched: Watched) -> None:
-    watched.may_load.clear()
+    held = watched.hold[1] = threading.Event()
     watched.push(1)
     watched.watcher.start(poll_seconds=0.01)
     wait_until(lambda: watched.loads == [1])
     assert not watched.watcher.stop(0)
-    watched.may_load.set()
+    held.set()
     assert watched.watcher.stop(SECONDS)
+
+
+def test_a_version_that_loads_slowly_delays_no_newer_one(watched: Watched) -> None:
+    watched.push(1)
+    watched.poll()
+    held = watched.hold[2] = threading.Event()
+    watched.push(2)
+    watched.poll_until(lambda: 2 in watched.loads)
+    watched.push(3)
+    watched.poll_until(lambda: watched.served.numbers() == {3})
+    assert watched.state(2).state == State.LOADING
+    assert watched.state(1).state == State.END
+    held.set()
+    watched.poll_until(lambda: watched.state(2).state == State.END)
+    assert watched.served.numbers() == {3}
+    assert watched.loads == [1, 2, 3]
+
+
+def test_a_version_that_loads_slowly_delays_no_labelled_one(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, labelled=(1, 2))
+    for number in (1, 2, 3):
+        watched.push(number)
+        watched.hold[number] = threading.Event()
+    watched.watcher.poll()
+    wait_until(lambda: sorted(watched.loads) == [1, 2, 3])
+    for number, served in ((2, {2}), (3, {2, 3}), (1, {1, 2, 3})):
+        watched.hold[number].set()
+        watched.poll_until(lambda served=served: watched.served.numbers() == served)
+
+
+def test_while_one_is_loaded_an_older_one_is_neither_loaded_nor_unloaded(watched: Watched) -> None:
+    watched.push(1)
+    watched.poll()
+    held = watched.hold[3] = threading.Event()
+    watched.push(3)
+    watched.poll_until(lambda: 3 in watched.loads)
+    watched.push(2)
+    for _ in range(3):
+        watched.watcher.poll()
+    assert watched.served.numbers() == {1}
+    assert watched.loads == [1, 3]
+    held.set()
+    assert watched.poll() == {3}
+
+
+def test_a_server_starts_with_an_older_version_if_the_newest_is_slow(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(version_watcher, "SLOW_SECONDS", 0.0)
+    watched.push(1)
+    held = watched.hold[2] = threading.Event()
+    watched.push(2)
+    assert watched.poll() == {1}
+    held.set()
+    watched.poll_until(lambda: watched.served.numbers() == {2})
+
+
+def test_a_server_waits_for_the_newest_version_if_it_is_not_slow(watched: Watched) -> None:
+    watched.push(1)
+    held = watched.hold[2] = threading.Event()
+    watched.push(2)
+    threading.Timer(0.1, held.set).start()
+    assert watched.poll() == {2}
+    assert watched.loads == [2]
+
+
+@pytest.mark.parametrize(
+    ("cause", "code"),
+    [
+        (tf.errors.DataLossError(None, None, "cut off"), grpc.StatusCode.DATA_LOSS),
+        (tf.errors.NotFoundError(None, None, "no file"), grpc.StatusCode.NOT_FOUND),
+        (invalid("a warm-up request"), grpc.StatusCode.INVALID_ARGUMENT),
+        (DecodeError("cut off"), grpc.StatusCode.DATA_LOSS),
+        (FileNotFoundError("no file"), grpc.StatusCode.NOT_FOUND),
+        (PermissionError("not yours"), grpc.StatusCode.PERMISSION_DENIED),
+        (None, grpc.StatusCode.INVALID_ARGUMENT),
+    ],
+)
+def test_a_version_that_does_not_load_has_the_code_of_the_reason(
+    watched: Watched,
+    monkeypatch: pytest.MonkeyPatch,
+    cause: Exception | None,
+    code: grpc.StatusCode,
+) -> None:
+    def unreadable(*_: object) -> None:
+        raise UnreadableModelError("it is bad") from cause
+
+    monkeypatch.setattr(Version, "__init__", unreadable)
+    watched.push(1)
+    watched.poll()
+    assert watched.state(1).status.error_code == code.value[0]
+
+
+@pytest.mark.parametrize("text", ["{folder}: no model", "cannot read '{folder}/a/b'", "in /x/y/z"])
+def test_no_path_of_the_server_is_in_a_state(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    folder = watched.push(1)
+
+    def unreadable(*_: object) -> None:
+        raise UnreadableModelError(text.format(folder=folder))
+
+    monkeypatch.setattr(Version, "__init__", unreadable)
+    watched.poll()
+    assert "/" not in watched.state(1).status.error_message.replace("1/a/b", "")
+    # The operator needs it.
+    assert text.format(folder=folder) in caplog.text
+
+
+def test_links_and_the_shortest_of_several_names(watched: Watched, tmp_path: Path) -> None:
+    target = watched.push(1).rename(tmp_path / "stored")
+    (watched.folder / "5").symlink_to(target)
+    (watched.folder / "9").symlink_to(tmp_path / "nowhere")
+    assert watched.poll() == {5}
+    for name, word in (("006", "gone"), ("06", "good"), ("-7", "good")):
+        (watched.folder / name).mkdir()
+        (watched.folder / name / "saved_model.pb").write_text(word)
+    assert watched.poll() == {6}
+
+
+def test_a_link_that_leads_nowhere_inside_a_version_is_none_of_the_servers_business(
+    watched: Watched,
+) -> None:
+    (watched.push(1) / "notes").symlink_to("nowhere")
+    assert watched.poll() == {1}
 
 
 def test_old_ends_are_forgotten() -> None:
     states = VersionStates()
     states.available(1)
     for number in range(2, 1002):
-        states.ended(number, "bad")
+        states.failed(number, 2, "bad")
     numbers = [status.version for status in states.all()]
     assert numbers[0] == 1001
     assert numbers[-1] == 1

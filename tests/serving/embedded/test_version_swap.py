@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -46,9 +47,9 @@ CLIENTS = 8
 BIAS, OTHER_BIAS = 0, 100
 
 
-def answer(asked: Asked) -> tuple[int, float]:
+def answer(asked: Asked, **spec: int) -> tuple[int, float]:
     """The version that answers, and its bias."""
-    found = asked.predictions.Predict(pairs([b"a"], [b"d"]), timeout=SECONDS)
+    found = asked.predictions.Predict(pairs([b"a"], [b"d"], **spec), timeout=SECONDS)
     (stars,) = tf.make_ndarray(found.outputs[features.RATING])
     (without_bias,) = rating([b"a"], [b"d"])
     return found.model_spec.version.value, float(stars - without_bias)
@@ -168,16 +169,16 @@ def _warmed_up_with_half_a_record(version: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "named"),
+    ("damage", "named", "code"),
     [
-        (_cut_off, "2"),
-        (_emptied, "2"),
-        (_without_variables, "variables"),
-        (_with_other_variables, "2"),
-        (_warmed_up_with_no_signature, "nothing"),
-        (_warmed_up_with_a_missing_input, features.MOVIE_ID),
-        (_warmed_up_with_noise, Path(WARM_UP_FILE).name),
-        (_warmed_up_with_half_a_record, Path(WARM_UP_FILE).name),
+        (_cut_off, "2", grpc.StatusCode.DATA_LOSS),
+        (_emptied, "2", grpc.StatusCode.INVALID_ARGUMENT),
+        (_without_variables, "variables", grpc.StatusCode.NOT_FOUND),
+        (_with_other_variables, "2", grpc.StatusCode.INVALID_ARGUMENT),
+        (_warmed_up_with_no_signature, "nothing", grpc.StatusCode.FAILED_PRECONDITION),
+        (_warmed_up_with_a_missing_input, features.MOVIE_ID, grpc.StatusCode.INVALID_ARGUMENT),
+        (_warmed_up_with_noise, Path(WARM_UP_FILE).name, grpc.StatusCode.DATA_LOSS),
+        (_warmed_up_with_half_a_record, Path(WARM_UP_FILE).name, grpc.StatusCode.DATA_LOSS),
     ],
 )
 def test_a_damaged_version_is_refused_and_the_one_before_goes_on(
@@ -186,6 +187,7 @@ def test_a_damaged_version_is_refused_and_the_one_before_goes_on(
     tmp_path: Path,
     damage: Callable[[Path], None],
     named: str,
+    code: grpc.StatusCode,
 ) -> None:
     push(tiny_model, tmp_path, 1)
     with running(options(tmp_path)) as server, asking(server.port) as asked:
@@ -204,12 +206,13 @@ def test_a_damaged_version_is_refused_and_the_one_before_goes_on(
         assert all(set(found) == {(1, BIAS)} for found in answers)
         found = versions(asked)
         assert found[1].state == AVAILABLE
-        assert found[2].status.error_code != 0
+        assert found[2].status.error_code == code.value[0]
         assert named in found[2].status.error_message
-        code, _ = refused(
+        assert str(tmp_path) not in found[2].status.error_message
+        answered, _ = refused(
             lambda: asked.predictions.Predict(pairs([b"1"], [b"2"], version=2), timeout=SECONDS)
         )
-        assert code == grpc.StatusCode.NOT_FOUND
+        assert answered == grpc.StatusCode.NOT_FOUND
         # The next sound one is taken.
         push(biased_model, tmp_path, 3)
         wait_until(lambda: answer(asked) == (3, OTHER_BIAS))
@@ -239,6 +242,20 @@ def test_at_the_start_the_newest_version_that_loads_is_served(
     with running(options(tmp_path)) as server, asking(server.port) as asked:
         assert answer(asked) == (1, BIAS)
         assert versions(asked)[2].state == END
+
+
+def test_versions_that_are_loaded_at_once_answer_each_by_itself(
+    tiny_model: Path, biased_model: Path, tmp_path: Path
+) -> None:
+    for number in range(1, 7):
+        push(biased_model if number % 2 else tiny_model, tmp_path, number)
+    labels = {f"v{number}": number for number in range(1, 6)}
+    labelled = replace(options(tmp_path), version_labels=labels)
+    with running(labelled) as server, asking(server.port) as asked:
+        assert server.versions == [1, 2, 3, 4, 5, 6]
+        for number in server.versions:
+            bias = OTHER_BIAS if number % 2 else BIAS
+            assert answer(asked, version=number) == (number, bias)
 
 
 def test_when_the_newest_version_is_deleted_the_one_before_is_back(
@@ -286,8 +303,9 @@ def test_a_request_in_flight_is_finished_by_the_version_that_began_it(
         assert in_flight.result().model_spec.version.value == 1
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_process_idles_for_nothing_and_told_to_stop_answers_what_is_in_flight(
-    tiny_model: Path, tmp_path: Path
+    tiny_model: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     push(tiny_model, tmp_path, 1)
     with server_process(tmp_path) as server, asking(server.port) as asked:
@@ -302,7 +320,7 @@ def test_a_process_idles_for_nothing_and_told_to_stop_answers_what_is_in_flight(
         # Answered after the other has arrived on the same connection.
         assert answer(asked) == (1, BIAS)
         assert not in_flight.done()
-        server.process.send_signal(signal.SIGTERM)
+        server.process.send_signal(number)
         with asking(server.port) as late:
             wait_until(lambda: _code(late) == grpc.StatusCode.UNAVAILABLE)
         assert in_flight.result().outputs

@@ -13,6 +13,7 @@ from serving.errors import ServingError
 from serving.launch import launcher, readiness
 from serving.launch.launcher import Started
 from serving.server_options import BatchingOptions, ServerOptions, WantedServer
+from serving.shutdown import STOP_SIGNALS
 from serving.tls import ServerTls
 from tests.serving.fake_programs import FakePrograms
 from tests.serving.pushed_versions import available, push, refused
@@ -130,14 +131,14 @@ def test_on_loopback_the_binary_listens_to_a_socket_alone(
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_the_server_and_the_handlers_are_put_back(
     programs: FakePrograms, options: ServerOptions, number: signal.Signals, host: str
 ) -> None:
     programs.add_binary()
-    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    before = [signal.getsignal(number) for number in STOP_SIGNALS]
     port = launched(replace(options, host=host), number=number).address.split(":")[1]
-    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+    assert [signal.getsignal(number) for number in STOP_SIGNALS] == before
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", int(port)))
 
