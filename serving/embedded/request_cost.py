@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -24,6 +25,9 @@ LIGHT_WORK: Final = 1_000_000
 _VALUE_WORK: Final = 100
 # Signatures of the movies that they are given, which do not score the whole catalogue.
 _PAIRWISE: Final = frozenset({"", SERVING_DEFAULT, PREDICT, MOVIES})
+# More inputs, dimensions or outputs than any signature has. A request with more is refused when it
+# is read; until then it must not keep the event loop busy.
+_MOST: Final = 256
 # Sizes in an answer: a string's tag and length, and a float32.
 _STRING_BYTES: Final = 2
 _FLOAT_BYTES: Final = 4
@@ -71,7 +75,7 @@ class RequestCosts:
 
     def of(self, request: predict_pb2.PredictRequest) -> Cost:
         """Returns the cost of a request, well formed or not."""
-        shapes = [_sizes(tensor) for tensor in request.inputs.values()]
+        shapes = [_sizes(tensor) for tensor in islice(request.inputs.values(), _MOST)]
         rows = max((shape[0] for shape in shapes if shape), default=1)
         values = max(map(math.prod, shapes), default=1)
         pairwise = request.model_spec.signature_name in _PAIRWISE
@@ -79,7 +83,7 @@ class RequestCosts:
         if K not in request.inputs:
             return Cost(scores + _VALUE_WORK * values, 0)
         k = min(max(_scalar(request.inputs[K]), 0), self._movies)
-        wanted = request.output_filter or self._least_bytes
+        wanted = list(islice(request.output_filter, _MOST)) or self._least_bytes
         row_bytes = sum(
             int(self._least_bytes[name][k]) for name in wanted if name in self._least_bytes
         )
@@ -92,7 +96,7 @@ def _least_bytes(table: tf.Variable) -> Sizes:
 
 
 def _sizes(tensor: tensor_pb2.TensorProto) -> list[int]:
-    return [max(dimension.size, 0) for dimension in tensor.tensor_shape.dim]
+    return [max(dimension.size, 0) for dimension in islice(tensor.tensor_shape.dim, _MOST)]
 
 
 def _scalar(tensor: tensor_pb2.TensorProto) -> int:

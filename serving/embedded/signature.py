@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2, tensor_pb2
 from tensorflow.python.eager import context, execute
@@ -117,7 +118,7 @@ class Signature:
             text = error_reason(error.object.decode(errors="replace"))
             raise invalid(public_text(text)) from error
         return {
-            name: tensor.numpy() for name, tensor in zip(self._flat_outputs, results, strict=True)
+            name: _array(tensor) for name, tensor in zip(self._flat_outputs, results, strict=True)
         }
 
     def encode(
@@ -169,6 +170,12 @@ def call_attributes(graph: graph_pb2.GraphDef) -> tuple[object, ...]:
     if one_device and _CONTROL_FLOW.isdisjoint(node.op for node in nodes):
         attributes["executor_type"] = _SIMPLE_EXECUTOR
     return tuple(chain.from_iterable(attributes.items()))
+
+
+def _array(tensor: tf.Tensor) -> Array:
+    """Returns the values as an array, also where NumPy has a bytes object for a scalar string."""
+    value = tensor.numpy()
+    return value if hasattr(value, "shape") else np.array(value, np.object_)
 
 
 def _fits(shape: Sequence[int], expected: tf.TensorShape) -> bool:

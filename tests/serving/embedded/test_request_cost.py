@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import predict_pb2
 
 from models import features, signature_names
@@ -125,3 +126,12 @@ def test_a_malformed_request_costs_something(k: bytes) -> None:
     request.inputs[signature_names.K].tensor_content = k
     request.inputs[features.USER_ID].tensor_shape.dim[0].size = -5
     assert costs().of(request).work >= 0
+
+
+def test_a_shape_of_a_million_sizes_is_not_multiplied_out() -> None:
+    """The product would have millions of digits, and the event loop works on nothing else."""
+    request = predict_pb2.PredictRequest()
+    sizes = [{"size": 2**62}] * 1_000_000
+    shape = tensor_pb2.TensorProto(tensor_shape={"dim": sizes}).tensor_shape
+    request.inputs[features.USER_ID].tensor_shape.CopyFrom(shape)
+    assert costs().of(request).work < 2**20_000

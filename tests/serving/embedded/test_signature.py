@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2
 
 from serving.embedded import signature
 
@@ -49,3 +51,16 @@ def test_beside_a_gpu_nothing_is(monkeypatch: pytest.MonkeyPatch) -> None:
     devices = [tf.config.LogicalDevice(f"/device:{kind}:0", kind) for kind in ("CPU", "GPU")]
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda: devices)
     assert executor_of(doubled) == DEFAULT
+
+
+def test_a_scalar_string_is_an_answer(tmp_path: Path) -> None:
+    """NumPy has it as a bytes object, without a shape."""
+    model = tf.Module()
+    model.name_of_it = tf.function(lambda: {"name": tf.constant("movierec")}, input_signature=[])
+    tf.saved_model.save(model, str(tmp_path), signatures={"name": model.name_of_it})
+    loaded = tf.saved_model.load(str(tmp_path))
+    one = signature.Signature("name", loaded.signatures["name"], max_bytes=100)
+    response = predict_pb2.PredictResponse()
+    one.encode(one.call({}), [], response.outputs)
+    assert tf.make_ndarray(response.outputs["name"]) == b"movierec"
+    assert response.outputs["name"].tensor_shape == tf.TensorShape([]).as_proto()
