@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import tomli_w
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
@@ -26,8 +28,14 @@ from serving.defaults import DEFAULT_MODEL
 def _path_text(value: object) -> object:
     if value == "":
         raise ValueError("expected a path")
-    # A name of digits alone is read as a number.
-    return str(value) if isinstance(value, int) else value
+    return value
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        return path.expanduser().resolve()
+    except RuntimeError as error:
+        raise ValueError("no such user; a path that begins with ~ is written ./~") from error
 
 
 SLICE_FEATURES = (features.MOVIE_GENRES, features.USER_ACTIVITY)
@@ -37,7 +45,7 @@ SLICE_FEATURES = (features.MOVIE_GENRES, features.USER_ACTIVITY)
 LocalPath = Annotated[
     Path,
     BeforeValidator(_path_text),
-    AfterValidator(lambda path: path.expanduser().resolve()),
+    AfterValidator(_absolute),
 ]
 
 
@@ -142,8 +150,8 @@ def load_config(path: Path | None = None, overrides: Iterable[str] = ()) -> Pipe
     Args:
         path: TOML file; None for the defaults. A relative `data.path` in it is relative to the
             file.
-        overrides: Overrides in the order in which they apply. A value is read as TOML or, if it is
-            not TOML, as text.
+        overrides: Overrides in the order in which they apply. The value of a key that takes text
+            is the text as it stands, or a TOML string; other values are TOML.
 
     Raises:
         UserError: The file cannot be read, or a key or value is wrong.
@@ -173,14 +181,17 @@ def known_keys() -> dict[str, str]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        # Editors on Windows put a byte-order mark first.
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(f"--config {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"--config {path}: not TOML: {error}") from error
     data = values.get("data")
     if isinstance(data, dict) and isinstance(data.get("path"), str) and data["path"]:
-        data["path"] = str(path.parent / Path(data["path"]).expanduser())
+        # Only `~` begins at the home folder, whoever's it is.
+        if not data["path"].startswith("~"):
+            data["path"] = str(path.parent / data["path"])
     return values
 
 
@@ -194,14 +205,31 @@ def _apply(values: dict[str, Any], override: str) -> None:
     group = values.setdefault(section, {})
     if not isinstance(group, dict):
         raise UserError(f"--set {override}: {section} is not a section")
-    group[name] = _value(text.strip())
+    group[name] = _value(text.strip(), _takes_text(section, name))
 
 
-def _value(text: str) -> Any:
+def _value(text: str, takes_text: bool) -> Any:
+    if takes_text and not text.startswith(('"', "'")):
+        return text
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+
+
+def _takes_text(section: str, name: str) -> bool:
+    """Returns whether a key takes text, which no other notation may change."""
+    group = PipelineConfig.model_fields.get(section)
+    field = group and group.annotation and group.annotation.model_fields.get(name)  # type: ignore[attr-defined]
+    return bool(field) and _is_text(field.annotation)
+
+
+def _is_text(annotation: Any) -> bool:
+    if get_origin(annotation) is Literal:
+        return all(isinstance(value, str) for value in get_args(annotation))
+    if get_origin(annotation) in (Union, UnionType, Annotated):
+        return any(map(_is_text, get_args(annotation)))
+    return annotation in (str, Path)
 
 
 def _explain(error: ValidationError) -> str:
@@ -213,7 +241,12 @@ def _explain(error: ValidationError) -> str:
     problem = first["msg"].removeprefix("Value error, ")
     if first["type"] == "tuple_type":
         problem = 'expected a list such as ["A", "B"]'
-    given = "" if isinstance(first["input"], Mapping) else f"{first['input']!r} is not allowed: "
+    if first["type"] in ("string_type", "path_type"):
+        problem = "expected text, in quotes"
+    value = first["input"]
+    # A date is shown as it was written.
+    text = str(value) if isinstance(value, datetime.date | datetime.time) else repr(value)
+    given = "" if isinstance(value, Mapping) else f"{text} is not allowed: "
     return f"{key}: {given}{problem[0].lower()}{problem[1:]}"
 
 
