@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
@@ -25,7 +25,8 @@ class Options(Record):
         """Refuses true and false where a number is expected; pydantic reads them as 1 and 0."""
         annotation = cls.model_fields[str(info.field_name)].annotation
         is_group = isinstance(annotation, type) and issubclass(annotation, BaseModel)
-        if not is_group and annotation is not bool and _has_truth_value(value):
+        takes_truth = bool in (annotation, *get_args(annotation))
+        if not is_group and not takes_truth and _has_truth_value(value):
             raise ValueError("true and false are no values of this key")
         return value
 

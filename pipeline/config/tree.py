@@ -8,12 +8,19 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import tomli_w
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from components.movielens_example_gen.options import EditionName, SplitOptions
+from components.movielens_example_gen.options import Dialect, EditionName, SplitOptions
 from models import features
 from models.options import ExportOptions, ModelOptions, TransformOptions, TuningOptions
 from models.registry import with_model_defaults
@@ -49,19 +56,38 @@ LocalPath = Annotated[
 ]
 
 
-class DataConfig(Section):
+AUTO: Final = "auto"
+"""Name for the edition that the files are recognised as."""
+
+
+class DataConfig(Dialect, Section):
     """The ratings to train on."""
 
-    dataset: EditionName = Field(
-        "ml-100k", description="Form of the ratings: ml-100k, or csv for a folder of CSV files."
+    dataset: EditionName | Literal["auto"] = Field(
+        "ml-100k",
+        description="Edition of the ratings; auto, the default with a path, recognises the files.",
     )
-    path: LocalPath | None = Field(None, description="Folder of the files; ml-100k finds its own.")
+    path: LocalPath | None = Field(
+        None, description="Folder, zip archive or file of the ratings; ml-100k finds its own."
+    )
     name: str | None = Field(
         None, description="Only models with the same name are compared; `dataset` if not set."
     )
     max_rejected_fraction: float = Field(
         0.01, ge=0, le=1, description="Share of rows that may be rejected before the run stops."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _recognise_by_default(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and values.get("path") and "dataset" not in values:
+            return {**values, "dataset": AUTO}
+        return values
+
+    @property
+    def dialect(self) -> Dialect:
+        """The keys on how the tables are written."""
+        return Dialect.model_validate({name: getattr(self, name) for name in Dialect.model_fields})
 
 
 class GateConfig(Section):
@@ -188,10 +214,10 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"--config {path}: not TOML: {error}") from error
     data = values.get("data")
-    if isinstance(data, dict) and isinstance(data.get("path"), str) and data["path"]:
-        # Only `~` begins at the home folder, whoever's it is.
-        if not data["path"].startswith("~"):
-            data["path"] = str(path.parent / data["path"])
+    if isinstance(data, dict):
+        folder = data.get("path")
+        if isinstance(folder, str) and folder and not folder.startswith("~"):
+            data["path"] = str(path.parent / folder)
     return values
 
 
@@ -220,8 +246,8 @@ def _value(text: str, takes_text: bool) -> Any:
 def _takes_text(section: str, name: str) -> bool:
     """Returns whether a key takes text, which no other notation may change."""
     group = PipelineConfig.model_fields.get(section)
-    field = group and group.annotation and group.annotation.model_fields.get(name)  # type: ignore[attr-defined]
-    return bool(field) and _is_text(field.annotation)
+    keys = getattr(group.annotation, "model_fields", {}) if group else {}
+    return name in keys and _is_text(keys[name].annotation)
 
 
 def _is_text(annotation: Any) -> bool:

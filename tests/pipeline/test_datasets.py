@@ -20,8 +20,8 @@ def test_own_ratings_need_a_folder() -> None:
 
 def test_what_is_missing_is_named(csv_folder: Path) -> None:
     assert locate(DataConfig(dataset="csv", path=csv_folder)) == csv_folder
-    (csv_folder / "movies.csv").unlink()
-    with pytest.raises(UserError, match=r"has no movies\.csv"):
-        locate(DataConfig(dataset="csv", path=csv_folder))
-    with pytest.raises(UserError, match="is not a folder"):
+    (csv_folder / "ratings.csv").unlink()
+    with pytest.raises(UserError, match=r"ratings\.csv: not found"):
+        locate(DataConfig(dataset="ml-25m", path=csv_folder))
+    with pytest.raises(UserError, match="does not exist"):
         locate(DataConfig(dataset="csv", path=csv_folder / "ratings.csv"))

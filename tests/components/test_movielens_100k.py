@@ -5,14 +5,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.errors import DataError
-from components.movielens_example_gen.readers import parquet_100k as reader
+from components.movielens_example_gen import reading
 from pipeline.config.tree import DataConfig
 from pipeline.datasets import locate
 
 
 def test_the_installed_edition_is_the_published_one() -> None:
     """The counts are those of the edition's own README: 943 users, 1682 items, 100,000 ratings."""
-    raw = reader.read(str(locate(DataConfig())))
+    raw = reading.read_raw(str(locate(DataConfig())), "ml-100k")
     assert raw.ratings.num_rows == 100_000
     assert raw.movies.num_rows == 1682
     assert raw.users is not None
@@ -38,14 +38,23 @@ def test_the_installed_edition_is_the_published_one() -> None:
     ]
 
 
+def parquet_files(folder: Path) -> None:
+    installed = locate(DataConfig())
+    for name in ("items", "users"):
+        file = f"MovieLens100k_{name}.parquet.brotli"
+        (folder / file).write_bytes((installed / file).read_bytes())
+
+
 def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
+    parquet_files(tmp_path)
     (tmp_path / "MovieLens100k_data.parquet.brotli").write_bytes(b"PAR1" + bytes(100))
     with pytest.raises(DataError, match="not a readable Parquet file"):
-        reader.read(str(tmp_path))
+        reading.read_raw(str(tmp_path), "ml-100k")
 
 
 def test_a_dropped_column_is_named(tmp_path: Path) -> None:
+    parquet_files(tmp_path)
     table = pa.table({"user_id": [1], "movie_id": [1], "rating": [3]})
     pq.write_table(table, tmp_path / "MovieLens100k_data.parquet.brotli")
     with pytest.raises(DataError, match="no column timestamp; it has user_id, movie_id, rating"):
-        reader.read(str(tmp_path))
+        reading.read_raw(str(tmp_path), "ml-100k")
