@@ -1,4 +1,7 @@
-"""The files of a dataset, installed or at a path."""
+"""The files of a dataset, installed or at a path.
+
+Looking into files imports TensorFlow, which takes seconds, so it is imported only for that.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import importlib.metadata
 from pathlib import Path
 
 from components.errors import DataError
-from components.movielens_example_gen import input_files, recognition
 from components.movielens_example_gen.readers import EDITIONS
 from pipeline.config.errors import UserError
 from pipeline.config.tree import AUTO, DataConfig, PipelineConfig
@@ -23,7 +25,9 @@ def locate(data: DataConfig) -> Path:
     path = data.path or _installed_folder(data)
     if not path.exists():
         raise UserError(f"data.path: {path} does not exist")
-    if data.dataset != AUTO:
+    if data.path is not None and data.dataset != AUTO:
+        from components.movielens_example_gen import input_files
+
         try:
             input_files.paths(str(path), EDITIONS[data.dataset])
         except DataError as error:
@@ -39,6 +43,8 @@ def recognised(config: PipelineConfig) -> PipelineConfig:
     """
     if config.data.dataset != AUTO:
         return config
+    from components.movielens_example_gen import recognition
+
     try:
         edition = recognition.recognise(str(locate(config.data)))
     except DataError as error:

@@ -49,8 +49,9 @@ def run(config: PipelineConfig, workspace: Workspace, verbose: bool = False) -> 
             configured.
         StepFailedError: A step failed. The run pushed nothing.
     """
-    config = recognised(config)
-    data = locate(config.data)
+    with run_log.redirected(Path(os.devnull)):
+        config = recognised(config)
+        data = locate(config.data)
     beam_check.check_run(config.beam)
     with workspace.locked():
         folder = workspace.new_run()

@@ -62,7 +62,7 @@ def movies_of_another_edition(folder: Path) -> None:
         (
             ratings_of_99,
             "MovieLensExampleGen",
-            ["100 of 5000 rows cannot be ratings (2.00%", "100 rating out of range", "rating 99"],
+            ["ratings go from 1 to 99", "98.0% are from 0.5 to 5", "data.rating_range"],
         ),
         (dropped_column, "MovieLensExampleGen", ["ratings.csv: no column rating"]),
         (truncated_line, "MovieLensExampleGen", ["ratings.csv: line 5001 has 3 fields"]),
