@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +62,31 @@ class CleanRatings:
         return dict(Counter(self.rejected[REASON].to_pylist()).most_common())
 
 
+class _Reasons:
+    """The reason of each row, the first that was marked; rows without one can be ratings."""
+
+    def __init__(self, rows: int) -> None:
+        self._codes = np.zeros(rows, np.int8)
+        self._names = [""]
+
+    @property
+    def none(self) -> Mask:
+        """Whether a row has no reason."""
+        without: Mask = self._codes == 0
+        return without
+
+    def mark(self, where: Mask, reason: str) -> None:
+        """Sets the reason of the rows that have none yet."""
+        if not where.any():
+            return
+        self._codes[where & self.none] = len(self._names)
+        self._names.append(reason)
+
+    def of(self, rows: np.ndarray[Any, np.dtype[np.int64]]) -> pa.Array:
+        """Returns the reasons of rows as text."""
+        return pa.array(self._names, pa.string()).take(pa.array(self._codes[rows]))
+
+
 def clean(
     raw: RawRatings,
     bounds: RowBounds,
@@ -79,31 +105,35 @@ def clean(
         DataError: The range cannot be recognised.
     """
     rows = raw.ratings.num_rows
-    users = normalising.ids(raw.ratings[features.USER_ID])
-    movies = normalising.ids(raw.ratings[features.MOVIE_ID])
-    ratings = normalising.numbers(raw.ratings[features.RATING])
+    encoded = {
+        name: normalising.by_distinct(raw.ratings[name])
+        for name in (features.USER_ID, features.MOVIE_ID, features.RATING)
+    }
+    users = normalising.ids(encoded[features.USER_ID])
+    movies = normalising.ids(encoded[features.MOVIE_ID])
+    ratings = normalising.numbers(encoded[features.RATING])
     rating_values = _numpy(ratings, np.nan)
     scale = dialect.rating_range or rating_range or recognise(rating_values)
     timestamps, times = _timestamps(raw.ratings, dialect, bounds)
     seconds = _numpy(timestamps, 0)
 
-    reasons = np.full(rows, "", dtype=object)
-    _mark(reasons, _is_header(raw), REPEATED_HEADER)
-    _mark(reasons, np.arange(rows) == (-1 if raw.cut_row is None else raw.cut_row), CUT)
-    _mark(reasons, _is_missing(users) | _is_missing(movies), MISSING_ID)
-    _mark(reasons, _has_space(users) | _has_space(movies), ID_HAS_SPACE)
-    _mark(reasons, ~np.isfinite(rating_values), RATING_NOT_A_NUMBER)
+    reasons = _Reasons(rows)
+    reasons.mark(_is_header(raw, encoded), REPEATED_HEADER)
+    reasons.mark(np.arange(rows) == (-1 if raw.cut_row is None else raw.cut_row), CUT)
+    reasons.mark(_is_missing(users) | _is_missing(movies), MISSING_ID)
+    reasons.mark(_has_space(users) | _has_space(movies), ID_HAS_SPACE)
+    reasons.mark(~np.isfinite(rating_values), RATING_NOT_A_NUMBER)
     lowest, highest = max(scale[0], bounds.rating_min), min(scale[1], bounds.rating_max)
-    _mark(reasons, (rating_values < lowest) | (rating_values > highest), RATING_OUT_OF_RANGE)
+    reasons.mark((rating_values < lowest) | (rating_values > highest), RATING_OUT_OF_RANGE)
     if dialect.rating_step is not None:
         steps = (np.nan_to_num(rating_values) - scale[0]) / dialect.rating_step
-        _mark(reasons, np.abs(steps - np.round(steps)) > _STEP_TOLERANCE, RATING_BETWEEN_STEPS)
-    _mark(reasons, pc.is_null(timestamps).to_numpy(zero_copy_only=False), TIMESTAMP_NOT_A_NUMBER)
+        reasons.mark(np.abs(steps - np.round(steps)) > _STEP_TOLERANCE, RATING_BETWEEN_STEPS)
+    reasons.mark(pc.is_null(timestamps).to_numpy(zero_copy_only=False), TIMESTAMP_NOT_A_NUMBER)
     outside = (seconds < bounds.timestamp_min) | (seconds > bounds.timestamp_max)
-    _mark(reasons, outside, TIMESTAMP_OUT_OF_RANGE)
-    _mark(reasons, _superseded(users, movies, seconds, reasons == ""), DUPLICATE)
+    reasons.mark(outside, TIMESTAMP_OUT_OF_RANGE)
+    reasons.mark(_superseded(users, movies, seconds, reasons.none), DUPLICATE)
 
-    accepted = pa.array(reasons == "")
+    accepted = pa.array(reasons.none)
     table = pa.table(
         {
             ROW: pa.array(np.arange(rows)),
@@ -113,13 +143,13 @@ def clean(
             features.TIMESTAMP: timestamps,
         }
     )
-    bad = np.flatnonzero(reasons != "")
+    bad = np.flatnonzero(~reasons.none)
     unchanged = raw.ratings.take(bad)
     rejected = pa.table(
         {
             ROW: bad,
             **{name: pc.cast(unchanged[name], pa.string()) for name in unchanged.column_names},
-            REASON: pa.array(reasons[bad], pa.string()),
+            REASON: reasons.of(bad),
         }
     )
     recognised = (f"ratings {scale[0]:g} to {scale[1]:g}", times)
@@ -134,20 +164,15 @@ def _timestamps(table: pa.Table, dialect: Dialect, bounds: RowBounds) -> tuple[p
     )
 
 
-def _is_header(raw: RawRatings) -> Mask:
+def _is_header(raw: RawRatings, encoded: Mapping[str, pa.DictionaryArray]) -> Mask:
     """Marks rows that repeat the header, as files that were joined have them."""
-    repeated = np.ones(raw.ratings.num_rows, bool)
-    for name in (features.USER_ID, features.MOVIE_ID, features.RATING):
-        if name not in raw.header:
-            return np.zeros(raw.ratings.num_rows, bool)
-        spelling = raw.header[name]
-
-        def same(values: pa.Array, spelling: str = spelling) -> pa.Array:
-            text = pc.utf8_trim(pc.cast(values, pa.string()), characters="\ufeff ")
-            return pc.equal(text, spelling)
-
-        equal = normalising.by_distinct(raw.ratings[name], same).dictionary_decode()
-        repeated &= _numpy(equal, False)
+    repeated = np.full(raw.ratings.num_rows, bool(raw.header))
+    for name, column in encoded.items():
+        if not repeated.any():
+            break
+        texts = pc.utf8_trim(pc.cast(column.dictionary, pa.string()), characters="\ufeff ")
+        same = pc.equal(texts, raw.header[name])
+        repeated &= _numpy(same.take(column.indices), False)
     return repeated
 
 
@@ -191,11 +216,6 @@ def _is_missing(ids: pa.DictionaryArray) -> Mask:
 def _has_space(ids: pa.DictionaryArray) -> Mask:
     spoilt = pc.match_substring_regex(ids.dictionary, normalising.SPACE_OR_CONTROL)
     return _numpy(spoilt.take(ids.indices), False)
-
-
-def _mark(reasons: np.ndarray[Any, np.dtype[Any]], where: Mask, reason: str) -> None:
-    """Sets the reason of the rows that have none yet."""
-    reasons[(reasons == "") & where] = reason
 
 
 def _superseded(

@@ -37,7 +37,7 @@ _LARGEST_WHOLE_FLOAT = 2.0**53
 _PER_SECOND: dict[TimestampUnit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000}
 
 
-def ids(column: pa.ChunkedArray) -> pa.DictionaryArray:
+def ids(column: pa.ChunkedArray | pa.Array) -> pa.DictionaryArray:
     """Returns ids without white space at the ends and without invisible characters."""
 
     def normalised(values: pa.Array) -> pa.Array:
@@ -58,7 +58,7 @@ def ids(column: pa.ChunkedArray) -> pa.DictionaryArray:
     return by_distinct(column, normalised)
 
 
-def numbers(column: pa.ChunkedArray) -> pa.Array:
+def numbers(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     """Returns float64 numbers; a decimal comma counts as a point."""
     return by_distinct(column, _numbers).dictionary_decode()
 
@@ -76,6 +76,10 @@ def seconds(
     column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
         return pc.cast(pc.cast(column, pa.timestamp("s"), safe=False), pa.int64()), "dates"
+    if pa.types.is_string(column.type):
+        plain = pc.match_substring_regex(column, _WHOLE_NUMBER)
+        if pc.all(plain, skip_nulls=False).as_py():
+            return _in_seconds(pc.cast(column, pa.int64()), unit, latest)
     dates: list[bool] = []
 
     def whole(values: pa.Array) -> pa.Array:
@@ -95,8 +99,10 @@ def seconds(
         return pc.coalesce(found, others, _iso_seconds(pc.if_else(is_date, rest, None)))
 
     values = by_distinct(column, whole).dictionary_decode()
-    if any(dates):
-        return values, "dates"
+    return (values, "dates") if any(dates) else _in_seconds(values, unit, latest)
+
+
+def _in_seconds(values: pa.Array, unit: TimestampUnit | None, latest: int) -> tuple[pa.Array, str]:
     unit = unit or _unit(values, latest)
     if _PER_SECOND[unit] != 1:
         array = values.to_numpy(zero_copy_only=False)
@@ -134,19 +140,26 @@ def _genre_list(names: list[str]) -> list[str]:
 
 
 def by_distinct(
-    column: pa.ChunkedArray | pa.Array, function: Callable[[pa.Array], pa.Array]
+    column: pa.ChunkedArray | pa.Array, function: Callable[[pa.Array], pa.Array] | None = None
 ) -> pa.DictionaryArray:
     """Applies a function to the distinct values of a column.
+
+    Args:
+        column: Values, as they are or in a dictionary.
+        function: Function of an array; None to keep the values.
 
     Returns:
         The results, with each of them once in the dictionary.
     """
     if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-    if isinstance(column, pa.ChunkedArray):  # no chunks at all
-        column = pa.array([], column.type)
+        column = column.combine_chunks() if column.num_chunks else pa.array([], column.type)
+    if isinstance(column, pa.ChunkedArray):
+        # Text of more than 2 GiB does not fit into one array, its dictionary does.
+        column = pc.dictionary_encode(column).unify_dictionaries().combine_chunks()
     if not pa.types.is_dictionary(column.type):
         column = pc.dictionary_encode(column)
+    if function is None:
+        return column
     results = pc.dictionary_encode(function(column.dictionary))
     indices = results.indices.take(column.indices)
     return pa.DictionaryArray.from_arrays(indices, results.dictionary)
