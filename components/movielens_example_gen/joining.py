@@ -50,7 +50,7 @@ def require_matching_ids(ratings: pa.Table, raw: RawRatings) -> None:
     if share >= _LEAST_DESCRIBED:
         return
     unknown = pc.unique(ratings[features.MOVIE_ID].filter(pc.invert(known)))
-    found = "none" if not share else f"{share:.1%}"
+    found = "none" if not share else f"only {share:.1%}"
     raise DataError(
         f"{found} of the {ratings.num_rows} ratings are of a movie in the file of movies: ratings "
         f"are of {_some(unknown)}, and movies are {_some(described)}; both files must be of one "

@@ -34,6 +34,8 @@ _WHOLE_NUMBER = r"^-?\d{1,18}$"
 _DATE = r"^\d{4}-\d\d-\d\d"
 # Floats beyond this are not exact, and no time in microseconds is near it.
 _LARGEST_WHOLE_FLOAT = 2.0**53
+# In 1973: numbers between the latest second and this in milliseconds are no times at all.
+_PLAUSIBLE_SECONDS = 100_000_000
 _PER_SECOND: dict[TimestampUnit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000}
 
 
@@ -222,9 +224,13 @@ def _seconds_of(text: str) -> int | None:
 
 
 def _unit(values: pa.Array, latest: int) -> TimestampUnit:
-    """Returns the largest unit in which the median is not in the future."""
+    """Returns seconds or, if their median is in the future, the unit in which it is plausible."""
     present = values.drop_null().to_numpy()
     if not len(present):
         return "s"
     median = float(np.median(present))
-    return next((unit for unit, per in _PER_SECOND.items() if median <= latest * per), "s")
+    if median > latest:
+        for unit, per in _PER_SECOND.items():
+            if _PLAUSIBLE_SECONDS * per <= median <= latest * per:
+                return unit
+    return "s"

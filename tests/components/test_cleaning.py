@@ -118,6 +118,11 @@ def test_the_unit_of_times_is_recognised_or_set(unit: Any, factor: int) -> None:
         assert cleaned.accepted["timestamp"].to_pylist() == [964982703 + at for at in range(5)]
 
 
+def test_numbers_that_are_times_in_no_unit_are_set_aside() -> None:
+    cleaned = clean(raw(*(("7", str(movie), "3", "9000000000") for movie in range(5))))
+    assert cleaned.rejected_by_reason == {cleaning.TIMESTAMP_OUT_OF_RANGE: 5}
+
+
 def test_ratings_without_times_are_of_the_same_moment() -> None:
     table = raw(("7", "1", "3", "9"), ("7", "1", "4", "1")).drop_columns(["timestamp"])
     cleaned = clean(table)

@@ -82,7 +82,7 @@ def test_movies_of_another_edition_are_refused_with_ids_of_both() -> None:
     many = pa.table({**RATINGS.to_pydict(), "movie_id": ["91", "92", "91"]})
     with pytest.raises(DataError, match=r"none of the 3 ratings .* of 91, 92, and movies are 1, 2"):
         joining.require_matching_ids(many, RawRatings(many, MOVIES))
-    with pytest.raises(DataError, match=r"66\.7% of the 3 ratings"):
+    with pytest.raises(DataError, match=r"only 66\.7% of the 3 ratings"):
         joining.require_matching_ids(RATINGS, RawRatings(RATINGS, MOVIES))
     known = RATINGS.slice(0, 2)
     joining.require_matching_ids(known, RawRatings(known, MOVIES))

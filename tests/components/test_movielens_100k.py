@@ -1,3 +1,4 @@
+import zipfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -5,7 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.errors import DataError
-from components.movielens_example_gen import reading
+from components.movielens_example_gen import joining, reading, recognition
+from components.movielens_example_gen.options import IngestOptions, SplitOptions
+from pipeline import row_bounds
 from pipeline.config.tree import DataConfig
 from pipeline.datasets import locate
 
@@ -58,3 +61,40 @@ def test_a_dropped_column_is_named(tmp_path: Path) -> None:
     pq.write_table(table, tmp_path / "MovieLens100k_data.parquet.brotli")
     with pytest.raises(DataError, match="no column timestamp; it has user_id, movie_id, rating"):
         reading.read_raw(str(tmp_path), "ml-100k")
+
+
+def published(folder: Path) -> Path:
+    """The installed edition in the files in which it is published."""
+    installed = locate(DataConfig())
+    forms = (("data", "u.data", "\t"), ("items", "u.item", "|"), ("users", "u.user", "|"))
+    for kind, name, delimiter in forms:
+        rows = pq.read_table(installed / f"MovieLens100k_{kind}.parquet.brotli").to_pylist()
+        lines = [
+            delimiter.join("" if value is None else str(value) for value in row.values())
+            for row in rows
+        ]
+        (folder / name).write_text("\n".join(lines) + "\n", encoding="latin-1")
+    return folder
+
+
+def test_the_published_layouts_give_the_same_examples(tmp_path: Path) -> None:
+    folder = tmp_path / "ml-100k"
+    folder.mkdir()
+    published(folder)
+    with zipfile.ZipFile(tmp_path / "ml-100k.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in folder.iterdir():
+            archive.write(path, f"ml-100k/{path.name}")
+    options = IngestOptions(
+        edition="ml-100k",
+        split=SplitOptions(),
+        max_rejected_fraction=0.0,
+        bounds=row_bounds.read(),
+    )
+    tables = []
+    for base in (locate(DataConfig()), folder, tmp_path / "ml-100k.zip"):
+        assert recognition.recognise(str(base)) == "ml-100k"
+        raw, cleaned = reading.read(str(base), options)
+        tables.append(joining.to_list_columns(joining.join(cleaned.accepted, raw)))
+    assert tables[0].num_rows == 100_000
+    assert tables[0].equals(tables[1])
+    assert tables[0].equals(tables[2])

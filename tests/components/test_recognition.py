@@ -123,6 +123,29 @@ def test_a_parquet_folder_may_have_parts(tmp_path: Path) -> None:
     assert one == "parquet"
 
 
+def test_parquet_may_have_any_types(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "user": pa.array(["a", "b"]).dictionary_encode(),
+            "item": pa.array(["x", "y"], pa.large_string()),
+            "rating": pa.array([True, False]),
+            "time": pa.array([964982703_000_000, None], pa.timestamp("us", "UTC")),
+        }
+    )
+    pq.write_table(table, tmp_path / "likes.parquet")
+    options = IngestOptions(
+        edition="parquet",
+        split=SplitOptions(),
+        max_rejected_fraction=1.0,
+        bounds=row_bounds.read(),
+    )
+    _, cleaned = reading.read(str(tmp_path / "likes.parquet"), options)
+    assert cleaned.accepted.to_pylist() == [
+        {"row": 0, "user_id": "a", "movie_id": "x", "rating": 1.0, "timestamp": 964982703}
+    ]
+    assert cleaned.rejected_by_reason == {"timestamp not a whole number": 1}
+
+
 def test_parquet_may_describe_the_movies(tmp_path: Path) -> None:
     parquet(tmp_path / "ratings.parquet", ROWS)
     table = pa.table({"id": [1, 2], "title": ["One", "Two"], "genres": ["Drama| War |", None]})

@@ -141,7 +141,7 @@ class Format:
         also: More names of columns.
     """
 
-    roles: Sequence[Role | None]
+    roles: Sequence[Role]
     required: Sequence[Role]
     by_name: Sequence[Role] = ()
     delimiter: str | None = None
@@ -255,20 +255,16 @@ def _delimiter(lines: list[str], form: Format, dialect: Dialect) -> str:
     shown = repr(lines[0][:60])
     if not best:
         raise DataError(
-            f"no column {', '.join(_wanted(form))}; the first line is {shown}: set data.delimiter"
+            f"no column {', '.join(form.required)}; the first line is {shown}: set data.delimiter"
         )
     kinds = " and ".join(_NAMES.get(delimiter, delimiter) for delimiter in best)
     raise DataError(f"{kinds} can both divide the first line, {shown}: set data.delimiter")
 
 
-def _wanted(form: Format) -> list[str]:
-    return [str(role) for role in form.required]
-
-
 def _named(fields: Sequence[str], form: Format, dialect: Dialect) -> dict[Role, list[int]]:
     """Returns the positions of the fields that are names, by what they name."""
     found: dict[Role, list[int]] = {}
-    for role in (role for role in (*form.roles, *form.by_name) if role is not None):
+    for role in (*form.roles, *form.by_name):
         wanted = dialect.columns.get(role)
         spellings = SPELLINGS[role] | form.also.get(role, frozenset())
         for at, name in enumerate(fields):
@@ -352,7 +348,7 @@ def positions(first: Sequence[str], form: Format, dialect: Dialect, kind: str) -
 
 
 def _positions_by_order(width: int, form: Format, dialect: Dialect, kind: str) -> dict[Role, int]:
-    order = {role: at for at, role in enumerate(form.roles) if role is not None and at < width}
+    order = {role: at for at, role in enumerate(form.roles) if at < width}
     for role, number in dialect.columns.items():
         if role not in form.roles:
             continue
@@ -367,7 +363,7 @@ def _positions_by_order(width: int, form: Format, dialect: Dialect, kind: str) -
     if missing:
         raise DataError(
             f"no column {', '.join(missing)}; without a header the columns are "
-            f"{', '.join(str(role) for role in form.roles)}, and a line has {width} "
+            f"{', '.join(form.roles)}, and a line has {width} "
             f"({kind})"
         )
     return order

@@ -63,7 +63,14 @@ def read(files: Files, dialect: Dialect) -> RawRatings:
 
 def _ratings(path: str, dialect: Dialect) -> pa.Table:
     columns = _columns(path, tuple(RATING_ROLES), ("user", "movie", "rating"), dialect)
-    return pa.table({RATING_ROLES[role]: column for role, column in columns.items()})
+    return pa.table({RATING_ROLES[role]: _plain(column) for role, column in columns.items()})
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Returns categories, and the long text of Polars, as plain text."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    return column.cast(pa.string()) if pa.types.is_large_string(column.type) else column
 
 
 def _columns(
