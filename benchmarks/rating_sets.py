@@ -11,8 +11,8 @@ import pyarrow as pa
 import tensorflow as tf
 from tfx_bsl.coders import example_coder
 
+from components.movielens_example_gen import reading
 from components.movielens_example_gen.options import FOLDS
-from components.movielens_example_gen.readers import parquet_100k
 from models import features
 from pipeline.config.tree import DataConfig
 from pipeline.datasets import locate
@@ -25,7 +25,7 @@ _EXPONENT = 0.8
 
 def movielens_100k() -> Arrays:
     """Returns the 100,000 ratings in the order of the original file, with indices from 0."""
-    ratings = parquet_100k.read(str(locate(DataConfig()))).ratings
+    ratings = reading.read_raw(str(locate(DataConfig())), "ml-100k").ratings
     index = {
         name: np.unique(ratings[column].to_numpy(), return_inverse=True)[1].astype(np.int32)
         for name, column in (

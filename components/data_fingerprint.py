@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from tfx import types
@@ -14,11 +12,13 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from components.movielens_example_gen import input_files
+from components.movielens_example_gen.options import EditionName
+from components.movielens_example_gen.readers import EDITIONS
 from components.step_types import Artifacts, Properties
 
 FINGERPRINT_KEY: Final = "input_fingerprint"
 INPUT_BASE_KEY: Final = "input_base"
-FILES_KEY: Final = "files"
+EDITION_KEY: Final = "edition"
 
 
 class Executor(base_executor.BaseExecutor):
@@ -33,8 +33,8 @@ class Executor(base_executor.BaseExecutor):
             DataError: A file is not in the folder.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
-        names = json.loads(exec_properties[FILES_KEY])
-        paths = input_files.paths(exec_properties[INPUT_BASE_KEY], names)
+        edition = EDITIONS[exec_properties[EDITION_KEY]]
+        paths = input_files.paths(exec_properties[INPUT_BASE_KEY], edition)
         artifact = artifact_utils.get_single_instance(output_dict[FINGERPRINT_KEY])
         fileio.makedirs(os.path.dirname(artifact.uri))
         artifact.value = input_files.fingerprint(paths)
@@ -45,7 +45,7 @@ class DataFingerprintSpec(ComponentSpec):
 
     PARAMETERS: ClassVar = {
         INPUT_BASE_KEY: ExecutionParameter(type=str),
-        FILES_KEY: ExecutionParameter(type=str),
+        EDITION_KEY: ExecutionParameter(type=str),
     }
     INPUTS: ClassVar[dict[str, ChannelParameter]] = {}
     OUTPUTS: ClassVar = {FINGERPRINT_KEY: ChannelParameter(type=standard_artifacts.String)}
@@ -61,17 +61,17 @@ class DataFingerprint(base_component.BaseComponent):
     SPEC_CLASS = DataFingerprintSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(self, input_base: str, files: Sequence[str]) -> None:
+    def __init__(self, input_base: str, edition: EditionName) -> None:
         """Constructs the component.
 
         Args:
             input_base: Folder of the data, on this machine or in cloud storage.
-            files: Names of the files in the folder.
+            edition: Name of the edition, which says what its files are called.
         """
         super().__init__(
             DataFingerprintSpec(
                 input_base=input_base,
-                files=json.dumps(list(files)),
+                edition=edition,
                 input_fingerprint=types.Channel(type=standard_artifacts.String),
             )
         )

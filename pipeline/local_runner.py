@@ -15,7 +15,7 @@ from models.training.progress import current_report
 from pipeline import beam_check, run_log, summary
 from pipeline.config.errors import EXPECTED, UserError
 from pipeline.config.tree import PipelineConfig, to_toml
-from pipeline.datasets import locate
+from pipeline.datasets import locate, recognised
 from pipeline.step_progress import StepProgress
 from pipeline.workspace import Workspace
 
@@ -49,7 +49,9 @@ def run(config: PipelineConfig, workspace: Workspace, verbose: bool = False) -> 
             configured.
         StepFailedError: A step failed. The run pushed nothing.
     """
-    data = locate(config.data)
+    with run_log.redirected(Path(os.devnull)):
+        config = recognised(config)
+        data = locate(config.data)
     beam_check.check_run(config.beam)
     with workspace.locked():
         folder = workspace.new_run()

@@ -36,6 +36,7 @@ def collect(config: PipelineConfig, outputs: Outputs) -> dict[str, Any]:
     blessing = outputs[graph.EVALUATOR]["blessing"].custom_properties
     return {
         "dataset": config.data.dataset,
+        "recognised": ingest.recognised,
         "model": config.model.name,
         "rows": summary.Rows(
             read=ingest.read,

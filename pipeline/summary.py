@@ -102,6 +102,7 @@ class Summary(Record):
     """A run that reached its end, whether the model was pushed or not.
 
     Attributes:
+        recognised: Line on what was recognised in the files of the ratings.
         model: Name in the registry.
         rmse: RMSE; None, like `mae` and `calibration`, for a model that predicts no ratings.
         calibration: Mean prediction over mean rating on the holdout; 1 is unbiased.
@@ -119,6 +120,7 @@ class Summary(Record):
 
     run_id: str
     dataset: str
+    recognised: str = ""
     model: str
     rows: Rows
     rmse: Rmse | None

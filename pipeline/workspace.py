@@ -12,12 +12,27 @@ from pathlib import Path
 
 from pipeline.config.errors import UserError
 
+_PATTERN_CHARACTERS = frozenset("*?[]")
+
 
 @dataclass(frozen=True)
 class Workspace:
-    """Paths below the folder."""
+    """Paths below the folder.
+
+    Raises:
+        UserError: The path has a character that TFX and Beam read as a pattern of many files.
+    """
 
     root: Path
+
+    def __post_init__(self) -> None:
+        """Checks the path."""
+        path = str(self.root.absolute())
+        if set(path) & _PATTERN_CHARACTERS:
+            raise UserError(
+                f"--workspace {self.root}: {path} has one of the characters * ? [ ], which TFX and "
+                "Beam read as a pattern; take a folder without them"
+            )
 
     @property
     def metadata_db(self) -> Path:

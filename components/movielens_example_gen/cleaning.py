@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,20 +12,31 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.errors import DataError
+from components.movielens_example_gen import normalising
+from components.movielens_example_gen.options import Dialect, RowBounds
+from components.movielens_example_gen.rating_scale import recognise
+from components.movielens_example_gen.readers.edition import RawRatings
 from models import features
 
 ROW = "row"
 REASON = "reason"
 
+REPEATED_HEADER = "header among the rows"
+CUT = "last line, cut"
 MISSING_ID = "missing id"
 ID_HAS_SPACE = "id with white space"
 RATING_NOT_A_NUMBER = "rating not a number"
 RATING_OUT_OF_RANGE = "rating out of range"
+RATING_BETWEEN_STEPS = "rating between two steps"
 TIMESTAMP_NOT_A_NUMBER = "timestamp not a whole number"
+TIMESTAMP_OUT_OF_RANGE = "timestamp out of range"
 DUPLICATE = "duplicate of a newer rating"
 
-_NUMBER = r"^-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-_WHOLE_NUMBER = r"^-?\d{1,18}$"
+NO_DAMAGE = (DUPLICATE,)
+"""Reasons that do not count towards `data.max_rejected_fraction`: re-ratings are normal."""
+
+# Ratings are float32 further on.
+_STEP_TOLERANCE = 1e-4
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -36,11 +48,13 @@ class CleanRatings:
     Attributes:
         accepted: `row` int64 (position in the file, from 0), `user_id` and `movie_id` string,
             `rating` float32, `timestamp` int64.
-        rejected: `row`, the four columns as text, unchanged, and `reason`.
+        rejected: `row`, the columns as text, unchanged, and `reason`.
+        recognised: Phrases for people on the scale of the ratings and the unit of the times.
     """
 
     accepted: pa.Table
     rejected: pa.Table
+    recognised: tuple[str, ...] = ()
 
     @property
     def rejected_by_reason(self) -> dict[str, int]:
@@ -48,43 +62,118 @@ class CleanRatings:
         return dict(Counter(self.rejected[REASON].to_pylist()).most_common())
 
 
-def clean(raw: pa.Table, rating_min: float, rating_max: float) -> CleanRatings:
+class _Reasons:
+    """The reason of each row, the first that was marked; rows without one can be ratings."""
+
+    def __init__(self, rows: int) -> None:
+        self._codes = np.zeros(rows, np.int8)
+        self._names = [""]
+
+    @property
+    def none(self) -> Mask:
+        """Whether a row has no reason."""
+        without: Mask = self._codes == 0
+        return without
+
+    def mark(self, where: Mask, reason: str) -> None:
+        """Sets the reason of the rows that have none yet."""
+        if not where.any():
+            return
+        self._codes[where & self.none] = len(self._names)
+        self._names.append(reason)
+
+    def of(self, rows: np.ndarray[Any, np.dtype[np.int64]]) -> pa.Array:
+        """Returns the reasons of rows as text."""
+        return pa.array(self._names, pa.string()).take(pa.array(self._codes[rows]))
+
+
+def clean(
+    raw: RawRatings,
+    bounds: RowBounds,
+    dialect: Dialect,
+    rating_range: tuple[float, float] | None,
+) -> CleanRatings:
     """Separates the rows that can be ratings from those that cannot.
 
     Args:
-        raw: Table with `user_id`, `movie_id`, `rating` and `timestamp`, strings or numbers.
-        rating_min: Lowest rating of the edition, in stars.
-        rating_max: Highest rating of the edition, in stars.
+        raw: Tables of an edition; a table without `timestamp` gets 0 in every row.
+        bounds: Bounds of every data set.
+        dialect: Range and step of the ratings and unit of the times, where they are set.
+        rating_range: Lowest and highest rating of the edition; None to recognise them.
+
+    Raises:
+        DataError: The range cannot be recognised.
     """
-    users, movies = _as_text(raw[features.USER_ID]), _as_text(raw[features.MOVIE_ID])
-    ratings = _as_numbers(raw[features.RATING], pa.float64(), _NUMBER)
-    timestamps = _as_numbers(raw[features.TIMESTAMP], pa.int64(), _WHOLE_NUMBER)
+    rows = raw.ratings.num_rows
+    encoded = {
+        name: normalising.by_distinct(raw.ratings[name])
+        for name in (features.USER_ID, features.MOVIE_ID, features.RATING)
+    }
+    users = normalising.ids(encoded[features.USER_ID])
+    movies = normalising.ids(encoded[features.MOVIE_ID])
+    ratings = normalising.numbers(encoded[features.RATING])
     rating_values = _numpy(ratings, np.nan)
-    outside = (rating_values < rating_min) | (rating_values > rating_max)
+    scale = dialect.rating_range or rating_range or recognise(rating_values)
+    timestamps, times = _timestamps(raw.ratings, dialect, bounds)
+    seconds = _numpy(timestamps, 0)
 
-    reasons = np.full(raw.num_rows, "", dtype=object)
-    _mark(reasons, _is_missing(users) | _is_missing(movies), MISSING_ID)
-    _mark(reasons, _has_space(users) | _has_space(movies), ID_HAS_SPACE)
-    _mark(reasons, ~np.isfinite(rating_values), RATING_NOT_A_NUMBER)
-    _mark(reasons, outside, RATING_OUT_OF_RANGE)
-    _mark(reasons, pc.is_null(timestamps).to_numpy(zero_copy_only=False), TIMESTAMP_NOT_A_NUMBER)
-    _mark(reasons, _superseded(users, movies, _numpy(timestamps, 0), reasons == ""), DUPLICATE)
+    reasons = _Reasons(rows)
+    reasons.mark(_is_header(raw, encoded), REPEATED_HEADER)
+    reasons.mark(np.arange(rows) == (-1 if raw.cut_row is None else raw.cut_row), CUT)
+    reasons.mark(_is_missing(users) | _is_missing(movies), MISSING_ID)
+    reasons.mark(_has_space(users) | _has_space(movies), ID_HAS_SPACE)
+    reasons.mark(~np.isfinite(rating_values), RATING_NOT_A_NUMBER)
+    lowest, highest = max(scale[0], bounds.rating_min), min(scale[1], bounds.rating_max)
+    reasons.mark((rating_values < lowest) | (rating_values > highest), RATING_OUT_OF_RANGE)
+    if dialect.rating_step is not None:
+        steps = (np.nan_to_num(rating_values) - scale[0]) / dialect.rating_step
+        reasons.mark(np.abs(steps - np.round(steps)) > _STEP_TOLERANCE, RATING_BETWEEN_STEPS)
+    reasons.mark(pc.is_null(timestamps).to_numpy(zero_copy_only=False), TIMESTAMP_NOT_A_NUMBER)
+    outside = (seconds < bounds.timestamp_min) | (seconds > bounds.timestamp_max)
+    reasons.mark(outside, TIMESTAMP_OUT_OF_RANGE)
+    reasons.mark(_superseded(users, movies, seconds, reasons.none), DUPLICATE)
 
-    rows = pa.array(np.arange(raw.num_rows))
+    accepted = pa.array(reasons.none)
     table = pa.table(
         {
-            ROW: rows,
-            features.USER_ID: users,
-            features.MOVIE_ID: movies,
+            ROW: pa.array(np.arange(rows)),
+            features.USER_ID: users.dictionary_decode(),
+            features.MOVIE_ID: movies.dictionary_decode(),
             features.RATING: pc.cast(ratings, pa.float32(), safe=False),
             features.TIMESTAMP: timestamps,
         }
     )
-    accepted = reasons == ""
-    unchanged = pa.table(
-        {ROW: rows, **{name: _as_text(raw[name]) for name in raw.column_names}, REASON: reasons}
+    bad = np.flatnonzero(~reasons.none)
+    unchanged = raw.ratings.take(bad)
+    rejected = pa.table(
+        {
+            ROW: bad,
+            **{name: pc.cast(unchanged[name], pa.string()) for name in unchanged.column_names},
+            REASON: reasons.of(bad),
+        }
     )
-    return CleanRatings(table.filter(pa.array(accepted)), unchanged.filter(pa.array(~accepted)))
+    recognised = (f"ratings {scale[0]:g} to {scale[1]:g}", times)
+    return CleanRatings(table.filter(accepted), rejected, recognised)
+
+
+def _timestamps(table: pa.Table, dialect: Dialect, bounds: RowBounds) -> tuple[pa.Array, str]:
+    if features.TIMESTAMP not in table.column_names:
+        return pa.array(np.zeros(table.num_rows, np.int64)), "no times"
+    return normalising.seconds(
+        table[features.TIMESTAMP], dialect.timestamp_unit, bounds.timestamp_max
+    )
+
+
+def _is_header(raw: RawRatings, encoded: Mapping[str, pa.DictionaryArray]) -> Mask:
+    """Marks rows that repeat the header, as files that were joined have them."""
+    repeated = np.full(raw.ratings.num_rows, bool(raw.header))
+    for name, column in encoded.items():
+        if not repeated.any():
+            break
+        texts = pc.utf8_trim(pc.cast(column.dictionary, pa.string()), characters="\ufeff ")
+        same = pc.equal(texts, raw.header[name])
+        repeated &= _numpy(same.take(column.indices), False)
+    return repeated
 
 
 def require_few_rejected(cleaned: CleanRatings, rows_read: int, max_fraction: float) -> None:
@@ -96,54 +185,42 @@ def require_few_rejected(cleaned: CleanRatings, rows_read: int, max_fraction: fl
     """
     if not rows_read:
         raise DataError("the ratings file has no rows")
-    rejected = cleaned.rejected.num_rows
+    by_reason = {
+        reason: count
+        for reason, count in cleaned.rejected_by_reason.items()
+        if reason not in NO_DAMAGE
+    }
+    rejected = sum(by_reason.values())
     if rejected <= max_fraction * rows_read:
         return
-    counts = ", ".join(f"{count} {reason}" for reason, count in cleaned.rejected_by_reason.items())
-    example = cleaned.rejected.slice(0, 1).to_pylist()[0]
+    counts = ", ".join(f"{count} {reason}" for reason, count in by_reason.items())
+    damage = pc.invert(pc.is_in(cleaned.rejected[REASON], value_set=pa.array(NO_DAMAGE)))
+    example = cleaned.rejected.filter(damage).slice(0, 1).to_pylist()[0]
     raise DataError(
         f"{rejected} of {rows_read} rows cannot be ratings ({rejected / rows_read:.2%}, "
         f"data.max_rejected_fraction allows {max_fraction:.2%}): {counts}; the first is row "
         f"{example[ROW] + 1}: user {example[features.USER_ID]}, movie "
         f"{example[features.MOVIE_ID]}, rating {example[features.RATING]}, timestamp "
-        f"{example[features.TIMESTAMP]}"
+        f"{example.get(features.TIMESTAMP)}"
     )
-
-
-def _as_text(column: pa.ChunkedArray) -> pa.Array:
-    return pc.cast(column, pa.string()).combine_chunks()
-
-
-def _as_numbers(column: pa.ChunkedArray, number: pa.DataType, pattern: str) -> pa.Array:
-    """Returns the column as numbers, with null for text that is not a number."""
-    column = column.combine_chunks()
-    if pa.types.is_string(column.type):
-        text = pc.utf8_trim_whitespace(column)
-        column = pc.if_else(pc.match_substring_regex(text, pattern), text, None)
-    return pc.cast(column, number)
 
 
 def _numpy(column: pa.Array, missing: float) -> np.ndarray[Any, np.dtype[Any]]:
     return pc.fill_null(column, missing).to_numpy(zero_copy_only=False)
 
 
-def _is_missing(ids: pa.Array) -> Mask:
-    empty = pc.equal(pc.utf8_trim_whitespace(ids), "")
-    return _numpy(empty, True)
+def _is_missing(ids: pa.DictionaryArray) -> Mask:
+    return pc.is_null(ids, nan_is_null=False).to_numpy(zero_copy_only=False) | (_codes(ids) < 0)
 
 
-def _has_space(ids: pa.Array) -> Mask:
-    return _numpy(pc.match_substring_regex(ids, r"[\s\x00-\x1f]"), False)
-
-
-def _mark(reasons: np.ndarray[Any, np.dtype[Any]], where: Mask, reason: str) -> None:
-    """Sets the reason of the rows that have none yet."""
-    reasons[(reasons == "") & where] = reason
+def _has_space(ids: pa.DictionaryArray) -> Mask:
+    spoilt = pc.match_substring_regex(ids.dictionary, normalising.SPACE_OR_CONTROL)
+    return _numpy(spoilt.take(ids.indices), False)
 
 
 def _superseded(
-    users: pa.Array,
-    movies: pa.Array,
+    users: pa.DictionaryArray,
+    movies: pa.DictionaryArray,
     timestamps: np.ndarray[Any, np.dtype[np.int64]],
     candidates: Mask,
 ) -> Mask:
@@ -158,5 +235,8 @@ def _superseded(
     return superseded
 
 
-def _codes(ids: pa.Array) -> np.ndarray[Any, np.dtype[np.int64]]:
-    return _numpy(pc.dictionary_encode(ids).indices, -1).astype(np.int64)
+def _codes(ids: pa.DictionaryArray) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Returns a number for each distinct id, -1 for a missing one."""
+    codes = _numpy(ids.indices, -1).astype(np.int64)
+    missing = np.flatnonzero(pc.is_null(ids.dictionary).to_numpy(zero_copy_only=False))
+    return np.where(np.isin(codes, missing), -1, codes)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 
 from tfx.components.example_gen import driver, input_processor
 from tfx.components.example_gen.component import FileBasedExampleGen
 from tfx.dsl.components.base import executor_spec
-from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2, range_config_pb2
 
 from components.movielens_example_gen import executor, input_files
@@ -31,11 +29,14 @@ class ContentFingerprintDriver(driver.FileBasedDriver):
 
 
 class _ContentFingerprintProcessor(input_processor.FileBasedInputProcessor):
+    def resolve_span_and_version(self) -> tuple[int, int | None]:
+        """Returns that there are no spans; TFX's own method reads paths as patterns."""
+        return 0, None
+
     def get_input_fingerprint(self, span: int, version: int | None) -> str:
         paths: list[str] = []
         for split in self._splits:
-            pattern = self.get_pattern_for_span_version(split.pattern, span, version)
-            paths += sorted(fileio.glob(os.path.join(self._input_base_uri, pattern)))
+            paths += input_files.paths(self._input_base_uri, EDITIONS[split.name])
         return input_files.fingerprint(paths)
 
 
@@ -53,17 +54,15 @@ class MovieLensExampleGen(FileBasedExampleGen):
         """Constructs the component.
 
         Args:
-            input_base: Folder with the edition's files.
-            options: Edition, split, and share of rows that may be rejected.
+            input_base: Folder, zip archive or file of the edition.
+            options: Edition, dialect, split, and which rows may be rejected.
             code_fingerprint: Digest of this component's code; a change makes the step run again.
         """
         super().__init__(
             input_base=input_base,
             input_config=example_gen_pb2.Input(
-                splits=[
-                    example_gen_pb2.Input.Split(name=name, pattern=name)
-                    for name in EDITIONS[options.edition].files
-                ]
+                # Which files these are, `input_files` knows: a path is no pattern.
+                splits=[example_gen_pb2.Input.Split(name=options.edition, pattern="*")]
             ),
             # Only the names count here: the executor makes the splits itself.
             output_config=example_gen_pb2.Output(

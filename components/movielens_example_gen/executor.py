@@ -18,9 +18,8 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx_bsl.coders import example_coder
 
-from components.movielens_example_gen import cleaning, input_files, joining, report, splits
+from components.movielens_example_gen import cleaning, joining, reading, report, splits
 from components.movielens_example_gen.options import IngestOptions
-from components.movielens_example_gen.readers import EDITIONS
 from components.step_types import Artifacts, Properties
 from models import features
 
@@ -57,13 +56,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         options = IngestOptions.model_validate(
             json.loads(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY])["ingest"]
         )
-        edition = EDITIONS[options.edition]
-        input_base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
-        with input_files.local_folder(input_base, edition.files) as folder:
-            raw = edition.read(folder)
+        raw, cleaned = reading.read(
+            exec_properties[standard_component_specs.INPUT_BASE_KEY], options
+        )
         rows_read = raw.ratings.num_rows
-        cleaned = cleaning.clean(raw.ratings, edition.rating_min, edition.rating_max)
         cleaning.require_few_rejected(cleaned, rows_read, options.max_rejected_fraction)
+        splits.require_times(raw.ratings.column_names, options.split)
+        joining.require_matching_ids(cleaned.accepted, raw)
         codes = splits.assign(cleaned.accepted, rows_read, options.split)
         rows = joining.to_list_columns(joining.join(cleaned.accepted, raw))
 
@@ -87,6 +86,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             artifact.uri,
             report.IngestReport(
                 edition=options.edition,
+                recognised=reading.recognised(options.edition, raw, cleaned),
                 read=rows_read,
                 rejected=cleaned.rejected.num_rows,
                 rejected_by_reason=cleaned.rejected_by_reason,

@@ -1,55 +1,220 @@
-"""The files of an edition, on this machine or in cloud storage."""
+"""The files of an edition: a folder, an archive or a single file, here or in the cloud."""
 
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import os
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
+from typing import IO, Final
 
 from tfx.dsl.io import fileio
 
 from components.errors import DataError
+from components.movielens_example_gen.readers.edition import Edition, Files
 
 _BLOCK = 1 << 20
 
+MAX_UNPACKED_BYTES: Final = 1 << 36
+"""Bytes that one archived file may have; the largest published one has 2^30."""
+
+MAX_RATIO: Final = 200
+"""Times that a file may be larger than its archived form; ratings reach 12."""
+
 
 def fingerprint(files: Iterable[str]) -> str:
-    """Returns the SHA-256 over the names and the content of files, in the given order."""
+    """Returns the SHA-256 over the names and the content of files, in the given order.
+
+    Raises:
+        DataError: There is no file: data that nobody has read must not pass for unchanged.
+    """
     digest = hashlib.sha256()
+    count = 0
     for path in files:
+        count += 1
         digest.update(os.path.basename(path).encode() + b"\0")
         with fileio.open(path, "rb") as file:
             while block := file.read(_BLOCK):
                 digest.update(block)
+    if not count:
+        raise DataError("no file to take a fingerprint of")
     return digest.hexdigest()
 
 
-def paths(folder: str, names: Iterable[str]) -> list[str]:
-    """Returns the paths of files in a folder.
+def paths(base: str, edition: Edition) -> list[str]:
+    """Returns the paths of the files that hold an edition.
+
+    Args:
+        base: Folder with the edition's files, each perhaps compressed by gzip, a zip archive of
+            them, or a file with ratings alone. No character in it has a special meaning.
+        edition: Edition to look for.
 
     Raises:
-        DataError: A file is not in the folder.
+        DataError: A file that the edition needs is not there.
     """
-    by_name = {name: os.path.join(folder, name) for name in names}
-    missing = [name for name, path in by_name.items() if not fileio.exists(path)]
-    if missing:
-        raise DataError(f"{', '.join(missing)}: not found in {folder}")
-    return list(by_name.values())
+    return [base] if _is_file(base) else list(_in_folder(base, edition).values())
 
 
 @contextlib.contextmanager
-def local_folder(folder: str, names: Iterable[str]) -> Iterator[str]:
-    """Yields the folder itself or, for cloud storage, a temporary copy of its files.
+def local_files(base: str, edition: Edition) -> Iterator[Files]:
+    """Yields the edition's files by name: where they are or, if need be, unpacked copies.
+
+    Args:
+        base: Place of the files, as in `paths`.
+        edition: Edition to look for.
 
     Raises:
-        DataError: A file is not in the cloud's folder.
+        DataError: A file is not there, or an archive is damaged or far larger than it seems.
     """
-    if "://" not in folder:
-        yield folder
-        return
-    with tempfile.TemporaryDirectory() as copy:
-        for path in paths(folder, names):
-            fileio.copy(path, os.path.join(copy, os.path.basename(path)))
-        yield copy
+    with tempfile.TemporaryDirectory() as folder:
+        if not _is_file(base):
+            found = _in_folder(base, edition)
+            yield {name: _gunzipped(_here(path, folder), folder) for name, path in found.items()}
+        elif is_zip(path := _here(base, folder)):
+            yield _unzipped(path, edition, folder)
+        else:
+            yield {edition.files[0]: _gunzipped(path, folder)}
+
+
+def names_in(base: str) -> list[str]:
+    """Returns the names of the files in a folder or a zip archive; none for any other file.
+
+    Raises:
+        DataError: There is no such folder or file, or the archive is damaged.
+    """
+    if not _is_file(base):
+        try:
+            return sorted(name.rstrip("/") for name in fileio.listdir(base))
+        except (fileio.NotFoundError, FileNotFoundError) as error:
+            raise DataError(f"{base}: no such file or folder") from error
+    if not is_zip(base):
+        return []
+    with _opened(base) as archive:
+        return sorted(_members(archive))
+
+
+def read_start(base: str, name: str, size: int) -> bytes:
+    """Returns the first bytes of one of `names_in`."""
+    if not _is_file(base):
+        with fileio.open(os.path.join(base, name), "rb") as file:
+            return file.read(size)
+    with _opened(base) as archive, archive.open(_members(archive)[name]) as member:
+        return member.read(size)
+
+
+def is_zip(path: str) -> bool:
+    """Returns whether a file is a zip archive, damaged or not."""
+    with fileio.open(path, "rb") as file:
+        return file.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
+
+
+def _is_file(base: str) -> bool:
+    return fileio.exists(base) and not fileio.isdir(base)
+
+
+def _in_folder(folder: str, edition: Edition) -> dict[str, str]:
+    found = _matched(names_in(folder), edition, folder)
+    return {name: os.path.join(folder, actual) for name, actual in found.items()}
+
+
+def _matched(names: Iterable[str], edition: Edition, place: str) -> dict[str, str]:
+    """Returns the names of the edition's files as they are in a folder or an archive."""
+    actual = {name.removesuffix(".gz"): name for name in names}
+    optional = {name: actual[name] for name in edition.optional_files if name in actual}
+    for wanted in (edition.files, edition.other_files):
+        if wanted and all(name in actual for name in wanted):
+            return {**{name: actual[name] for name in wanted}, **optional}
+    others = [
+        actual[name]
+        for name in sorted(actual)
+        if name.endswith(edition.suffixes or ("/",)) and name not in edition.optional_files
+    ]
+    first = edition.files[0]
+    if others and (edition.parts or len(others) == 1):
+        parts = {f"{first}/{number}": name for number, name in enumerate(others[1:], start=1)}
+        return {first: others[0], **parts, **optional}
+    if others:
+        raise DataError(
+            f"{first}: not found in {place}, which has {', '.join(others)}: give the one with the "
+            "ratings as data.path"
+        )
+    missing = [name for name in edition.files if name not in actual]
+    raise DataError(f"{', '.join(missing)}: not found in {place}")
+
+
+def _here(path: str, folder: str) -> str:
+    """Returns a path on this machine, of a copy if the file is in cloud storage."""
+    if "://" not in path:
+        return path
+    copy = os.path.join(folder, os.path.basename(path))
+    fileio.copy(path, copy)
+    return copy
+
+
+def _gunzipped(path: str, folder: str) -> str:
+    if not path.endswith(".gz"):
+        return path
+    target = os.path.join(folder, os.path.basename(path).removesuffix(".gz"))
+    with gzip.open(path) as source:
+        _unpack(source, target, os.path.getsize(path))
+    return target
+
+
+def _unzipped(path: str, edition: Edition, folder: str) -> Files:
+    with _opened(path) as archive:
+        members = _members(archive)
+        files = {}
+        for number, (name, actual) in enumerate(_matched(members, edition, path).items()):
+            member = members[actual]
+            # Never a path of the archive: a folder for each file, and the last part of its name.
+            target = os.path.join(folder, str(number), actual)
+            os.mkdir(os.path.dirname(target))
+            try:
+                with archive.open(member) as source:
+                    _unpack(source, target, member.compress_size)
+            except (RuntimeError, NotImplementedError) as error:
+                raise DataError(f"{path}: {error}") from error
+            files[name] = _gunzipped(target, os.path.dirname(target))
+        return files
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[zipfile.ZipFile]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{path}: not a whole zip archive ({error}); fetch it again") from error
+
+
+def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """Returns the files of an archive by the last part of their names, the outermost of each."""
+    members: dict[str, zipfile.ZipInfo] = {}
+    for info in sorted(archive.infolist(), key=lambda info: info.filename.count("/")):
+        name = os.path.basename(info.filename)
+        # What macOS adds to archives.
+        if name not in ("", ".", "..") and not info.filename.startswith("__MACOSX/"):
+            members.setdefault(name, info)
+    return members
+
+
+def _unpack(source: IO[bytes] | gzip.GzipFile, target: str, packed_bytes: int) -> None:
+    name = os.path.basename(target)
+    allowed = min(MAX_UNPACKED_BYTES, max(_BLOCK, MAX_RATIO * packed_bytes))
+    written = 0
+    try:
+        with open(target, "xb") as file:
+            while block := source.read(_BLOCK):
+                written += len(block)
+                if written > allowed:
+                    raise DataError(
+                        f"{name}: unpacks to more than {MAX_RATIO} times its size or "
+                        f"{MAX_UNPACKED_BYTES >> 30} GiB; unpack it yourself if you trust it"
+                    )
+                file.write(block)
+    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
+        raise DataError(f"{name}: the archive is damaged or cut ({error})") from error

@@ -6,9 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.errors import DataError
 from components.movielens_example_gen.cleaning import ROW
 from components.movielens_example_gen.readers.edition import RawRatings
 from models import features
+
+# Missing movies are few; many mean that ratings and movies are not of one edition.
+_LEAST_DESCRIBED = 0.95
 
 
 def join(ratings: pa.Table, raw: RawRatings) -> pa.Table:
@@ -19,8 +23,44 @@ def join(ratings: pa.Table, raw: RawRatings) -> pa.Table:
     Returns:
         The ratings without `row`, in the same order.
     """
-    joined = _left_join(ratings.drop_columns([ROW]), raw.movies, features.MOVIE_ID)
+    joined = ratings.drop_columns([ROW])
+    if raw.movies is None:
+        nothing = pa.nulls(len(joined), pa.string())
+        joined = joined.append_column(features.MOVIE_TITLE, nothing)
+        joined = joined.append_column(
+            features.MOVIE_GENRES, pa.nulls(len(joined), pa.list_(pa.string()))
+        )
+    else:
+        joined = _left_join(joined, raw.movies, features.MOVIE_ID)
     return joined if raw.users is None else _left_join(joined, raw.users, features.USER_ID)
+
+
+def require_matching_ids(ratings: pa.Table, raw: RawRatings) -> None:
+    """Refuses movies that are not those of the ratings.
+
+    Raises:
+        DataError: Too many ratings are of movies that nothing describes. The message has ids of
+            both.
+    """
+    if raw.movies is None or not ratings.num_rows:
+        return
+    described = raw.movies[features.MOVIE_ID].combine_chunks()
+    known = pc.is_in(ratings[features.MOVIE_ID], value_set=described)
+    share = pc.mean(known).as_py()
+    if share >= _LEAST_DESCRIBED:
+        return
+    unknown = pc.unique(ratings[features.MOVIE_ID].filter(pc.invert(known)))
+    found = "none" if not share else f"only {share:.1%}"
+    raise DataError(
+        f"{found} of the {ratings.num_rows} ratings are of a movie in the file of movies: ratings "
+        f"are of {_some(unknown)}, and movies are {_some(described)}; both files must be of one "
+        "edition"
+    )
+
+
+def _some(ids: pa.Array) -> str:
+    shown = ", ".join(str(value) for value in ids[:3].to_pylist())
+    return f"{shown}, …" if len(ids) > 3 else shown  # noqa: PLR2004
 
 
 def to_list_columns(table: pa.Table) -> pa.Table:

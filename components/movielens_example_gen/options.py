@@ -9,7 +9,15 @@ from pydantic import Field, field_validator, model_validator
 
 from models.records import Options
 
-EditionName = Literal["ml-100k", "csv"]
+EditionName = Literal[
+    "ml-100k", "ml-1m", "ml-10m", "ml-20m", "ml-25m", "ml-32m", "ml-latest", "ml-latest-small",
+    "csv", "parquet",
+]  # fmt: skip
+
+TimestampUnit = Literal["s", "ms", "us"]
+
+Role = Literal["user", "movie", "rating", "timestamp", "title", "genres"]
+"""What a column of a table of ratings or movies is."""
 
 FOLDS = 5
 _METHOD = re.compile(rf"hash|time|fold:[1-{FOLDS}]")
@@ -50,9 +58,61 @@ class SplitOptions(Options):
         return int(self.method.removeprefix("fold:")) if ":" in self.method else None
 
 
+class Dialect(Options):
+    """How tables of ratings are written. A key without a value is recognised from the file."""
+
+    delimiter: str | None = Field(
+        None, description="Text between two fields; recognised if not set. `tab` is a tab."
+    )
+    header: bool | None = Field(
+        None, description="Whether the first line names the columns; recognised if not set."
+    )
+    columns: dict[Role, str] = Field(
+        {},
+        description="Names of the columns by what they are: user, movie, rating, timestamp, title "
+        "or genres. Without a header, their numbers from 1. Common names are recognised.",
+    )
+    rating_range: tuple[float, float] | None = Field(
+        None, description="Lowest and highest rating; the edition's, or recognised, if not set."
+    )
+    rating_step: float | None = Field(
+        None, gt=0, description="Distance of two ratings; others are rejected. Any if not set."
+    )
+    timestamp_unit: TimestampUnit | None = Field(
+        None, description="Unit of timestamps since 1970: s, ms or us; recognised if not set."
+    )
+
+    @field_validator("delimiter")
+    @classmethod
+    def _check_delimiter(cls, delimiter: str | None) -> str | None:
+        if delimiter in ("tab", r"\t"):
+            return "\t"
+        if delimiter is not None and len(delimiter) != 1 and delimiter != "::":
+            raise ValueError("expected one character, tab or ::")
+        return delimiter
+
+    @field_validator("rating_range")
+    @classmethod
+    def _check_range(cls, limits: tuple[float, float] | None) -> tuple[float, float] | None:
+        if limits is not None and limits[0] >= limits[1]:
+            raise ValueError("expected the lowest rating, then the highest")
+        return limits
+
+
+class RowBounds(Options):
+    """Bounds of what a row may hold, which the schema of the data has."""
+
+    rating_min: float
+    rating_max: float
+    timestamp_min: int
+    timestamp_max: int
+
+
 class IngestOptions(Options):
     """Options that the executor receives as JSON."""
 
     edition: EditionName
     split: SplitOptions
     max_rejected_fraction: float
+    bounds: RowBounds
+    dialect: Dialect = Dialect()

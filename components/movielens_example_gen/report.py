@@ -20,6 +20,7 @@ class IngestReport(Record):
     """Counts of rows; every row that was read is either rejected or in one of the splits."""
 
     edition: str
+    recognised: str
     read: int
     rejected: int
     rejected_by_reason: dict[str, int]

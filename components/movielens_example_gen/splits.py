@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -42,12 +43,42 @@ def assign(ratings: pa.Table, rows_read: int, options: SplitOptions) -> Codes:
         codes = _by_hash(ratings, options.eval_fraction, options.holdout_fraction, options.seed)
     for code, name in enumerate(features.SPLITS):
         if not np.any(codes == code):
+            if options.method == "time":
+                _explain_times(ratings[features.TIMESTAMP].to_numpy())
             raise DataError(
                 f"the {name} split is empty: {len(codes)} ratings are too few for split.method "
                 f"{options.method} with eval_fraction {options.eval_fraction} and "
                 f"holdout_fraction {options.holdout_fraction}"
             )
     return codes
+
+
+def require_times(columns: Sequence[str], options: SplitOptions) -> None:
+    """Refuses a split by time of ratings without times.
+
+    Raises:
+        DataError: The method is time, and there is no column of timestamps.
+    """
+    if options.method == "time" and features.TIMESTAMP not in columns:
+        raise DataError(
+            "split.method time needs timestamps, and the ratings have no such column: use hash, or "
+            "name the column in data.columns"
+        )
+
+
+def _explain_times(timestamps: np.ndarray[Any, np.dtype[np.int64]]) -> None:
+    """Says so if the times are too much alike for a split.
+
+    Raises:
+        DataError: One time has more ratings than a split.
+    """
+    values, counts = np.unique(timestamps, return_counts=True)
+    most = int(np.argmax(counts))
+    if counts[most] > 1:
+        raise DataError(
+            f"{counts[most]} of {len(timestamps)} ratings have the same timestamp, {values[most]}, "
+            "and split.method time never divides a moment: use hash"
+        )
 
 
 def _by_hash(ratings: pa.Table, eval_fraction: float, holdout_fraction: float, seed: int) -> Codes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.movielens_example_gen.readers import parquet_100k
+from components.movielens_example_gen import reading
 from models.columns import Columns
 from pipeline.config.tree import DataConfig
 from pipeline.datasets import locate
@@ -42,7 +42,7 @@ class MovieLens:
 
 def load() -> MovieLens:
     """Returns all 100,000 ratings in the order of the original file."""
-    raw = parquet_100k.read(str(locate(DataConfig())))
+    raw = reading.read_raw(str(locate(DataConfig())), "ml-100k")
     user_ids, users = np.unique(raw.ratings["user_id"].to_numpy(), return_inverse=True)
     movie_ids, movies = np.unique(raw.ratings["movie_id"].to_numpy(), return_inverse=True)
     titles = dict(

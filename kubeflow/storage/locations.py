@@ -88,5 +88,8 @@ def parse(default: Path, mappings: Iterable[str]) -> Locations:
         if remote in found:
             raise UserError(f"--map {entry}: {remote} is mapped to {found[remote]} already")
         # Nothing is resolved: a link that the user names is what messages should show.
-        found[remote] = Path(os.path.abspath(Path(folder).expanduser()))
+        try:
+            found[remote] = Path(os.path.abspath(Path(folder).expanduser()))
+        except RuntimeError as error:
+            raise UserError(f"--map {entry}: {folder.partition('/')[0]} is no user") from error
     return Locations(default, tuple(found.items()))

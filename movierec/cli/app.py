@@ -10,6 +10,7 @@ import typer
 from movierec.cli import exit_codes, help_pages
 from movierec.cli.compile import compile_job
 from movierec.cli.config import config
+from movierec.cli.data import data
 from movierec.cli.datasets import datasets
 from movierec.cli.evaluate import evaluate
 from movierec.cli.output import print_error
@@ -25,7 +26,8 @@ from pipeline.config.errors import EXPECTED, RunInterruptedError
 app = typer.Typer(name="movierec", add_completion=False, pretty_exceptions_enable=False)
 
 app.command(rich_help_panel=help_pages.TRAIN)(run)
-app.command(rich_help_panel=help_pages.TRAIN)(datasets)
+app.add_typer(datasets, rich_help_panel=help_pages.TRAIN)
+app.add_typer(data, rich_help_panel=help_pages.TRAIN)
 app.command(rich_help_panel=help_pages.TRAIN)(config)
 app.command(rich_help_panel=help_pages.TRAIN)(evaluate)
 app.command(rich_help_panel=help_pages.TRAIN)(recommend)

@@ -84,6 +84,11 @@ def compile_job(
         name=CompileOptions.name if name is None else name,
     )
     settings = load_config(config, overrides or ())
+    if data is None and settings.data.path is not None:
+        with hidden_logs():
+            from pipeline.datasets import recognised
+
+            settings = recognised(settings)
     # Reports what can be reported before TFX, which takes seconds to import.
     compiling.parameters(settings)
 

@@ -26,12 +26,16 @@ _WIDE: Final = 90
 _TITLE_WIDTH: Final = 44
 # Columns of both figures and all padding beside the titles.
 _FIGURES_WIDTH: Final = 24
+# Columns that a title keeps in the narrowest terminal, where figures are cut instead.
+_LEAST_TITLE_WIDTH: Final = 10
 
 
 def show_summary(console: Console, summary: Summary) -> None:
     """Prints the rows, the figures beside the baselines, the verdicts and the time of each step."""
     console.print()
     console.print(f"[bold]{summary.model}[/] on {summary.dataset}, run {summary.run_id}")
+    if summary.recognised:
+        console.print(Text(f"data: {summary.recognised}"))
     gap = 3 if console.width >= _WIDE else 0
     figures: list[RenderableType] = []
     if summary.rmse is not None:
@@ -53,7 +57,7 @@ def show_sample_user(console: Console, sample: SampleUser) -> None:
     """Prints what a user rated highest beside what is recommended to them."""
     table = Table(box=box.SIMPLE_HEAD, title=f"user {sample.user_id}", title_justify="left")
     # Without fixed widths, a narrow table cuts the figures instead of the titles.
-    title_width = min(_TITLE_WIDTH, (console.width - _FIGURES_WIDTH) // 2)
+    title_width = max(_LEAST_TITLE_WIDTH, min(_TITLE_WIDTH, (console.width - _FIGURES_WIDTH) // 2))
     for titles, figures in (("rated highest", "stars"), ("recommended", "score")):
         table.add_column(titles, width=title_width, no_wrap=True)
         table.add_column(figures, justify="right", no_wrap=True)
@@ -76,7 +80,7 @@ def show_ranking(console: Console, ranking: Sequence[Recommendation]) -> None:
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("", justify="right", no_wrap=True)
-    table.add_column("movie", overflow="fold")
+    table.add_column("movie", overflow="fold", min_width=_LEAST_TITLE_WIDTH)
     table.add_column("id", justify="right", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
     for rank, entry in enumerate(ranking, start=1):

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import datetime
 import difflib
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from types import UnionType
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import tomli_w
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from components.movielens_example_gen.options import EditionName, SplitOptions
+from components.movielens_example_gen.options import Dialect, EditionName, SplitOptions
 from models import features
 from models.options import ExportOptions, ModelOptions, TransformOptions, TuningOptions
 from models.registry import with_model_defaults
@@ -26,8 +35,14 @@ from serving.defaults import DEFAULT_MODEL
 def _path_text(value: object) -> object:
     if value == "":
         raise ValueError("expected a path")
-    # A name of digits alone is read as a number.
-    return str(value) if isinstance(value, int) else value
+    return value
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        return path.expanduser().resolve()
+    except RuntimeError as error:
+        raise ValueError("no such user; a path that begins with ~ is written ./~") from error
 
 
 SLICE_FEATURES = (features.MOVIE_GENRES, features.USER_ACTIVITY)
@@ -37,23 +52,42 @@ SLICE_FEATURES = (features.MOVIE_GENRES, features.USER_ACTIVITY)
 LocalPath = Annotated[
     Path,
     BeforeValidator(_path_text),
-    AfterValidator(lambda path: path.expanduser().resolve()),
+    AfterValidator(_absolute),
 ]
 
 
-class DataConfig(Section):
+AUTO: Final = "auto"
+"""Name for the edition that the files are recognised as."""
+
+
+class DataConfig(Dialect, Section):
     """The ratings to train on."""
 
-    dataset: EditionName = Field(
-        "ml-100k", description="Form of the ratings: ml-100k, or csv for a folder of CSV files."
+    dataset: EditionName | Literal["auto"] = Field(
+        "ml-100k",
+        description="Edition of the ratings; auto, the default with a path, recognises the files.",
     )
-    path: LocalPath | None = Field(None, description="Folder of the files; ml-100k finds its own.")
+    path: LocalPath | None = Field(
+        None, description="Folder, zip archive or file of the ratings; ml-100k finds its own."
+    )
     name: str | None = Field(
         None, description="Only models with the same name are compared; `dataset` if not set."
     )
     max_rejected_fraction: float = Field(
         0.01, ge=0, le=1, description="Share of rows that may be rejected before the run stops."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _recognise_by_default(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and values.get("path") and "dataset" not in values:
+            return {**values, "dataset": AUTO}
+        return values
+
+    @property
+    def dialect(self) -> Dialect:
+        """The keys on how the tables are written."""
+        return Dialect.model_validate({name: getattr(self, name) for name in Dialect.model_fields})
 
 
 class GateConfig(Section):
@@ -147,8 +181,8 @@ def load_config(path: Path | None = None, overrides: Iterable[str] = ()) -> Pipe
     Args:
         path: TOML file; None for the defaults. A relative `data.path` in it is relative to the
             file.
-        overrides: Overrides in the order in which they apply. A value is read as TOML or, if it is
-            not TOML, as text.
+        overrides: Overrides in the order in which they apply. The value of a key that takes text
+            is the text as it stands, or a TOML string; other values are TOML.
 
     Raises:
         UserError: The file cannot be read, or a key or value is wrong.
@@ -178,14 +212,17 @@ def known_keys() -> dict[str, str]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        # Editors on Windows put a byte-order mark first.
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(f"--config {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"--config {path}: not TOML: {error}") from error
     data = values.get("data")
-    if isinstance(data, dict) and isinstance(data.get("path"), str) and data["path"]:
-        data["path"] = str(path.parent / Path(data["path"]).expanduser())
+    if isinstance(data, dict):
+        folder = data.get("path")
+        if isinstance(folder, str) and folder and not folder.startswith("~"):
+            data["path"] = str(path.parent / folder)
     return values
 
 
@@ -199,14 +236,31 @@ def _apply(values: dict[str, Any], override: str) -> None:
     group = values.setdefault(section, {})
     if not isinstance(group, dict):
         raise UserError(f"--set {override}: {section} is not a section")
-    group[name] = _value(text.strip())
+    group[name] = _value(text.strip(), _takes_text(section, name))
 
 
-def _value(text: str) -> Any:
+def _value(text: str, takes_text: bool) -> Any:
+    if takes_text and not text.startswith(('"', "'")):
+        return text
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+
+
+def _takes_text(section: str, name: str) -> bool:
+    """Returns whether a key takes text, which no other notation may change."""
+    group = PipelineConfig.model_fields.get(section)
+    keys = getattr(group.annotation, "model_fields", {}) if group else {}
+    return name in keys and _is_text(keys[name].annotation)
+
+
+def _is_text(annotation: Any) -> bool:
+    if get_origin(annotation) is Literal:
+        return all(isinstance(value, str) for value in get_args(annotation))
+    if get_origin(annotation) in (Union, UnionType, Annotated):
+        return any(map(_is_text, get_args(annotation)))
+    return annotation in (str, Path)
 
 
 def _explain(error: ValidationError) -> str:
@@ -218,7 +272,12 @@ def _explain(error: ValidationError) -> str:
     problem = first["msg"].removeprefix("Value error, ")
     if first["type"] == "tuple_type":
         problem = 'expected a list such as ["A", "B"]'
-    given = "" if isinstance(first["input"], Mapping) else f"{first['input']!r} is not allowed: "
+    if first["type"] in ("string_type", "path_type"):
+        problem = "expected text, in quotes"
+    value = first["input"]
+    # A date is shown as it was written.
+    text = str(value) if isinstance(value, datetime.date | datetime.time) else repr(value)
+    given = "" if isinstance(value, Mapping) else f"{text} is not allowed: "
     return f"{key}: {given}{problem[0].lower()}{problem[1:]}"
 
 

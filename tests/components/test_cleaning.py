@@ -1,3 +1,5 @@
+from typing import Any
+
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -5,8 +7,13 @@ from hypothesis import strategies as st
 
 from components.errors import DataError
 from components.movielens_example_gen import cleaning
+from components.movielens_example_gen.options import Dialect, RowBounds
+from components.movielens_example_gen.readers.edition import RawRatings
 
 COLUMNS = ("user_id", "movie_id", "rating", "timestamp")
+
+
+BOUNDS = RowBounds(rating_min=-1e6, rating_max=1e6, timestamp_min=0, timestamp_max=4_102_444_800)
 
 
 def raw(*rows: tuple[str | None, ...]) -> pa.Table:
@@ -16,6 +23,15 @@ def raw(*rows: tuple[str | None, ...]) -> pa.Table:
     )
 
 
+def clean(
+    table: pa.Table,
+    dialect: Dialect | None = None,
+    scale: tuple[float, float] | None = (0.5, 5.0),
+    **about: Any,
+) -> cleaning.CleanRatings:
+    return cleaning.clean(RawRatings(table, **about), BOUNDS, dialect or Dialect(), scale)
+
+
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
@@ -23,7 +39,16 @@ def raw(*rows: tuple[str | None, ...]) -> pa.Table:
         (("7", None, "3", "9"), cleaning.MISSING_ID),
         (("7", "  ", "3", "9"), cleaning.MISSING_ID),
         (("7 8", "1", "3", "9"), cleaning.ID_HAS_SPACE),
-        (("7", "1\t", "3", "9"), cleaning.ID_HAS_SPACE),
+        (("7", "1\t2", "3", "9"), cleaning.ID_HAS_SPACE),
+        (("7", "1\u00a02", "3", "9"), cleaning.ID_HAS_SPACE),
+        (("7", "1\u30002", "3", "9"), cleaning.ID_HAS_SPACE),
+        (("7", "1\u2028x", "3", "9"), cleaning.ID_HAS_SPACE),
+        (("7", "1\x00", "3", "9"), cleaning.ID_HAS_SPACE),
+        (("7", "1\x85x", "3", "9"), cleaning.ID_HAS_SPACE),
+        (("nan", "1", "3", "9"), cleaning.MISSING_ID),
+        (("7", "NULL", "3", "9"), cleaning.MISSING_ID),
+        (("7", "\\N", "3", "9"), cleaning.MISSING_ID),
+        (("7", "\u200b", "3", "9"), cleaning.MISSING_ID),
         (("7", "1", None, "9"), cleaning.RATING_NOT_A_NUMBER),
         (("7", "1", "good", "9"), cleaning.RATING_NOT_A_NUMBER),
         (("7", "1", "nan", "9"), cleaning.RATING_NOT_A_NUMBER),
@@ -35,29 +60,151 @@ def raw(*rows: tuple[str | None, ...]) -> pa.Table:
         (("7", "1", "3", None), cleaning.TIMESTAMP_NOT_A_NUMBER),
         (("7", "1", "3", "yesterday"), cleaning.TIMESTAMP_NOT_A_NUMBER),
         (("7", "1", "3", "9.5"), cleaning.TIMESTAMP_NOT_A_NUMBER),
-        (("7", "1", "3", "+5"), cleaning.TIMESTAMP_NOT_A_NUMBER),
-        (("7", "1", "+3", "9"), cleaning.RATING_NOT_A_NUMBER),
+        (("7", "1", "3", "-1"), cleaning.TIMESTAMP_OUT_OF_RANGE),
+        (("7", "1", "3", "4102444801"), cleaning.TIMESTAMP_OUT_OF_RANGE),
+        (("7", "1", "3", "1e300"), cleaning.TIMESTAMP_NOT_A_NUMBER),
+        (("7", "1", "3", "2020-13-01"), cleaning.TIMESTAMP_NOT_A_NUMBER),
+        (("7", "1", "3", "01/02/2020"), cleaning.TIMESTAMP_NOT_A_NUMBER),
+        (("7", "1", "--3", "9"), cleaning.RATING_NOT_A_NUMBER),
         (("7", "1", "3", "9" * 19), cleaning.TIMESTAMP_NOT_A_NUMBER),
     ],
 )
 def test_a_row_that_cannot_be_a_rating_is_set_aside(
     row: tuple[str | None, ...], reason: str
 ) -> None:
-    cleaned = cleaning.clean(raw(("1", "1", "3", "9"), row), 0.5, 5.0)
+    cleaned = clean(raw(("1", "1", "3", "9"), row))
     assert cleaned.accepted["row"].to_pylist() == [0]
     (rejected,) = cleaned.rejected.to_pylist()
     assert rejected["reason"] == reason
     assert tuple(rejected[name] for name in COLUMNS) == row
 
 
-@pytest.mark.parametrize("text", ["4", "4.0", " 4", "4.", "04", "40e-1"])
+@pytest.mark.parametrize(
+    "text", ["4", "4.0", " 4", "4.", "04", "40e-1", "+4.0", "4,0", "\u00a04\u200b", "4\ufeff"]
+)
 def test_the_same_number_may_be_written_in_many_ways(text: str) -> None:
-    cleaned = cleaning.clean(raw(("7", "1", text, "9")), 0.5, 5.0)
+    cleaned = clean(raw(("7", "1", text, "9")))
     assert cleaned.accepted["rating"].to_pylist() == [4.0]
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("964982703", 964982703),
+        ("964982703.0", 964982703),
+        ("+964982703", 964982703),
+        ("1.0e+08", 100_000_000),
+        (" 12 ", 12),
+        ("2000-07-30", 964915200),
+        ("2000-07-30 18:45:03", 964982703),
+        ("2000-07-30T18:45:03.9", 964982703),
+        ("2000-07-30T18:45:03Z", 964982703),
+        ("2000-07-30T20:45:03+02:00", 964982703),
+    ],
+)
+def test_a_time_may_be_written_in_many_ways(text: str, seconds: int) -> None:
+    for others in ((), ("100",), ("2001-01-01", "2001-01-01T00:00:00Z")):
+        rows = [("8", str(at), "4", other) for at, other in enumerate(others)]
+        cleaned = clean(raw(("7", "1", "4", text), *rows))
+        assert cleaned.accepted["timestamp"].to_pylist()[0] == seconds
+        assert cleaned.rejected.num_rows == 0
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("s", 1), ("ms", 10**3), ("us", 10**6)])
+def test_the_unit_of_times_is_recognised_or_set(unit: Any, factor: int) -> None:
+    rows = [("7", str(movie), "3", str((964982703 + movie) * factor)) for movie in range(5)]
+    for dialect in (Dialect(), Dialect(timestamp_unit=unit)):
+        cleaned = clean(raw(*rows), dialect)
+        assert cleaned.accepted["timestamp"].to_pylist() == [964982703 + at for at in range(5)]
+
+
+def test_numbers_that_are_times_in_no_unit_are_set_aside() -> None:
+    cleaned = clean(raw(*(("7", str(movie), "3", "9000000000") for movie in range(5))))
+    assert cleaned.rejected_by_reason == {cleaning.TIMESTAMP_OUT_OF_RANGE: 5}
+
+
+def test_ratings_without_times_are_of_the_same_moment() -> None:
+    table = raw(("7", "1", "3", "9"), ("7", "1", "4", "1")).drop_columns(["timestamp"])
+    cleaned = clean(table)
+    assert cleaned.accepted.to_pylist() == [
+        {"row": 1, "user_id": "7", "movie_id": "1", "rating": 4.0, "timestamp": 0}
+    ]
+
+
+def test_ids_are_the_same_however_they_are_padded() -> None:
+    rows = [("7", "1", "3", "1"), (" 7", "1\u200b", "4", "2"), ("\ufeff7\u3000", "1\t", "5", "3")]
+    cleaned = clean(raw(*rows))
+    assert cleaned.accepted["row"].to_pylist() == [2]
+    assert cleaned.accepted["user_id"].to_pylist() == ["7"]
+    assert cleaned.accepted["movie_id"].to_pylist() == ["1"]
+
+
+def test_ids_that_pandas_made_floats_are_whole_numbers() -> None:
+    whole = clean(raw(("7.0", "1", "3", "1"), (None, "1", "3", "1"), ("8.0", "1", "3", "1")))
+    assert whole.accepted["user_id"].to_pylist() == ["7", "8"]
+    mixed = clean(raw(("7.0", "1", "3", "1"), ("7.5", "1", "3", "1")))
+    assert mixed.accepted["user_id"].to_pylist() == ["7.0", "7.5"]
+    floats = raw(("7", "1", "3", "1")).set_column(0, "user_id", pa.array([7.0]))
+    assert clean(floats).accepted["user_id"].to_pylist() == ["7"]
+
+
+def test_a_repeated_header_is_one_bad_row() -> None:
+    header = {"user_id": "userId", "movie_id": "movieId", "rating": "rating"}
+    rows = [("7", "1", "3", "1"), ("\ufeffuserId", "movieId", "rating", "timestamp")]
+    cleaned = clean(raw(*rows), header=header)
+    assert cleaned.rejected_by_reason == {cleaning.REPEATED_HEADER: 1}
+
+
+def test_a_cut_last_row_is_set_aside() -> None:
+    cleaned = clean(raw(("7", "1", "3", "1"), ("7", "2", "3", "1")), cut_row=1)
+    assert cleaned.rejected_by_reason == {cleaning.CUT: 1}
+
+
+def test_ratings_between_two_steps_are_set_aside() -> None:
+    rows = [("7", str(at), text, "1") for at, text in enumerate(["0.5", "3", "4.5", "4.4"])]
+    cleaned = clean(raw(*rows), Dialect(rating_step=0.5))
+    assert cleaned.rejected["row"].to_pylist() == [3]
+    assert cleaned.rejected_by_reason == {cleaning.RATING_BETWEEN_STEPS: 1}
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [
+        ([1, 3, 5], (0.5, 5)),
+        ([0, 0.5, 3, 5], (0, 5)),
+        ([1, 7, 8, 10], (0, 10)),
+        ([1, 50, 60, 100], (0, 100)),
+        ([-9.5, -3, 2, 8], (-10, 10)),
+        ([0, 1], (0, 1)),
+        ([-1, 1], (-1, 1)),
+    ],
+)
+def test_a_common_scale_is_recognised(values: list[float], scale: tuple[float, float]) -> None:
+    rows = [("7", str(at), str(value), "1") for at, value in enumerate(values)]
+    cleaned = clean(raw(*rows), scale=None)
+    assert cleaned.rejected.num_rows == 0
+    assert cleaned.recognised[0] == f"ratings {scale[0]:g} to {scale[1]:g}"
+
+
+def test_a_scale_that_can_be_read_in_two_ways_is_asked_for() -> None:
+    rows = [("7", str(at), "99" if at < 5 else "4", "1") for at in range(100)]
+    with pytest.raises(DataError, match=r"95\.0% are from 0\.5 to 5: set data\.rating_range"):
+        clean(raw(*rows), scale=None)
+    with pytest.raises(DataError, match="no common scale"):
+        clean(raw(("7", "1", "4000", "1")), scale=None)
+    cleaned = clean(raw(*rows), Dialect(rating_range=(0, 99)), scale=None)
+    assert cleaned.rejected.num_rows == 0
+
+
+def test_re_ratings_are_no_damage() -> None:
+    rows = [("7", "1", "3", str(at)) for at in range(10)]
+    cleaned = clean(raw(*rows))
+    assert cleaned.rejected_by_reason == {cleaning.DUPLICATE: 9}
+    cleaning.require_few_rejected(cleaned, 10, 0.0)
+
+
 def test_of_ratings_of_one_movie_by_one_user_the_newest_stays() -> None:
-    cleaned = cleaning.clean(
+    cleaned = clean(
         raw(
             ("7", "1", "1", "20"),
             ("7", "1", "2", "30"),
@@ -65,16 +212,14 @@ def test_of_ratings_of_one_movie_by_one_user_the_newest_stays() -> None:
             ("8", "1", "4", "5"),
             ("7", "2", "5", "5"),
             ("7", "2", "4", "5"),
-        ),
-        0.5,
-        5.0,
+        )
     )
     assert cleaned.accepted["row"].to_pylist() == [1, 3, 5]
     assert cleaned.rejected_by_reason == {cleaning.DUPLICATE: 3}
 
 
 def test_a_rejected_rating_does_not_supersede_a_good_one() -> None:
-    cleaned = cleaning.clean(raw(("7", "1", "4", "1"), ("7", "1", "99", "2")), 0.5, 5.0)
+    cleaned = clean(raw(("7", "1", "4", "1"), ("7", "1", "99", "2")))
     assert cleaned.accepted["row"].to_pylist() == [0]
     assert cleaned.rejected_by_reason == {cleaning.RATING_OUT_OF_RANGE: 1}
 
@@ -85,7 +230,7 @@ cells = st.one_of(st.none(), st.text(max_size=6), st.integers(-9, 9).map(str), s
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(cells, cells, cells, cells), min_size=1, max_size=20))
 def test_every_row_is_either_accepted_or_rejected(rows: list[tuple[str | None, ...]]) -> None:
-    cleaned = cleaning.clean(raw(*rows), 0.5, 5.0)
+    cleaned = clean(raw(*rows))
     kept = cleaned.accepted["row"].to_pylist() + cleaned.rejected["row"].to_pylist()
     assert sorted(kept) == list(range(len(rows)))
     assert all(0.5 <= rating <= 5.0 for rating in cleaned.accepted["rating"].to_pylist())
@@ -101,7 +246,7 @@ def test_every_row_is_either_accepted_or_rejected(rows: list[tuple[str | None, .
 
 def test_too_many_rejected_rows_fail_with_the_counts_and_the_first() -> None:
     rows = [("7", str(movie), "3", "9") for movie in range(8)]
-    cleaned = cleaning.clean(raw(*rows, ("7", "a", "99", "9"), ("", "b", "3", "9")), 0.5, 5.0)
+    cleaned = clean(raw(*rows, ("7", "a", "99", "9"), ("", "b", "3", "9")))
     cleaning.require_few_rejected(cleaned, 10, 0.2)
     with pytest.raises(DataError) as caught:
         cleaning.require_few_rejected(cleaned, 10, 0.19)
@@ -115,4 +260,4 @@ def test_too_many_rejected_rows_fail_with_the_counts_and_the_first() -> None:
 def test_no_rows_at_all_is_an_error() -> None:
     table = pa.table({name: pa.array([], pa.string()) for name in COLUMNS})
     with pytest.raises(DataError, match="no rows"):
-        cleaning.require_few_rejected(cleaning.clean(table, 0.5, 5.0), 0, 1.0)
+        cleaning.require_few_rejected(clean(table), 0, 1.0)

@@ -3,11 +3,12 @@ from pathlib import Path
 import pytest
 
 from components.errors import DataError
-from components.movielens_example_gen.readers import csv_folder as reader
+from components.movielens_example_gen import reading
 
 
 def test_reads_ids_and_numbers_as_text_and_splits_genres(csv_folder: Path) -> None:
-    raw = reader.read(str(csv_folder))
+    raw = reading.read_raw(str(csv_folder), "csv")
+    assert raw.movies is not None
     assert raw.ratings.to_pylist()[0] == {
         "user_id": "7",
         "movie_id": "1",
@@ -24,14 +25,16 @@ def test_reads_ids_and_numbers_as_text_and_splits_genres(csv_folder: Path) -> No
 
 def test_columns_may_stand_in_any_order_beside_others(csv_folder: Path) -> None:
     (csv_folder / "ratings.csv").write_text("note,rating,timestamp,movieId,userId\nx,3,9,1,7\n")
-    (row,) = reader.read(str(csv_folder)).ratings.to_pylist()
+    (row,) = reading.read_raw(str(csv_folder), "csv").ratings.to_pylist()
     assert row == {"user_id": "7", "movie_id": "1", "rating": "3", "timestamp": "9"}
 
 
 def test_the_first_of_two_lines_for_a_movie_counts(csv_folder: Path) -> None:
     with (csv_folder / "movies.csv").open("a") as file:
         file.write("1,Another title,Comedy\n4,Last,Comedy\n")
-    titles = reader.read(str(csv_folder)).movies["movie_title"].to_pylist()
+    movies = reading.read_raw(str(csv_folder), "csv").movies
+    assert movies is not None
+    titles = movies["movie_title"].to_pylist()
     assert titles == ["Heat (1995)", "Girl, Interrupted (1999)", "Nobody Knows (2000)", "Last"]
 
 
@@ -41,7 +44,7 @@ def test_the_first_of_two_lines_for_a_movie_counts(csv_folder: Path) -> None:
     ("content", "message"),
     [
         (b"", "ratings.csv: the file is empty"),
-        (b"userId,movieId,rating\n7,1,3\n", "no column timestamp; the first line has userId"),
+        (b"userId,movieId,timestamp\n7,1,3\n", "no column rating; the first line has userId"),
         (b"userId,movieId,rating,timestamp\n7,1,3,9\n7,2\n", "line 3 has 2 fields instead of 4"),
         (b"userId,movieId,rating,timestamp\n7,1,3,9,\n", "line 2 has 5 fields instead of 4"),
         (b"userId,movieId,rating,timestamp\nJos\xe9,1,3,9\n", "not UTF-8; a latin-1 file"),
@@ -55,7 +58,7 @@ def test_the_first_of_two_lines_for_a_movie_counts(csv_folder: Path) -> None:
 def test_a_damaged_file_is_refused_by_name(csv_folder: Path, content: bytes, message: str) -> None:
     (csv_folder / "ratings.csv").write_bytes(content)
     with pytest.raises(DataError) as caught:
-        reader.read(str(csv_folder))
+        reading.read_raw(str(csv_folder), "csv")
     assert message in str(caught.value)
     assert str(caught.value).startswith("ratings.csv: ")
     assert str(caught.value).isprintable()
@@ -64,10 +67,10 @@ def test_a_damaged_file_is_refused_by_name(csv_folder: Path, content: bytes, mes
 def test_latin_1_titles_are_refused_with_the_remedy(csv_folder: Path) -> None:
     (csv_folder / "movies.csv").write_bytes(b"movieId,title,genres\n1,Am\xe9lie,Comedy\n")
     with pytest.raises(DataError, match=r"movies\.csv: not UTF-8.*iconv"):
-        reader.read(str(csv_folder))
+        reading.read_raw(str(csv_folder), "csv")
 
 
 def test_a_missing_file_is_named(csv_folder: Path) -> None:
-    (csv_folder / "movies.csv").unlink()
-    with pytest.raises(DataError, match=r"movies\.csv: not found in"):
-        reader.read(str(csv_folder))
+    (csv_folder / "ratings.csv").unlink()
+    with pytest.raises(DataError, match=r"ratings\.csv: not found in"):
+        reading.read_raw(str(csv_folder), "csv")

@@ -1,7 +1,9 @@
 import pyarrow as pa
+import pytest
 import tensorflow as tf
 from tfx_bsl.coders import example_coder
 
+from components.errors import DataError
 from components.movielens_example_gen import joining
 from components.movielens_example_gen.readers.edition import RawRatings
 
@@ -64,3 +66,23 @@ def test_what_the_catalogue_lacks_is_left_out_and_the_row_stays() -> None:
         "rating": [1.0],
         "timestamp": [12],
     }
+
+
+def test_ratings_without_movies_stay_as_they_are() -> None:
+    assert examples(RawRatings(RATINGS))[1] == {
+        "user_id": [b"7"],
+        "movie_id": [b"1"],
+        "rating": [4.5],
+        "timestamp": [11],
+    }
+    joining.require_matching_ids(RATINGS, RawRatings(RATINGS))
+
+
+def test_movies_of_another_edition_are_refused_with_ids_of_both() -> None:
+    many = pa.table({**RATINGS.to_pydict(), "movie_id": ["91", "92", "91"]})
+    with pytest.raises(DataError, match=r"none of the 3 ratings .* of 91, 92, and movies are 1, 2"):
+        joining.require_matching_ids(many, RawRatings(many, MOVIES))
+    with pytest.raises(DataError, match=r"only 66\.7% of the 3 ratings"):
+        joining.require_matching_ids(RATINGS, RawRatings(RATINGS, MOVIES))
+    known = RATINGS.slice(0, 2)
+    joining.require_matching_ids(known, RawRatings(known, MOVIES))

@@ -1,16 +1,17 @@
 import os
+import shutil
 from pathlib import Path
 
+import pytest
 from tfx.proto import example_gen_pb2
 
+from components.errors import DataError
+from components.movielens_example_gen import input_files
 from components.movielens_example_gen.component import ContentFingerprintDriver
 
 
 def fingerprint(folder: Path) -> str | None:
-    splits = [
-        example_gen_pb2.Input.Split(name=name, pattern=name)
-        for name in ("ratings.csv", "movies.csv")
-    ]
+    splits = [example_gen_pb2.Input.Split(name="csv", pattern="*")]
     processor = ContentFingerprintDriver(None).get_input_processor(splits, None, str(folder))
     span, version = processor.resolve_span_and_version()
     return processor.get_input_fingerprint(span, version)
@@ -42,3 +43,26 @@ def test_files_that_are_not_read_do_not_count(csv_folder: Path) -> None:
     before = fingerprint(csv_folder)
     (csv_folder / "tags.csv").write_text("userId,movieId,tag,timestamp\n")
     assert fingerprint(csv_folder) == before
+
+
+@pytest.mark.parametrize(
+    "name", ["ratings [2026-11]", "a*b", "what?", "{SPAN}", "{YYYY}-{MM}-{DD}"]
+)
+def test_no_character_of_a_path_has_a_meaning(csv_folder: Path, name: str) -> None:
+    folder = csv_folder / name
+    folder.mkdir()
+    for file in ("ratings.csv", "movies.csv"):
+        shutil.copy(csv_folder / file, folder)
+    before = fingerprint(folder)
+    assert before == fingerprint(csv_folder)
+    (folder / "ratings.csv").write_text("userId,movieId,rating,timestamp\n7,1,4,100\n")
+    assert fingerprint(folder) != before
+
+
+def test_a_folder_without_the_files_has_no_fingerprint(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"ratings\.csv: not found"):
+        fingerprint(tmp_path)
+    with pytest.raises(DataError, match="no such file or folder"):
+        fingerprint(tmp_path / "absent")
+    with pytest.raises(DataError, match="no file"):
+        input_files.fingerprint([])

@@ -12,6 +12,7 @@ from tfx.types import standard_artifacts, standard_component_specs
 from components.movielens_example_gen import executor, report
 from components.movielens_example_gen.options import IngestOptions, SplitOptions
 from models import features
+from pipeline import row_bounds
 from pipeline.config.beam import EXAMPLE_GEN, BeamConfig
 
 
@@ -24,7 +25,9 @@ def test_all_of_it_goes_through_the_storage_of_the_artifact(
     # TensorFlow's storage in memory: a path that slips into the file system fails.
     examples = standard_artifacts.Examples()
     examples.uri = "ram://examples"
-    options = IngestOptions(edition="csv", split=SplitOptions(), max_rejected_fraction=1.0)
+    options = IngestOptions(
+        edition="csv", split=SplitOptions(), max_rejected_fraction=1.0, bounds=row_bounds.read()
+    )
     ingest = json.dumps({"ingest": options.model_dump(mode="json")})
     context = base_beam_executor.BaseBeamExecutor.Context(
         beam_pipeline_args=BeamConfig().arguments_for(EXAMPLE_GEN, None),

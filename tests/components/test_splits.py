@@ -115,3 +115,12 @@ def test_unknown_methods_are_refused(method: str) -> None:
 def test_fractions_must_leave_something_to_train_on() -> None:
     with pytest.raises(ValidationError, match="must be below 1"):
         SplitOptions(eval_fraction=0.5, holdout_fraction=0.5)
+
+
+def test_a_split_by_time_says_what_is_wrong_with_the_times() -> None:
+    same = table([1] * 50, list(range(50)), [7] * 50)
+    with pytest.raises(DataError, match=r"50 of 50 ratings have the same timestamp, 7"):
+        splits.assign(same, 50, SplitOptions(method="time"))
+    with pytest.raises(DataError, match="needs timestamps"):
+        splits.require_times(["user_id", "movie_id", "rating"], SplitOptions(method="time"))
+    splits.require_times(["user_id", "movie_id", "rating"], SplitOptions())

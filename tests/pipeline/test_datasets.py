@@ -4,8 +4,8 @@ import pytest
 
 from components.movielens_example_gen.readers import EDITIONS
 from pipeline.config.errors import UserError
-from pipeline.config.tree import DataConfig
-from pipeline.datasets import locate
+from pipeline.config.tree import DataConfig, load_config
+from pipeline.datasets import locate, recognised
 
 
 def test_the_installed_edition_is_found() -> None:
@@ -20,8 +20,21 @@ def test_own_ratings_need_a_folder() -> None:
 
 def test_what_is_missing_is_named(csv_folder: Path) -> None:
     assert locate(DataConfig(dataset="csv", path=csv_folder)) == csv_folder
-    (csv_folder / "movies.csv").unlink()
-    with pytest.raises(UserError, match=r"has no movies\.csv"):
-        locate(DataConfig(dataset="csv", path=csv_folder))
-    with pytest.raises(UserError, match="is not a folder"):
+    (csv_folder / "ratings.csv").unlink()
+    with pytest.raises(UserError, match=r"ratings\.csv: not found"):
+        locate(DataConfig(dataset="ml-25m", path=csv_folder))
+    with pytest.raises(UserError, match="does not exist"):
         locate(DataConfig(dataset="csv", path=csv_folder / "ratings.csv"))
+
+
+def test_with_a_path_the_edition_is_recognised(csv_folder: Path) -> None:
+    assert load_config().data.dataset == "ml-100k"
+    config = load_config(None, [f"data.path={csv_folder}"])
+    assert config.data.dataset == "auto"
+    assert recognised(config).data.dataset == "csv"
+    named = load_config(None, [f"data.path={csv_folder}", "data.dataset=ml-25m"])
+    assert recognised(named).data.dataset == "ml-25m"
+    (csv_folder / "ratings.csv").rename(csv_folder / "notes.md")
+    (csv_folder / "movies.csv").unlink()
+    with pytest.raises(UserError, match="has no ratings"):
+        recognised(config)

@@ -43,3 +43,11 @@ def test_only_complete_versions_count_and_the_newest_is_the_highest(tmp_path: Pa
     assert [entry.name for entry in versions(tmp_path)] == ["9", "10"]
     assert newest_version(tmp_path) == tmp_path / "10"
     assert newest_version(tmp_path / "absent") is None
+
+
+@pytest.mark.parametrize("name", ["runs [2026]", "a*", "b?"])
+def test_a_name_that_tfx_reads_as_a_pattern_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="read as a pattern"):
+        Workspace(tmp_path / name)
+    with pytest.raises(UserError, match="read as a pattern"):
+        Workspace(tmp_path / name / "below")

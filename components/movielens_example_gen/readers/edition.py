@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import pyarrow as pa
+
+from components.movielens_example_gen.options import Dialect
+
+Files = Mapping[str, str]
+"""Paths of an edition's files on this machine, by the names that `Edition` gives them.
+
+Ratings in several files have `files[0]`, then `files[0]/1` and so on.
+"""
 
 
 @dataclass(frozen=True)
@@ -13,16 +21,23 @@ class RawRatings:
     """Tables of one edition, in the files' own order, before any row is checked.
 
     Attributes:
-        ratings: `user_id`, `movie_id`, `rating` and `timestamp`, strings or numbers as in the
-            files.
-        movies: `movie_id` string (unique), `movie_title` string, `movie_genres` list of string.
-        users: `user_id` string (unique), `user_age` int64, `user_gender` string and
-            `user_occupation` string; None if the edition does not describe its users.
+        ratings: `user_id`, `movie_id`, `rating` and, unless the file has none, `timestamp`, strings
+            or numbers as in the files.
+        movies: `movie_id`, `movie_title` string, `movie_genres` list of string; None if nothing
+            describes the movies.
+        users: `user_id`, `user_age` int64, `user_gender` string and `user_occupation` string; None
+            if nothing describes the users.
+        header: Names of the ratings' columns in their file; empty if it has no header.
+        cut_row: Position of a last row that may be cut; None if it is whole.
+        recognised: Phrases for people on what was recognised in the files.
     """
 
     ratings: pa.Table
-    movies: pa.Table
+    movies: pa.Table | None = None
     users: pa.Table | None = None
+    header: Mapping[str, str] = field(default_factory=dict)
+    cut_row: int | None = None
+    recognised: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -31,14 +46,21 @@ class Edition:
 
     Attributes:
         description: One line for `movierec datasets`.
-        read: Function that reads a folder.
-        files: Names of the files in the folder.
-        rating_min: Lowest rating in stars.
-        rating_max: Highest rating in stars.
+        read: Function that reads the files.
+        files: Names of the files that must be there, the ratings first.
+        optional_files: Names of files that are read if they are there.
+        other_files: Names of the files of another form of the edition, instead of `files`.
+        suffixes: Ends of the names of files that hold the ratings if none has their name; empty if
+            names are fixed.
+        parts: Whether several such files hold the ratings together.
+        rating_range: Lowest and highest rating in stars; None if it depends on the data.
     """
 
     description: str
-    read: Callable[[str], RawRatings]
+    read: Callable[[Files, Dialect], RawRatings]
     files: tuple[str, ...]
-    rating_min: float
-    rating_max: float
+    optional_files: tuple[str, ...] = ()
+    other_files: tuple[str, ...] = ()
+    suffixes: tuple[str, ...] = ()
+    parts: bool = False
+    rating_range: tuple[float, float] | None = None

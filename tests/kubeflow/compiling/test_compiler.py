@@ -310,6 +310,11 @@ def test_data_of_this_machine_is_for_dry_runs(tmp_path: Path) -> None:
         compiled(Target.KFP, "data.dataset=csv")
 
 
+def test_data_elsewhere_is_not_recognised() -> None:
+    with pytest.raises(UserError, match=r"data\.dataset=auto: .* name the edition"):
+        compiled(Target.KFP, "data.dataset=auto", data="gs://data/ml")
+
+
 def test_the_graph_of_this_machine_has_neither_lookup() -> None:
     locations = graph.Locations(data="/d", artifacts="/a", checkpoints="/c", serving="/s")
     local = graph.create_pipeline(load_config(), locations)

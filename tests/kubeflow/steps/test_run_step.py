@@ -24,7 +24,7 @@ from kubeflow.storage.mounts import Mounts
 from kubeflow.targets import Target
 from kubeflow.training_job import replica
 from models.errors import TrainingDivergedError
-from pipeline import SCHEMA_FILE
+from pipeline import SCHEMA_FILE, row_bounds
 from pipeline.config.errors import UserError
 from pipeline.config.tree import load_config
 
@@ -307,7 +307,13 @@ def test_bad_ratings_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "ratings.csv").write_text("\n".join(ratings) + "\n", encoding="utf-8")
     movies = ["movieId,title,genres", "1,One,Drama", "2,Two,Drama"]
     (tmp_path / "movies.csv").write_text("\n".join(movies) + "\n", encoding="utf-8")
-    ingest = {"edition": "csv", "max_rejected_fraction": 0.25, "split": {"method": "hash"}}
+    ingest = {
+        "edition": "csv",
+        "max_rejected_fraction": 0.25,
+        "split": {"method": "hash"},
+        "bounds": row_bounds.read().model_dump(),
+        "dialect": {"rating_range": [0.5, 5]},
+    }
     parameters = {"input_base": str(tmp_path), "custom_config": json.dumps({"ingest": ingest})}
     examples = {"uri": str(tmp_path / "examples"), "type": {"instanceSchema": EXAMPLES}}
     given = {

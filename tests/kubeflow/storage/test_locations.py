@@ -67,3 +67,8 @@ def test_an_entry_that_maps_nothing_is_refused(entry: str) -> None:
 def test_two_folders_for_one_location_are_refused() -> None:
     with pytest.raises(UserError, match="gs://b is mapped to /x already"):
         locations.parse(DEFAULT, ["gs://b=/x", "gs://b/=/y"])
+
+
+def test_a_home_folder_of_nobody_is_refused() -> None:
+    with pytest.raises(UserError, match="~nosuchuser is no user"):
+        locations.parse(DEFAULT, ["gs://b=~nosuchuser/x"])

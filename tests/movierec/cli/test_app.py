@@ -13,7 +13,7 @@ from tests.movierec.cli.command import COMMAND, assert_refused, imported_by, mov
 
 ROOT = Path(__file__).parents[3]
 COMMANDS = (
-    *("run", "datasets", "config", "evaluate", "recommend", "serve", "query"),
+    *("run", "datasets", "data", "config", "evaluate", "recommend", "serve", "query"),
     *("compile", "run-compiled", "submit", "serving-manifests"),
 )
 QUERIES = ("recommend", "rating", "similar", "new-user", "status")
@@ -41,7 +41,13 @@ def test_the_help_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [*([name] for name in COMMANDS), *(["query", name] for name in QUERIES)]
+    "command",
+    [
+        *([name] for name in COMMANDS),
+        *(["query", name] for name in QUERIES),
+        ["data", "check"],
+        ["datasets", "fetch"],
+    ],
 )
 def test_every_option_is_described_by_a_sentence_or_noun_phrase(command: list[str]) -> None:
     click_command = typer.main.get_command(app)

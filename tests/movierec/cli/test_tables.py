@@ -1,9 +1,12 @@
 import io
 
+import pytest
 from rich.console import Console
 
 from movierec.cli import tables
+from pipeline.sample_user import SampleUser
 from pipeline.summary import Summary, Tuning
+from serving.answers import Recommendation
 from tests.pipeline.summaries import summary
 
 
@@ -24,3 +27,20 @@ def test_what_the_search_found_is_one_line() -> None:
 
 def test_without_a_search_nothing_was_found() -> None:
     assert not any("tuned" in line for line in shown(summary()))
+
+
+@pytest.mark.parametrize("width", [20, 30, 40, 200])
+def test_titles_stay_in_a_narrow_terminal(width: int) -> None:
+    text = io.StringIO()
+    console = Console(file=text, width=width)
+    movie = Recommendation("318", "Shawshank Redemption, The (1994)", 4.5)
+    tables.show_ranking(console, [movie])
+    assert "Shawsha" in text.getvalue()
+    text.truncate(0)
+    tables.show_sample_user(console, SampleUser("7", [movie], [movie]))
+    assert "Sha" in text.getvalue()
+
+
+def test_what_was_recognised_is_one_line() -> None:
+    line = "data: csv, ratings.csv, delimiter comma"
+    assert line in shown(summary(recognised=line.removeprefix("data: ")))

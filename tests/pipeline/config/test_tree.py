@@ -40,6 +40,25 @@ def test_names_of_digits_are_text() -> None:
     assert config.serving.model_name == "2024"
 
 
+@pytest.mark.parametrize(
+    "text", ["2026-11-22", "1e3", "007", "1_000", "true", "0x10", "a, b", "1.10"]
+)
+def test_text_stays_as_it_was_typed(text: str) -> None:
+    config = load_config(None, [f"data.name={text}", f"data.path={text}"])
+    assert config.data.name == text
+    assert config.data.path == Path(text).resolve()
+
+
+def test_text_may_be_quoted() -> None:
+    assert load_config(None, ['data.name="a # b"']).data.name == "a # b"
+    assert load_config(None, ["data.name='a'"]).data.name == "a"
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text("[training]\nepochs = 7\n", encoding="utf-8-sig")
+    assert load_config(tmp_path / "run.toml").training.epochs == 7
+
+
 def test_the_tree_is_frozen() -> None:
     with pytest.raises(ValidationError):
         PipelineConfig().training.epochs = 3  # type: ignore[misc]
@@ -54,6 +73,10 @@ def test_the_tree_is_frozen() -> None:
         ("gate.max_rmse=inf", ["gate.max_rmse", "finite"]),
         ("data.path=", ["data.path", "expected a path"]),
         ("serving.binary=", ["serving.binary", "expected a path"]),
+        ("data.path=~nosuchuser/ratings", ["data.path", "no such user"]),
+        ("model.dimension=true", ["model.dimension: True is not allowed", "true and false"]),
+        ("gate.max_rmse=false", ["gate.max_rmse: False is not allowed"]),
+        ('tuning.ranges={"model.dimension"=[true, 9]}', ["tuning.ranges", "true and false"]),
         ("training.epochs=none", ["training.epochs", "'none' is not allowed", "integer"]),
         ("training.epochs=0", ["training.epochs", "0 is not allowed", "greater than"]),
         ("model.name=svd", ["model.name", "'svd' is not allowed", "biased_mf"]),
@@ -91,7 +114,16 @@ def test_a_wrong_override_is_one_line_that_names_it(override: str, parts: list[s
 
 
 @pytest.mark.parametrize(
-    "content", [b"[training", b"\xff\xfe", b"training = 3\n", b'data.path = ""\n']
+    "content",
+    [
+        b"[training",
+        b"\xff\xfe",
+        b"training = 3\n",
+        b'data.path = ""\n',
+        b"data.path = 2026-11-22\n",
+        b'data.path = "~nosuchuser/ratings"\n',
+        b"model.dimension = true\n",
+    ],
 )
 def test_a_wrong_file_is_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "run.toml"

@@ -1,0 +1,236 @@
+"""Brings ids, numbers, times and texts into one form, whatever wrote them.
+
+Each function works on the distinct values of a column, which are few, and returns null for a value
+that is missing or has no such form.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.movielens_example_gen.options import TimestampUnit
+
+MISSING: Final = ("", "nan", "NaN", "NAN", "null", "NULL", "None", "<NA>", "N/A", r"\N")
+"""Texts by which programs write that a value is missing."""
+
+NO_GENRES: Final = "(no genres listed)"
+
+SPACE_OR_CONTROL: Final = r"[\s\p{Z}\p{Cc}\x{0085}]"
+"""Characters that no id may contain: the vocabularies of TensorFlow Transform are split at them."""
+
+# Characters without a width that editors and web pages leave behind, byte-order marks among them.
+_INVISIBLE = r"[\x{200B}-\x{200F}\x{2060}\x{FEFF}\x{00AD}]"
+_WHOLE_FLOAT = r"^-?\d+\.0+$"
+_NUMBER = r"^-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+_DECIMAL_COMMA = r"^[+-]?\d+,\d+$"
+_WHOLE_NUMBER = r"^-?\d{1,18}$"
+_DATE = r"^\d{4}-\d\d-\d\d"
+# Floats beyond this are not exact, and no time in microseconds is near it.
+_LARGEST_WHOLE_FLOAT = 2.0**53
+# In 1973: numbers between the latest second and this in milliseconds are no times at all.
+_PLAUSIBLE_SECONDS = 100_000_000
+_PER_SECOND: dict[TimestampUnit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000}
+
+
+def ids(column: pa.ChunkedArray | pa.Array) -> pa.DictionaryArray:
+    """Returns ids without white space at the ends and without invisible characters."""
+
+    def normalised(values: pa.Array) -> pa.Array:
+        if pa.types.is_floating(values.type):
+            whole = pc.equal(values, pc.floor(values))
+            values = pc.if_else(
+                pc.and_(whole, pc.less(pc.abs(values), _LARGEST_WHOLE_FLOAT)),
+                pc.cast(pc.cast(pc.if_else(whole, values, None), pa.int64(), safe=False), "string"),
+                pc.cast(values, pa.string()),
+            )
+        text = _visible(values)
+        whole_floats = pc.match_substring_regex(text, _WHOLE_FLOAT)
+        # pandas writes whole numbers so, if any other is missing.
+        if pc.all(whole_floats).as_py():
+            text = pc.replace_substring_regex(text, r"\.0+$", "")
+        return text
+
+    return by_distinct(column, normalised)
+
+
+def numbers(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """Returns float64 numbers; a decimal comma counts as a point."""
+    return by_distinct(column, _numbers).dictionary_decode()
+
+
+def seconds(
+    column: pa.ChunkedArray, unit: TimestampUnit | None, latest: int
+) -> tuple[pa.Array, str]:
+    """Returns int64 seconds since 1970, and what the column holds.
+
+    Args:
+        column: Whole numbers, whole floats or ISO 8601 dates; a date without a zone is UTC.
+        unit: Unit of the numbers; None for the one in which most of them are times.
+        latest: Latest second that can be a time.
+    """
+    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+        return pc.cast(pc.cast(column, pa.timestamp("s"), safe=False), pa.int64()), "dates"
+    if pa.types.is_string(column.type):
+        plain = pc.match_substring_regex(column, _WHOLE_NUMBER)
+        if pc.all(plain, skip_nulls=False).as_py():
+            return _in_seconds(pc.cast(column, pa.int64()), unit, latest)
+    dates: list[bool] = []
+
+    def whole(values: pa.Array) -> pa.Array:
+        if pa.types.is_integer(values.type):
+            return pc.cast(values, pa.int64())
+        if pa.types.is_floating(values.type):
+            return _whole(values)
+        text = _visible(values)
+        is_whole = pc.match_substring_regex(text, _WHOLE_NUMBER)
+        found = pc.cast(pc.if_else(is_whole, text, None), pa.int64())
+        if pc.all(is_whole).as_py() in (True, None):
+            return found
+        rest = pc.if_else(is_whole, None, text)
+        is_date = pc.fill_null(pc.match_substring_regex(rest, _DATE), False)
+        dates.append(pc.any(is_date).as_py())
+        others = _whole(_numbers(pc.if_else(is_date, None, rest)))
+        return pc.coalesce(found, others, _iso_seconds(pc.if_else(is_date, rest, None)))
+
+    values = by_distinct(column, whole).dictionary_decode()
+    return (values, "dates") if any(dates) else _in_seconds(values, unit, latest)
+
+
+def _in_seconds(values: pa.Array, unit: TimestampUnit | None, latest: int) -> tuple[pa.Array, str]:
+    unit = unit or _unit(values, latest)
+    if _PER_SECOND[unit] != 1:
+        array = values.to_numpy(zero_copy_only=False)
+        missing = pc.is_null(values).to_numpy(zero_copy_only=False)
+        array = np.where(missing, 0, array).astype(np.int64) // _PER_SECOND[unit]
+        values = pa.array(array, mask=missing)
+    return values, {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}[unit]
+
+
+def titles(column: pa.ChunkedArray) -> pa.Array:
+    """Returns titles on one line each."""
+
+    def normalised(values: pa.Array) -> pa.Array:
+        text = pc.replace_substring_regex(
+            pc.cast(values, pa.string()), r"[\p{Cc}\p{Zl}\p{Zp}]+", " "
+        )
+        text = pc.utf8_trim_whitespace(text)
+        return pc.if_else(pc.equal(text, ""), None, text)
+
+    return by_distinct(column, normalised).dictionary_decode()
+
+
+def genres(column: pa.ChunkedArray) -> pa.Array:
+    """Splits `"Comedy | Drama"` into `["Comedy", "Drama"]`; no genres give an empty list."""
+    encoded = pc.dictionary_encode(pc.cast(column, pa.string()).combine_chunks())
+    lists = [_genre_list(text.split("|")) for text in encoded.dictionary.to_pylist()]
+    lists.append([])
+    indices = pc.fill_null(encoded.indices, len(lists) - 1)
+    return pa.array(lists, pa.list_(pa.string())).take(indices)
+
+
+def _genre_list(names: list[str]) -> list[str]:
+    trimmed = (name.strip() for name in names)
+    return list(dict.fromkeys(name for name in trimmed if name and name != NO_GENRES))
+
+
+def by_distinct(
+    column: pa.ChunkedArray | pa.Array, function: Callable[[pa.Array], pa.Array] | None = None
+) -> pa.DictionaryArray:
+    """Applies a function to the distinct values of a column.
+
+    Args:
+        column: Values, as they are or in a dictionary.
+        function: Function of an array; None to keep the values.
+
+    Returns:
+        The results, with each of them once in the dictionary.
+    """
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks() if column.num_chunks else pa.array([], column.type)
+    if isinstance(column, pa.ChunkedArray):
+        # Text of more than 2 GiB does not fit into one array, its dictionary does.
+        column = pc.dictionary_encode(column).unify_dictionaries().combine_chunks()
+    if not pa.types.is_dictionary(column.type):
+        column = pc.dictionary_encode(column)
+    if function is None:
+        return column
+    results = pc.dictionary_encode(function(column.dictionary))
+    indices = results.indices.take(column.indices)
+    return pa.DictionaryArray.from_arrays(indices, results.dictionary)
+
+
+def _visible(values: pa.Array) -> pa.Array:
+    text = pc.replace_substring_regex(pc.cast(values, pa.string()), _INVISIBLE, "")
+    text = pc.utf8_trim_whitespace(text)
+    return pc.if_else(pc.is_in(text, value_set=pa.array(MISSING)), None, text)
+
+
+def _numbers(values: pa.Array) -> pa.Array:
+    if not pa.types.is_string(values.type):
+        return pc.cast(values, pa.float64())
+    text = _visible(values)
+    text = pc.if_else(
+        pc.match_substring_regex(text, _DECIMAL_COMMA),
+        pc.replace_substring(text, ",", "."),
+        text,
+    )
+    text = pc.replace_substring_regex(text, r"^\+", "")
+    return pc.cast(pc.if_else(pc.match_substring_regex(text, _NUMBER), text, None), pa.float64())
+
+
+def _whole(values: pa.Array) -> pa.Array:
+    """Returns whole floats as int64."""
+    floats = pc.cast(values, pa.float64())
+    whole = pc.and_(
+        pc.equal(floats, pc.floor(floats)), pc.less(pc.abs(floats), _LARGEST_WHOLE_FLOAT)
+    )
+    return pc.cast(pc.if_else(whole, floats, None), pa.int64())
+
+
+def _iso_seconds(text: pa.Array) -> pa.Array:
+    """Returns the seconds of ISO 8601 dates; null for a text that is none."""
+    for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):
+        try:
+            return pc.cast(
+                pc.floor_temporal(pc.cast(text, kind), unit="second").cast(
+                    pa.timestamp("s", kind.tz)
+                ),
+                pa.int64(),
+            )
+        except pa.ArrowInvalid:
+            # Dates with and without a zone, or other text among them: one at a time.
+            continue
+    return pa.array(
+        [None if value is None else _seconds_of(value) for value in text.to_pylist()], pa.int64()
+    )
+
+
+def _seconds_of(text: str) -> int | None:
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return math.floor(
+        (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
+    )
+
+
+def _unit(values: pa.Array, latest: int) -> TimestampUnit:
+    """Returns seconds or, if their median is in the future, the unit in which it is plausible."""
+    present = values.drop_null().to_numpy()
+    if not len(present):
+        return "s"
+    median = float(np.median(present))
+    if median > latest:
+        for unit, per in _PER_SECOND.items():
+            if _PLAUSIBLE_SECONDS * per <= median <= latest * per:
+                return unit
+    return "s"

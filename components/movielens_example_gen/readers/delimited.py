@@ -1,0 +1,526 @@
+"""Reads one delimited text file, whatever its dialect, as columns of text.
+
+A row is a line. A line break inside quotes is refused, since two stray quotes look the same and
+swallow all rows between them.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from components.errors import DataError
+from components.movielens_example_gen.options import Dialect, Role
+
+_SNIFFED_BYTES: Final = 65_536
+_SNIFFED_LINES: Final = 100
+_BLOCK: Final = 1 << 22
+_DELIMITERS: Final = (",", "\t", ";", "|", "::")
+_NAMES: Final = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar", " ": "space"}
+# Stands for `::`, since pyarrow takes one character.
+_UNIT_SEPARATOR: Final = "\x1f"
+# A row for which to judge whether the last line is as long as the others.
+_FEW_ROWS: Final = 20
+
+SPELLINGS: Final[Mapping[Role, frozenset[str]]] = {
+    "user": frozenset(
+        [
+            "user",
+            "userid",
+            "uid",
+            "username",
+            "reviewer",
+            "reviewerid",
+            "customer",
+            "customerid",
+            "member",
+            "memberid",
+            "visitorid",
+            "person",
+            "personid",
+        ]
+    ),
+    "movie": frozenset(
+        [
+            "movie",
+            "movieid",
+            "mid",
+            "film",
+            "filmid",
+            "item",
+            "itemid",
+            "iid",
+            "book",
+            "bookid",
+            "isbn",
+            "product",
+            "productid",
+            "asin",
+            "game",
+            "gameid",
+            "anime",
+            "animeid",
+            "song",
+            "songid",
+            "track",
+            "trackid",
+            "business",
+            "businessid",
+            "shop",
+            "shopid",
+        ]
+    ),
+    "rating": frozenset(
+        ["rating", "ratings", "stars", "score", "vote", "bookrating", "movierating", "overall"]
+    ),
+    "timestamp": frozenset(
+        [
+            "timestamp",
+            "time",
+            "date",
+            "datetime",
+            "ts",
+            "unixreviewtime",
+            "ratedat",
+            "createdat",
+            "ratingtimestamp",
+        ]
+    ),
+    "title": frozenset(["title", "movietitle", "booktitle", "itemname", "moviename", "name"]),
+    "genres": frozenset(["genres", "genre", "category", "categories"]),
+}
+"""Names of columns by what they are, in small letters, without spaces, `_` and `-`."""
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """The columns of a file.
+
+    Attributes:
+        columns: Text of each column that was found, by what it is; an empty field is null.
+        header: Names of these columns in the file; empty if it has no header.
+        delimiter: Text between two fields.
+        cut_row: Position of a last row without a line end whose last field is shorter than any
+            other; None if there is none.
+    """
+
+    columns: Mapping[Role, pa.ChunkedArray]
+    header: Mapping[Role, str]
+    delimiter: str
+    cut_row: int | None
+
+    @property
+    def recognised(self) -> str:
+        """Phrase for people on the dialect."""
+        kind = _NAMES.get(self.delimiter, self.delimiter)
+        return f"delimiter {kind}" + ("" if self.header else ", no header")
+
+
+@dataclass(frozen=True)
+class Format:
+    """What a reader knows of a file.
+
+    Attributes:
+        roles: Columns that may be there; without a header, in this order.
+        required: Columns that must be there.
+        by_name: More columns that may be there, if a header names them.
+        delimiter: Text between two fields; None if it is to be recognised.
+        header: Whether there is a header; None if that is to be recognised.
+        quoting: Whether fields can be in quotes.
+        latin_1: Whether a file that is not UTF-8 is Latin-1.
+        also: More names of columns.
+    """
+
+    roles: Sequence[Role]
+    required: Sequence[Role]
+    by_name: Sequence[Role] = ()
+    delimiter: str | None = None
+    header: bool | None = None
+    quoting: bool = True
+    latin_1: bool = False
+    also: Mapping[Role, frozenset[str]] = field(default_factory=dict)
+
+
+def read(path: str, form: Format, dialect: Dialect) -> TextTable:
+    """Reads a file.
+
+    Args:
+        path: Path of the file.
+        form: What is known of it beforehand.
+        dialect: What the user says about it, which counts more.
+
+    Raises:
+        DataError: The file is missing, empty or not text, lacks a column, can be read in two ways,
+            or has a line with a wrong number of fields or a quote that is not closed.
+    """
+    name = os.path.basename(path)
+    try:
+        if not os.path.getsize(path):
+            raise DataError(f"{name}: the file is empty")
+        encoding = _encoding(path, form.latin_1)
+        lines = _first_lines(path, encoding)
+        delimiter = dialect.delimiter or form.delimiter or _delimiter(lines, form, dialect)
+        rows = [_fields(line, delimiter, form.quoting) for line in lines]
+        header = _has_header(rows[0], form, dialect)
+        kind = f"delimiter {_NAMES.get(delimiter, delimiter)}"
+        at = (
+            positions(rows[0], form, dialect, kind)
+            if header
+            else _positions_by_order(len(rows[0]), form, dialect, kind)
+        )
+        if header and len(rows) == 1:
+            raise DataError("the file has no rows")
+        columns, cut_row = _Parse(
+            path, encoding, delimiter, form.quoting, header, len(rows[0]), at
+        ).table()
+    except FileNotFoundError as error:
+        raise DataError(f"{name}: not found in {os.path.dirname(path)}") from error
+    except DataError as error:
+        text = str(error)
+        raise DataError(text if text.startswith(f"{name}: ") else f"{name}: {text}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name}: {_NOT_UTF_8}") from error
+    found = {role: rows[0][number].strip() for role, number in at.items()} if header else {}
+    return TextTable(columns, found, delimiter, cut_row)
+
+
+_NOT_UTF_8 = "not UTF-8; a latin-1 file is converted with `iconv -f latin1 -t utf-8`"
+
+
+def _encoding(path: str, latin_1: bool) -> str:
+    with open(path, "rb") as file:
+        start = file.read(_SNIFFED_BYTES)
+        if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise DataError("UTF-16; convert it with `iconv -f utf-16 -t utf-8`")
+        if b"\0" in start or start.startswith(b"\x1f\x8b"):
+            raise DataError("not a text file")
+        if not start.strip():
+            raise DataError("the file has only blank lines")
+        if not latin_1:
+            return "utf-8"
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        try:
+            decoder.decode(start)
+            while block := file.read(_BLOCK):
+                decoder.decode(block)
+        except UnicodeDecodeError:
+            return "latin-1"
+    return "utf-8"
+
+
+def _first_lines(path: str, encoding: str) -> list[str]:
+    """Returns the first lines that are not blank, without a line that the sample cuts."""
+    with open(path, "rb") as file:
+        start = file.read(_SNIFFED_BYTES)
+        whole = not file.read(1)
+    lines = re.split(rb"\r\n|\n|\r", start.removeprefix(codecs.BOM_UTF8))
+    if not whole:
+        lines.pop()
+    decoded = [line.decode(encoding) for line in lines if line]
+    if not decoded:
+        raise DataError("the first line is longer than 64 KiB: not a table of ratings")
+    return decoded[:_SNIFFED_LINES]
+
+
+def _fields(line: str, delimiter: str, quoting: bool) -> list[str]:
+    if not quoting or len(delimiter) > 1:
+        return line.split(delimiter)
+    return next(csv.reader([line], delimiter=delimiter, escapechar="\\" if r"\"" in line else None))
+
+
+def _delimiter(lines: list[str], form: Format, dialect: Dialect) -> str:
+    """Returns the delimiter that divides all lines alike."""
+    fewest = max(len(form.required), 2)
+    rows = {d: [_fields(line, d, form.quoting) for line in lines] for d in _DELIMITERS}
+    # Lines that are broken are for the parser to name: half of them tell enough.
+    fitting = [
+        delimiter
+        for delimiter, fields in rows.items()
+        if len(fields[0]) >= fewest
+        and 2 * sum(len(row) == len(fields[0]) for row in fields) >= len(fields)
+    ]
+    best = [d for d in rows if len(_named(rows[d][0], form, dialect)) >= fewest] or fitting
+    if len(best) == 1:
+        return best[0]
+    shown = repr(lines[0][:60])
+    if not best:
+        raise DataError(
+            f"no column {', '.join(form.required)}; the first line is {shown}: set data.delimiter"
+        )
+    kinds = " and ".join(_NAMES.get(delimiter, delimiter) for delimiter in best)
+    raise DataError(f"{kinds} can both divide the first line, {shown}: set data.delimiter")
+
+
+def _named(fields: Sequence[str], form: Format, dialect: Dialect) -> dict[Role, list[int]]:
+    """Returns the positions of the fields that are names, by what they name."""
+    found: dict[Role, list[int]] = {}
+    for role in (*form.roles, *form.by_name):
+        wanted = dialect.columns.get(role)
+        spellings = SPELLINGS[role] | form.also.get(role, frozenset())
+        for at, name in enumerate(fields):
+            if (plain_name(name) in spellings) if wanted is None else (name.strip() == wanted):
+                found.setdefault(role, []).append(at)
+    return found
+
+
+def plain_name(name: str) -> str:
+    """Returns a column's name in small letters, without spaces, `_`, `-` and byte-order marks."""
+    return re.sub(r"[\s_\-\ufeff]", "", name).casefold()
+
+
+def _has_header(first: Sequence[str], form: Format, dialect: Dialect) -> bool:
+    if dialect.header is not None:
+        return dialect.header
+    if form.header is not None:
+        return form.header
+    if _named(first, form, dialect):
+        return True
+    # A header has no numbers; a first rating has one.
+    return not any(re.fullmatch(r"\s*[+-]?\d+([.,]\d+)?\s*", name) for name in first)
+
+
+def read_columns(path: str, names: Sequence[str], delimiter: str) -> pa.Table:
+    """Returns all columns of a file without header and quotes, in UTF-8 or Latin-1.
+
+    Raises:
+        DataError: The file cannot be read, or a line has another number of fields.
+    """
+    try:
+        form = _Parse(
+            path,
+            _encoding(path, True),
+            delimiter,
+            False,
+            False,
+            len(names),
+            {name: at for at, name in enumerate(names)},
+        )
+        columns, _ = form.table()
+    except DataError as error:
+        raise DataError(f"{os.path.basename(path)}: {error}") from error
+    return pa.table(columns)
+
+
+def positions(first: Sequence[str], form: Format, dialect: Dialect, kind: str) -> dict[Role, int]:
+    """Returns the positions of columns by what they are.
+
+    Args:
+        first: Names of the columns of a file.
+        form: Columns that may and must be there.
+        dialect: What the user says of them.
+        kind: Phrase on where the names come from, for messages.
+
+    Raises:
+        DataError: A column is missing, or two can be the same.
+    """
+    found = _named(first, form, dialect)
+    for role, numbers in found.items():
+        names = [first[at].strip() for at in numbers]
+        if len(names) > 1 and len(set(names)) == 1:
+            raise DataError(f"the column {names[0]} is there {len(names)} times; keep one")
+        if len(names) > 1:
+            raise DataError(
+                f"columns {' and '.join(names)} can both be the {role}: set "
+                f'data.columns={{{role} = "{names[0]}"}}'
+            )
+    missing = [dialect.columns.get(role, role) for role in form.required if role not in found]
+    missing += [
+        name
+        for role, name in dialect.columns.items()
+        if role in form.roles and role not in found and name not in missing
+    ]
+    if missing:
+        shown = ", ".join(name.strip()[:40] for name in first[:10])
+        raise DataError(
+            f"no column {', '.join(missing)}; the first line has {shown} ({kind}): set data.columns"
+        )
+    return {role: numbers[0] for role, numbers in found.items()}
+
+
+def _positions_by_order(width: int, form: Format, dialect: Dialect, kind: str) -> dict[Role, int]:
+    order = {role: at for at, role in enumerate(form.roles) if at < width}
+    for role, number in dialect.columns.items():
+        if role not in form.roles:
+            continue
+        if not number.isdecimal() or not 1 <= int(number) <= width:
+            raise DataError(
+                f"data.columns: {role} is {number!r}; without a header it is a number from 1 to "
+                f"{width}"
+            )
+        order = {other: at for other, at in order.items() if at != int(number) - 1}
+        order[role] = int(number) - 1
+    missing = [role for role in form.required if role not in order]
+    if missing:
+        raise DataError(
+            f"no column {', '.join(missing)}; without a header the columns are "
+            f"{', '.join(form.roles)}, and a line has {width} "
+            f"({kind})"
+        )
+    return order
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Counts over a whole file, by which the parser is checked."""
+
+    lines: int
+    quotes: bool
+    escapes: bool
+    ends_with_line: bool
+
+
+@dataclass(frozen=True)
+class _Parse:
+    """One parse of a file, by pyarrow."""
+
+    path: str
+    encoding: str
+    delimiter: str
+    quoting: bool
+    header: bool
+    width: int
+    positions: Mapping[Any, int]
+
+    def table(self) -> tuple[dict[Any, pa.ChunkedArray], int | None]:
+        counts = _count(self.path)
+        quoting = self.quoting and counts.quotes
+        escapes = (True, False) if quoting and counts.escapes else (False,)
+        for number, escape in enumerate(escapes):
+            try:
+                table = self._rows(counts, quoting, escape)
+                break
+            except DataError:
+                # A field may also end with a backslash.
+                if number == len(escapes) - 1:
+                    raise
+        columns = {role: table[str(at)] for role, at in self.positions.items()}
+        return columns, None if counts.ends_with_line else self._cut_row(table)
+
+    def _rows(self, counts: _Counts, quoting: bool, escape: bool) -> pa.Table:
+        broken: list[pa.csv.InvalidRow] = []
+
+        def note(row: pa.csv.InvalidRow) -> str:
+            broken.append(row)
+            return "skip"
+
+        names = [str(number) for number in range(self.width)]
+        # The last field tells whether a last line without a line end is whole.
+        last = () if counts.ends_with_line else (self.width - 1,)
+        wanted = sorted({*self.positions.values(), *last})
+        try:
+            table = pa.csv.read_csv(
+                self._source(),
+                # With one thread only do invalid rows carry their line number.
+                read_options=pa.csv.ReadOptions(
+                    use_threads=False,
+                    column_names=names,
+                    skip_rows=self._lines_to_skip(),
+                    encoding=self.encoding.replace("utf-8", "utf8"),
+                ),
+                parse_options=pa.csv.ParseOptions(
+                    delimiter=_UNIT_SEPARATOR if self.delimiter == "::" else self.delimiter,
+                    quote_char='"' if quoting else False,
+                    escape_char="\\" if escape else False,
+                    invalid_row_handler=note,
+                ),
+                convert_options=pa.csv.ConvertOptions(
+                    column_types={names[at]: pa.string() for at in wanted},
+                    include_columns=[names[at] for at in wanted],
+                    null_values=[""],
+                    strings_can_be_null=True,
+                ),
+            )
+        except pa.ArrowInvalid as error:
+            if "UTF8" in str(error):
+                raise DataError(_NOT_UTF_8) from error
+            if quoting and (problem := self._open_quote(escape)):
+                raise DataError(problem) from error
+            raise DataError(f"cannot be read as text ({str(error)[:80]!r})") from error
+        if broken:
+            first = broken[0]
+            if quoting and "\n" in first.text.strip() and (problem := self._open_quote(escape)):
+                raise DataError(problem)
+            raise DataError(
+                f"line {first.number} has {first.actual_columns} fields instead of "
+                f"{first.expected_columns} ({first.text[:60]!r}), {len(broken)} such lines in all: "
+                f"the file was cut or damaged, or its delimiter is not "
+                f"{_NAMES.get(self.delimiter, self.delimiter)}"
+            )
+        rows = table.num_rows + self.header
+        if quoting and rows != counts.lines and rows != _count_filled_lines(self.path):
+            raise DataError(self._open_quote(escape) or "a value has a line break in quotes")
+        return table
+
+    def _source(self) -> Any:
+        if self.delimiter != "::":
+            return self.path
+        with open(self.path, "rb") as file:
+            content = file.read()
+        # A title may end with a colon.
+        if b":::" in content:
+            return pa.BufferReader(re.sub(rb"::(?!:)", _UNIT_SEPARATOR.encode(), content))
+        return pa.BufferReader(content.replace(b"::", _UNIT_SEPARATOR.encode()))
+
+    def _lines_to_skip(self) -> int:
+        """Returns the number of lines to the end of the header, blank ones included."""
+        if not self.header:
+            return 0
+        with open(self.path, "rb") as file:
+            start = file.read(_SNIFFED_BYTES).removeprefix(codecs.BOM_UTF8)
+        lines = re.split(rb"\r\n|\n|\r", start)
+        return next(number for number, line in enumerate(lines, start=1) if line)
+
+    def _open_quote(self, escape: bool) -> str | None:
+        """Returns a line about the first line that ends inside quotes; None if there is none."""
+        with open(self.path, encoding=self.encoding, newline=None) as file:
+            for number, line in enumerate(file, start=1):
+                plain = line.replace(r"\"", "") if escape else line
+                if plain.count('"') % 2:
+                    return (
+                        f"line {number} has a quote that the line does not close "
+                        f"({line.strip()[:60]!r}); a row is one line: remove the stray quote or "
+                        "the line break in the value"
+                    )
+        return None
+
+    def _cut_row(self, table: pa.Table) -> int | None:
+        lengths = pc.fill_null(pc.utf8_length(table[str(self.width - 1)]), 0)
+        if len(lengths) <= _FEW_ROWS:
+            return None
+        last = len(lengths) - 1
+        return last if lengths[last].as_py() < pc.min(lengths.slice(0, last)).as_py() else None
+
+
+def _count(path: str) -> _Counts:
+    newlines = returns = pairs = 0
+    quotes = escapes = False
+    last = b""
+    with open(path, "rb") as file:
+        while block := file.read(_BLOCK):
+            joined = last + block
+            newlines += block.count(b"\n")
+            returns += block.count(b"\r")
+            quotes = quotes or b'"' in block
+            escapes = escapes or (quotes and rb"\"" in joined)
+            if returns:
+                pairs += joined.count(b"\r\n")
+            last = block[-1:]
+    ends_with_line = last in (b"\n", b"\r")
+    return _Counts(
+        newlines + returns - pairs + (not ends_with_line), quotes, escapes, ends_with_line
+    )
+
+
+def _count_filled_lines(path: str) -> int:
+    with open(path, "rb") as file:
+        return sum(1 for line in io.TextIOWrapper(file, "latin-1", newline=None) if line != "\n")

@@ -1,0 +1,62 @@
+"""Recognises an edition by its files."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from tfx.dsl.io import fileio
+
+from components.errors import DataError
+from components.movielens_example_gen import input_files
+from components.movielens_example_gen.options import EditionName
+from components.movielens_example_gen.readers import EDITIONS
+
+_README = "README.txt"
+_README_BYTES = 4096
+_PARQUET_MAGIC = b"PAR1"
+
+
+def recognise(base: str) -> EditionName:
+    """Returns the edition that a folder, a zip archive or a file holds.
+
+    Args:
+        base: Path of the folder, the archive, or a file with ratings alone.
+
+    Raises:
+        DataError: There is nothing, nothing known, or more than one edition.
+    """
+    names = input_files.names_in(base)
+    plain = {name.removesuffix(".gz") for name in names}
+    if not names and not fileio.isdir(base):
+        with fileio.open(base, "rb") as file:
+            return "parquet" if file.read(4) == _PARQUET_MAGIC else "csv"
+    found: list[EditionName] = []
+    edition = EDITIONS["ml-100k"]
+    if plain >= set(edition.files) or plain >= set(edition.other_files):
+        found.append("ml-100k")
+    if "ratings.dat" in plain:
+        found.append("ml-1m" if "users.dat" in plain else "ml-10m")
+    if "ratings.csv" in plain:
+        found.append(_published(base, names))
+    if "ratings.parquet" in plain:
+        found.append("parquet")
+    if len(found) > 1:
+        raise DataError(f"{base}: has the files of {' and '.join(found)}: set data.dataset")
+    if found:
+        return found[0]
+    for name in ("parquet", "csv"):
+        if any(file.endswith(EDITIONS[name].suffixes) for file in plain):
+            return name
+    shown = ", ".join(names[:10]) or "no files"
+    raise DataError(f"{base}: has no ratings (it has {shown}); set data.dataset and data.path")
+
+
+def _published(base: str, names: list[str]) -> EditionName:
+    """Returns the edition of the layout of 20M that a README or the folder's own name names."""
+    stem = os.path.basename(base.rstrip("/")).removesuffix(".zip")
+    named = [stem]
+    if _README in names:
+        text = input_files.read_start(base, _README, _README_BYTES).decode("utf-8", "replace")
+        named = [*re.findall(r"\((ml-[a-z0-9-]+)\)", text), stem]
+    return next((name for name in EDITIONS if name in named and name != "ml-100k"), "csv")

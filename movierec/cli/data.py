@@ -1,0 +1,87 @@
+"""`movierec data`: what is in your ratings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from movierec.cli import exit_codes, help_pages, options, output
+
+if TYPE_CHECKING:
+    from pipeline.data_check import DataReport
+
+_BAR_WIDTH = 40
+
+data = typer.Typer(
+    name="data",
+    help="Look into ratings before a run.\n\nExample: movierec data check my-ratings.zip",
+    invoke_without_command=True,
+)
+
+
+@data.callback()
+def _data(context: typer.Context) -> None:
+    help_pages.show_help_without_command(context)
+
+
+@data.command()
+def check(
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="PATH", help="Folder, zip archive or file of the ratings."),
+    ],
+    config: options.ConfigFile = None,
+    overrides: options.Overrides = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Read ratings as a run would, report what is there, and change nothing.
+
+    The exit code is 1 if a run would stop at them.
+
+    Example: movierec data check ratings.tsv --set 'data.columns={user = "reader"}'
+    """
+    from pipeline.config.tree import DataConfig, load_config
+
+    loaded = load_config(config, overrides or ())
+    given = loaded.data.model_dump(exclude_unset=True)
+    chosen = loaded.model_copy(update={"data": DataConfig.model_validate({**given, "path": path})})
+    with output.hidden_logs():
+        from pipeline import data_check
+
+        report = data_check.check(chosen)
+    if as_json:
+        print(report.model_dump_json(indent=2))
+    else:
+        _show(report)
+    if report.problem:
+        output.print_error(report.problem)
+        raise typer.Exit(exit_codes.FAILED)
+
+
+def _show(report: DataReport) -> None:
+    print(report.path)
+    print(f"recognised: {report.recognised}")
+    print(f"{report.rows:,} rows, {report.users:,} users, {report.movies:,} movies")
+    if report.described is not None:
+        print(f"{report.described:.1%} of the ratings are of a movie that is described")
+    print(f"{report.rejected:,} rows rejected")
+    for reason, count in report.rejected_by_reason.items():
+        print(f"  {count:,} {reason}")
+        for example in report.examples[reason]:
+            fields = ", ".join(f"{name} {value}" for name, value in list(example.items())[1:])
+            print(f"    row {example['row'] + 1}: {fields}")
+    for title, counts in (("rating", report.ratings), ("year", report.years)):
+        _show_histogram(title, counts)
+
+
+def _show_histogram(title: str, counts: dict[str, int]) -> None:
+    if not counts:
+        return
+    width = max(len(label) for label in (title, *counts))
+    most = max(counts.values())
+    print(f"{title:>{width}}")
+    for label, count in counts.items():
+        bar = "█" * round(_BAR_WIDTH * count / most)
+        print(f"{label:>{width}} {bar} {count:,}")

@@ -1,0 +1,216 @@
+"""Text tables in every dialect, and every way in which one is damaged."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from components.errors import DataError
+from components.movielens_example_gen.options import Dialect
+from components.movielens_example_gen.readers import delimited
+
+RATINGS = delimited.Format(
+    roles=("user", "movie", "rating", "timestamp"), required=("user", "movie", "rating")
+)
+MOVIES = delimited.Format(roles=("movie", "title", "genres"), required=("movie",))
+HEADER = "userId,movieId,rating,timestamp\n"
+# More bytes than pyarrow reads in one block, 1 MiB.
+ROWS_OVER_A_BLOCK = 60_000
+
+
+def read(
+    folder: Path, text: str | bytes, form: delimited.Format = RATINGS, **dialect: Any
+) -> delimited.TextTable:
+    path = folder / "table.csv"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return delimited.read(str(path), form, Dialect(**dialect))
+
+
+def rows(table: delimited.TextTable) -> list[tuple[str | None, ...]]:
+    return list(zip(*(column.to_pylist() for column in table.columns.values()), strict=True))
+
+
+def refused(
+    folder: Path, text: str | bytes, form: delimited.Format = RATINGS, **dialect: Any
+) -> str:
+    with pytest.raises(DataError) as caught:
+        read(folder, text, form, **dialect)
+    message = str(caught.value)
+    assert message.startswith("table.csv: ")
+    assert message.isprintable()
+    return message
+
+
+def many(count: int, start: int = 0) -> str:
+    return "".join(f"{at},{at % 97},3.5,{964982703 + at}\n" for at in range(start, start + count))
+
+
+@pytest.mark.parametrize("before", [2, ROWS_OVER_A_BLOCK], ids=["one block", "more blocks"])
+@pytest.mark.parametrize("between", [0, 10, ROWS_OVER_A_BLOCK])
+def test_two_stray_quotes_swallow_no_rows(tmp_path: Path, before: int, between: int) -> None:
+    text = f'{HEADER}{many(before)}"5,7,3,9\n{many(between)}6,7,3,9"\n{many(3)}'
+    assert f"line {before + 2} has a quote" in refused(tmp_path, text)
+
+
+@pytest.mark.parametrize("before", [2, ROWS_OVER_A_BLOCK], ids=["one block", "more blocks"])
+def test_a_line_break_in_quotes_is_refused_at_any_size(tmp_path: Path, before: int) -> None:
+    lines = "".join(f"{at},Title {at},Drama\n" for at in range(before))
+    text = f'movieId,title,genres\n{lines}x,"A title\nin two lines",Drama\n'
+    assert f"line {before + 2} has a quote" in refused(tmp_path, text, MOVIES)
+
+
+def test_a_movie_never_becomes_part_of_another_title(tmp_path: Path) -> None:
+    text = 'movieId,title,genres\n1,"Heat,Crime\n2,Up,Drama\n3,"Girl, Interrupted",Drama\n'
+    assert "line 2 has a quote" in refused(tmp_path, text, MOVIES)
+
+
+def test_a_quote_inside_a_field_is_text(tmp_path: Path) -> None:
+    text = 'movieId,title,genres\n1,12" Vinyl,Drama\n2,"Say ""Yes""",Drama\n'
+    assert [row[1] for row in rows(read(tmp_path, text, MOVIES))] == ['12" Vinyl', 'Say "Yes"']
+
+
+def test_quotes_may_be_escaped_by_a_backslash(tmp_path: Path) -> None:
+    text = 'movieId,title,genres\n1,"Say \\"Yes\\", now",Drama\n2,"A ""B""",Drama\n'
+    assert [row[1] for row in rows(read(tmp_path, text, MOVIES))] == ['Say "Yes", now', 'A "B"']
+
+
+def test_a_field_may_end_with_a_backslash(tmp_path: Path) -> None:
+    text = 'movieId,title,genres\n1,"C:\\",Drama\n2,Up,Drama\n'
+    assert [row[1] for row in rows(read(tmp_path, text, MOVIES))] == ["C:\\", "Up"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("last", [True, False])
+def test_lines_may_end_in_any_way_with_blank_ones_between(
+    tmp_path: Path, end: str, last: bool
+) -> None:
+    lines = ["", "userId,movieId,rating,timestamp", '"1",2,3,4', "", "", "5,6,4,8"]
+    table = read(tmp_path, end.join(lines) + end * last)
+    assert rows(table) == [("1", "2", "3", "4"), ("5", "6", "4", "8")]
+
+
+def test_a_last_line_that_is_cut_within_its_last_field_is_noted(tmp_path: Path) -> None:
+    assert read(tmp_path, HEADER + many(30)).cut_row is None
+    assert read(tmp_path, (HEADER + many(30))[:-1]).cut_row is None
+    assert read(tmp_path, (HEADER + many(30))[:-2]).cut_row == 29
+    assert "line 31 has 3 fields" in refused(tmp_path, (HEADER + many(30))[:-11])
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    text = "userId,movieId,rating,timestamp,rating\n1,2,3,4,5\n"
+    assert "the column rating is there 2 times" in refused(tmp_path, text)
+
+
+def test_two_columns_that_can_be_the_same_are_asked_for(tmp_path: Path) -> None:
+    text = "userId,user_name,movieId,rating\n1,ann,2,3\n"
+    assert "columns userId and user_name can both be the user" in refused(tmp_path, text)
+    table = read(tmp_path, text, columns={"user": "user_name"})
+    assert rows(table) == [("ann", "2", "3")]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
+    assert rows(read(tmp_path, b"\xef\xbb\xbf" + (HEADER + "1,2,3,4\n").encode())) == [
+        ("1", "2", "3", "4")
+    ]
+
+
+def test_utf_16_is_named(tmp_path: Path) -> None:
+    assert "UTF-16" in refused(tmp_path, (HEADER + "1,2,3,4\n").encode("utf-16"))
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["User ID;Item_ID;SCORE;Date", "uid;isbn;Book-Rating;ts", "user;movie;stars;time"],
+)
+def test_common_names_are_recognised(tmp_path: Path, header: str) -> None:
+    table = read(tmp_path, f"{header}\n1;2;3,5;4\n")
+    assert (table.delimiter, rows(table)) == (";", [("1", "2", "3,5", "4")])
+
+
+def test_names_can_be_set(tmp_path: Path) -> None:
+    text = "reader,work,liked\n1,2,3\n"
+    columns = {"user": "reader", "movie": "work", "rating": "liked"}
+    assert rows(read(tmp_path, text, columns=columns)) == [("1", "2", "3")]
+    assert "no column book" in refused(tmp_path, text, columns={**columns, "movie": "book"})
+    found = refused(tmp_path, "a,b,c\n1,2,3\n")
+    assert "no column user, movie, rating; the first line has a, b, c (delimiter comma)" in found
+
+
+def test_without_a_header_columns_are_by_order_or_number(tmp_path: Path) -> None:
+    assert rows(read(tmp_path, "7\t8\t3\t9\n7\t9\t4\t9\n"))[0] == ("7", "8", "3", "9")
+    table = read(tmp_path, "7,8,3\n7,9,4\n", columns={"user": "2", "movie": "1"})
+    found = {role: column.to_pylist() for role, column in table.columns.items()}
+    assert found == {"user": ["8", "9"], "movie": ["7", "7"], "rating": ["3", "4"]}
+    assert "a number from 1 to 3" in refused(tmp_path, "7,8,3\n", columns={"user": "who"})
+    table = read(tmp_path, "a,b,3\nc,d,4\n", header=False)
+    assert rows(table) == [("a", "b", "3"), ("c", "d", "4")]
+
+
+def test_two_delimiters_that_both_fit_are_asked_for(tmp_path: Path) -> None:
+    text = "1;2;3,1,2\n4;5;6,4,5\n"
+    assert "comma and semicolon can both divide" in refused(tmp_path, text)
+    assert len(rows(read(tmp_path, text, delimiter=";"))) == 2
+
+
+def test_a_file_without_a_delimiter_is_refused(tmp_path: Path) -> None:
+    assert "set data.delimiter" in refused(tmp_path, "one\ntwo\n")
+
+
+def test_a_title_may_end_with_a_colon(tmp_path: Path) -> None:
+    form = delimited.Format(
+        ("movie", "title", "genres"), ("movie",), delimiter="::", header=False, quoting=False
+    )
+    table = read(tmp_path, "1::Alien:::Horror\n2::Up::Drama\n", form)
+    assert rows(table) == [("1", "Alien:", "Horror"), ("2", "Up", "Drama")]
+
+
+texts = st.text(
+    st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=8
+)
+ids = st.text("abcxyz0123456789_.é", min_size=1, max_size=6)
+
+
+@settings(
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    drawn=st.lists(
+        st.tuples(ids, ids, st.integers(1, 10), st.integers(0, 2**31), texts), min_size=1
+    ),
+    copies=st.sampled_from([1, 1, 1, ROWS_OVER_A_BLOCK]),
+    delimiter=st.sampled_from([",", "\t", ";", "|"]),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    end=st.sampled_from(["\n", "\r\n"]),
+    mark=st.booleans(),
+    order=st.permutations(["userId", "movieId", "rating", "timestamp", "note"]),
+)
+def test_what_is_written_in_any_dialect_is_read_back(
+    tmp_path: Path,
+    drawn: list[tuple[str, str, int, int, str]],
+    copies: int,
+    delimiter: str,
+    quoting: Any,
+    end: str,
+    mark: bool,
+    order: list[str],
+) -> None:
+    names = ("userId", "movieId", "rating", "timestamp", "note")
+    records = [dict(zip(names, map(str, row), strict=True)) for row in drawn]
+    records = (records * (copies // len(records) + 1))[: max(copies, len(records))]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, order, delimiter=delimiter, quoting=quoting, lineterminator=end)
+    writer.writeheader()
+    writer.writerows(records)
+    content = text.getvalue().encode("utf-8-sig" if mark else "utf-8")
+    table = read(tmp_path, content)
+    assert table.delimiter == delimiter
+    expected = [tuple(record[name] for name in names[:4]) for record in records]
+    found = zip(
+        *(table.columns[role].to_pylist() for role in ("user", "movie", "rating", "timestamp")),
+        strict=True,
+    )
+    assert list(found) == expected

@@ -1,0 +1,113 @@
+"""Folders, archives, compressed and single files: what is in them, and what must not be."""
+
+import gzip
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from components.errors import DataError
+from components.movielens_example_gen import input_files, reading, recognition
+from components.movielens_example_gen.readers import EDITIONS
+from tests.conftest import MOVIES
+
+RATINGS = "userId,movieId,rating,timestamp\n7,1,4.5,100\n7,2,3,101\n8,1,0.5,102\n"
+CSV = EDITIONS["csv"]
+
+
+def archive(path: Path, files: dict[str, bytes | str]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, content in files.items():
+            packed.writestr(name, content)
+    return path
+
+
+def users(base: Path) -> list[str]:
+    edition = recognition.recognise(str(base))
+    return reading.read_raw(str(base), edition).ratings["user_id"].to_pylist()
+
+
+def test_a_zip_archive_is_read_like_its_folder(tmp_path: Path) -> None:
+    base = archive(
+        tmp_path / "any.zip",
+        {
+            "__MACOSX/ml-x/ratings.csv": "junk",
+            "ml-x/": "",
+            "ml-x/ratings.csv": RATINGS,
+            "ml-x/movies.csv": MOVIES,
+            "ml-x/older/ratings.csv": "userId\n",
+        },
+    )
+    raw = reading.read_raw(str(base), "csv")
+    assert raw.ratings["user_id"].to_pylist() == ["7", "7", "8"]
+    assert raw.movies is not None
+    assert raw.movies["movie_id"].to_pylist() == ["1", "2", "3"]
+
+
+def test_files_may_be_compressed_one_by_one(tmp_path: Path) -> None:
+    (tmp_path / "ratings.csv.gz").write_bytes(gzip.compress(RATINGS.encode()))
+    (tmp_path / "movies.csv").write_text(MOVIES)
+    assert users(tmp_path) == ["7", "7", "8"]
+    assert users(tmp_path / "ratings.csv.gz") == ["7", "7", "8"]
+
+
+@pytest.mark.parametrize("name", ["../ratings.csv", "/ratings.csv", "a/../../ratings.csv"])
+def test_no_name_in_an_archive_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
+    inside = tmp_path / "in" / "side"
+    inside.mkdir(parents=True)
+    base = archive(inside / "x.zip", {name: RATINGS})
+    with input_files.local_files(str(base), CSV) as files:
+        (path,) = map(Path, files.values())
+        assert path.read_text() == RATINGS
+        assert path.resolve().is_relative_to(Path(path).parents[1].resolve())
+        assert tmp_path not in path.parents
+    assert sorted(entry.name for entry in tmp_path.rglob("*")) == ["in", "side", "x.zip"]
+
+
+def test_an_archive_that_unpacks_to_far_more_is_refused(tmp_path: Path) -> None:
+    bomb = b"0" * (64 << 20)
+    base = archive(tmp_path / "x.zip", {"ratings.csv": bomb})
+    (tmp_path / "ratings.csv.gz").write_bytes(gzip.compress(bomb))
+    for place in (base, tmp_path / "ratings.csv.gz"):
+        with (
+            pytest.raises(DataError, match="unpacks to more than"),
+            input_files.local_files(str(place), CSV),
+        ):
+            pass
+
+
+@pytest.mark.parametrize("kept", [40, 120, -30])
+def test_a_cut_archive_is_refused(tmp_path: Path, kept: int) -> None:
+    lines = "".join(f"{at},{at * 7919 % 1000},3,{at * 104729}\n" for at in range(500))
+    base = archive(tmp_path / "x.zip", {"ratings.csv": RATINGS + lines})
+    base.write_bytes(base.read_bytes()[:kept])
+    with pytest.raises(DataError, match="not a whole zip archive"):
+        recognition.recognise(str(base))
+    (tmp_path / "ratings.csv.gz").write_bytes(gzip.compress((RATINGS + lines).encode())[:kept])
+    with (
+        pytest.raises(DataError, match="damaged or cut"),
+        input_files.local_files(str(tmp_path / "ratings.csv.gz"), CSV),
+    ):
+        pass
+
+
+def test_the_fingerprint_of_an_archive_is_that_of_its_bytes(tmp_path: Path) -> None:
+    base = archive(tmp_path / "x.zip", {"ratings.csv": RATINGS})
+    before = input_files.fingerprint(input_files.paths(str(base), CSV))
+    archive(base, {"ratings.csv": RATINGS, "movies.csv": MOVIES})
+    assert input_files.fingerprint(input_files.paths(str(base), CSV)) != before
+
+
+def test_movies_that_come_later_change_the_fingerprint(tmp_path: Path) -> None:
+    (tmp_path / "ratings.csv").write_text(RATINGS)
+    before = input_files.fingerprint(input_files.paths(str(tmp_path), CSV))
+    (tmp_path / "movies.csv").write_text(MOVIES)
+    assert input_files.fingerprint(input_files.paths(str(tmp_path), CSV)) != before
+
+
+def test_one_file_of_any_name_holds_the_ratings(tmp_path: Path) -> None:
+    (tmp_path / "export [1].tsv").write_text(RATINGS.replace(",", "\t"))
+    assert users(tmp_path / "export [1].tsv") == users(tmp_path) == ["7", "7", "8"]
+    (tmp_path / "other.csv").write_text(RATINGS)
+    with pytest.raises(DataError, match=r"has export \[1\]\.tsv, other\.csv: give the one"):
+        users(tmp_path)

@@ -1,0 +1,173 @@
+"""Every edition in its published form, written here from the description of the format."""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from components.errors import DataError
+from components.movielens_example_gen import reading, recognition
+from components.movielens_example_gen.options import IngestOptions, SplitOptions
+from pipeline import row_bounds
+
+USERS, MOVIES_OF_EACH = 20, 15
+ROWS = [
+    (user, movie, (user * movie) % 5 + 1, 964982703 + user * 100 + movie)
+    for user in range(1, USERS + 1)
+    for movie in range(1, MOVIES_OF_EACH + 1)
+]
+TITLE = "Amélie: „Le“ (2001)"
+LATIN_1_TITLE = "Amélie (2001)"
+
+
+def ml_100k(folder: Path) -> None:
+    lines = ["\t".join(map(str, row)) for row in ROWS]
+    (folder / "u.data").write_text("\n".join(lines) + "\n")
+    flags = "|".join(["0", "0", "0", "0", "0", "0", "1", *"0" * 12])
+    movies = [
+        f"{movie}|{LATIN_1_TITLE}|01-Jan-2001||http://x/|{flags}"
+        for movie in range(1, MOVIES_OF_EACH + 1)
+    ]
+    (folder / "u.item").write_text("\n".join(movies) + "\n", encoding="latin-1")
+    users = [f"{user}|24|M|technician|85711" for user in range(1, USERS + 1)]
+    (folder / "u.user").write_text("\n".join(users) + "\n")
+
+
+def dat(folder: Path, encoding: str, title: str, *others: str) -> None:
+    lines = ["::".join(map(str, row)) for row in ROWS]
+    (folder / "ratings.dat").write_text("\n".join(lines) + "\n")
+    movies = [f"{movie}::{title}::Comedy|Drama" for movie in range(1, MOVIES_OF_EACH + 1)]
+    (folder / "movies.dat").write_text("\n".join(movies) + "\n", encoding=encoding)
+    for name in others:
+        (folder / name).write_text("1::F::1::10::48067\n")
+
+
+def csv_files(folder: Path, readme: str) -> None:
+    lines = [f"{user},{movie},{rating}.0,{time}" for user, movie, rating, time in ROWS]
+    text = "\n".join(["userId,movieId,rating,timestamp", *lines])
+    (folder / "ratings.csv").write_text(text + "\n")
+    movies = [f'{movie},"{TITLE}",Comedy|Drama' for movie in range(1, MOVIES_OF_EACH + 1)]
+    (folder / "movies.csv").write_text("\n".join(["movieId,title,genres", *movies]) + "\n")
+    (folder / "links.csv").write_text("movieId,imdbId,tmdbId\n1,0114709,862\n")
+    (folder / "tags.csv").write_text("userId,movieId,tag,timestamp\n1,1,fun,964982703\n")
+    (folder / "README.txt").write_text(f"Summary\n=======\n\nThis dataset ({readme}) describes …\n")
+
+
+EDITIONS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "ml-100k": (ml_100k, LATIN_1_TITLE),
+    "ml-1m": (lambda folder: dat(folder, "latin-1", LATIN_1_TITLE, "users.dat"), LATIN_1_TITLE),
+    "ml-10m": (lambda folder: dat(folder, "utf-8", TITLE, "tags.dat"), TITLE),
+    **{
+        name: (lambda folder, name=name: csv_files(folder, name), TITLE)  # type: ignore[misc]
+        for name in ("ml-20m", "ml-25m", "ml-32m", "ml-latest", "ml-latest-small")
+    },
+    "csv": (lambda folder: csv_files(folder, "something else"), TITLE),
+}
+
+
+@pytest.mark.parametrize("name", EDITIONS)
+@pytest.mark.parametrize("zipped", [False, True], ids=["folder", "zip"])
+def test_a_published_edition_is_recognised_and_read(
+    tmp_path: Path, name: str, zipped: bool
+) -> None:
+    write, title = EDITIONS[name]
+    base = tmp_path / "data"
+    base.mkdir()
+    write(base)
+    if zipped:
+        with zipfile.ZipFile(tmp_path / "data.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in base.iterdir():
+                archive.write(path, f"published/{path.name}")
+        base = tmp_path / "data.zip"
+    edition = recognition.recognise(str(base))
+    assert edition == name
+    options = IngestOptions(
+        edition=edition,
+        split=SplitOptions(),
+        max_rejected_fraction=0.0,
+        bounds=row_bounds.read(),
+    )
+    raw, cleaned = reading.read(str(base), options)
+    names = ("user_id", "movie_id", "rating", "timestamp")
+    found = zip(*(cleaned.accepted[column].to_pylist() for column in names), strict=True)
+    assert list(found) == [(str(u), str(m), float(r), t) for u, m, r, t in ROWS]
+    assert raw.movies is not None
+    assert set(raw.movies["movie_title"].to_pylist()) == {title}
+    # The seventh flag of u.item is that of crime.
+    genres = ["Crime"] if name == "ml-100k" else ["Comedy", "Drama"]
+    assert raw.movies["movie_genres"].to_pylist() == [genres] * MOVIES_OF_EACH
+    line = reading.recognised(edition, raw, cleaned)
+    assert line.startswith(name)
+    assert "seconds" in line
+    assert "\n" not in line
+
+
+def parquet(path: Path, rows: list[tuple[int, int, int, int]]) -> None:
+    columns = zip(*rows, strict=True)
+    names = ("UserId", "item_id", "score", "date")
+    pq.write_table(pa.table(dict(zip(names, map(list, columns), strict=True))), path)
+
+
+def test_a_parquet_folder_may_have_parts(tmp_path: Path) -> None:
+    parquet(tmp_path / "part-0.snappy.parquet", ROWS[:10])
+    parquet(tmp_path / "part-1.snappy.parquet", ROWS[10:30])
+    (tmp_path / "_SUCCESS").touch()
+    assert recognition.recognise(str(tmp_path)) == "parquet"
+    raw = reading.read_raw(str(tmp_path), "parquet")
+    assert raw.ratings["user_id"].to_pylist() == [row[0] for row in ROWS[:30]]
+    assert raw.ratings.column_names == ["user_id", "movie_id", "rating", "timestamp"]
+    (one,) = {recognition.recognise(str(path)) for path in tmp_path.glob("part*")}
+    assert one == "parquet"
+
+
+def test_parquet_may_have_any_types(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "user": pa.array(["a", "b"]).dictionary_encode(),
+            "item": pa.array(["x", "y"], pa.large_string()),
+            "rating": pa.array([True, False]),
+            "time": pa.array([964982703_000_000, None], pa.timestamp("us", "UTC")),
+        }
+    )
+    pq.write_table(table, tmp_path / "likes.parquet")
+    options = IngestOptions(
+        edition="parquet",
+        split=SplitOptions(),
+        max_rejected_fraction=1.0,
+        bounds=row_bounds.read(),
+    )
+    _, cleaned = reading.read(str(tmp_path / "likes.parquet"), options)
+    assert cleaned.accepted.to_pylist() == [
+        {"row": 0, "user_id": "a", "movie_id": "x", "rating": 1.0, "timestamp": 964982703}
+    ]
+    assert cleaned.rejected_by_reason == {"timestamp not a whole number": 1}
+
+
+def test_parquet_may_describe_the_movies(tmp_path: Path) -> None:
+    parquet(tmp_path / "ratings.parquet", ROWS)
+    table = pa.table({"id": [1, 2], "title": ["One", "Two"], "genres": ["Drama| War |", None]})
+    pq.write_table(table, tmp_path / "movies.parquet")
+    movies = reading.read_raw(str(tmp_path), "parquet").movies
+    assert movies is not None
+    assert movies.to_pylist() == [
+        {"movie_id": "1", "movie_title": "One", "movie_genres": ["Drama", "War"]},
+        {"movie_id": "2", "movie_title": "Two", "movie_genres": []},
+    ]
+
+
+def test_two_editions_in_a_folder_are_asked_for(tmp_path: Path) -> None:
+    csv_files(tmp_path, "ml-25m")
+    parquet(tmp_path / "ratings.parquet", ROWS)
+    with pytest.raises(DataError, match=r"ml-25m and parquet: set data\.dataset"):
+        recognition.recognise(str(tmp_path))
+
+
+def test_nothing_known_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.md").touch()
+    with pytest.raises(DataError, match=r"has no ratings \(it has notes\.md\)"):
+        recognition.recognise(str(tmp_path))
+    with pytest.raises(DataError, match="no such file or folder"):
+        recognition.recognise(str(tmp_path / "absent"))
