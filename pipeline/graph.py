@@ -11,7 +11,6 @@ from typing import Any, Final
 from tfx import types
 from tfx.components.evaluator.component import Evaluator
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
-from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
 from tfx.components.tuner.component import Tuner
@@ -32,6 +31,7 @@ from components.movielens_example_gen.options import IngestOptions
 from components.movielens_example_gen.readers import EDITIONS
 from components.rating_baselines import RatingBaselines
 from components.serving_validator.component import ServingValidator
+from components.statistics_gen import make_statistics_gen
 from models import features
 from models.registry import MODELS
 from pipeline import PIPELINE_NAME, SCHEMA_FILE
@@ -98,7 +98,7 @@ def create_pipeline(
         code_fingerprint=fingerprint("components.movielens_example_gen.executor"),
     ).with_id(EXAMPLE_GEN)
     examples = example_gen.outputs["examples"]
-    data_checks = _data_checks(examples, locations.schema)
+    data_checks = _data_checks(config, examples, locations.schema)
     schema_gen, validator = data_checks[0], data_checks[-1]
     transform = _transform(config, examples, schema_gen.outputs["schema"])
     # Nothing is learnt from data that broke the schema.
@@ -144,17 +144,20 @@ def _data_fingerprint(config: PipelineConfig, locations: Locations) -> DataFinge
     ).with_id(DATA_FINGERPRINT)
 
 
-def _data_checks(examples: types.BaseChannel, schema_file: str) -> list[base_node.BaseNode]:
+def _data_checks(
+    config: PipelineConfig, examples: types.BaseChannel, schema_file: str
+) -> list[base_node.BaseNode]:
     """Returns the schema, the statistics, and the validator that compares them."""
     schema_gen = ImportSchemaGen(schema_file=schema_file).with_id(SCHEMA_GEN)
     # TFX puts the file's name into the cache key, but not its content.
     content = hashlib.sha256(SCHEMA_FILE.read_bytes()).hexdigest()
     _add_to_cache_key(schema_gen, "schema", "content_sha256", content)
-    statistics_gen = StatisticsGen(examples=examples).with_id(STATISTICS_GEN)
+    statistics_gen = make_statistics_gen(examples, config.beam.in_step_process)
+    statistics_gen = statistics_gen.with_id(STATISTICS_GEN)
     validator = StrictExampleValidator(
         statistics=statistics_gen.outputs["statistics"], schema=schema_gen.outputs["schema"]
     ).with_id(EXAMPLE_VALIDATOR)
-    _add_code_to_cache_key(statistics_gen, "statistics", "tfx")
+    _add_code_to_cache_key(statistics_gen, "statistics", "components.statistics_gen")
     _add_code_to_cache_key(validator, "anomalies", "components.example_validator")
     return [schema_gen, statistics_gen, validator]
 
