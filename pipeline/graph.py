@@ -323,8 +323,15 @@ def _evaluator(
         baseline_model=baseline,
         example_splits=[features.HOLDOUT],
         eval_config=evaluation_config(config.gate, config.model),
+        module_path="pipeline.sliced_batches",
     ).with_id(EVALUATOR)
-    _add_code_to_cache_key(evaluator, "evaluation", "pipeline.ranking_metrics")
+    _add_code_to_cache_key(
+        evaluator,
+        "evaluation",
+        "pipeline.sliced_batches",
+        "pipeline.rating_metrics",
+        "pipeline.ranking_metrics",
+    )
     return evaluator
 
 
@@ -347,9 +354,9 @@ def _pusher(
     return pusher
 
 
-def _add_code_to_cache_key(component: base_node.BaseNode, output: str, module: str) -> None:
-    """Makes a step run again when the code of a module changes, or what it imports."""
-    _add_to_cache_key(component, output, "code_fingerprint", fingerprint(module))
+def _add_code_to_cache_key(component: base_node.BaseNode, output: str, *modules: str) -> None:
+    """Makes a step run again when the code of modules changes, or what they import."""
+    _add_to_cache_key(component, output, "code_fingerprint", fingerprint(*modules))
 
 
 def _add_to_cache_key(component: base_node.BaseNode, output: str, name: str, value: str) -> None:
