@@ -32,6 +32,7 @@ from components.movielens_example_gen.readers import EDITIONS
 from components.rating_baselines import RatingBaselines
 from components.serving_validator.component import ServingValidator
 from components.statistics_gen import make_statistics_gen
+from components.transform import ShardTransform
 from models import features
 from models.registry import MODELS
 from pipeline import PIPELINE_NAME, SCHEMA_FILE
@@ -165,7 +166,7 @@ def _data_checks(
 def _transform(
     config: PipelineConfig, examples: types.BaseChannel, schema: types.BaseChannel
 ) -> Transform:
-    return Transform(
+    return ShardTransform(
         examples=examples,
         schema=schema,
         preprocessing_fn="models.preprocessing.preprocessing_fn",
@@ -176,7 +177,7 @@ def _transform(
         disable_statistics=True,
         custom_config={
             "transform": config.transform.model_dump(mode="json"),
-            "code_fingerprint": fingerprint("models.preprocessing"),
+            "code_fingerprint": fingerprint("models.preprocessing", "components.transform"),
         },
     ).with_id(TRANSFORM)
 
