@@ -29,10 +29,7 @@ from tfx_bsl.public import tfxio
 from components.step_types import Artifacts, Properties
 
 EXACT_VALUES: Final = 1 << 18
-"""Different values of a text feature up to which their counts are exact; above, they are estimates.
-
-The table of counts takes about 100 bytes a value.
-"""
+"""Different values of a text feature whose counts are exact; of more values, they are estimates."""
 
 _ROWS_AT_ONCE: Final = 1 << 14
 
@@ -67,7 +64,7 @@ class Executor(executor.Executor):
 class StreamingStatisticsGen(StatisticsGen):
     """TFX's StatisticsGen with default options, for a step that does its work in its own process.
 
-    Beam adds up 32 rows at a time; most of its time goes into the calls, not into the data.
+    There, most of Beam's time goes into its own stages, not into the data.
     """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)

@@ -106,7 +106,7 @@ class _TransformShard(beam.DoFn):
         """Loads the graph, once for all files of a worker."""
         output = tft.TFTransformOutput(self._graph)
         spec, layer = output.raw_feature_spec(), output.transform_features_layer()
-        # The function alone does not keep the layer's tables alive.
+        # A function keeps no variable alive that it reads, and the layer has some.
         self._layer = layer
         self._transform = tf.function(
             lambda records: layer(tf.io.parse_example(records, spec)),
