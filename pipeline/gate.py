@@ -11,18 +11,8 @@ from tensorflow_model_analysis.proto import config_pb2
 
 from models import features, signature_names
 from models.options import ModelOptions
-from pipeline import ranking_metrics
+from pipeline import ranking_metrics, rating_metrics
 from pipeline.config.tree import SLICE_FEATURES, GateConfig
-
-RMSE = "root_mean_squared_error"
-MAE = "mean_absolute_error"
-CALIBRATION = "calibration"
-
-_RATING_METRICS = {
-    RMSE: "RootMeanSquaredError",
-    MAE: "MeanAbsoluteError",
-    CALIBRATION: "Calibration",
-}
 
 
 def evaluation_config(gate: GateConfig, model: ModelOptions) -> config_pb2.EvalConfig:
@@ -108,11 +98,14 @@ def _rating_metrics(gate: GateConfig) -> config_pb2.MetricsSpec:
     return config_pb2.MetricsSpec(
         metrics=[
             config_pb2.MetricConfig(
-                class_name=class_name,
+                class_name=rating_metrics.RatingMetric.__name__,
+                module=rating_metrics.__name__,
                 config=json.dumps({"name": name}),
-                per_slice_thresholds=[_on_slices(gate, bound)] if name == RMSE else [],
+                per_slice_thresholds=(
+                    [_on_slices(gate, bound)] if name == rating_metrics.RMSE else []
+                ),
             )
-            for name, class_name in _RATING_METRICS.items()
+            for name in rating_metrics.NAMES
         ]
     )
 

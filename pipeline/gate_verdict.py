@@ -10,7 +10,7 @@ import tensorflow_model_analysis as tfma
 
 from pipeline import ranking_metrics
 from pipeline.config.tree import GateConfig
-from pipeline.gate import RMSE
+from pipeline.rating_metrics import RMSE
 
 # The key of the configuration that bounds each figure.
 _BOUND_KEYS = {

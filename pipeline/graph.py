@@ -11,7 +11,6 @@ from typing import Any, Final
 from tfx import types
 from tfx.components.evaluator.component import Evaluator
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
-from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
 from tfx.components.tuner.component import Tuner
@@ -32,6 +31,8 @@ from components.movielens_example_gen.options import EditionName, IngestOptions
 from components.movielens_example_gen.readers import EDITIONS
 from components.rating_baselines import RatingBaselines
 from components.serving_validator.component import ServingValidator
+from components.statistics_gen import make_statistics_gen
+from components.transform import ShardTransform
 from models import features
 from models.registry import MODELS
 from pipeline import PIPELINE_NAME, SCHEMA_FILE, row_bounds
@@ -101,7 +102,7 @@ def create_pipeline(
         code_fingerprint=fingerprint("components.movielens_example_gen.executor"),
     ).with_id(EXAMPLE_GEN)
     examples = example_gen.outputs["examples"]
-    data_checks = _data_checks(examples, locations.schema)
+    data_checks = _data_checks(config, examples, locations.schema)
     schema_gen, validator = data_checks[0], data_checks[-1]
     transform = _transform(config, examples, schema_gen.outputs["schema"])
     # Nothing is learnt from data that broke the schema.
@@ -156,17 +157,20 @@ def _edition(config: PipelineConfig) -> EditionName:
     return config.data.dataset
 
 
-def _data_checks(examples: types.BaseChannel, schema_file: str) -> list[base_node.BaseNode]:
+def _data_checks(
+    config: PipelineConfig, examples: types.BaseChannel, schema_file: str
+) -> list[base_node.BaseNode]:
     """Returns the schema, the statistics, and the validator that compares them."""
     schema_gen = ImportSchemaGen(schema_file=schema_file).with_id(SCHEMA_GEN)
     # TFX puts the file's name into the cache key, but not its content.
     content = hashlib.sha256(SCHEMA_FILE.read_bytes()).hexdigest()
     _add_to_cache_key(schema_gen, "schema", "content_sha256", content)
-    statistics_gen = StatisticsGen(examples=examples).with_id(STATISTICS_GEN)
+    statistics_gen = make_statistics_gen(examples, config.beam.in_step_process)
+    statistics_gen = statistics_gen.with_id(STATISTICS_GEN)
     validator = StrictExampleValidator(
         statistics=statistics_gen.outputs["statistics"], schema=schema_gen.outputs["schema"]
     ).with_id(EXAMPLE_VALIDATOR)
-    _add_code_to_cache_key(statistics_gen, "statistics", "tfx")
+    _add_code_to_cache_key(statistics_gen, "statistics", "components.statistics_gen")
     _add_code_to_cache_key(validator, "anomalies", "components.example_validator")
     return [schema_gen, statistics_gen, validator]
 
@@ -174,7 +178,7 @@ def _data_checks(examples: types.BaseChannel, schema_file: str) -> list[base_nod
 def _transform(
     config: PipelineConfig, examples: types.BaseChannel, schema: types.BaseChannel
 ) -> Transform:
-    return Transform(
+    return ShardTransform(
         examples=examples,
         schema=schema,
         preprocessing_fn="models.preprocessing.preprocessing_fn",
@@ -185,7 +189,7 @@ def _transform(
         disable_statistics=True,
         custom_config={
             "transform": config.transform.model_dump(mode="json"),
-            "code_fingerprint": fingerprint("models.preprocessing"),
+            "code_fingerprint": fingerprint("models.preprocessing", "components.transform"),
         },
     ).with_id(TRANSFORM)
 
@@ -333,8 +337,15 @@ def _evaluator(
         baseline_model=baseline,
         example_splits=[features.HOLDOUT],
         eval_config=evaluation_config(config.gate, config.model),
+        module_path="pipeline.sliced_batches",
     ).with_id(EVALUATOR)
-    _add_code_to_cache_key(evaluator, "evaluation", "pipeline.ranking_metrics")
+    _add_code_to_cache_key(
+        evaluator,
+        "evaluation",
+        "pipeline.sliced_batches",
+        "pipeline.rating_metrics",
+        "pipeline.ranking_metrics",
+    )
     return evaluator
 
 
@@ -357,9 +368,9 @@ def _pusher(
     return pusher
 
 
-def _add_code_to_cache_key(component: base_node.BaseNode, output: str, module: str) -> None:
-    """Makes a step run again when the code of a module changes, or what it imports."""
-    _add_to_cache_key(component, output, "code_fingerprint", fingerprint(module))
+def _add_code_to_cache_key(component: base_node.BaseNode, output: str, *modules: str) -> None:
+    """Makes a step run again when the code of modules changes, or what they import."""
+    _add_to_cache_key(component, output, "code_fingerprint", fingerprint(*modules))
 
 
 def _add_to_cache_key(component: base_node.BaseNode, output: str, name: str, value: str) -> None:

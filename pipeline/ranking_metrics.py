@@ -27,12 +27,12 @@ NDCG_GAIN: Final = f"{NDCG}_gain"
 RECALL_GAIN: Final = f"{RECALL}_gain"
 NAMES: Final = (NDCG, RECALL, POPULARITY_NDCG, POPULARITY_RECALL, NDCG_GAIN, RECALL_GAIN)
 
-# For each liked movie: the user, its rank and its rank by popularity.
-_Liked = tuple[list[bytes], list[int], list[int]]
+# For each liked movie, the user, its rank and its rank by popularity: an array of a batch each.
+_Liked = list[tuple[np.ndarray[Any, Any], ...]]
 
 
 class RankingMetrics(metric_types.Metric):
-    """TFMA metric with all figures of a ranking, in one pass over the examples."""
+    """TFMA metric with all figures of a ranking, for extracts of `pipeline.sliced_batches`."""
 
     def __init__(self, liked_rating: float, name: str = "ranking_metrics") -> None:
         """Constructs the metric.
@@ -88,35 +88,32 @@ class _Combiner(beam.CombineFn):
         self._model_name = model_name
 
     def create_accumulator(self) -> _Liked:
-        return [], [], []
+        return []
 
     def add_input(self, accumulator: _Liked, element: metric_types.StandardMetricInputs) -> _Liked:
-        labels = element.get_labels()
-        if isinstance(labels, dict):
-            labels = labels[self._model_name]
-        if np.asarray(labels).item() >= self._liked_rating:
-            ranked = element.get_transformed_features(self._model_name)
-            users, ranks, popularity_ranks = accumulator
-            users.append(np.asarray(element.get_features()[features.USER_ID]).item())
-            ranks.append(np.asarray(ranked[signature_names.RANK]).item())
-            popularity_ranks.append(np.asarray(ranked[signature_names.POPULARITY_RANK]).item())
+        liked = _flat(element.get_labels(self._model_name)) >= self._liked_rating
+        ranked = element.get_transformed_features(self._model_name)
+        users = _flat(element.get_features()[features.USER_ID])
+        ranks, popularity_ranks = (
+            _flat(ranked[name]) for name in (signature_names.RANK, signature_names.POPULARITY_RANK)
+        )
+        accumulator.append((users[liked].astype(bytes), ranks[liked], popularity_ranks[liked]))
         return accumulator
 
     def merge_accumulators(self, accumulators: Iterable[_Liked]) -> _Liked:
-        users, ranks, popularity_ranks = self.create_accumulator()
-        for more_users, more_ranks, more_popularity_ranks in accumulators:
-            users += more_users
-            ranks += more_ranks
-            popularity_ranks += more_popularity_ranks
-        return users, ranks, popularity_ranks
+        return [batch for accumulator in accumulators for batch in accumulator]
 
     def extract_output(self, accumulator: _Liked) -> dict[metric_types.MetricKey, float]:
-        users, ranks, popularity_ranks = (np.asarray(values) for values in accumulator)
+        users, ranks, popularity_ranks = map(np.concatenate, zip(*accumulator, strict=True))
         model = ranking_figures(users, ranks)
         popularity = ranking_figures(users, popularity_ranks)
         return {
             _key(name, self._model_name): value for name, value in _named(model, popularity).items()
         }
+
+
+def _flat(values: Any) -> np.ndarray[Any, Any]:
+    return np.asarray(values).reshape(-1)
 
 
 def _named(model: RankingFigures, popularity: RankingFigures) -> dict[str, float]:

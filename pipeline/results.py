@@ -12,10 +12,10 @@ from components.serving_validator import blessing as serving_blessing
 from models.training import history
 from pipeline import graph, summary
 from pipeline.config.tree import PipelineConfig
-from pipeline.gate import CALIBRATION, MAE, RMSE
 from pipeline.gate_verdict import GateReport, read_gate_report
 from pipeline.metadata import Outputs
 from pipeline.ranking_metrics import NDCG, POPULARITY_NDCG, POPULARITY_RECALL, RECALL
+from pipeline.rating_metrics import CALIBRATION, MAE, RMSE
 
 
 def collect(config: PipelineConfig, outputs: Outputs) -> dict[str, Any]:

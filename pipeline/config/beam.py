@@ -227,6 +227,11 @@ class BeamConfig(Section):
         return self.environment_type or ("LOOPBACK" if image is None else "DOCKER")
 
     @property
+    def in_step_process(self) -> bool:
+        """Whether all of the work is done in the step's own process."""
+        return self.runner == "direct" and not self._in_processes
+
+    @property
     def _in_processes(self) -> bool:
         return self.runner == "direct" and self.workers is not None and self.workers > 1
 
