@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
+
+MAX_VERSION: Final = 10**18 - 1
+"""Highest version, so that one more still fits the int64 of a request."""
 
 
 def version_number(name: str) -> int | None:
     """Returns the version that a folder's name stands for, or None if it is no version."""
     # Python also takes digits of other scripts for decimal.
-    return int(name) if name.isascii() and name.isdecimal() else None
+    number = int(name) if name.isascii() and name.isdecimal() else None
+    # A number that is too high would leave none for the next push.
+    return number if number is not None and number <= MAX_VERSION else None
 
 
 def versions(folder: Path) -> list[Path]:
