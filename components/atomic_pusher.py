@@ -8,25 +8,30 @@ import os
 import shutil
 import time
 import uuid
-from typing import Final
+from contextlib import nullcontext
+from typing import ClassVar, Final
 
 from google.protobuf import json_format
 from tfx import types
 from tfx.components.pusher import executor
-from tfx.components.pusher.component import Pusher
-from tfx.dsl.components.base import executor_spec
-from tfx.dsl.io import fileio
+from tfx.dsl.components.base import base_component, executor_spec
 from tfx.proto import pusher_pb2
-from tfx.types import artifact_utils, standard_component_specs
+from tfx.types import artifact_utils, standard_artifacts, standard_component_specs
+from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 from tfx.utils import io_utils
 
-from components import push_folder
+from components import pinned_version, push_folder
 from components.errors import DataError
-from components.push_folder import is_complete, newest_first
+from components.push_folder import digest, is_complete, newest_first
 from components.step_types import Artifacts, Properties
+from serving.version_pin import Pin
 from serving.versions import MAX_VERSION, version_number
 
-_FINGERPRINT: Final = "fingerprint.pb"
+EXAMPLES_KEY: Final = standard_component_specs.EXAMPLES_KEY
+LIKED_RATING_KEY: Final = "liked_rating"
+
+PIN_VERDICT_KEY: Final = "pin_verdict"
+"""Custom property of a PushedModel: what a pin or a rollback meant for the push."""
 
 
 class Executor(executor.Executor):
@@ -55,44 +60,121 @@ class Executor(executor.Executor):
         )
         base_directory = destination.filesystem.base_directory
         model_path = self.GetModelPath(input_dict)
-        if push_folder.is_remote(base_directory):
-            if not self._mark_if_present(model_path, base_directory, pushed):
-                super().Do(input_dict, output_dict, exec_properties)
-            return
-        with push_folder.locked(base_directory) as locked:
+        lock = (
+            nullcontext(False)
+            if push_folder.is_remote(base_directory)
+            else push_folder.locked(base_directory)
+        )
+        with lock as locked:
             for copy in push_folder.abandoned(base_directory) if locked else ():
                 shutil.rmtree(copy, ignore_errors=True)
-            if not self._mark_if_present(model_path, base_directory, pushed):
-                shutil.copytree(model_path, pushed.uri, dirs_exist_ok=True)
-                # Last: once a server can see the version, nothing may fail any more.
-                path = push_whole(model_path, base_directory)
-                self._MarkPushed(pushed, path, os.path.basename(path))
+            self._push(model_path, base_directory, input_dict, output_dict, exec_properties)
 
-    def _mark_if_present(
-        self, model_path: str, base_directory: str, pushed: types.Artifact
-    ) -> bool:
-        """Returns whether the newest version is this export, which the artifact then says."""
+    def _push(
+        self,
+        model_path: str,
+        base_directory: str,
+        input_dict: Artifacts,
+        output_dict: Artifacts,
+        exec_properties: Properties,
+    ) -> None:
+        """Pushes a blessed model, unless a pin or an equal version says no."""
+        pushed = artifact_utils.get_single_instance(
+            output_dict[standard_component_specs.PUSHED_MODEL_KEY]
+        )
+        pin = push_folder.read_pin(base_directory)
+        if _pinned_is(model_path, base_directory, pin):
+            self._mark_present(pushed, model_path, os.path.join(base_directory, str(pin.version)))
+            return
+        holdout = artifact_utils.get_single_uri(input_dict[EXAMPLES_KEY])
+        verdict = pinned_version.judge(
+            model_path, base_directory, pin, holdout, exec_properties[LIKED_RATING_KEY]
+        )
+        if verdict is not None:
+            pushed.set_string_custom_property(PIN_VERDICT_KEY, verdict.reason)
+            logging.info("%s", verdict.reason)
+            if not verdict.may_replace:
+                self._MarkNotPushed(pushed)
+                return
         present = pushed_already(model_path, base_directory)
-        if present is None:
-            return False
-        logging.info("%s is this export already: no new version is pushed", present)
+        if present is not None:
+            logging.info("%s is this export already: no new version is pushed", present)
+            self._mark_present(pushed, model_path, present)
+        elif push_folder.is_remote(base_directory):
+            super().Do(input_dict, output_dict, exec_properties)
+        else:
+            shutil.copytree(model_path, pushed.uri, dirs_exist_ok=True)
+            # Last: once a server can see the version, nothing may fail any more.
+            path = push_whole(model_path, base_directory)
+            self._MarkPushed(pushed, path, os.path.basename(path))
+        if verdict is not None:
+            version = int(pushed.get_string_custom_property("pushed_version"))
+            push_folder.write_pin(
+                base_directory, pinned_version.lifted(pin, version, verdict.reason)
+            )
+
+    def _mark_present(self, pushed: types.Artifact, model_path: str, version: str) -> None:
+        """Makes the artifact say that a version is this export."""
         # A push that was killed may have left a part of the artifact.
         io_utils.copy_dir(model_path, pushed.uri)
-        self._MarkPushed(pushed, present, os.path.basename(present))
-        return True
+        self._MarkPushed(pushed, version, os.path.basename(version))
 
 
-class AtomicPusher(Pusher):
+class AtomicPusherSpec(standard_component_specs.PusherSpec):
+    """TFX's, with the ratings on which a new model is compared with a pinned one."""
+
+    PARAMETERS: ClassVar = {
+        **standard_component_specs.PusherSpec.PARAMETERS,
+        LIKED_RATING_KEY: ExecutionParameter(type=float),
+    }
+    INPUTS: ClassVar = {
+        **standard_component_specs.PusherSpec.INPUTS,
+        EXAMPLES_KEY: ChannelParameter(type=standard_artifacts.Examples),
+    }
+
+
+class AtomicPusher(base_component.BaseComponent):
     """TFX's Pusher with new versions that appear complete or not at all."""
 
+    SPEC_CLASS = AtomicPusherSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        model: types.BaseChannel,
+        model_blessing: types.BaseChannel,
+        infra_blessing: types.BaseChannel,
+        examples: types.BaseChannel,
+        push_destination: pusher_pb2.PushDestination,
+        liked_rating: float,
+    ) -> None:
+        """Constructs the component.
+
+        Args:
+            model: The Trainer's exported model.
+            model_blessing: The Evaluator's verdict.
+            infra_blessing: The ServingValidator's verdict.
+            examples: Raw ratings with the split holdout.
+            push_destination: Folder of the versions.
+            liked_rating: Lowest rating of a liked movie.
+        """
+        super().__init__(
+            AtomicPusherSpec(
+                model=model,
+                model_blessing=model_blessing,
+                infra_blessing=infra_blessing,
+                examples=examples,
+                push_destination=push_destination,
+                liked_rating=liked_rating,
+                # TFX's executor reads it as JSON.
+                custom_config="null",
+                pushed_model=types.Channel(type=standard_artifacts.PushedModel),
+            )
+        )
 
 
 def pushed_already(model_path: str, base_directory: str) -> str | None:
     """Returns the newest version's folder if it is complete and holds the same export, or None.
-
-    TensorFlow writes a UUID into the fingerprint of every export, beside the hashes of the graph
-    and the weights. So equal bytes are the same export; the same weights exported anew are not.
 
     Args:
         model_path: Folder of the export. One without a fingerprint equals no version.
@@ -101,16 +183,16 @@ def pushed_already(model_path: str, base_directory: str) -> str | None:
     newest = next(newest_first(base_directory), None)
     if newest is None or not is_complete(newest):
         return None
-    ours, theirs = _fingerprint(model_path), _fingerprint(newest)
-    return newest if ours is not None and ours == theirs else None
+    ours = digest(model_path)
+    return newest if ours and ours == digest(newest) else None
 
 
-def _fingerprint(saved_model: str) -> bytes | None:
-    path = os.path.join(saved_model, _FINGERPRINT)
-    if not fileio.exists(path):
-        return None
-    with fileio.open(path, "rb") as file:
-        return bytes(file.read())
+def _pinned_is(model_path: str, base_directory: str, pin: Pin) -> bool:
+    """Returns whether the pinned version is this export."""
+    if pin.version is None:
+        return False
+    ours = digest(model_path)
+    return bool(ours) and ours == digest(os.path.join(base_directory, str(pin.version)))
 
 
 def next_version(base_directory: str) -> int:

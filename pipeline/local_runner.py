@@ -102,6 +102,7 @@ def _launch(
         pipeline = create_pipeline(config, locations)
         pipeline.metadata_connection_config = metadata.connection(workspace.metadata_db)
         metadata.forget_superseded_pushes(workspace.metadata_db, serving)
+        metadata.forget_rolled_back_blessings(workspace.metadata_db, serving)
     token = current_report.set(progress.note)
     try:
         with _tuned_process():

@@ -6,11 +6,14 @@ from pathlib import Path
 
 from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
+from tfx.components.evaluator import constants
 from tfx.orchestration import metadata
 from tfx.types import standard_artifacts
 
+from components.atomic_pusher import PIN_VERDICT_KEY
 from pipeline import PIPELINE_NAME
-from serving.versions import newest_version
+from serving.version_pin import read_pin, served_version
+from serving.versions import version_number
 
 Outputs = dict[str, dict[str, metadata_store_pb2.Artifact]]
 """Output artifacts by step and key."""
@@ -44,8 +47,8 @@ def outputs_of_run(database: Path, run_id: str) -> Outputs:
 def forget_superseded_pushes(database: Path, serving: Path) -> None:
     """Makes the Pusher push again if its earlier result is no longer what is served.
 
-    A cached push is right only while its version is the newest in the folder. After another model
-    was pushed, or the version was deleted, an unchanged model must be pushed anew.
+    A cached push is right only while its version is the one that is served. After another model
+    was pushed or pinned, or the version was deleted, an unchanged model must be judged anew.
 
     Args:
         database: SQLite database of the workspace.
@@ -54,14 +57,88 @@ def forget_superseded_pushes(database: Path, serving: Path) -> None:
     if not database.exists():
         return
     store = MetadataStore(connection(database))
-    newest = newest_version(serving)
+    served = served_version(serving)
     stale = []
     for artifact in store.get_artifacts_by_type(standard_artifacts.PushedModel.TYPE_NAME):
         destination = artifact.custom_properties["pushed_destination"].string_value
         live = artifact.state == metadata_store_pb2.Artifact.LIVE
         here = bool(destination) and Path(destination).parent == serving
-        if live and here and Path(destination) != newest:
+        superseded = here and Path(destination) != served
+        if live and (superseded or artifact.custom_properties[PIN_VERDICT_KEY].string_value):
             artifact.state = metadata_store_pb2.Artifact.DELETED
             stale.append(artifact)
     if stale:
         store.put_artifacts(stale)
+
+
+def forget_rolled_back_blessings(database: Path, serving: Path) -> None:
+    """Makes models that were rolled back count as never blessed, so that none is the baseline.
+
+    Args:
+        database: SQLite database of the workspace.
+        serving: Folder of the versions.
+    """
+    rejected = read_pin(serving).rejected
+    if not rejected or not database.exists():
+        return
+    store = MetadataStore(connection(database))
+    pushes = [
+        artifact.id
+        for artifact in store.get_artifacts_by_type(standard_artifacts.PushedModel.TYPE_NAME)
+        if version_number(artifact.custom_properties["pushed_version"].string_value) in rejected
+    ]
+    models = _inputs_of_makers(store, pushes)
+    blessings = [
+        artifact
+        for artifact in store.get_artifacts_by_type(standard_artifacts.ModelBlessing.TYPE_NAME)
+        if artifact.custom_properties[constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY].int_value
+        in models
+    ]
+    for artifact in blessings:
+        artifact.state = metadata_store_pb2.Artifact.DELETED
+    if blessings:
+        store.put_artifacts(blessings)
+
+
+def _inputs_of_makers(store: MetadataStore, artifacts: list[int]) -> set[int]:
+    """Returns the ids of all inputs of the executions that made the artifacts."""
+    made = store.get_events_by_artifact_ids(artifacts) if artifacts else []
+    makers = [event.execution_id for event in made if event.type == metadata_store_pb2.Event.OUTPUT]
+    events = store.get_events_by_execution_ids(makers) if makers else []
+    return {event.artifact_id for event in events if event.type == metadata_store_pb2.Event.INPUT}
+
+
+def folders_of_runs(database: Path, run_ids: set[str]) -> set[Path]:
+    """Returns the folders of all artifacts of some runs, cached ones included."""
+    if not database.exists():
+        return set()
+    store = MetadataStore(connection(database))
+    known = {run.name: run.id for run in store.get_contexts_by_type("pipeline_run")}
+    folders = set()
+    for run_id in run_ids & known.keys():
+        executions = [execution.id for execution in store.get_executions_by_context(known[run_id])]
+        events = store.get_events_by_execution_ids(executions) if executions else []
+        artifacts = store.get_artifacts_by_id([event.artifact_id for event in events])
+        folders |= {Path(artifact.uri).resolve() for artifact in artifacts if artifact.uri}
+    return folders
+
+
+def forget_removed(database: Path, folders: set[Path]) -> None:
+    """Marks the artifacts of folders that are being removed, so that no run takes them.
+
+    Args:
+        database: SQLite database of the workspace.
+        folders: Folders of artifacts.
+    """
+    if not database.exists():
+        return
+    store = MetadataStore(connection(database))
+    removed = [
+        artifact
+        for artifact in store.get_artifacts()
+        if artifact.uri and Path(artifact.uri).resolve() in folders
+    ]
+    for artifact in removed:
+        artifact.state = metadata_store_pb2.Artifact.DELETED
+    if removed:
+        store.put_artifacts(removed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -112,7 +113,8 @@ class Summary(Record):
             ratings.
         examples: Folder of the run's ratings, by split.
         pushed_model: Folder of the version that a model server serves now; None if the gate or the
-            ServingValidator did not bless the model.
+            ServingValidator did not bless the model, or a pin kept it out.
+        pin_verdict: What a pin or a rollback meant for the push; None if there was none.
         seconds: Wall time by step, and `total`.
         cached: Steps whose earlier result was used.
     """
@@ -133,6 +135,7 @@ class Summary(Record):
     tuning: Tuning | None
     examples: str
     pushed_model: str | None
+    pin_verdict: str | None = None
     seconds: dict[str, float]
     cached: list[str]
 
@@ -140,6 +143,8 @@ class Summary(Record):
     def refusal(self) -> str | None:
         """Reason why the model was not pushed, in one line; None if it was."""
         reasons = [verdict.reason for verdict in (self.gate, self.serving) if not verdict.blessed]
+        if self.pushed_model is None and self.pin_verdict:
+            reasons.append(self.pin_verdict)
         return "; ".join(reasons) or None
 
 
@@ -154,12 +159,17 @@ def of_pushed_model(workspace: Workspace, pushed_model: Path) -> Summary:
     Raises:
         UserError: No run of the workspace pushed it.
     """
-    for path in sorted(workspace.runs.glob(f"*/{SUMMARY_FILE}"), reverse=True):
-        try:
-            summary = Summary.model_validate_json(path.read_text(encoding="utf-8"))
-        except ValidationError:
-            # A summary of another release, or a truncated one, cannot be the one wanted.
-            continue
+    for summary in newest_first(workspace):
         if summary.pushed_model == str(pushed_model):
             return summary
     raise UserError(f"{workspace.runs}: no run there pushed {pushed_model}")
+
+
+def newest_first(workspace: Workspace) -> Iterator[Summary]:
+    """Yields the summaries of the runs that reached their end."""
+    for path in sorted(workspace.runs.glob(f"*/{SUMMARY_FILE}"), reverse=True):
+        try:
+            yield Summary.model_validate_json(path.read_text(encoding="utf-8"))
+        except ValidationError:
+            # A summary of another release, or a truncated one, tells nothing.
+            continue

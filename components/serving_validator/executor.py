@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils, standard_component_specs
-from tfx.utils import io_utils, path_utils
+from tfx.utils import path_utils
 
+from components import push_folder
 from components.serving_validator import blessing, request_data
 from components.serving_validator.candidate import connected
 from components.serving_validator.examination import ROWS, Findings, examine
@@ -67,7 +64,9 @@ def _judge(
     reason: str | None = None
     try:
         with (
-            _local_copy(model) as folder,
+            push_folder.local_copy(
+                path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model))
+            ) as folder,
             candidate_server(
                 folder,
                 model_name,
@@ -98,16 +97,3 @@ def _executable(binary: str | None) -> Path | None:
     if binary and shutil.which(binary) is None:
         raise ServingError(f"serving.binary {binary}: not an executable file")
     return Path(binary) if binary else None
-
-
-@contextmanager
-def _local_copy(model: types.Artifact) -> Iterator[Path]:
-    """Yields the SavedModel's folder or, for cloud storage, a copy of it."""
-    uri = path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model))
-    if "://" not in uri:
-        yield Path(uri)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        copy = os.path.join(folder, "model")
-        io_utils.copy_dir(uri, copy)
-        yield Path(copy)

@@ -60,10 +60,10 @@ def _measure(pushed: Path, trained: Summary, split: str) -> dict[str, Any]:
     """Returns the figures of a pushed model on a split, by name."""
     figures: dict[str, Any] = {}
     with output.hidden_logs():
-        from pipeline import ratings
+        from components import ratings
         from serving.pushed_model import PushedModel
 
-        rated = ratings.read(Path(trained.examples), split)
+        rated = ratings.read(trained.examples, split)
         model = PushedModel(pushed)
         if len(rated["rating"]) and model.predicts_ratings:
             figures |= asdict(ratings.errors(model, rated))

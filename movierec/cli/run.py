@@ -80,10 +80,11 @@ def _show(summary: Summary, user: str | None) -> None:
 def _sample_user(summary: Summary, pushed_model: str, user: str | None) -> SampleUser:
     """Returns what a user, by default a typical one, rated highest and is recommended."""
     with output.hidden_logs():
-        from pipeline import ratings, sample_user
+        from components import ratings
+        from pipeline import sample_user
         from serving.pushed_model import PushedModel
 
-        rated = ratings.read(Path(summary.examples), features.TRAIN)
+        rated = ratings.read(summary.examples, features.TRAIN)
         model = PushedModel(Path(pushed_model))
         return sample_user.sample_user(
             model, rated, user or sample_user.typical_user(rated), _MOVIES_SHOWN

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 # Properties of the artifact that TFX's Pusher makes.
 _PUSHED: Final = "pushed"
 _DESTINATION: Final = "pushed_destination"
+# Property of our own; `components.atomic_pusher` would import TFX.
+_PIN_VERDICT: Final = "pin_verdict"
+_NOT_BLESSED: Final = "the evaluator or the model server did not bless the model"
 
 _ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -183,6 +186,6 @@ def _pushed_all(result: Result, quiet: bool) -> bool:
         print(
             f"pushed: {record[_DESTINATION]}"
             if record[_PUSHED]
-            else "not pushed: the evaluator or the model server did not bless the model"
+            else f"not pushed: {record.get(_PIN_VERDICT) or _NOT_BLESSED}"
         )
     return all(record[_PUSHED] for record in records)

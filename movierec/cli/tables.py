@@ -43,6 +43,8 @@ def show_summary(console: Console, summary: Summary) -> None:
         console.print(_tuning(summary.tuning))
     console.print(_gate(summary))
     console.print(_serving(summary.serving))
+    if summary.pin_verdict:
+        console.print(Text(f"pin: {summary.pin_verdict}"), soft_wrap=True)
     if summary.pushed_model:
         console.print(f"pushed to {summary.pushed_model}", soft_wrap=True)
     if set(summary.cached) >= _cacheable_steps(summary):

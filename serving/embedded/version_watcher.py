@@ -19,13 +19,12 @@ from tensorflow_serving.apis import get_model_status_pb2
 
 from serving.embedded.loaded_version import LoadedVersion
 from serving.embedded.served_versions import ServedVersions
-from serving.errors import UnreadableModelError
+from serving.errors import ServingError, UnreadableModelError
+from serving.version_pin import read_pin
 from serving.versions import versions
 
 _LOGGER: Final = logging.getLogger(__name__)
 
-# Requests have the version as an int64.
-_MAX_NUMBER: Final = 2**63 - 1
 # Seconds that a version being loaded may delay the end of the server.
 _STOP_SECONDS: Final = 5.0
 
@@ -104,7 +103,10 @@ class _Failure:
 
 
 class VersionWatcher:
-    """Keeps the newest version that loads, and those that have a label, in `served`."""
+    """Keeps the newest version that loads, and those that have a label, in `served`.
+
+    If a version is pinned, newer ones are not loaded, unless they have a label.
+    """
 
     def __init__(
         self,
@@ -140,15 +142,18 @@ class VersionWatcher:
         """Looks once: loads the new versions that are wanted, then unloads the others."""
         try:
             available = self._available()
-        except OSError as error:
+            pinned = read_pin(self._base_path).version
+        except (OSError, ServingError) as error:
             # The served versions stay: the volume may come back.
-            _LOGGER.warning("%s: cannot be read (%s)", self._base_path, error.strerror)
+            reason = error.strerror if isinstance(error, OSError) else error
+            _LOGGER.warning("%s: cannot be read (%s)", self._base_path, reason)
             return
         before = self._served.numbers()
         self._failed = {
             number: failure for number, failure in self._failed.items() if number in available
         }
-        wanted = self._wanted(available)
+        self._served.limit(pinned)
+        wanted = self._wanted(available, pinned)
         for number in sorted(self._served.numbers() - wanted):
             self._states.unloading(number)
             self._served.retire(number)
@@ -199,10 +204,9 @@ class VersionWatcher:
     def _available(self) -> dict[int, Path]:
         if not self._base_path.is_dir():
             raise FileNotFoundError(0, "there is no such folder")
-        found = {int(folder.name): folder for folder in versions(self._base_path)}
-        return {number: folder for number, folder in found.items() if number <= _MAX_NUMBER}
+        return {int(folder.name): folder for folder in versions(self._base_path)}
 
-    def _wanted(self, available: dict[int, Path]) -> set[int]:
+    def _wanted(self, available: dict[int, Path], pinned: int | None) -> set[int]:
         """Loads the versions to serve now and returns their numbers.
 
         If none loads, the served versions stay: an old answer is better than none.
@@ -213,6 +217,8 @@ class VersionWatcher:
             if self._is_served(number, available[number])
         }
         for number in sorted(available, reverse=True):
+            if pinned is not None and number > pinned:
+                continue
             if self._is_served(number, available[number]):
                 return wanted | {number}
         return wanted or self._served.numbers()

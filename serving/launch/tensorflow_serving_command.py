@@ -78,7 +78,7 @@ def docker_command(name: str, folder: Path, options: ServerOptions) -> list[str]
     Raises:
         ServingError: A PEM file cannot be read.
     """
-    base_path = _CONTAINER_MODELS / options.model_name
+    base_path = container_base_path(options)
     files = write_files(folder, options, base_path)
     host = ports.numeric(options.host)
     published = {_CONTAINER_PORT: options.port}
@@ -99,6 +99,11 @@ def docker_command(name: str, folder: Path, options: ServerOptions) -> list[str]
         SERVING_IMAGE,
         *_flags(options, listening, _CONTAINER_CONFIG, files),
     ]  # fmt: skip
+
+
+def container_base_path(options: ServerOptions) -> PurePosixPath:
+    """Returns the folder of the model's versions inside the container."""
+    return _CONTAINER_MODELS / options.model_name
 
 
 @contextmanager
@@ -137,7 +142,10 @@ def _flags(
 ) -> list[str]:
     flags = {flag: str(folder / name) for flag, name in files.items()}
     flags.update(listening)
-    flags["file_system_poll_wait_seconds"] = str(math.ceil(options.poll_seconds))
+    wait = str(math.ceil(options.poll_seconds))
+    flags["file_system_poll_wait_seconds"] = wait
+    # For the pin, which `movierec serve` writes into the file.
+    flags["model_config_file_poll_wait_seconds"] = wait
     # Otherwise it tries for five minutes before it says what is wrong with a version.
     flags["max_num_load_retries"] = "0"
     if options.batching is not None:

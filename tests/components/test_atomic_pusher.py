@@ -110,7 +110,9 @@ def test_nothing_can_fail_once_a_server_sees_the_version(
     destination = f'{{"filesystem": {{"base_directory": "{serving}"}}}}'
     with pytest.raises(OSError, match="No space left"):
         atomic_pusher.Executor().Do(
-            {}, {"pushed_model": [pushed]}, {"push_destination": destination}
+            {"examples": [standard_artifacts.Examples()]},
+            {"pushed_model": [pushed]},
+            {"push_destination": destination, "liked_rating": 4.0},
         )
     assert not list(serving.iterdir())
 
@@ -181,9 +183,14 @@ class Pushes:
         Path(pushed.uri).mkdir(exist_ok=True)
         destination = f'{{"filesystem": {{"base_directory": "{self.base_directory}"}}}}'
         atomic_pusher.Executor().Do(
-            {"model": [model], "model_blessing": [judged[0]], "infra_blessing": [judged[1]]},
+            {
+                "model": [model],
+                "model_blessing": [judged[0]],
+                "infra_blessing": [judged[1]],
+                "examples": [standard_artifacts.Examples()],
+            },
             {"pushed_model": [pushed]},
-            {"push_destination": destination},
+            {"push_destination": destination, "liked_rating": 4.0},
         )
         return pushed
 

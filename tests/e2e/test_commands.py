@@ -91,5 +91,5 @@ def test_recommend(story: Story) -> None:
 def test_an_unknown_version_is_one_line(story: Story) -> None:
     result = command(story, "recommend", "--user", "13", "--version", "5")
     assert result.returncode == 1
-    assert "--version 5: " in result.stderr
+    assert "version 5: " in result.stderr
     assert Path(str(story.runs["version deleted"].pushed_model)).name in result.stderr
