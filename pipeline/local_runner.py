@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -62,42 +62,73 @@ def _run(
     config: PipelineConfig, workspace: Workspace, data: Path, folder: Path, screen: IO[str]
 ) -> summary.Summary:
     started = time.perf_counter()
+    home = Workspace(workspace.root.resolve())
     with StepProgress(screen) as progress:
         try:
-            outputs = _launch(config, workspace, data, folder.name, progress)
-            with progress.step(_REPORT):
-                from pipeline import results
+            with _paths_for_steps(config, home) as paths:
+                outputs = _launch(config, home, paths, data, folder.name, progress)
+                with progress.step(_REPORT):
+                    from pipeline import results
 
-                collected = results.collect(config, outputs)
+                    collected = results.collect(config, outputs)
         except Exception as error:
             logging.exception("%s failed", progress.current)
             raise StepFailedError(_explain(error, progress.current, folder)) from error
     result = summary.Summary(
-        **collected,
+        **summary.with_paths_in(home, collected),
         run_id=folder.name,
         seconds=_rounded({**progress.seconds, "total": time.perf_counter() - started}),
         cached=progress.cached,
     )
-    summary.write(folder, result)
+    summary.write(home, result)
     return result
 
 
+@contextmanager
+def _paths_for_steps(config: PipelineConfig, workspace: Workspace) -> Iterator[Workspace]:
+    """Yields the workspace as the steps see it, for the time that they run.
+
+    Steps on this machine run in the workspace and know its folders by relative paths. The records
+    of ML Metadata and the cache keys then have no others, and so stay right after a move. Beam's
+    workers on other machines need absolute paths.
+    """
+    if config.beam.runner != "direct":
+        yield workspace
+        return
+    with chdir(workspace.root):
+        yield Workspace(Path())
+
+
 def _launch(
-    config: PipelineConfig, workspace: Workspace, data: Path, run_id: str, progress: StepProgress
+    config: PipelineConfig,
+    workspace: Workspace,
+    paths: Workspace,
+    data: Path,
+    run_id: str,
+    progress: StepProgress,
 ) -> Outputs:
-    """Runs every step, and returns the artifacts of the run."""
+    """Runs every step, and returns the artifacts of the run.
+
+    Args:
+        config: Configuration of the run.
+        workspace: Workspace, by an absolute path.
+        paths: Workspace as the steps see it.
+        data: Folder of the data, an absolute path.
+        run_id: Id of the run.
+        progress: Display of the steps.
+    """
     with progress.step(_START_UP):
         # These imports take seconds, which the progress shows under this step.
         from pipeline import metadata
         from pipeline.dag_runner import ObservedDagRunner
         from pipeline.graph import Locations, create_pipeline
 
-        serving = workspace.serving(config.serving.model_name).resolve()
+        serving = workspace.serving(config.serving.model_name)
         locations = Locations(
             data=str(data),
-            artifacts=str(workspace.artifacts.resolve()),
-            checkpoints=str(workspace.checkpoints.resolve()),
-            serving=str(serving),
+            artifacts=str(paths.artifacts),
+            checkpoints=str(paths.checkpoints),
+            serving=str(paths.serving(config.serving.model_name)),
         )
         pipeline = create_pipeline(config, locations)
         pipeline.metadata_connection_config = metadata.connection(workspace.metadata_db)

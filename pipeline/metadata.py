@@ -51,20 +51,21 @@ def forget_superseded_pushes(database: Path, serving: Path) -> None:
     was pushed or pinned, or the version was deleted, an unchanged model must be judged anew.
 
     Args:
-        database: SQLite database of the workspace.
-        serving: Folder of the versions.
+        database: SQLite database of the workspace; paths in it may be relative to its folder.
+        serving: Folder of the versions, an absolute path.
     """
     if not database.exists():
         return
     store = MetadataStore(connection(database))
     served = served_version(serving)
+    root = database.parent
     stale = []
     for artifact in store.get_artifacts_by_type(standard_artifacts.PushedModel.TYPE_NAME):
-        destination = artifact.custom_properties["pushed_destination"].string_value
+        destination = _text(artifact, "pushed_destination")
         live = artifact.state == metadata_store_pb2.Artifact.LIVE
-        here = bool(destination) and Path(destination).parent == serving
-        superseded = here and Path(destination) != served
-        if live and (superseded or artifact.custom_properties[PIN_VERDICT_KEY].string_value):
+        here = bool(destination) and (root / destination).parent == serving
+        superseded = here and root / destination != served
+        if live and (superseded or _text(artifact, PIN_VERDICT_KEY)):
             artifact.state = metadata_store_pb2.Artifact.DELETED
             stale.append(artifact)
     if stale:
@@ -85,19 +86,32 @@ def forget_rolled_back_blessings(database: Path, serving: Path) -> None:
     pushes = [
         artifact.id
         for artifact in store.get_artifacts_by_type(standard_artifacts.PushedModel.TYPE_NAME)
-        if version_number(artifact.custom_properties["pushed_version"].string_value) in rejected
+        if version_number(_text(artifact, "pushed_version")) in rejected
     ]
     models = _inputs_of_makers(store, pushes)
     blessings = [
         artifact
         for artifact in store.get_artifacts_by_type(standard_artifacts.ModelBlessing.TYPE_NAME)
-        if artifact.custom_properties[constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY].int_value
-        in models
+        if _judged_model(artifact) in models
     ]
     for artifact in blessings:
         artifact.state = metadata_store_pb2.Artifact.DELETED
     if blessings:
         store.put_artifacts(blessings)
+
+
+def _judged_model(blessing: metadata_store_pb2.Artifact) -> int | None:
+    key, properties = constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, blessing.custom_properties
+    return properties[key].int_value if key in properties else None
+
+
+def _text(artifact: metadata_store_pb2.Artifact, name: str) -> str:
+    """Returns a custom property, or an empty text without it.
+
+    Looking it up would add one without a value, at which ML Metadata ends the process.
+    """
+    properties = artifact.custom_properties
+    return str(properties[name].string_value) if name in properties else ""
 
 
 def _inputs_of_makers(store: MetadataStore, artifacts: list[int]) -> set[int]:
@@ -119,7 +133,9 @@ def folders_of_runs(database: Path, run_ids: set[str]) -> set[Path]:
         executions = [execution.id for execution in store.get_executions_by_context(known[run_id])]
         events = store.get_events_by_execution_ids(executions) if executions else []
         artifacts = store.get_artifacts_by_id([event.artifact_id for event in events])
-        folders |= {Path(artifact.uri).resolve() for artifact in artifacts if artifact.uri}
+        folders |= {
+            (database.parent / artifact.uri).resolve() for artifact in artifacts if artifact.uri
+        }
     return folders
 
 
@@ -136,7 +152,7 @@ def forget_removed(database: Path, folders: set[Path]) -> None:
     removed = [
         artifact
         for artifact in store.get_artifacts()
-        if artifact.uri and Path(artifact.uri).resolve() in folders
+        if artifact.uri and (database.parent / artifact.uri).resolve() in folders
     ]
     for artifact in removed:
         artifact.state = metadata_store_pb2.Artifact.DELETED

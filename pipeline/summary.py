@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -15,6 +16,9 @@ from pipeline.config.errors import UserError
 from pipeline.workspace import Workspace
 
 SUMMARY_FILE: Final = "summary.json"
+
+# Fields of a summary that are paths in the workspace.
+_PATHS: Final = {"examples", "pushed_model"}
 
 
 class Rows(Record):
@@ -148,9 +152,30 @@ class Summary(Record):
         return "; ".join(reasons) or None
 
 
-def write(folder: Path, summary: Summary) -> None:
-    """Writes the JSON into the run's folder."""
-    atomic_file.write_text(folder / SUMMARY_FILE, summary.model_dump_json(indent=2) + "\n")
+def with_paths_in(workspace: Workspace, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns fields of a summary whose relative paths have become absolute.
+
+    Args:
+        workspace: Workspace that the paths are relative to.
+        fields: Fields by name. Absolute paths stay as they are.
+    """
+    root = workspace.root.resolve()
+    paths = {name: str(root / fields[name]) for name in _PATHS if fields.get(name)}
+    return {**fields, **paths}
+
+
+def write(workspace: Workspace, summary: Summary) -> None:
+    """Writes the JSON into the run's folder, with paths that are relative to the workspace."""
+    root = workspace.root.resolve()
+    paths = {
+        name: os.path.relpath(path, root)
+        for name in _PATHS
+        if (path := getattr(summary, name)) and Path(path).is_relative_to(root)
+    }
+    atomic_file.write_text(
+        workspace.runs / summary.run_id / SUMMARY_FILE,
+        summary.model_copy(update=paths).model_dump_json(indent=2) + "\n",
+    )
 
 
 def of_pushed_model(workspace: Workspace, pushed_model: Path) -> Summary:
@@ -169,7 +194,10 @@ def newest_first(workspace: Workspace) -> Iterator[Summary]:
     """Yields the summaries of the runs that reached their end."""
     for path in sorted(workspace.runs.glob(f"*/{SUMMARY_FILE}"), reverse=True):
         try:
-            yield Summary.model_validate_json(path.read_text(encoding="utf-8"))
+            summary = Summary.model_validate_json(path.read_text(encoding="utf-8"))
         except ValidationError:
             # A summary of another release, or a truncated one, tells nothing.
             continue
+        yield summary.model_copy(
+            update=with_paths_in(workspace, summary.model_dump(include=_PATHS))
+        )

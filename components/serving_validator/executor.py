@@ -19,7 +19,7 @@ from components.serving_validator.examination import ROWS, Findings, examine
 from components.serving_validator.report import ServingReport
 from components.step_types import Artifacts, Properties
 from models.export import reference_predictions
-from serving.errors import ServingError, one_line
+from serving.errors import ServerUnavailableError, ServingError, one_line
 from serving.launch.candidate_server import candidate_server
 
 MODEL_NAME_KEY: Final = "model_name"
@@ -36,8 +36,11 @@ class Executor(base_executor.BaseExecutor):
     ) -> None:
         """Blesses the model or not, and says why in the report; neither verdict fails the step.
 
+        A server that cannot be asked is no verdict. The step then fails, and is not cached.
+
         Raises:
             ServingError: The configured binary cannot be run.
+            ServerUnavailableError: The server does not come up in time, or is killed.
         """
         model = artifact_utils.get_single_instance(input_dict[standard_component_specs.MODEL_KEY])
         artifact = artifact_utils.get_single_instance(
@@ -78,6 +81,8 @@ def _judge(
             kind = server.kind
             movies = request_data.movie_ids(folder)
             examine(candidate, rows, movies, reference, allowed, findings)
+    except ServerUnavailableError:
+        raise
     except ServingError as error:
         reason = one_line(str(error))
     return ServingReport(

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from pipeline.config.errors import UserError
 from pipeline.workspace import Workspace
-from serving.version_pin import served_version
 from serving.versions import versions
 
 
@@ -27,6 +26,8 @@ def find_pushed_version(workspace: Workspace, model_name: str, version: int | No
     if not present:
         raise UserError(f"{folder}: no model has been pushed; run `movierec run` first")
     if version is None:
+        from serving.version_pin import served_version
+
         served = served_version(folder)
         if served is None:
             raise UserError(

@@ -69,7 +69,9 @@ def store(workspace: Workspace) -> Store:
         run = workspace.runs / f"2024-{number}"
         run.mkdir(parents=True)
         figures = summary.Rmse(train=0.8, eval=0.9, holdout=rmse)
-        summary.write(run, summary_of(run_id=run.name, rmse=figures, pushed_model=str(version)))
+        summary.write(
+            workspace, summary_of(run_id=run.name, rmse=figures, pushed_model=str(version))
+        )
         store.add(run.name, model)
     (workspace.artifacts / "Trainer" / "model" / "99").mkdir()
     (workspace.serving(MODEL) / ".incoming-15").mkdir()

@@ -40,7 +40,7 @@ def workspace(tmp_path: Path) -> Workspace:
         run.mkdir(parents=True)
         figures = summary.Rmse(train=0.8, eval=0.9, holdout=rmse)
         made = summary_of(run_id=run.name, rmse=figures, pushed_model=str(version))
-        summary.write(run, made)
+        summary.write(workspace, made)
     return workspace
 
 
