@@ -130,6 +130,7 @@ def _launch(
             checkpoints=str(paths.checkpoints),
             serving=str(paths.serving(config.serving.model_name)),
         )
+        metadata.check_readable(workspace.metadata_db)
         pipeline = create_pipeline(config, locations)
         pipeline.metadata_connection_config = metadata.connection(workspace.metadata_db)
         metadata.forget_superseded_pushes(workspace.metadata_db, serving)
@@ -169,5 +170,23 @@ def _explain(error: Exception, step: str | None, folder: Path) -> str:
         return f"{step}: {error}"
     if isinstance(error, OSError):
         return f"{step}: {error.strerror or error} ({error.filename or folder})"
+    if _is_out_of_memory(error):
+        return (
+            f"{step}: out of memory; lower training.memory_budget, training.batch_size or "
+            f"model.dimension, or beam.workers; the traceback is in {folder / 'log.txt'}"
+        )
     first_line = str(error).strip().partition("\n")[0]
     return f"{step}: {type(error).__name__}: {first_line}; the traceback is in {folder / 'log.txt'}"
+
+
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    """Returns whether an error, or one that it followed from, is a lack of memory."""
+    while error is not None:
+        # TensorFlow's error, whose import takes seconds; it is loaded if it was raised.
+        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+            return True
+        # Beam raises another error with the text of the worker's.
+        if isinstance(error, RuntimeError) and "MemoryError" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

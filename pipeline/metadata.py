@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from ml_metadata import MetadataStore
@@ -12,8 +14,30 @@ from tfx.types import standard_artifacts
 
 from components.atomic_pusher import PIN_VERDICT_KEY
 from pipeline import PIPELINE_NAME
+from pipeline.config.errors import UserError
 from serving.version_pin import read_pin, served_version
 from serving.versions import version_number
+
+
+def check_readable(database: Path) -> None:
+    """Checks that a workspace's database is not damaged; one that is not there is fine.
+
+    Raises:
+        UserError: It is damaged.
+    """
+    if not database.exists():
+        return
+    try:
+        with closing(sqlite3.connect(database)) as connected:
+            (found,) = connected.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:
+        found = str(error)
+    if found != "ok":
+        raise UserError(
+            f"{database}: damaged ({found.splitlines()[-1]}); restore a copy, or move it away: the "
+            "next run then starts with no cache and no record of what was blessed"
+        )
+
 
 Outputs = dict[str, dict[str, metadata_store_pb2.Artifact]]
 """Output artifacts by step and key."""

@@ -56,6 +56,7 @@ def prune(workspace: Workspace, keep: int, dry_run: bool = False) -> list[Remova
     """
     with ExitStack() as locks:
         locks.enter_context(workspace.locked())
+        metadata.check_readable(workspace.metadata_db)
         folders = sorted(entry for entry in workspace.serving("").glob("*") if entry.is_dir())
         pushable = [
             folder

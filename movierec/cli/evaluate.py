@@ -45,12 +45,12 @@ def evaluate(
         output.print_json({"pushed_model": str(pushed), "split": split, **figures})
         return
     if "rmse" in figures:
-        print(
+        output.print_line(
             f"{pushed}: RMSE {figures['rmse']:.4f}, MAE {figures['mae']:.4f} stars on the "
             f"{figures['ratings']:,} ratings of {split}"
         )
     if "ndcg" in figures:
-        print(
+        output.print_line(
             f"{pushed}: NDCG@10 {figures['ndcg']:.4f}, Recall@10 {figures['recall']:.4f} over the "
             f"{figures['users']:,} users who liked a movie of {split}"
         )

@@ -28,6 +28,11 @@ def printable(text: str) -> str:
     )
 
 
+def print_line(text: object) -> None:
+    """Prints one line to standard output at once, with control characters as escapes."""
+    print(printable(str(text)), flush=True)
+
+
 def print_error(message: Any) -> None:
     """Prints one line to standard error, marked as the command's own."""
     print(f"{LINE_START}{printable(str(message))}", file=sys.stderr, flush=True)

@@ -36,6 +36,6 @@ def prune(
         found = pruning.prune(Workspace(workspace), keep, dry_run)
     verb = "would remove" if dry_run else "removed"
     for one in found:
-        print(output.printable(f"{verb} {one.path} ({one.kind}, {one.size / _MEGABYTE:.1f} MB)"))
+        output.print_line(f"{verb} {one.path} ({one.kind}, {one.size / _MEGABYTE:.1f} MB)")
     total = sum(one.size for one in found) / _MEGABYTE
     print(f"{verb} {len(found)} files and folders, {total:.1f} MB")

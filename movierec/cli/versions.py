@@ -34,7 +34,7 @@ def versions(
         folder = Workspace(workspace).serving(model_name)
         raise UserError(f"{folder}: no model has been pushed; run `movierec run` first")
     for version in found:
-        print(output.printable(_line(version)))
+        output.print_line(_line(version))
 
 
 def _line(version: PushedVersion) -> str:
