@@ -77,7 +77,9 @@ def prune(workspace: Workspace, keep: int, dry_run: bool = False) -> list[Remova
                 workspace.metadata_db, {one.path for one in found if one.kind == _ARTIFACT}
             )
             for one in found:
-                shutil.rmtree(one.path)
+                # One may have been inside another.
+                if one.path.exists():
+                    shutil.rmtree(one.path)
     return found
 
 
@@ -147,7 +149,8 @@ def _artifacts(workspace: Workspace, kept_runs: set[str]) -> Iterator[Removable]
         else:
             for pattern in _TEMPORARY:
                 for temporary in sorted(folder.rglob(pattern)):
-                    yield _removable(temporary, "temporary folder")
+                    if temporary.is_dir():
+                        yield _removable(temporary, "temporary folder")
     executions = {folder.name for folder in kept}
     for folder in sorted(root.glob("*/.system/*/*")):
         if folder.name not in executions:
