@@ -185,19 +185,20 @@ def of_pushed_model(workspace: Workspace, pushed_model: Path) -> Summary:
         UserError: No run of the workspace pushed it.
     """
     for summary in newest_first(workspace):
-        if summary.pushed_model == str(pushed_model):
+        if summary.pushed_model == str(pushed_model.resolve()):
             return summary
     raise UserError(f"{workspace.runs}: no run there pushed {pushed_model}")
 
 
 def newest_first(workspace: Workspace) -> Iterator[Summary]:
-    """Yields the summaries of the runs that reached their end."""
+    """Yields the summaries of the runs that reached their end, with resolved paths."""
     for path in sorted(workspace.runs.glob(f"*/{SUMMARY_FILE}"), reverse=True):
         try:
             summary = Summary.model_validate_json(path.read_text(encoding="utf-8"))
         except ValidationError:
             # A summary of another release, or a truncated one, tells nothing.
             continue
-        yield summary.model_copy(
-            update=with_paths_in(workspace, summary.model_dump(include=_PATHS))
-        )
+        paths = with_paths_in(workspace, summary.model_dump(include=_PATHS))
+        # The folder of the versions may be a link to another volume.
+        resolved = {name: path and str(Path(path).resolve()) for name, path in paths.items()}
+        yield summary.model_copy(update=resolved)
