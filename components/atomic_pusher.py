@@ -86,10 +86,12 @@ class Executor(executor.Executor):
         if _pinned_is(model_path, base_directory, pin):
             self._mark_present(pushed, model_path, os.path.join(base_directory, str(pin.version)))
             return
-        holdout = artifact_utils.get_single_uri(input_dict[EXAMPLES_KEY])
-        verdict = pinned_version.judge(
-            model_path, base_directory, pin, holdout, exec_properties[LIKED_RATING_KEY]
-        )
+        verdict = None
+        if pin.version is not None or pin.rejected:
+            holdout = artifact_utils.get_single_uri(input_dict[EXAMPLES_KEY])
+            verdict = pinned_version.judge(
+                model_path, base_directory, pin, holdout, exec_properties[LIKED_RATING_KEY]
+            )
         if verdict is not None:
             pushed.set_string_custom_property(PIN_VERDICT_KEY, verdict.reason)
             logging.info("%s", verdict.reason)
