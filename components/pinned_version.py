@@ -80,7 +80,7 @@ def judge(
     holdout = ratings.read(examples, features.HOLDOUT)
     mine, other = (_figure(folder, holdout, liked_rating) for folder in (model_path, pinned))
     figures = (
-        f"its {mine.name} of {mine.value:.4f} on the holdout against {other.value:.4f} of "
+        f"its {mine.name} of {mine.value:.6f} on the holdout against {other.value:.6f} of "
         f"version {pin.version}, which is pinned{_since(pin)}"
     )
     if mine.is_better_than(other):

@@ -165,7 +165,7 @@ def test_a_model_that_is_not_better_replaces_nothing(
     assert f"version {rolled_back[0]}" in verdict
     assert pushes.versions() == list(rolled_back)
     if name == "equal":
-        assert "RMSE of 0.2500 on the holdout against 0.2500" in verdict
+        assert "RMSE of 0.250000 on the holdout against 0.250000" in verdict
         assert "complaints" in verdict
 
 
@@ -175,7 +175,7 @@ def test_a_better_model_is_pushed_and_lifts_the_pin(
     good, bad = rolled_back
     version, verdict = pushes.push(models["best"])
     assert pushes.versions() == [good, bad, version]
-    assert "RMSE of 0.1250 on the holdout against 0.2500" in verdict
+    assert "RMSE of 0.125000 on the holdout against 0.250000" in verdict
     pin = push_folder.read_pin(str(pushes.serving))
     assert pin.version is None
     assert set(pin.rejected) == {int(bad)}
