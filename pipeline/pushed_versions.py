@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -66,12 +67,13 @@ def pushed_versions(workspace: Workspace, model_name: str) -> list[PushedVersion
 
 def _described(folder: Path, served: bool, pin: Pin, run: Summary | None) -> PushedVersion:
     version = int(folder.name)
+    # A copied folder has the time of the export. A version is the time of its push, unless the
+    # clock was behind, or somebody chose the number.
+    seconds = version if version <= time.time() else folder.stat().st_mtime
     return PushedVersion(
         version=version,
         served=served,
-        pushed_at=datetime.fromtimestamp(folder.stat().st_mtime)
-        .astimezone()
-        .isoformat(timespec="seconds"),
+        pushed_at=datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds"),
         run_id=run.run_id if run else None,
         rmse=run.rmse.holdout if run and run.rmse else None,
         ndcg_at_10=run.ranking.ndcg_at_10 if run and run.ranking else None,

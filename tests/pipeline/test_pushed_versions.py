@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,8 @@ def workspace(tmp_path: Path) -> Workspace:
         version.mkdir(parents=True)
         (version / "saved_model.pb").touch()
         (version / "fingerprint.pb").write_text(str(number))
-        os.utime(version, (number, number))
+        # The time of the export.
+        os.utime(version, (5, 5))
         run = workspace.runs / f"2024-{number}"
         run.mkdir(parents=True)
         figures = summary.Rmse(train=0.8, eval=0.9, holdout=rmse)
@@ -56,6 +58,8 @@ def test_each_version_has_its_run_and_the_newest_is_served(workspace: Workspace)
         (12, True, "2024-12", 0.91),
     ]
     assert found[2].reason == "good enough"
+    pushed = [datetime.fromisoformat(version.pushed_at).timestamp() for version in found]
+    assert pushed == [10, 11, 12]
 
 
 def test_a_rollback_pins_and_rejects_what_is_newer(
