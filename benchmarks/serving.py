@@ -31,10 +31,11 @@ from rich.console import Console
 from rich.table import Table
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
+from components import ratings
 from models import features, signature_names
 from models.columns import Columns
 from models.export.sample_requests import predict_request
-from pipeline import ratings, summary
+from pipeline import summary
 from pipeline.config.errors import UserError
 from pipeline.workspace import Workspace
 from serving import ports
@@ -332,7 +333,7 @@ def main(
     console = Console(stderr=True)
     measured = []
     try:
-        examples = Path(summary.of_pushed_model(folder, pushed).examples)
+        examples = summary.of_pushed_model(folder, pushed).examples
         chosen = workloads(ratings.read(examples, features.HOLDOUT))
         with _servers(pushed) as addresses:
             for row in measure(tf.saved_model.load(str(pushed)), addresses, chosen, seconds):

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
 import time
-from typing import Final
+import uuid
+from contextlib import nullcontext
+from typing import ClassVar, Final
 
 from google.protobuf import json_format
+from tfx import types
 from tfx.components.pusher import executor
-from tfx.components.pusher.component import Pusher
-from tfx.dsl.components.base import executor_spec
-from tfx.dsl.io import fileio
+from tfx.dsl.components.base import base_component, executor_spec
 from tfx.proto import pusher_pb2
-from tfx.types import artifact_utils, standard_component_specs
+from tfx.types import artifact_utils, standard_artifacts, standard_component_specs
+from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 from tfx.utils import io_utils
 
-from components.push_folder import is_complete, newest_first
+from components import pinned_version, push_folder
+from components.errors import DataError
+from components.push_folder import digest, is_complete, newest_first
 from components.step_types import Artifacts, Properties
-from serving.versions import version_number
+from serving.version_pin import Pin
+from serving.versions import MAX_VERSION, version_number
 
-_FINGERPRINT: Final = "fingerprint.pb"
+EXAMPLES_KEY: Final = standard_component_specs.EXAMPLES_KEY
+LIKED_RATING_KEY: Final = "liked_rating"
+
+PIN_VERDICT_KEY: Final = "pin_verdict"
+"""Custom property of a PushedModel: what a pin or a rollback meant for the push."""
 
 
 class Executor(executor.Executor):
@@ -31,7 +41,7 @@ class Executor(executor.Executor):
     copying applies: `saved_model.pb` comes last, and a version without it is incomplete.
 
     The same export is not pushed twice in a row. A step that was killed after its push, and is
-    tried again, finds its version in the folder.
+    tried again, finds its version in the folder. Two pushes into one folder take turns.
     """
 
     def Do(
@@ -50,35 +60,123 @@ class Executor(executor.Executor):
         )
         base_directory = destination.filesystem.base_directory
         model_path = self.GetModelPath(input_dict)
+        lock = (
+            nullcontext(False)
+            if push_folder.is_remote(base_directory)
+            else push_folder.locked(base_directory)
+        )
+        with lock as locked:
+            for copy in push_folder.abandoned(base_directory) if locked else ():
+                shutil.rmtree(copy, ignore_errors=True)
+            self._push(model_path, base_directory, input_dict, output_dict, exec_properties)
+
+    def _push(
+        self,
+        model_path: str,
+        base_directory: str,
+        input_dict: Artifacts,
+        output_dict: Artifacts,
+        exec_properties: Properties,
+    ) -> None:
+        """Pushes a blessed model, unless a pin or an equal version says no."""
+        pushed = artifact_utils.get_single_instance(
+            output_dict[standard_component_specs.PUSHED_MODEL_KEY]
+        )
+        pin = push_folder.read_pin(base_directory)
+        if _pinned_is(model_path, base_directory, pin):
+            self._mark_present(pushed, model_path, os.path.join(base_directory, str(pin.version)))
+            return
+        verdict = None
+        if pin.version is not None or pin.rejected:
+            holdout = artifact_utils.get_single_uri(input_dict[EXAMPLES_KEY])
+            verdict = pinned_version.judge(
+                model_path, base_directory, pin, holdout, exec_properties[LIKED_RATING_KEY]
+            )
+        if verdict is not None:
+            pushed.set_string_custom_property(PIN_VERDICT_KEY, verdict.reason)
+            logging.info("%s", verdict.reason)
+            if not verdict.may_replace:
+                self._MarkNotPushed(pushed)
+                return
         present = pushed_already(model_path, base_directory)
         if present is not None:
             logging.info("%s is this export already: no new version is pushed", present)
-            # A push that was killed may have left a part of the artifact.
-            io_utils.copy_dir(model_path, pushed.uri)
-            self._MarkPushed(pushed, present, os.path.basename(present))
-            return
-        if "://" in base_directory:
+            self._mark_present(pushed, model_path, present)
+        elif push_folder.is_remote(base_directory):
             super().Do(input_dict, output_dict, exec_properties)
-            return
-        version = str(next_version(base_directory))
-        serving_path = os.path.join(base_directory, version)
-        shutil.copytree(model_path, pushed.uri, dirs_exist_ok=True)
-        # Last: once a server can see the version, nothing may fail any more.
-        copy_whole(model_path, serving_path)
-        self._MarkPushed(pushed, pushed_destination=serving_path, pushed_version=version)
+        else:
+            shutil.copytree(model_path, pushed.uri, dirs_exist_ok=True)
+            # Last: once a server can see the version, nothing may fail any more.
+            path = push_whole(model_path, base_directory)
+            self._MarkPushed(pushed, path, os.path.basename(path))
+        if verdict is not None:
+            version = int(pushed.get_string_custom_property("pushed_version"))
+            push_folder.write_pin(
+                base_directory, pinned_version.lifted(pin, version, verdict.reason)
+            )
+
+    def _mark_present(self, pushed: types.Artifact, model_path: str, version: str) -> None:
+        """Makes the artifact say that a version is this export."""
+        # A push that was killed may have left a part of the artifact.
+        io_utils.copy_dir(model_path, pushed.uri)
+        self._MarkPushed(pushed, version, os.path.basename(version))
 
 
-class AtomicPusher(Pusher):
+class AtomicPusherSpec(standard_component_specs.PusherSpec):
+    """TFX's, with the ratings on which a new model is compared with a pinned one."""
+
+    PARAMETERS: ClassVar = {
+        **standard_component_specs.PusherSpec.PARAMETERS,
+        LIKED_RATING_KEY: ExecutionParameter(type=float),
+    }
+    INPUTS: ClassVar = {
+        **standard_component_specs.PusherSpec.INPUTS,
+        EXAMPLES_KEY: ChannelParameter(type=standard_artifacts.Examples),
+    }
+
+
+class AtomicPusher(base_component.BaseComponent):
     """TFX's Pusher with new versions that appear complete or not at all."""
 
+    SPEC_CLASS = AtomicPusherSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        model: types.BaseChannel,
+        model_blessing: types.BaseChannel,
+        infra_blessing: types.BaseChannel,
+        examples: types.BaseChannel,
+        push_destination: pusher_pb2.PushDestination,
+        liked_rating: float,
+    ) -> None:
+        """Constructs the component.
+
+        Args:
+            model: The Trainer's exported model.
+            model_blessing: The Evaluator's verdict.
+            infra_blessing: The ServingValidator's verdict.
+            examples: Raw ratings with the split holdout.
+            push_destination: Folder of the versions.
+            liked_rating: Lowest rating of a liked movie.
+        """
+        super().__init__(
+            AtomicPusherSpec(
+                model=model,
+                model_blessing=model_blessing,
+                infra_blessing=infra_blessing,
+                examples=examples,
+                push_destination=push_destination,
+                liked_rating=liked_rating,
+                # TFX's executor reads it as JSON.
+                custom_config="null",
+                pushed_model=types.Channel(type=standard_artifacts.PushedModel),
+            )
+        )
 
 
 def pushed_already(model_path: str, base_directory: str) -> str | None:
     """Returns the newest version's folder if it is complete and holds the same export, or None.
-
-    TensorFlow writes a UUID into the fingerprint of every export, beside the hashes of the graph
-    and the weights. So equal bytes are the same export; the same weights exported anew are not.
 
     Args:
         model_path: Folder of the export. One without a fingerprint equals no version.
@@ -87,40 +185,65 @@ def pushed_already(model_path: str, base_directory: str) -> str | None:
     newest = next(newest_first(base_directory), None)
     if newest is None or not is_complete(newest):
         return None
-    ours, theirs = _fingerprint(model_path), _fingerprint(newest)
-    return newest if ours is not None and ours == theirs else None
+    ours = digest(model_path)
+    return newest if ours and ours == digest(newest) else None
 
 
-def _fingerprint(saved_model: str) -> bytes | None:
-    path = os.path.join(saved_model, _FINGERPRINT)
-    if not fileio.exists(path):
-        return None
-    with fileio.open(path, "rb") as file:
-        return bytes(file.read())
+def _pinned_is(model_path: str, base_directory: str, pin: Pin) -> bool:
+    """Returns whether the pinned version is this export."""
+    if pin.version is None:
+        return False
+    ours = digest(model_path)
+    return bool(ours) and ours == digest(os.path.join(base_directory, str(pin.version)))
 
 
 def next_version(base_directory: str) -> int:
     """Returns the time in seconds, or the newest version + 1 if the clock is behind it.
 
     A model server serves the highest number, so a new version must be higher than all others.
+
+    Raises:
+        DataError: The newest version is the highest that there can be.
     """
-    os.makedirs(base_directory, exist_ok=True)
     present = map(version_number, os.listdir(base_directory))
-    return max([int(time.time()), *(version + 1 for version in present if version is not None)])
+    newest = max((version for version in present if version is not None), default=0)
+    if newest >= MAX_VERSION:
+        raise DataError(
+            f"{base_directory}: no version can be higher than {newest}; rename that folder to "
+            "a lower number, or remove it"
+        )
+    return max(int(time.time()), newest + 1)
 
 
-def copy_whole(source: str, target: str) -> None:
-    """Copies a folder so that the target appears complete or not at all.
+def push_whole(source: str, base_directory: str) -> str:
+    """Copies a folder to a new version, so that it appears complete or not at all.
+
+    The files are on the disk before the version appears: a crash of the machine leaves none empty.
+
+    Args:
+        source: Folder to copy.
+        base_directory: Existing folder of the versions, on this machine.
+
+    Returns:
+        The folder of the version.
 
     Raises:
         OSError: The copy failed, for instance on a full disk. The partial copy is removed.
     """
-    # A name that is not a number, so that a model server does not take it for a version.
-    aside = os.path.join(os.path.dirname(target), f".incoming-{os.path.basename(target)}")
-    shutil.rmtree(aside, ignore_errors=True)
+    aside = os.path.join(base_directory, f"{push_folder.INCOMING}{uuid.uuid4().hex}")
     try:
         shutil.copytree(source, aside)
-        os.rename(aside, target)
+        push_folder.write_to_disk(aside)
+        while True:
+            target = os.path.join(base_directory, str(next_version(base_directory)))
+            try:
+                push_folder.rename(aside, target)
+            except OSError as error:
+                # Where a file system has no locks, another push may take the number first.
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+            else:
+                return target
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise

@@ -117,7 +117,7 @@ def create_pipeline(
     serving_validator = _serving_validator(config, examples, trainer)
     evaluation = _in_cluster_evaluation if in_cluster else _evaluation
     baseline, evaluator = evaluation(config, examples, trainer.outputs["model"], locations)
-    pusher = _pusher(trainer, evaluator, serving_validator, locations)
+    pusher = _pusher(config, examples, trainer, evaluator, serving_validator, locations)
     lookups = [_data_fingerprint(config, locations)] if in_cluster else []
     components = [
         *lookups,
@@ -350,6 +350,8 @@ def _evaluator(
 
 
 def _pusher(
+    config: PipelineConfig,
+    examples: types.BaseChannel,
     trainer: Trainer,
     evaluator: Evaluator,
     serving_validator: ServingValidator,
@@ -360,6 +362,8 @@ def _pusher(
         model=trainer.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
         infra_blessing=serving_validator.outputs["blessing"],
+        examples=examples,
+        liked_rating=config.model.liked_rating,
         push_destination=pusher_pb2.PushDestination(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=locations.serving)
         ),

@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -64,46 +64,79 @@ def _run(
     config: PipelineConfig, workspace: Workspace, data: Path, folder: Path, screen: IO[str]
 ) -> summary.Summary:
     started = time.perf_counter()
+    home = Workspace(workspace.root.resolve())
     with StepProgress(screen) as progress:
         try:
-            outputs = _launch(config, workspace, data, folder.name, progress)
-            with progress.step(_REPORT):
-                from pipeline import results
+            with _paths_for_steps(config, home) as paths:
+                outputs = _launch(config, home, paths, data, folder.name, progress)
+                with progress.step(_REPORT):
+                    from pipeline import results
 
-                collected = results.collect(config, outputs)
+                    collected = results.collect(config, outputs)
         except Exception as error:
             logging.exception("%s failed", progress.current)
             raise StepFailedError(_explain(error, progress.current, folder)) from error
     result = summary.Summary(
-        **collected,
+        **summary.with_paths_in(home, collected),
         run_id=folder.name,
         seconds=_rounded({**progress.seconds, "total": time.perf_counter() - started}),
         cached=progress.cached,
     )
-    summary.write(folder, result)
+    summary.write(home, result)
     return result
 
 
+@contextmanager
+def _paths_for_steps(config: PipelineConfig, workspace: Workspace) -> Iterator[Workspace]:
+    """Yields the workspace as the steps see it, for the time that they run.
+
+    Steps on this machine run in the workspace and know its folders by relative paths. The records
+    of ML Metadata and the cache keys then have no others, and so stay right after a move. Beam's
+    workers on other machines need absolute paths.
+    """
+    if config.beam.runner != "direct":
+        yield workspace
+        return
+    with chdir(workspace.root):
+        yield Workspace(Path())
+
+
 def _launch(
-    config: PipelineConfig, workspace: Workspace, data: Path, run_id: str, progress: StepProgress
+    config: PipelineConfig,
+    workspace: Workspace,
+    paths: Workspace,
+    data: Path,
+    run_id: str,
+    progress: StepProgress,
 ) -> Outputs:
-    """Runs every step, and returns the artifacts of the run."""
+    """Runs every step, and returns the artifacts of the run.
+
+    Args:
+        config: Configuration of the run.
+        workspace: Workspace, by an absolute path.
+        paths: Workspace as the steps see it.
+        data: Folder of the data, an absolute path.
+        run_id: Id of the run.
+        progress: Display of the steps.
+    """
     with progress.step(_START_UP):
         # These imports take seconds, which the progress shows under this step.
         from pipeline import metadata
         from pipeline.dag_runner import ObservedDagRunner
         from pipeline.graph import Locations, create_pipeline
 
-        serving = workspace.serving(config.serving.model_name).resolve()
+        serving = workspace.serving(config.serving.model_name)
         locations = Locations(
             data=str(data),
-            artifacts=str(workspace.artifacts.resolve()),
-            checkpoints=str(workspace.checkpoints.resolve()),
-            serving=str(serving),
+            artifacts=str(paths.artifacts),
+            checkpoints=str(paths.checkpoints),
+            serving=str(paths.serving(config.serving.model_name)),
         )
+        metadata.check_readable(workspace.metadata_db)
         pipeline = create_pipeline(config, locations)
         pipeline.metadata_connection_config = metadata.connection(workspace.metadata_db)
         metadata.forget_superseded_pushes(workspace.metadata_db, serving)
+        metadata.forget_rolled_back_blessings(workspace.metadata_db, serving)
     token = current_report.set(progress.note)
     try:
         with _tuned_process():
@@ -139,5 +172,23 @@ def _explain(error: Exception, step: str | None, folder: Path) -> str:
         return f"{step}: {error}"
     if isinstance(error, OSError):
         return f"{step}: {error.strerror or error} ({error.filename or folder})"
+    if _is_out_of_memory(error):
+        return (
+            f"{step}: out of memory; lower training.memory_budget, training.batch_size or "
+            f"model.dimension, or beam.workers; the traceback is in {folder / 'log.txt'}"
+        )
     first_line = str(error).strip().partition("\n")[0]
     return f"{step}: {type(error).__name__}: {first_line}; the traceback is in {folder / 'log.txt'}"
+
+
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    """Returns whether an error, or one that it followed from, is a lack of memory."""
+    while error is not None:
+        # TensorFlow's error, whose import takes seconds; it is loaded if it was raised.
+        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+            return True
+        # Beam raises another error with the text of the worker's.
+        if isinstance(error, RuntimeError) and "MemoryError" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
+from tfx.components.evaluator import constants
 from tfx.orchestration import metadata
 from tfx.types import standard_artifacts
 
+from components.atomic_pusher import PIN_VERDICT_KEY
 from pipeline import PIPELINE_NAME
-from serving.versions import newest_version
+from pipeline.config.errors import UserError
+from serving.version_pin import read_pin, served_version
+from serving.versions import version_number
+
+
+def check_readable(database: Path) -> None:
+    """Checks that a workspace's database is not damaged; one that is not there is fine.
+
+    Raises:
+        UserError: It is damaged.
+    """
+    if not database.exists():
+        return
+    try:
+        with closing(sqlite3.connect(database)) as connected:
+            (found,) = connected.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:
+        found = str(error)
+    if found != "ok":
+        raise UserError(
+            f"{database}: damaged ({found.splitlines()[-1]}); restore a copy, or move it away: the "
+            "next run then starts with no cache and no record of what was blessed"
+        )
+
 
 Outputs = dict[str, dict[str, metadata_store_pb2.Artifact]]
 """Output artifacts by step and key."""
@@ -44,24 +71,114 @@ def outputs_of_run(database: Path, run_id: str) -> Outputs:
 def forget_superseded_pushes(database: Path, serving: Path) -> None:
     """Makes the Pusher push again if its earlier result is no longer what is served.
 
-    A cached push is right only while its version is the newest in the folder. After another model
-    was pushed, or the version was deleted, an unchanged model must be pushed anew.
+    A cached push is right only while its version is the one that is served. After another model
+    was pushed or pinned, or the version was deleted, an unchanged model must be judged anew.
+
+    Args:
+        database: SQLite database of the workspace; paths in it may be relative to its folder.
+        serving: Folder of the versions, an absolute path.
+    """
+    if not database.exists():
+        return
+    store = MetadataStore(connection(database))
+    served = served_version(serving)
+    root = database.parent
+    stale = []
+    for artifact in store.get_artifacts_by_type(standard_artifacts.PushedModel.TYPE_NAME):
+        destination = _text(artifact, "pushed_destination")
+        live = artifact.state == metadata_store_pb2.Artifact.LIVE
+        here = bool(destination) and (root / destination).parent == serving
+        superseded = here and root / destination != served
+        if live and (superseded or _text(artifact, PIN_VERDICT_KEY)):
+            artifact.state = metadata_store_pb2.Artifact.DELETED
+            stale.append(artifact)
+    if stale:
+        store.put_artifacts(stale)
+
+
+def forget_rolled_back_blessings(database: Path, serving: Path) -> None:
+    """Makes models that were rolled back count as never blessed, so that none is the baseline.
 
     Args:
         database: SQLite database of the workspace.
         serving: Folder of the versions.
     """
+    rejected = read_pin(serving).rejected
+    if not rejected or not database.exists():
+        return
+    store = MetadataStore(connection(database))
+    pushes = [
+        artifact.id
+        for artifact in store.get_artifacts_by_type(standard_artifacts.PushedModel.TYPE_NAME)
+        if version_number(_text(artifact, "pushed_version")) in rejected
+    ]
+    models = _inputs_of_makers(store, pushes)
+    blessings = [
+        artifact
+        for artifact in store.get_artifacts_by_type(standard_artifacts.ModelBlessing.TYPE_NAME)
+        if _judged_model(artifact) in models
+    ]
+    for artifact in blessings:
+        artifact.state = metadata_store_pb2.Artifact.DELETED
+    if blessings:
+        store.put_artifacts(blessings)
+
+
+def _judged_model(blessing: metadata_store_pb2.Artifact) -> int | None:
+    key, properties = constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, blessing.custom_properties
+    return properties[key].int_value if key in properties else None
+
+
+def _text(artifact: metadata_store_pb2.Artifact, name: str) -> str:
+    """Returns a custom property, or an empty text without it.
+
+    Looking it up would add one without a value, at which ML Metadata ends the process.
+    """
+    properties = artifact.custom_properties
+    return str(properties[name].string_value) if name in properties else ""
+
+
+def _inputs_of_makers(store: MetadataStore, artifacts: list[int]) -> set[int]:
+    """Returns the ids of all inputs of the executions that made the artifacts."""
+    made = store.get_events_by_artifact_ids(artifacts) if artifacts else []
+    makers = [event.execution_id for event in made if event.type == metadata_store_pb2.Event.OUTPUT]
+    events = store.get_events_by_execution_ids(makers) if makers else []
+    return {event.artifact_id for event in events if event.type == metadata_store_pb2.Event.INPUT}
+
+
+def folders_of_runs(database: Path, run_ids: set[str]) -> set[Path]:
+    """Returns the folders of all artifacts of some runs, cached ones included."""
+    if not database.exists():
+        return set()
+    store = MetadataStore(connection(database))
+    known = {run.name: run.id for run in store.get_contexts_by_type("pipeline_run")}
+    folders = set()
+    for run_id in run_ids & known.keys():
+        executions = [execution.id for execution in store.get_executions_by_context(known[run_id])]
+        events = store.get_events_by_execution_ids(executions) if executions else []
+        artifacts = store.get_artifacts_by_id([event.artifact_id for event in events])
+        folders |= {
+            (database.parent / artifact.uri).resolve() for artifact in artifacts if artifact.uri
+        }
+    return folders
+
+
+def forget_removed(database: Path, folders: set[Path]) -> None:
+    """Marks the artifacts of folders that are being removed, so that no run takes them.
+
+    Args:
+        database: SQLite database of the workspace.
+        folders: Folders of artifacts.
+    """
     if not database.exists():
         return
     store = MetadataStore(connection(database))
-    newest = newest_version(serving)
-    stale = []
-    for artifact in store.get_artifacts_by_type(standard_artifacts.PushedModel.TYPE_NAME):
-        destination = artifact.custom_properties["pushed_destination"].string_value
-        live = artifact.state == metadata_store_pb2.Artifact.LIVE
-        here = bool(destination) and Path(destination).parent == serving
-        if live and here and Path(destination) != newest:
-            artifact.state = metadata_store_pb2.Artifact.DELETED
-            stale.append(artifact)
-    if stale:
-        store.put_artifacts(stale)
+    removed = [
+        artifact
+        for artifact in store.get_artifacts()
+        if artifact.uri and (database.parent / artifact.uri).resolve() in folders
+    ]
+    for artifact in removed:
+        artifact.state = metadata_store_pb2.Artifact.DELETED
+    if removed:
+        store.put_artifacts(removed)

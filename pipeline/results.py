@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components import rating_baselines
+from components.atomic_pusher import PIN_VERDICT_KEY
 from components.movielens_example_gen import report as ingest_report
 from components.serving_validator import blessing as serving_blessing
 from models.training import history
@@ -67,6 +68,7 @@ def collect(config: PipelineConfig, outputs: Outputs) -> dict[str, Any]:
         "tuning": _tuning(outputs) if config.tuning.enabled else None,
         "examples": examples,
         "pushed_model": pushed["pushed_destination"].string_value or None,
+        "pin_verdict": pushed[PIN_VERDICT_KEY].string_value or None,
     }
 
 

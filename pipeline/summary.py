@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -14,6 +16,9 @@ from pipeline.config.errors import UserError
 from pipeline.workspace import Workspace
 
 SUMMARY_FILE: Final = "summary.json"
+
+# Fields of a summary that are paths in the workspace.
+_PATHS: Final = {"examples", "pushed_model"}
 
 
 class Rows(Record):
@@ -113,7 +118,8 @@ class Summary(Record):
             ratings.
         examples: Folder of the run's ratings, by split.
         pushed_model: Folder of the version that a model server serves now; None if the gate or the
-            ServingValidator did not bless the model.
+            ServingValidator did not bless the model, or a pin kept it out.
+        pin_verdict: What a pin or a rollback meant for the push; None if there was none.
         seconds: Wall time by step, and `total`.
         cached: Steps whose earlier result was used.
     """
@@ -135,6 +141,7 @@ class Summary(Record):
     tuning: Tuning | None
     examples: str
     pushed_model: str | None
+    pin_verdict: str | None = None
     seconds: dict[str, float]
     cached: list[str]
 
@@ -142,12 +149,35 @@ class Summary(Record):
     def refusal(self) -> str | None:
         """Reason why the model was not pushed, in one line; None if it was."""
         reasons = [verdict.reason for verdict in (self.gate, self.serving) if not verdict.blessed]
+        if self.pushed_model is None and self.pin_verdict:
+            reasons.append(self.pin_verdict)
         return "; ".join(reasons) or None
 
 
-def write(folder: Path, summary: Summary) -> None:
-    """Writes the JSON into the run's folder."""
-    atomic_file.write_text(folder / SUMMARY_FILE, summary.model_dump_json(indent=2) + "\n")
+def with_paths_in(workspace: Workspace, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns fields of a summary whose relative paths have become absolute.
+
+    Args:
+        workspace: Workspace that the paths are relative to.
+        fields: Fields by name. Absolute paths stay as they are.
+    """
+    root = workspace.root.resolve()
+    paths = {name: str(root / fields[name]) for name in _PATHS if fields.get(name)}
+    return {**fields, **paths}
+
+
+def write(workspace: Workspace, summary: Summary) -> None:
+    """Writes the JSON into the run's folder, with paths that are relative to the workspace."""
+    root = workspace.root.resolve()
+    paths = {
+        name: os.path.relpath(path, root)
+        for name in _PATHS
+        if (path := getattr(summary, name)) and Path(path).is_relative_to(root)
+    }
+    atomic_file.write_text(
+        workspace.runs / summary.run_id / SUMMARY_FILE,
+        summary.model_copy(update=paths).model_dump_json(indent=2) + "\n",
+    )
 
 
 def of_pushed_model(workspace: Workspace, pushed_model: Path) -> Summary:
@@ -156,12 +186,21 @@ def of_pushed_model(workspace: Workspace, pushed_model: Path) -> Summary:
     Raises:
         UserError: No run of the workspace pushed it.
     """
+    for summary in newest_first(workspace):
+        if summary.pushed_model == str(pushed_model.resolve()):
+            return summary
+    raise UserError(f"{workspace.runs}: no run there pushed {pushed_model}")
+
+
+def newest_first(workspace: Workspace) -> Iterator[Summary]:
+    """Yields the summaries of the runs that reached their end, with resolved paths."""
     for path in sorted(workspace.runs.glob(f"*/{SUMMARY_FILE}"), reverse=True):
         try:
             summary = Summary.model_validate_json(path.read_text(encoding="utf-8"))
         except ValidationError:
-            # A summary of another release, or a truncated one, cannot be the one wanted.
+            # A summary of another release, or a truncated one, tells nothing.
             continue
-        if summary.pushed_model == str(pushed_model):
-            return summary
-    raise UserError(f"{workspace.runs}: no run there pushed {pushed_model}")
+        paths = with_paths_in(workspace, summary.model_dump(include=_PATHS))
+        # The folder of the versions may be a link to another volume.
+        resolved = {name: path and str(Path(path).resolve()) for name, path in paths.items()}
+        yield summary.model_copy(update=resolved)

@@ -14,6 +14,13 @@ class UnreadableModelError(ServingError):
     """A folder holds no SavedModel that can be loaded."""
 
 
+class ServerUnavailableError(ServingError):
+    """A model server cannot be asked, for a reason that says nothing about the model.
+
+    It may be over at the next attempt: a busy machine, or a process that was killed.
+    """
+
+
 def one_line(text: str) -> str:
     """Returns a text from elsewhere as one printable line of at most 500 characters."""
     line = " ".join(text.split())

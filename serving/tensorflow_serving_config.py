@@ -19,6 +19,7 @@ from tensorflow_serving.config import (
 from serving.defaults import MAX_CONCURRENT_REQUESTS
 from serving.errors import ServingError
 from serving.server_options import BatchingOptions, ServerOptions
+from serving.version_pin import fixed_version
 
 if TYPE_CHECKING:
     # It imports gRPC, which rendering manifests does not need.
@@ -31,8 +32,9 @@ LOAD_RETRY_MICROSECONDS: Final = 10_000_000
 # HTTP path of the Prometheus metrics, on every model server.
 METRICS_PATH: Final = "/metrics"
 
+_MODEL_CONFIG: Final = "model_config_file"
 _FILE_NAMES: Final = {
-    "model_config_file": "models.config",
+    _MODEL_CONFIG: "models.config",
     "ssl_config_file": "ssl.config",
     "monitoring_config_file": "monitoring.config",
     "batching_parameters_file": "batching.config",
@@ -80,8 +82,8 @@ def write_files(folder: Path, options: ServerOptions, base_path: PurePath) -> di
     Raises:
         ServingError: A PEM file cannot be read.
     """
-    labels = options.version_labels
-    texts = {"model_config_file": model_config(options.model_name, str(base_path), labels=labels)}
+    write_model_config(folder, options, base_path)
+    texts = {}
     if options.tls is not None:
         texts["ssl_config_file"] = ssl_config(options.tls)
     if options.metrics_port is not None:
@@ -90,7 +92,38 @@ def write_files(folder: Path, options: ServerOptions, base_path: PurePath) -> di
         texts["batching_parameters_file"] = batching_parameters(options.batching)
     for flag, text in texts.items():
         (folder / _FILE_NAMES[flag]).write_text(text, encoding="utf-8")
-    return {flag: _FILE_NAMES[flag] for flag in texts}
+    return {flag: _FILE_NAMES[flag] for flag in (_MODEL_CONFIG, *texts)}
+
+
+def write_model_config(folder: Path, options: ServerOptions, base_path: PurePath) -> bool:
+    """Writes the file with the model and the version to serve, unless it is right already.
+
+    TensorFlow Serving reads the file again from time to time, so it is replaced in one step.
+
+    Args:
+        folder: Folder of the configuration files.
+        options: Options of the server.
+        base_path: Folder of the model's versions, as the server sees it.
+
+    Returns:
+        Whether the file has changed.
+
+    Raises:
+        ServingError: The pin cannot be read.
+    """
+    text = model_config(
+        options.model_name,
+        str(base_path),
+        version=fixed_version(options.base_path),
+        labels=options.version_labels,
+    )
+    path = folder / _FILE_NAMES[_MODEL_CONFIG]
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return False
+    aside = path.with_suffix(".new")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)
+    return True
 
 
 def model_config(
@@ -105,16 +138,22 @@ def model_config(
     Args:
         model_name: Name of the model in requests.
         base_path: Folder of the model's versions, as the server sees it.
-        version: Only version to serve; None serves the newest, or every version if there are
-            labels.
-        labels: Version numbers by the label that a request may give instead.
+        version: Version to serve, and no newer one; None serves the newest, or every version if
+            there are labels.
+        labels: Version numbers by the label that a request may give instead. Those of newer
+            versions than `version` are left out, because the newest answers requests without one.
     """
+    labels = {
+        label: number
+        for label, number in (labels or {}).items()
+        if version is None or number <= version
+    }
     config = model_server_config_pb2.ModelServerConfig()
     config.model_config_list.config.add(
         name=model_name,
         base_path=base_path,
         model_platform="tensorflow",
-        model_version_policy=_version_policy(version, bool(labels)),
+        model_version_policy=_version_policy(version, labels),
         version_labels=labels,
     )
     return str(text_format.MessageToString(config))
@@ -154,10 +193,10 @@ def batching_parameters(batching: BatchingOptions) -> str:
     return "".join(f"{name} {{ value: {value} }}\n" for name, value in values.items())
 
 
-def _version_policy(version: int | None, labelled: bool) -> _Policy:
+def _version_policy(version: int | None, labels: Mapping[str, int]) -> _Policy:
     if version is not None:
-        return _Policy(specific=_Policy.Specific(versions=[version]))
-    if labelled:
+        return _Policy(specific=_Policy.Specific(versions=sorted({version, *labels.values()})))
+    if labels:
         # A list of the labelled versions and the newest one would not follow newer versions.
         return _Policy(all=_Policy.All())
     return _Policy(latest=_Policy.Latest(num_versions=1))

@@ -21,6 +21,7 @@ ALLOWED = {
         "models.columns",
         "models.export.saved_model",
         "models.features",
+        "models.ranking",
         "models.records",
         "models.export.reference_predictions",
         "models.export.sample_requests",

@@ -18,7 +18,7 @@ from tensorflow_serving.apis import (
 )
 
 from models.export.sample_requests import Inputs, predict_request
-from serving.errors import ServingError, one_line
+from serving.errors import ServerUnavailableError, ServingError, one_line
 
 Outputs = dict[str, np.ndarray[Any, np.dtype[Any]]]
 
@@ -28,6 +28,15 @@ _METADATA_FIELD: Final = "signature_def"
 _INTERNAL_PREFIX: Final = "__"
 # The proxy that the environment names does not lead to this machine.
 _CHANNEL_OPTIONS: Final = (("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", -1))
+
+
+# The server is gone, too slow or too full: that may be over at the next attempt.
+_PASSING: Final = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    grpc.StatusCode.CANCELLED,
+)
 
 
 class UnservableModelError(ServingError):
@@ -53,7 +62,8 @@ class Candidate:
         """Returns the names of all signatures that can be called.
 
         Raises:
-            UnservableModelError: The server does not answer.
+            UnservableModelError: The server refuses to answer.
+            ServerUnavailableError: It cannot be reached.
         """
         request = get_model_metadata_pb2.GetModelMetadataRequest()
         request.model_spec.name = self._model_name
@@ -69,7 +79,8 @@ class Candidate:
         """Sends one request.
 
         Raises:
-            UnservableModelError: The answer is an error, or does not come in time.
+            UnservableModelError: The answer is an error.
+            ServerUnavailableError: No answer comes in time.
         """
         request: predict_pb2.PredictRequest = predict_request(self._model_name, signature, inputs)
         started = time.perf_counter()
@@ -93,4 +104,5 @@ def _explained(what: str) -> Iterator[None]:
         yield
     except grpc.RpcError as error:
         detail = one_line(str(error.details()))
-        raise UnservableModelError(f"{what}: {error.code().name}: {detail}") from error
+        kind = ServerUnavailableError if error.code() in _PASSING else UnservableModelError
+        raise kind(f"{what}: {error.code().name}: {detail}") from error

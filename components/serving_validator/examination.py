@@ -96,6 +96,21 @@ def examine(
         _check_parity(signature, reference, differences, max_difference)
 
 
+def ask_each(candidate: Candidate, movie_ids: Sequence[bytes]) -> None:
+    """Sends a request to every signature for a user whom no model knows, and checks the answers.
+
+    Args:
+        candidate: Model in its server.
+        movie_ids: Ids of the whole catalogue.
+
+    Raises:
+        UnservableModelError: The model does not answer as it must.
+    """
+    for signature in filter(can_ask, candidate.signatures()):
+        _answer(candidate, signature, inputs_for(signature, [_NOBODY], movie_ids[:1]))
+    _check_offer(candidate)
+
+
 def _check_signatures(signatures: Sequence[str], reference: ReferencePredictions) -> None:
     needed = _ALWAYS | ({PREDICT} if reference.output == features.RATING else set())
     for name in sorted(needed - set(signatures)):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +12,9 @@ from typing import Final
 from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils, standard_component_specs
-from tfx.utils import io_utils, path_utils
+from tfx.utils import path_utils
 
+from components import push_folder
 from components.serving_validator import blessing, request_data
 from components.serving_validator.candidate import connected
 from components.serving_validator.examination import ROWS, Findings, examine
@@ -23,7 +22,7 @@ from components.serving_validator.report import ServingReport
 from components.step_types import Artifacts, Properties
 from models.export import reference_predictions
 from serving import allowed_ops
-from serving.errors import ServingError, one_line
+from serving.errors import ServerUnavailableError, ServingError, one_line
 from serving.launch.candidate_server import candidate_server
 
 MODEL_NAME_KEY: Final = "model_name"
@@ -41,8 +40,11 @@ class Executor(base_executor.BaseExecutor):
     ) -> None:
         """Blesses the model or not, and says why in the report; neither verdict fails the step.
 
+        A server that cannot be asked is no verdict. The step then fails, and is not cached.
+
         Raises:
             ServingError: The configured binary cannot be run.
+            ServerUnavailableError: The server does not come up in time, or is killed.
         """
         model = artifact_utils.get_single_instance(input_dict[standard_component_specs.MODEL_KEY])
         artifact = artifact_utils.get_single_instance(
@@ -81,6 +83,8 @@ def _judge(
             kind = server.kind
             movies = request_data.movie_ids(folder)
             examine(candidate, rows, movies, reference, allowed, findings)
+    except ServerUnavailableError:
+        raise
     except ServingError as error:
         reason = one_line(str(error))
     return ServingReport(
@@ -108,20 +112,8 @@ def _checked_copy(model: types.Artifact, *, check_ops: bool) -> Iterator[Path]:
 
     No server has loaded it before.
     """
-    with _local_copy(model) as folder:
+    uri = path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model))
+    with push_folder.local_copy(uri) as folder:
         if check_ops:
             allowed_ops.check_ops(folder)
         yield folder
-
-
-@contextmanager
-def _local_copy(model: types.Artifact) -> Iterator[Path]:
-    """Yields the SavedModel's folder or, for cloud storage, a copy of it."""
-    uri = path_utils.serving_model_path(model.uri, path_utils.is_old_model_artifact(model))
-    if "://" not in uri:
-        yield Path(uri)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        copy = os.path.join(folder, "model")
-        io_utils.copy_dir(uri, copy)
-        yield Path(copy)

@@ -14,13 +14,17 @@ from movierec.cli.data import data
 from movierec.cli.datasets import datasets
 from movierec.cli.evaluate import evaluate
 from movierec.cli.output import print_error
+from movierec.cli.promote import promote
+from movierec.cli.prune import prune
 from movierec.cli.query import query
 from movierec.cli.recommend import recommend
+from movierec.cli.rollback import rollback
 from movierec.cli.run import run
 from movierec.cli.run_compiled import run_compiled
 from movierec.cli.serve import serve
 from movierec.cli.serving_manifests import serving_manifests
 from movierec.cli.submit import submit
+from movierec.cli.versions import versions
 from pipeline.config.errors import EXPECTED, RunInterruptedError
 
 app = typer.Typer(name="movierec", add_completion=False, pretty_exceptions_enable=False)
@@ -31,7 +35,11 @@ app.add_typer(data, rich_help_panel=help_pages.TRAIN)
 app.command(rich_help_panel=help_pages.TRAIN)(config)
 app.command(rich_help_panel=help_pages.TRAIN)(evaluate)
 app.command(rich_help_panel=help_pages.TRAIN)(recommend)
+app.command(rich_help_panel=help_pages.TRAIN)(prune)
 app.command(rich_help_panel=help_pages.SERVE)(serve)
+app.command(rich_help_panel=help_pages.SERVE)(versions)
+app.command(rich_help_panel=help_pages.SERVE)(rollback)
+app.command(rich_help_panel=help_pages.SERVE)(promote)
 app.add_typer(query, rich_help_panel=help_pages.SERVE)
 app.command(name="compile", rich_help_panel=help_pages.CLUSTER)(compile_job)
 app.command(rich_help_panel=help_pages.CLUSTER)(run_compiled)

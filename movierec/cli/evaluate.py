@@ -45,12 +45,12 @@ def evaluate(
         output.print_json({"pushed_model": str(pushed), "split": split, **figures})
         return
     if "rmse" in figures:
-        print(
+        output.print_line(
             f"{pushed}: RMSE {figures['rmse']:.4f}, MAE {figures['mae']:.4f} stars on the "
             f"{figures['ratings']:,} ratings of {split}"
         )
     if "ndcg" in figures:
-        print(
+        output.print_line(
             f"{pushed}: NDCG@10 {figures['ndcg']:.4f}, Recall@10 {figures['recall']:.4f} over the "
             f"{figures['users']:,} users who liked a movie of {split}"
         )
@@ -60,10 +60,10 @@ def _measure(pushed: Path, trained: Summary, split: str) -> dict[str, Any]:
     """Returns the figures of a pushed model on a split, by name."""
     figures: dict[str, Any] = {}
     with output.hidden_logs():
-        from pipeline import ratings
+        from components import ratings
         from serving.pushed_model import PushedModel
 
-        rated = ratings.read(Path(trained.examples), split)
+        rated = ratings.read(trained.examples, split)
         model = PushedModel(pushed)
         if len(rated["rating"]) and model.predicts_ratings:
             figures |= asdict(ratings.errors(model, rated))

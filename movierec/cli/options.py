@@ -40,8 +40,12 @@ ModelName = Annotated[
 PushedVersion = Annotated[
     int | None,
     typer.Option(
-        "--version", metavar="NUMBER", help="Version of the model; the newest if not given."
+        "--version", metavar="NUMBER", help="Version of the model; the served one if not given."
     ),
+]
+DEFAULT_REASON: Final = "no reason given"
+Reason = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="Reason for the log of the versions.")
 ]
 UserId = Annotated[
     str,

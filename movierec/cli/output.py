@@ -17,9 +17,25 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2))
 
 
+def printable(text: str) -> str:
+    """Returns a text of others with its control characters shown as the escapes of Python.
+
+    A terminal would obey them, whatever a title or a file's name makes it do.
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def print_line(text: object) -> None:
+    """Prints one line to standard output at once, with control characters as escapes."""
+    print(printable(str(text)), flush=True)
+
+
 def print_error(message: Any) -> None:
     """Prints one line to standard error, marked as the command's own."""
-    print(f"{LINE_START}{message}", file=sys.stderr, flush=True)
+    print(f"{LINE_START}{printable(str(message))}", file=sys.stderr, flush=True)
 
 
 def hidden_logs() -> AbstractContextManager[Any]:

@@ -149,7 +149,7 @@ def rating(
     if as_json:
         output.print_json({"user_id": user, **asdict(found), "rating": stars})
     else:
-        print(f"{stars:.2f} stars: user {user}, {found.title or found.movie_id}")
+        output.print_line(f"{stars:.2f} stars: user {user}, {found.title or found.movie_id}")
 
 
 @query.command()

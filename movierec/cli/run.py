@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -11,6 +11,7 @@ from models import features
 from movierec.cli import exit_codes, options, output
 from pipeline.config.errors import RunInterruptedError
 from pipeline.workspace import Workspace
+from serving.shutdown import handle_stop_signals
 
 if TYPE_CHECKING:
     from pipeline.sample_user import SampleUser
@@ -52,7 +53,8 @@ def run(
 
     settings = [*(overrides or ()), *(["tuning.enabled=true"] if tune else ())]
     try:
-        summary = local_runner.run(load_config(config, settings), Workspace(workspace), verbose)
+        with handle_stop_signals(_interrupt):
+            summary = local_runner.run(load_config(config, settings), Workspace(workspace), verbose)
     except KeyboardInterrupt as error:
         raise RunInterruptedError(
             "interrupted; the next run continues after the steps that have finished"
@@ -64,6 +66,10 @@ def run(
     if summary.refusal:
         output.print_error(f"not pushed: {summary.refusal}")
         raise typer.Exit(exit_codes.NOT_PUSHED)
+
+
+def _interrupt(*_: Any) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def _show(summary: Summary, user: str | None) -> None:
@@ -80,10 +86,11 @@ def _show(summary: Summary, user: str | None) -> None:
 def _sample_user(summary: Summary, pushed_model: str, user: str | None) -> SampleUser:
     """Returns what a user, by default a typical one, rated highest and is recommended."""
     with output.hidden_logs():
-        from pipeline import ratings, sample_user
+        from components import ratings
+        from pipeline import sample_user
         from serving.pushed_model import PushedModel
 
-        rated = ratings.read(Path(summary.examples), features.TRAIN)
+        rated = ratings.read(summary.examples, features.TRAIN)
         model = PushedModel(Path(pushed_model))
         return sample_user.sample_user(
             model, rated, user or sample_user.typical_user(rated), _MOVIES_SHOWN

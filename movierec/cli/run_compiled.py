@@ -15,7 +15,7 @@ import typer
 from movierec.cli import exit_codes
 from movierec.cli.kubeflow_package import check_kubeflow_package
 from movierec.cli.options import CompiledJob, Parameters, WorkspaceFolder
-from movierec.cli.output import print_error
+from movierec.cli.output import print_error, print_line, printable
 from pipeline.config.errors import RunInterruptedError, UserError
 from pipeline.config.name_value import pairs
 from pipeline.workspace import Workspace
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 # Properties of the artifact that TFX's Pusher makes.
 _PUSHED: Final = "pushed"
 _DESTINATION: Final = "pushed_destination"
+# Property of our own; `components.atomic_pusher` would import TFX.
+_PIN_VERDICT: Final = "pin_verdict"
+_NOT_BLESSED: Final = "the evaluator or the model server did not bless the model"
 
 _ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -146,7 +149,7 @@ def _report(task: str, outcome: Outcome) -> None:
     shown = f"{outcome.seconds:.1f} s" if state is State.DONE else state.value
     if outcome.attempts > 1:
         shown += f" ({outcome.attempts} attempts)"
-    print(f"{task:<24} {shown:>8}", file=sys.stderr, flush=True)
+    print(f"{printable(task):<24} {shown:>8}", file=sys.stderr, flush=True)
     if outcome.failure:
         print_error(outcome.failure)
 
@@ -156,7 +159,7 @@ def _summarise(result: Result) -> None:
 
     counts = ", ".join(f"{len(result.tasks(s))} {s}" for s in State if result.tasks(s))
     shown = os.path.relpath(result.folder / TASKS_FILE)
-    print(f"{counts} in {result.seconds:.1f} s; see {shown}")
+    print_line(f"{counts} in {result.seconds:.1f} s; see {shown}")
 
 
 def _check(result: Result) -> None:
@@ -180,9 +183,9 @@ def _pushed_all(result: Result, quiet: bool) -> bool:
     ]
     records = [metadata for metadata in said if _PUSHED in metadata]
     for record in () if quiet else records:
-        print(
+        print_line(
             f"pushed: {record[_DESTINATION]}"
             if record[_PUSHED]
-            else "not pushed: the evaluator or the model server did not bless the model"
+            else f"not pushed: {record.get(_PIN_VERDICT) or _NOT_BLESSED}"
         )
     return all(record[_PUSHED] for record in records)

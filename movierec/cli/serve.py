@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from movierec.cli import help_pages, options
+from movierec.cli import help_pages, options, output
 from pipeline.config.errors import UserError
 from pipeline.workspace import Workspace
 from serving.defaults import DEFAULT_MODEL, DEFAULT_PORT, LOOPBACK
@@ -137,15 +137,19 @@ def serve(
         check_ops=check_ops,
         version_labels=dict(_parse_label(text) for text in labels or ()),
     )
+    announced: list[Started] = []
     with _held_log() as log:
 
         def say(started: Started) -> None:
             # A program that waits for the line reads it from a pipe.
-            print(started, flush=True)
+            output.print_line(started)
+            announced.append(started)
             log.flush()
             log.flushLevel = logging.NOTSET
 
         launcher.launch(options, say, server, binary)
+    if not announced:
+        output.print_error("stopped by a signal before the server answered")
 
 
 @contextmanager

@@ -21,6 +21,15 @@ def serving_manifests(
             help="Folder for serving.yaml. Without it, the manifests are printed.",
         ),
     ] = None,
+    workspace: Annotated[
+        Path | None,
+        typer.Option(
+            "--workspace",
+            metavar="DIR",
+            help="Workspace whose pinned version is served, unless kubernetes.model_version says "
+            "another. The cluster must have the same versions.",
+        ),
+    ] = None,
     config: options.ConfigFile = None,
     overrides: options.Overrides = None,
 ) -> None:
@@ -32,8 +41,17 @@ def serving_manifests(
     check_kubeflow_package()
     from kubeflow.manifests import render
     from pipeline.config.tree import load_config
+    from pipeline.workspace import Workspace
+    from serving.version_pin import read_pin
 
-    text = render.render(load_config(config, overrides or ()))
+    effective = load_config(config, overrides or ())
+    if workspace is not None and effective.kubernetes.model_version is None:
+        pinned = read_pin(Workspace(workspace).serving(effective.serving.model_name)).version
+        if pinned is not None:
+            effective = load_config(
+                config, [*(overrides or ()), f"kubernetes.model_version={pinned}"]
+            )
+    text = render.render(effective)
     if output is None:
         print(text, end="")
     else:

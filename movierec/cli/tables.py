@@ -13,6 +13,7 @@ from rich.text import Text
 
 from models import features
 from models.signature_names import PREDICT, RECOMMEND
+from movierec.cli.output import printable
 
 if TYPE_CHECKING:
     from components.serving_validator.report import ServingReport
@@ -33,9 +34,10 @@ _LEAST_TITLE_WIDTH: Final = 10
 def show_summary(console: Console, summary: Summary) -> None:
     """Prints the rows, the figures beside the baselines, the verdicts and the time of each step."""
     console.print()
-    console.print(f"[bold]{summary.model}[/] on {summary.dataset}, run {summary.run_id}")
+    name = Text(summary.model, style="bold")
+    console.print(name + plain(f" on {summary.dataset}, run {summary.run_id}"))
     if summary.recognised:
-        console.print(Text(f"data: {summary.recognised}"))
+        console.print(plain(f"data: {summary.recognised}"))
     gap = 3 if console.width >= _WIDE else 0
     figures: list[RenderableType] = []
     if summary.rmse is not None:
@@ -47,15 +49,17 @@ def show_summary(console: Console, summary: Summary) -> None:
         console.print(_tuning(summary.tuning))
     console.print(_gate(summary))
     console.print(_serving(summary.serving))
+    if summary.pin_verdict:
+        console.print(plain(f"pin: {summary.pin_verdict}"), soft_wrap=True)
     if summary.pushed_model:
-        console.print(f"pushed to {summary.pushed_model}", soft_wrap=True)
+        console.print(plain(f"pushed to {summary.pushed_model}"), soft_wrap=True)
     if set(summary.cached) >= _cacheable_steps(summary):
         console.print("every step was cached: nothing has changed since an earlier run")
 
 
 def show_sample_user(console: Console, sample: SampleUser) -> None:
     """Prints what a user rated highest beside what is recommended to them."""
-    table = Table(box=box.SIMPLE_HEAD, title=f"user {sample.user_id}", title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, title=plain(f"user {sample.user_id}"), title_justify="left")
     # Without fixed widths, a narrow table cuts the figures instead of the titles.
     title_width = max(_LEAST_TITLE_WIDTH, min(_TITLE_WIDTH, (console.width - _FIGURES_WIDTH) // 2))
     for titles, figures in (("rated highest", "stars"), ("recommended", "score")):
@@ -63,9 +67,9 @@ def show_sample_user(console: Console, sample: SampleUser) -> None:
         table.add_column(figures, justify="right", no_wrap=True)
     for rated, recommended in zip_longest(sample.rated_highest, sample.recommended):
         table.add_row(
-            *((Text(rated.title or rated.movie_id), f"{rated.score:g}") if rated else ("", "")),
+            *((plain(rated.title or rated.movie_id), f"{rated.score:g}") if rated else ("", "")),
             *(
-                (Text(recommended.title or recommended.movie_id), f"{recommended.score:.2f}")
+                (plain(recommended.title or recommended.movie_id), f"{recommended.score:.2f}")
                 if recommended
                 else ("", "")
             ),
@@ -84,7 +88,7 @@ def show_ranking(console: Console, ranking: Sequence[Recommendation]) -> None:
     table.add_column("id", justify="right", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
     for rank, entry in enumerate(ranking, start=1):
-        table.add_row(str(rank), Text(entry.title), Text(entry.movie_id), f"{entry.score:.2f}")
+        table.add_row(str(rank), plain(entry.title), plain(entry.movie_id), f"{entry.score:.2f}")
     console.print(table)
 
 
@@ -95,8 +99,13 @@ def show_status(console: Console, statuses: Sequence[VersionStatus]) -> None:
     table.add_column("state", no_wrap=True)
     table.add_column("error", overflow="fold")
     for status in statuses:
-        table.add_row(str(status.version), status.state, Text(status.error))
+        table.add_row(str(status.version), plain(status.state), plain(status.error))
     console.print(table)
+
+
+def plain(text: str) -> Text:
+    """Returns a text of others as text: Rich reads no markup in it, and a terminal no escapes."""
+    return Text(printable(text))
 
 
 def _side_by_side(gap: int, *tables: RenderableType) -> RenderableType:
@@ -118,7 +127,7 @@ def _rows(summary: Summary) -> Table:
     table.add_row("read", f"{rows.read:,}")
     table.add_row("rejected", f"{rows.rejected:,}")
     for reason, count in rows.rejected_by_reason.items():
-        table.add_row(f"  {reason}", f"{count:,}")
+        table.add_row(plain(f"  {reason}"), f"{count:,}")
     for split in features.SPLITS:
         table.add_row(split, f"{getattr(rows, split):,}")
     return table
@@ -178,7 +187,9 @@ def _gate(summary: Summary) -> Text:
     if summary.ranking is not None:
         limits.append(f"gate.min_gain_over_popularity {gate.min_gain_over_popularity:g}")
         limits.append(f"gate.max_ranking_regression {gate.max_ranking_regression:g}")
-    return Text.assemble("gate: ", _blessed(gate.blessed), f" ({', '.join(limits)}): {gate.reason}")
+    return Text.assemble(
+        "gate: ", _blessed(gate.blessed), plain(f" ({', '.join(limits)}): {gate.reason}")
+    )
 
 
 def _serving(serving: ServingReport) -> Text:
@@ -189,7 +200,9 @@ def _serving(serving: ServingReport) -> Text:
         if name in serving.latency
     ]
     server = ", ".join([serving.server or "no server came up", *times])
-    return Text.assemble("serving: ", _blessed(serving.blessed), f" ({server}): {serving.reason}")
+    return Text.assemble(
+        "serving: ", _blessed(serving.blessed), plain(f" ({server}): {serving.reason}")
+    )
 
 
 def _blessed(blessed: bool) -> Text:

@@ -33,6 +33,7 @@ class ServedVersions:
         """Starts with no version."""
         self._lock = threading.Lock()
         self._served: dict[int, _Served] = {}
+        self._limit: int | None = None
         self._retired: list[_Served] = []
 
     def numbers(self) -> set[int]:
@@ -41,9 +42,18 @@ class ServedVersions:
             return set(self._served)
 
     def newest(self) -> int | None:
-        """Returns the highest number, or None if no version answers."""
+        """Returns the highest number up to the limit, or None if no version answers."""
         with self._lock:
             return self._newest()
+
+    def limit(self, number: int | None) -> None:
+        """Lets no newer version answer requests that name none, as soon as another can.
+
+        Args:
+            number: Number of the pinned version; None sets no limit.
+        """
+        with self._lock:
+            self._limit = number
 
     def publish(self, version: LoadedVersion) -> None:
         """Lets a version answer requests from now on."""
@@ -92,7 +102,10 @@ class ServedVersions:
                     served.requests -= 1
 
     def _newest(self) -> int | None:
-        return max(self._served, default=None)
+        newest = max(self._served, default=None)
+        if self._limit is None:
+            return newest
+        return max((n for n in self._served if n <= self._limit), default=newest)
 
 
 class ModelSpecs:

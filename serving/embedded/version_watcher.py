@@ -22,7 +22,8 @@ from tensorflow_serving.apis import get_model_status_pb2
 from serving.embedded.loaded_version import LoadedVersion
 from serving.embedded.request_errors import load_error_code, public_text
 from serving.embedded.served_versions import ServedVersions
-from serving.errors import UnreadableModelError
+from serving.errors import ServingError, UnreadableModelError
+from serving.version_pin import read_pin
 from serving.versions import version_number, versions
 
 _LOGGER: Final = logging.getLogger(__name__)
@@ -173,7 +174,10 @@ class _Load:
 
 
 class VersionWatcher:
-    """Keeps the newest version that loads, and those that have a label, in `served`."""
+    """Keeps the newest version that loads, and those that have a label, in `served`.
+
+    If a version is pinned, newer ones are not loaded, unless they have a label.
+    """
 
     def __init__(
         self,
@@ -226,14 +230,17 @@ class VersionWatcher:
         self._take_loaded()
         try:
             available = self._available()
-        except OSError as error:
+            pinned = read_pin(self._base_path).version
+        except (OSError, ServingError) as error:
             # The served versions stay: the volume may come back.
-            _LOGGER.warning("%s: cannot be read (%s)", self._base_path, error.strerror)
+            reason = error.strerror if isinstance(error, OSError) else error
+            _LOGGER.warning("%s: cannot be read (%s)", self._base_path, reason)
         else:
             self._failed = {
                 number: failure for number, failure in self._failed.items() if number in available
             }
-            for number in sorted(self._served.numbers() - self._wanted(available)):
+            self._served.limit(pinned)
+            for number in sorted(self._served.numbers() - self._wanted(available, pinned)):
                 self._states.unloading(number)
                 self._served.retire(number)
         for number in self._served.unload_idle():
@@ -299,7 +306,7 @@ class VersionWatcher:
             if (number := version_number(folder.name)) is not None
         }
 
-    def _wanted(self, available: dict[int, Path]) -> set[int]:
+    def _wanted(self, available: dict[int, Path], pinned: int | None) -> set[int]:
         """Starts to load the versions to serve, and returns the numbers of those that are served.
 
         What is served stays while a newer version is being loaded, and if none loads: an old
@@ -312,6 +319,8 @@ class VersionWatcher:
         }
         awaited = False
         for number in sorted(available, reverse=True):
+            if pinned is not None and number > pinned:
+                continue
             if number in self._served.numbers():
                 return wanted | {number}
             if not awaited:

@@ -15,10 +15,12 @@ import json
 import math
 import os
 import selectors
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +28,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from serving import ports
-from serving.errors import ServingError
+from serving.errors import ServerUnavailableError, ServingError
 from serving.launch import readiness, server_choice, tensorflow_serving_command
 from serving.launch.server_choice import Binary
 from serving.launch.server_process import ServerProcess
@@ -44,6 +46,13 @@ _GRACE_SECONDS: Final = 10.0
 # Time that the process may need beyond that.
 _MARGIN_SECONDS: Final = 5.0
 _DRAIN_SECONDS: Final = 1.0
+# Seconds between two looks at a process that starts.
+_LOOK_SECONDS: Final = 1.0
+# Least processor time, in seconds, that counts as progress.
+PROGRESS_SECONDS: Final = 1.0
+# Exit codes of a process that somebody has ended, as the system does when memory runs out.
+_KILLED: Final = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,9 @@ def candidate_server(
     Args:
         saved_model: Folder of the SavedModel.
         model_name: Name of the model in requests.
-        startup_seconds: Time until the server answers, which includes the import of TensorFlow.
+        startup_seconds: Time until the server answers, which includes the import of TensorFlow. It
+            may take longer as long as the server's process makes progress: on a busy machine, it
+            gets only a part of the processor.
         wanted: Server to use; `auto` takes the binary if there is one, else the embedded server.
         binary: File of `tensorflow_model_server`; None looks on PATH.
 
@@ -85,7 +96,9 @@ def candidate_server(
         The server.
 
     Raises:
-        ServingError: The wanted server is not installed, or does not come up; with its own reason.
+        ServingError: The wanted server is not installed, or does not load the model; with its own
+            reason.
+        ServerUnavailableError: The server does not come up in time, or is killed.
     """
     chosen = server_choice.choose_for_candidate(wanted, binary)
     with tempfile.TemporaryDirectory(prefix="movierec-candidate-") as folder:
@@ -99,10 +112,13 @@ def candidate_server(
             *(("--binary", str(chosen.path)) if isinstance(chosen, Binary) else ()),
         ]
         with _log(Path(folder)) as log, _process(command, log) as process:
-            report = _first_line(process, startup_seconds)
+            report = _first_line(process, startup_seconds, isinstance(chosen, Binary))
             if "address" not in report:
                 reason = report.get("error") or _end_of(log, process)
-                raise ServingError(f"{saved_model}: {reason}")
+                killed = process.poll() in _KILLED
+                raise (ServerUnavailableError if killed else ServingError)(
+                    f"{saved_model}: {reason}"
+                )
             yield CandidateServer(
                 report["address"], BINARY if isinstance(chosen, Binary) else EMBEDDED
             )
@@ -137,19 +153,51 @@ def _process(command: list[str], log: IO[bytes]) -> Iterator[subprocess.Popen[by
         process.stdout.close()
 
 
-def _first_line(process: subprocess.Popen[bytes], seconds: float) -> dict[str, str]:
+def _first_line(process: subprocess.Popen[bytes], seconds: float, in_child: bool) -> dict[str, str]:
     """Returns the report of the process; empty if it ended before.
 
+    Args:
+        process: Process that starts the server.
+        seconds: Time to wait. After it, a server that has used less processor time than that is
+            waited for as long as it uses more.
+        in_child: Whether the server is a child of the process.
+
     Raises:
-        ServingError: It takes too long.
+        ServerUnavailableError: It takes too long.
     """
     assert process.stdout is not None
+    started = progressed = time.monotonic()
+    used = 0.0
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
-        if not selector.select(seconds):
-            raise ServingError(f"the candidate's model server is not up after {seconds:g} s")
+        while not selector.select(min(seconds, _LOOK_SECONDS)):
+            now = time.monotonic()
+            total = processor_seconds(process.pid, in_child)
+            if total >= used + PROGRESS_SECONDS:
+                used, progressed = total, now
+            if now >= started + seconds and (used >= seconds or now >= progressed + seconds):
+                raise ServerUnavailableError(
+                    f"the candidate's model server is not up after {now - started:.3g} s, in which "
+                    f"it used {total:.3g} s of the processor; expected at most {seconds:g} s "
+                    "(serving.startup_seconds)"
+                )
     line = process.stdout.readline()
     return dict(json.loads(line)) if line else {}
+
+
+def processor_seconds(process: int, in_child: bool) -> float:
+    """Returns the processor time of a process or its children; 0 where the system has no /proc."""
+    try:
+        task = Path(f"/proc/{process}")
+        if in_child:
+            children = (task / "task" / str(process) / "children").read_text().split()
+            return sum(processor_seconds(int(child), in_child=False) for child in children)
+        # The name of the program, in parentheses, may have spaces.
+        values = (task / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    user, system = values[11:13]
+    return (int(user) + int(system)) / _TICKS
 
 
 def _end_of(log: IO[bytes], process: subprocess.Popen[bytes]) -> str:

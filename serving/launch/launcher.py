@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +30,8 @@ from serving.launch.socket_relay import SocketRelay
 from serving.launch.tensorflow_serving_command import BINARY, socket_path
 from serving.server_options import ServerOptions, WantedServer
 from serving.shutdown import handle_stop_signals
-from serving.tensorflow_serving_config import METRICS_PATH
+from serving.tensorflow_serving_config import METRICS_PATH, write_model_config
+from serving.version_pin import read_pin
 from serving.versions import versions
 
 _LOG: Final = logging.getLogger(__name__)
@@ -151,6 +153,7 @@ def native_output_silenced() -> Iterator[None]:
 def _check_options(options: ServerOptions) -> None:
     """Reports missing versions before a server is started, which would wait for them."""
     ports.numeric(options.host)
+    read_pin(options.base_path)
     present = {int(folder.name) for folder in versions(options.base_path)}
     if not present:
         raise ServingError(
@@ -184,7 +187,8 @@ def _run_binary(
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="movierec-serve-") as folder:
         command = tensorflow_serving_command.binary_command(path, Path(folder), options)
-        _supervise(command, BINARY, options, announce, stop)
+        follow = partial(write_model_config, Path(folder), options, options.base_path.resolve())
+        _supervise(command, BINARY, options, announce, stop, follow)
 
 
 def _run_relayed_binary(
@@ -193,7 +197,8 @@ def _run_relayed_binary(
     """Runs the binary behind a relay: the binary itself can only bind every interface."""
     with socket_path() as socket, SocketRelay(options.host, options.port, socket) as relay:
         command = tensorflow_serving_command.socket_command(path, socket.parent, socket, options)
-        _supervise(command, BINARY, replace(options, port=relay.port), announce, stop)
+        follow = partial(write_model_config, socket.parent, options, options.base_path.resolve())
+        _supervise(command, BINARY, replace(options, port=relay.port), announce, stop, follow)
 
 
 def _run_docker(options: ServerOptions, announce: Callable[[Started], None], stop: _Stop) -> None:
@@ -205,7 +210,9 @@ def _run_docker(options: ServerOptions, announce: Callable[[Started], None], sto
         # end before the container exists.
         at_end.callback(_remove_container, name)
         if not stop():
-            _supervise(command, f"{SERVING_IMAGE} in Docker", options, announce, stop)
+            base_path = tensorflow_serving_command.container_base_path(options)
+            follow = partial(write_model_config, Path(folder), options, base_path)
+            _supervise(command, f"{SERVING_IMAGE} in Docker", options, announce, stop, follow)
 
 
 def _supervise(
@@ -214,8 +221,19 @@ def _supervise(
     options: ServerOptions,
     announce: Callable[[Started], None],
     stop: _Stop,
+    follow: Callable[[], bool],
 ) -> None:
-    """Runs TensorFlow Serving until a signal, or until it ends by itself."""
+    """Runs TensorFlow Serving until a signal, or until it ends by itself.
+
+    Args:
+        command: Command of the server.
+        server: Which server it is, in words.
+        options: Options of the server.
+        announce: Function called once, when the server answers.
+        stop: Whether a signal has come.
+        follow: Function that writes the pinned version into the configuration, and returns whether
+            that was news.
+    """
     if options.batching is not None:
         _LOG.warning(
             "TensorFlow Serving batches the calls of every signature: it refuses those with a "
@@ -237,10 +255,23 @@ def _supervise(
         if served:
             announce(_started(server, options, served))
             process.show_log()
+        next_look = time.monotonic()
         while not stop():
             if process.exit_code is not None:
                 raise ServingError(f"{server} {process.last_words()}")
+            if time.monotonic() >= next_look:
+                _follow_pin(follow)
+                next_look = time.monotonic() + options.poll_seconds
             time.sleep(_PAUSE_SECONDS)
+
+
+def _follow_pin(follow: Callable[[], bool]) -> None:
+    try:
+        if follow():
+            _LOG.info("the version to serve has changed; the server reads it soon")
+    except (OSError, ServingError) as error:
+        # What is served stays: the volume may come back.
+        _LOG.warning("the pinned version cannot be read (%s)", error)
 
 
 def _pull(stop: _Stop) -> str | None:

@@ -13,7 +13,7 @@ import grpc
 from serving.client.model_calls import AVAILABLE, ModelCalls
 from serving.errors import ServingError
 from serving.server_options import ServerOptions
-from serving.versions import newest_version
+from serving.version_pin import served_version
 
 _ANSWER_SECONDS: Final = 2.0
 _PAUSE_SECONDS: Final = 0.1
@@ -50,15 +50,15 @@ def served_versions(target: str, options: ServerOptions) -> list[int]:
     """Returns the versions that a server serves, oldest first; none while it does not answer.
 
     A server with TLS may answer only clients that it trusts. Its handshake is enough here: it is
-    taken to serve the newest version.
+    taken to serve the version that it should.
 
     Raises:
         ServingError: The server reports that no version loads, and why.
     """
     if options.tls is None:
         return _available(target, options.model_name)
-    newest = newest_version(options.base_path)
-    return [int(newest.name)] if newest and _shakes_hands(target) else []
+    version = served_version(options.base_path)
+    return [int(version.name)] if version and _shakes_hands(target) else []
 
 
 def _available(target: str, model_name: str) -> list[int]:

@@ -80,7 +80,7 @@ def docker_command(name: str, folder: Path, options: ServerOptions) -> list[str]
     Raises:
         ServingError: A PEM file cannot be read.
     """
-    base_path = _CONTAINER_MODELS / options.model_name
+    base_path = container_base_path(options)
     files = write_files(folder, options, base_path)
     host = ports.numeric(options.host)
     published = {_CONTAINER_PORT: options.port}
@@ -101,6 +101,11 @@ def docker_command(name: str, folder: Path, options: ServerOptions) -> list[str]
         SERVING_IMAGE,
         *_flags(options, listening, _CONTAINER_CONFIG, files),
     ]  # fmt: skip
+
+
+def container_base_path(options: ServerOptions) -> PurePosixPath:
+    """Returns the folder of the model's versions inside the container."""
+    return _CONTAINER_MODELS / options.model_name
 
 
 @contextmanager
@@ -139,7 +144,10 @@ def _flags(
 ) -> list[str]:
     flags = {flag: str(folder / name) for flag, name in files.items()}
     flags.update(listening)
-    flags["file_system_poll_wait_seconds"] = str(math.ceil(options.poll_seconds))
+    wait = str(math.ceil(options.poll_seconds))
+    flags["file_system_poll_wait_seconds"] = wait
+    # For the pin, which `movierec serve` writes into the file.
+    flags["model_config_file_poll_wait_seconds"] = wait
     flags.update(common_flags(_load_retries(options)))
     if options.batching is not None:
         flags["enable_batching"] = "true"

@@ -3,6 +3,7 @@ import logging
 import os
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +13,8 @@ from tfx.components.pusher import executor as tfx_executor
 from tfx.dsl.io import fileio
 from tfx.types import standard_artifacts
 
-from components import atomic_pusher
+from components import atomic_pusher, push_folder
+from components.errors import DataError
 
 SAVED_MODEL = "saved_model.pb"
 
@@ -38,16 +40,21 @@ def model(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_whole_model_appears_under_its_version(model: Path, tmp_path: Path) -> None:
-    target = tmp_path / "serving" / "12"
-    target.parent.mkdir()
-    atomic_pusher.copy_whole(str(model), str(target))
+@pytest.fixture
+def serving(tmp_path: Path) -> Path:
+    folder = tmp_path / "serving"
+    folder.mkdir()
+    return folder
+
+
+def test_the_whole_model_appears_under_its_version(model: Path, serving: Path) -> None:
+    target = Path(atomic_pusher.push_whole(str(model), str(serving)))
     assert (target / "variables" / "variables.index").read_bytes() == b"index"
-    assert [entry.name for entry in target.parent.iterdir()] == ["12"]
+    assert list(serving.iterdir()) == [target]
 
 
 def test_a_full_disk_leaves_nothing_behind(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Path, serving: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def half_copied(source: str, target: str) -> None:
         Path(target).mkdir()
@@ -55,11 +62,32 @@ def test_a_full_disk_leaves_nothing_behind(
         raise OSError(28, "No space left on device", source)
 
     monkeypatch.setattr(shutil, "copytree", half_copied)
-    target = tmp_path / "serving" / "12"
-    target.parent.mkdir()
     with pytest.raises(OSError, match="No space left"):
-        atomic_pusher.copy_whole(str(model), str(target))
-    assert list(target.parent.iterdir()) == []
+        atomic_pusher.push_whole(str(model), str(serving))
+    assert list(serving.iterdir()) == []
+
+
+def test_everything_is_on_the_disk_before_the_version_appears(
+    model: Path, serving: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[str, bool]] = []
+    fsync = os.fsync
+
+    def seen(descriptor: int) -> None:
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        visible = any(entry.name.isdecimal() for entry in serving.iterdir())
+        place = "the folder of the versions" if path == serving else path.name
+        synced.append((place, visible))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", seen)
+    atomic_pusher.push_whole(str(model), str(serving))
+    (*before, last) = synced
+    assert last == ("the folder of the versions", True)
+    assert {"saved_model.pb", "variables.index", "variables"} < {place for place, _ in before}
+    # Two files, and the folders of the model and of the variables.
+    assert len(before) == 4
+    assert not any(visible for _, visible in before)
 
 
 def test_nothing_can_fail_once_a_server_sees_the_version(
@@ -82,19 +110,11 @@ def test_nothing_can_fail_once_a_server_sees_the_version(
     destination = f'{{"filesystem": {{"base_directory": "{serving}"}}}}'
     with pytest.raises(OSError, match="No space left"):
         atomic_pusher.Executor().Do(
-            {}, {"pushed_model": [pushed]}, {"push_destination": destination}
+            {"examples": [standard_artifacts.Examples()]},
+            {"pushed_model": [pushed]},
+            {"push_destination": destination, "liked_rating": 4.0},
         )
     assert not list(serving.iterdir())
-
-
-def test_what_a_killed_push_left_is_no_obstacle(model: Path, tmp_path: Path) -> None:
-    left = tmp_path / "serving" / ".incoming-12"
-    left.mkdir(parents=True)
-    (left / "saved_model.pb").write_bytes(b"half")
-    target = tmp_path / "serving" / "12"
-    atomic_pusher.copy_whole(str(model), str(target))
-    assert (target / "saved_model.pb").read_bytes() == b"graph"
-    assert not left.exists()
 
 
 def test_a_version_is_the_time_and_always_the_highest(tmp_path: Path) -> None:
@@ -104,6 +124,31 @@ def test_a_version_is_the_time_and_always_the_highest(tmp_path: Path) -> None:
     (tmp_path / str(ahead)).mkdir()
     (tmp_path / ".incoming-99999999999").mkdir()
     assert atomic_pusher.next_version(str(tmp_path)) == ahead + 1
+
+
+@pytest.mark.parametrize("stray", [10**18, 2**63 - 1, 2**63, 10**100])
+def test_a_folder_of_a_huge_number_is_no_version(tmp_path: Path, stray: int) -> None:
+    (tmp_path / str(stray)).mkdir()
+    (tmp_path / str(stray) / SAVED_MODEL).touch()
+    assert atomic_pusher.next_version(str(tmp_path)) <= time.time()
+
+
+def test_no_version_is_pushed_that_no_request_could_name(tmp_path: Path) -> None:
+    (tmp_path / str(10**18 - 1)).mkdir()
+    with pytest.raises(DataError, match=f"{10**18 - 1}; rename that folder"):
+        atomic_pusher.next_version(str(tmp_path))
+
+
+def test_two_processes_never_take_the_same_version(
+    model: Path, serving: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a file system has no locks: another push takes the number in between."""
+    numbers = iter([12, 13])
+    monkeypatch.setattr(atomic_pusher, "next_version", lambda _: next(numbers))
+    (serving / "12").mkdir()
+    (serving / "12" / SAVED_MODEL).write_bytes(b"other")
+    assert atomic_pusher.push_whole(str(model), str(serving)) == str(serving / "13")
+    assert (serving / "12" / SAVED_MODEL).read_bytes() == b"other"
 
 
 class Pushes:
@@ -138,9 +183,14 @@ class Pushes:
         Path(pushed.uri).mkdir(exist_ok=True)
         destination = f'{{"filesystem": {{"base_directory": "{self.base_directory}"}}}}'
         atomic_pusher.Executor().Do(
-            {"model": [model], "model_blessing": [judged[0]], "infra_blessing": [judged[1]]},
+            {
+                "model": [model],
+                "model_blessing": [judged[0]],
+                "infra_blessing": [judged[1]],
+                "examples": [standard_artifacts.Examples()],
+            },
             {"pushed_model": [pushed]},
-            {"push_destination": destination},
+            {"push_destination": destination, "liked_rating": 4.0},
         )
         return pushed
 
@@ -151,6 +201,41 @@ class Pushes:
 
     def file(self, version: str, name: str) -> str:
         return os.path.join(self.base_directory, version, name)
+
+
+@pytest.fixture
+def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pushes:
+    # All pushes take place in the same second.
+    monkeypatch.setattr(atomic_pusher, "time", SimpleNamespace(time=lambda: 100.5))
+    return Pushes(tmp_path, str(tmp_path / "serving"))
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_pushes_at_once_take_turns(local: Pushes, same: bool) -> None:
+    models = [local.export("model", 2), local.export("other", 3)]
+    pushed = [models[0] if same else model for model in models]
+    with ThreadPoolExecutor(2) as pool:
+        found = [says(artifact) for artifact in pool.map(local.push, pushed)]
+    expected = ["100"] if same else ["100", "101"]
+    assert local.versions() == expected
+    assert {version for _, _, version in found} == set(expected)
+    for version in expected:
+        assert fileio.exists(local.file(version, SAVED_MODEL))
+
+
+def test_what_killed_pushes_left_is_removed_unless_one_is_under_way(local: Pushes) -> None:
+    model = local.export("model", 2)
+    left = [Path(local.base_directory, f".incoming-{name}") for name in ("12", "ab")]
+    for folder in left:
+        folder.mkdir(parents=True)
+        (folder / SAVED_MODEL).write_bytes(b"half")
+    with (
+        push_folder.locked(local.base_directory) as mine,
+        push_folder.locked(local.base_directory, wait=False) as other,
+    ):
+        assert (mine, other) == (True, False)
+    local.push(model)
+    assert local.versions() == ["100"]
 
 
 @pytest.fixture(params=["of this machine", "remote"])

@@ -14,6 +14,7 @@ import tensorflow as tf
 from tfx import types
 from tfx.components.pusher import executor as pusher
 from tfx.types import standard_artifacts
+from tfx.utils import io_utils
 
 from components.serving_validator import answers, blessing, examination, executor
 from components.serving_validator.candidate import UnservableModelError, connected
@@ -22,7 +23,7 @@ from models.export import reference_predictions
 from models.export.reference_predictions import ReferencePredictions
 from models.export.sample_requests import inputs_for
 from serving.embedded.server import ModelServer
-from serving.errors import ServingError
+from serving.errors import ServerUnavailableError, ServingError
 from serving.launch.candidate_server import CandidateServer
 from serving.server_options import ServerOptions
 from tests.components.answering_models import (
@@ -504,7 +505,7 @@ def test_artifacts_may_be_in_a_clouds_storage(
     monkeypatch.setattr(executor, "candidate_server", in_this_process)
     step = Step(f"ram://{tmp_path}")
     save(tmp_path / "model")
-    executor.io_utils.copy_dir(str(tmp_path / "model"), step.saved_model)
+    io_utils.copy_dir(str(tmp_path / "model"), step.saved_model)
     found = step.run()
     assert found.blessed, found.reason
     assert tf.io.gfile.exists(f"{step.blessing.uri}/INFRA_BLESSED")
@@ -520,7 +521,7 @@ def test_a_server_that_is_gone_is_a_reason(tmp_path: Path) -> None:
         stranger.signatures()
     with (
         connected(server.address, "m") as candidate,
-        pytest.raises(UnservableModelError, match=r"^GetModelMetadata: UNAVAILABLE: "),
+        pytest.raises(ServerUnavailableError, match=r"^GetModelMetadata: UNAVAILABLE: "),
     ):
         candidate.signatures()
 
@@ -531,3 +532,17 @@ def test_the_server_is_a_process_of_its_own(tmp_path: Path) -> None:
     found = step.run()
     assert found.blessed, found.reason
     assert found.server == "embedded"
+
+
+def test_a_server_that_cannot_be_asked_is_an_error_and_no_verdict(
+    step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def overloaded(*_: object, **__: object) -> Iterator[CandidateServer]:
+        raise ServerUnavailableError("not up after 120 s")
+        yield
+
+    monkeypatch.setattr(executor, "candidate_server", overloaded)
+    with pytest.raises(ServerUnavailableError, match="not up after 120 s"):
+        step.run()
+    assert list(Path(step.blessing.uri).iterdir()) == []

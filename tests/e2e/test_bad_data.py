@@ -107,12 +107,6 @@ def test_an_unforeseen_error_names_its_traceback(cut: Path, tmp_path: Path) -> N
     assert "Traceback (most recent call last)" in log.read_text()
 
 
-def test_a_damaged_metadata_database_is_one_line(cut: Path, tmp_path: Path) -> None:
-    (tmp_path / "metadata.db").write_bytes(b"no database " * 100)
-    with pytest.raises(StepFailedError, match=r"start-up: .*log\.txt"):
-        run(tmp_path, cut, *SMALL)
-
-
 def test_a_few_bad_rows_are_set_aside_with_their_reason(cut: Path, tmp_path: Path) -> None:
     """The rows are in the artifact also when a later step stops the run."""
     data, workspace = tmp_path / "data", tmp_path / "workspace"

@@ -52,6 +52,17 @@ def test_labels_come_with_every_version() -> None:
     assert model.model_version_policy.WhichOneof("policy_choice") == "all"
 
 
+def test_a_fixed_version_comes_with_the_labels_of_earlier_ones() -> None:
+    """The newest of all answers requests without a version."""
+    text = tensorflow_serving_config.model_config(
+        "films", "/models", version=5, labels={"stable": 3, "same": 5, "canary": 9}
+    )
+    config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
+    (model,) = config.model_config_list.config
+    assert list(model.model_version_policy.specific.versions) == [3, 5]
+    assert dict(model.version_labels) == {"stable": 3, "same": 5}
+
+
 def test_tls_holds_what_is_in_the_files(tls: ServerTls) -> None:
     config = text_format.Parse(tensorflow_serving_config.ssl_config(tls), SSLConfig())
     assert config == SSLConfig(

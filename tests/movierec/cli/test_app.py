@@ -13,7 +13,8 @@ from tests.movierec.cli.command import COMMAND, assert_refused, imported_by, mov
 
 ROOT = Path(__file__).parents[3]
 COMMANDS = (
-    *("run", "datasets", "data", "config", "evaluate", "recommend", "serve", "query"),
+    *("run", "datasets", "data", "config", "evaluate", "recommend", "prune"),
+    *("serve", "versions", "rollback", "promote", "query"),
     *("compile", "run-compiled", "submit", "serving-manifests"),
 )
 QUERIES = ("recommend", "rating", "similar", "new-user", "status")

@@ -2,12 +2,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
-def test_an_interrupted_run_is_one_line(tmp_path: Path) -> None:
-    # Stands in for the run: it stops as Ctrl-C would stop it.
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_an_interrupted_run_is_one_line(tmp_path: Path, number: str) -> None:
+    # Stands in for the run: it is told to end.
     code = (
-        "import sys, pipeline.local_runner\n"
-        "def stop(*_): raise KeyboardInterrupt\n"
+        "import os, signal, sys, time, pipeline.local_runner\n"
+        "def stop(*_):\n"
+        f"    os.kill(os.getpid(), signal.{number})\n"
+        "    time.sleep(60)\n"
         "pipeline.local_runner.run = stop\n"
         f"sys.argv = ['movierec', 'run', '--workspace', {str(tmp_path)!r}]\n"
         "from movierec.cli.app import main\n"

@@ -87,6 +87,18 @@ def test_one_line_then_a_signal_ends_it_with_exit_code_0(
     assert (process.returncode, rest, errors) == (0, "", "")
 
 
+def test_a_signal_before_the_server_answers_is_told(
+    programs: FakePrograms, workspace: Path
+) -> None:
+    programs.add_binary(deaf=True)
+    with serving(workspace, "--port", "0") as process:
+        wait_until(lambda: bool(programs.calls("tensorflow_model_server")))
+        process.terminate()
+        output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output) == (0, "")
+    assert errors == "movierec: stopped by a signal before the server answered\n"
+
+
 def test_every_option_reaches_the_server(programs: FakePrograms, workspace: Path) -> None:
     binary = programs.add_binary().rename(workspace / "server")
     push(workspace / "serving" / "films", 5)

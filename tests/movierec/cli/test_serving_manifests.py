@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from serving.version_pin import PIN_FILE, Pin
 from tests.movierec.cli.command import assert_refused, imported_by, movierec
 
 LOCATION = ["--set", "kubernetes.model_location=pvc://claim/serving/movierec"]
@@ -41,6 +42,20 @@ def test_file_and_overrides_are_read(tmp_path: Path) -> None:
     assert {document["metadata"]["namespace"] for document in documents} == {"shop"}
     (container,) = service["spec"]["predictor"]["containers"]
     assert container["resources"]["limits"]["cpu"] == "4"
+
+
+@pytest.mark.parametrize(("more", "served"), [([], 7), (["kubernetes.model_version=9"], 9)])
+def test_the_pinned_version_of_a_workspace_is_served(
+    tmp_path: Path, more: list[str], served: int
+) -> None:
+    folder = tmp_path / "serving" / "movierec"
+    folder.mkdir(parents=True)
+    (folder / PIN_FILE).write_text(Pin(version=7).model_dump_json())
+    options = [part for setting in more for part in ("--set", setting)]
+    result = manifests(*LOCATION, "--workspace", str(tmp_path), *options)
+    documents = yaml.safe_load_all(result.stdout)
+    (files,) = [document["data"] for document in documents if document["kind"] == "ConfigMap"]
+    assert f"versions: {served}" in files["models.config"]
 
 
 @pytest.mark.parametrize(

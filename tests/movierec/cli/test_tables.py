@@ -4,10 +4,15 @@ import pytest
 from rich.console import Console
 
 from movierec.cli import tables
+from movierec.cli.output import printable
 from pipeline.sample_user import SampleUser
 from pipeline.summary import Summary, Tuning
-from serving.answers import Recommendation
+from serving.answers import Recommendation, VersionStatus
 from tests.pipeline.summaries import summary
+
+# A title that would clear the screen and turn red.
+HOSTILE = "[red]A\x1b[2J\r\u202eB[/]"
+SHOWN = "[red]A\\x1b[2J\\r\\u202eB[/]"
 
 
 def shown(result: Summary) -> list[str]:
@@ -44,3 +49,27 @@ def test_titles_stay_in_a_narrow_terminal(width: int) -> None:
 def test_what_was_recognised_is_one_line() -> None:
     line = "data: csv, ratings.csv, delimiter comma"
     assert line in shown(summary(recognised=line.removeprefix("data: ")))
+
+
+def test_texts_of_others_are_shown_as_text() -> None:
+    assert printable(HOSTILE) == SHOWN
+    # What is no text at all, such as a name of a file.
+    assert printable("\udcff") == "\\udcff"
+    assert printable("Amélie №1 日本") == "Amélie №1 日本"
+
+
+def test_no_table_obeys_a_title_an_id_or_a_path() -> None:
+    text = io.StringIO()
+    console = Console(file=text, width=300, force_terminal=True, color_system=None)
+    movie = Recommendation(HOSTILE, HOSTILE, 4.5)
+    tables.show_ranking(console, [movie])
+    tables.show_sample_user(console, SampleUser(HOSTILE, [movie], [movie]))
+    tables.show_status(console, [VersionStatus(1, HOSTILE, HOSTILE)])
+    tables.show_summary(
+        console, summary(pushed_model=f"/{HOSTILE}", pin_verdict=HOSTILE, dataset=HOSTILE)
+    )
+    shown = text.getvalue()
+    # An id and a title; three of the user; a state and an error; a path, a verdict and a data set.
+    assert shown.count(SHOWN) == 2 + 3 + 2 + 3
+    assert "\x1b[2J" not in shown
+    assert "\u202e" not in shown

@@ -21,6 +21,7 @@ from serving.embedded.request_errors import invalid
 from serving.embedded.served_versions import ServedVersions
 from serving.embedded.version_watcher import VersionStates, VersionWatcher
 from serving.errors import UnreadableModelError
+from serving.version_pin import PIN_FILE, Pin
 from tests.serving.asking import SECONDS, wait_until
 
 State = get_model_status_pb2.ModelVersionStatus
@@ -86,6 +87,9 @@ class Watched:
             file.unlink()
         folder.rmdir()
 
+    def pin(self, number: int | None) -> None:
+        (self.folder / PIN_FILE).write_text(Pin(version=number).model_dump_json())
+
     def poll(self) -> set[int]:
         """Looks until nothing is left to load."""
         self.watcher.load_first()
@@ -128,6 +132,56 @@ def test_what_is_no_version_is_not_looked_at(watched: Watched) -> None:
     (watched.folder / "4").touch()
     assert watched.poll() == {1}
     assert watched.loads == [1]
+
+
+def test_the_pinned_version_is_served_while_it_is_pinned(watched: Watched) -> None:
+    watched.push(1)
+    watched.push(2)
+    assert watched.poll() == {2}
+    watched.pin(1)
+    assert watched.poll() == {1}
+    watched.push(3)
+    assert watched.poll() == {1}
+    watched.pin(None)
+    assert watched.poll() == {3}
+    assert watched.loads == [2, 1, 3]
+
+
+def test_a_pinned_version_that_is_gone_or_bad_gives_way_to_the_one_before(
+    watched: Watched,
+) -> None:
+    for number in (1, 2, 4):
+        watched.push(number)
+    watched.push(3, "bad")
+    watched.pin(3)
+    assert watched.poll() == {2}
+    watched.delete(2)
+    watched.delete(3)
+    assert watched.poll() == {1}
+
+
+def test_a_labelled_version_above_the_pin_answers_its_label_alone(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, labelled=(2,))
+    watched.push(1)
+    watched.push(2)
+    watched.poll()
+    assert watched.served.newest() == 2
+    watched.pin(1)
+    assert watched.poll() == {1, 2}
+    assert watched.served.newest() == 1
+    with watched.served.lease(None) as version:
+        assert version is not None
+        assert version.number == 1
+
+
+def test_a_damaged_pin_changes_nothing(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+    watched.push(1)
+    watched.push(2)
+    watched.pin(1)
+    assert watched.poll() == {1}
+    (watched.folder / PIN_FILE).write_text("half")
+    assert watched.poll() == {1}
+    assert f"{watched.folder / PIN_FILE}: damaged" in caplog.text
 
 
 def test_a_bad_version_leaves_the_one_before_and_is_tried_again_when_it_changes(

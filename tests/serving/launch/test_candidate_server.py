@@ -3,6 +3,8 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import grpc
@@ -10,7 +12,7 @@ import pytest
 from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
 
 from serving.client import RecommenderClient
-from serving.errors import ServingError
+from serving.errors import ServerUnavailableError, ServingError
 from serving.launch import candidate_server as module
 from serving.launch import readiness
 from serving.launch.candidate_server import CandidateServer, candidate_server
@@ -196,11 +198,60 @@ def test_a_binary_that_never_answers(
 ) -> None:
     binary = programs.add_binary(deaf=True)
     with (
-        pytest.raises(ServingError, match="not up after 3 s"),
+        pytest.raises(ServerUnavailableError, match=r"not up after .* expected at most 3 s"),
         candidate_server(candidate, "films", startup_seconds=3, binary=binary),
     ):
         pass
     assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_a_server_that_gets_little_of_the_processor_is_waited_for(
+    candidate: Path, monkeypatch: pytest.MonkeyPatch, busy: bool
+) -> None:
+    """It needs 3 s where 1 s is allowed; whether it is idle meanwhile decides."""
+    code = 'import time; time.sleep(3); print(\'{"address": "somewhere"}\', flush=True); input()'
+    monkeypatch.setattr(module, "PROCESS_COMMAND", [sys.executable, "-c", code])
+    monkeypatch.setattr(module, "PROGRESS_SECONDS", 0.1)
+    # As if the machine left it a quarter of the processor, or it waited for something.
+    began = time.monotonic()
+    monkeypatch.setattr(
+        module, "processor_seconds", lambda *_: busy * (time.monotonic() - began) / 4
+    )
+    expected = nullcontext() if busy else pytest.raises(ServerUnavailableError)
+    with (
+        expected,
+        candidate_server(
+            candidate, "films", startup_seconds=1, wanted=WantedServer.EMBEDDED
+        ) as server,
+    ):
+        assert server.address == "somewhere"
+
+
+def test_a_server_that_uses_all_the_time_and_does_not_come_up(
+    candidate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PROCESS_COMMAND", [sys.executable, "-c", "while True: pass"])
+    with (
+        pytest.raises(ServerUnavailableError, match="expected at most 1 s"),
+        candidate_server(candidate, "films", startup_seconds=1, wanted=WantedServer.EMBEDDED),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(("number", "passing"), [("SIGKILL", True), ("SIGSEGV", False)])
+def test_a_server_that_was_killed_says_nothing_about_the_model(
+    candidate: Path, monkeypatch: pytest.MonkeyPatch, number: str, passing: bool
+) -> None:
+    """A crash does: it would crash again."""
+    code = f"import os, signal; os.kill(os.getpid(), signal.{number})"
+    monkeypatch.setattr(module, "PROCESS_COMMAND", [sys.executable, "-c", code])
+    with (
+        pytest.raises(ServingError) as error,
+        candidate_server(candidate, "films", startup_seconds=SECONDS, wanted=WantedServer.EMBEDDED),
+    ):
+        pass
+    assert isinstance(error.value, ServerUnavailableError) == passing
 
 
 def test_a_binary_that_is_not_there(candidate: Path, temporary: Path) -> None:

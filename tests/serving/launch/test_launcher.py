@@ -2,11 +2,14 @@ import os
 import signal
 import socket
 import stat
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import trustme
+from google.protobuf import text_format
+from tensorflow_serving.config import model_server_config_pb2
 
 from serving import ports
 from serving.errors import ServingError
@@ -15,6 +18,8 @@ from serving.launch.launcher import Started
 from serving.server_options import BatchingOptions, ServerOptions, WantedServer
 from serving.shutdown import STOP_SIGNALS
 from serving.tls import ServerTls
+from serving.version_pin import PIN_FILE, Pin
+from tests.serving.asking import wait_until
 from tests.serving.fake_programs import FakePrograms
 from tests.serving.pushed_versions import available, push, refused
 
@@ -94,6 +99,7 @@ def test_the_binary_gets_what_was_asked_for(
         "model_config_file": f"{config}/models.config",
         "port": started.address.removeprefix("0.0.0.0:"),
         "file_system_poll_wait_seconds": "3",
+        "model_config_file_poll_wait_seconds": "3",
         **COMMON_FLAGS,
     }
     assert (started.server, started.model_name) == ("tensorflow_model_server", "films")
@@ -124,6 +130,7 @@ def test_on_loopback_the_binary_listens_to_a_socket_alone(
         "port": "0",
         "grpc_socket_path": f"{config}/grpc",
         "file_system_poll_wait_seconds": "1",
+        "model_config_file_poll_wait_seconds": "1",
         **COMMON_FLAGS,
     }
     assert found == [0o700, [12]]
@@ -165,6 +172,53 @@ def test_a_signal_during_the_start_ends_it_without_a_word(
     said: list[Started] = []
     launcher.launch(options, said.append)
     assert said == []
+
+
+def served_by(config: Path) -> list[int]:
+    """The versions that a configuration names; none if it follows the newest."""
+    text = (config / "models.config").read_text()
+    parsed = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
+    (model,) = parsed.model_config_list.config
+    return list(model.model_version_policy.specific.versions)
+
+
+def pin(options: ServerOptions, version: int | None) -> None:
+    (options.base_path / PIN_FILE).write_text(Pin(version=version).model_dump_json())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_the_configuration_follows_the_pin(
+    programs: FakePrograms, options: ServerOptions, host: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    programs.add_binary()
+    pin(options, 3)
+    seen: list[list[int]] = []
+
+    def watch() -> None:
+        (folder,) = programs.configs()
+        config = Path(folder)
+        seen.append(served_by(config))
+        pin(options, None)
+        wait_until(lambda: not served_by(config))
+        (options.base_path / PIN_FILE).write_text("half")
+        wait_until(lambda: "the pinned version cannot be read" in caplog.text)
+        seen.append(served_by(config))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=watch)
+    launcher.launch(replace(options, host=host, poll_seconds=0.1), lambda _: thread.start())
+    thread.join()
+    assert seen == [[3], []]
+
+
+def test_a_damaged_pin_is_reported_before_a_server_starts(
+    programs: FakePrograms, options: ServerOptions
+) -> None:
+    programs.add_binary()
+    (options.base_path / PIN_FILE).write_text("half")
+    with pytest.raises(ServingError, match=f"{PIN_FILE}: damaged"):
+        launched(options)
+    assert programs.calls("tensorflow_model_server") == []
 
 
 def test_labels_and_metrics(programs: FakePrograms, everywhere: ServerOptions) -> None:
@@ -249,6 +303,7 @@ def test_docker_gets_what_was_asked_for(programs: FakePrograms, options: ServerO
         "port": "8500",
         "rest_api_port": "8501",
         "file_system_poll_wait_seconds": "1",
+        "model_config_file_poll_wait_seconds": "1",
         **COMMON_FLAGS,
     }
     assert started.server == "tensorflow/serving:2.21.0 in Docker"

@@ -1,9 +1,9 @@
-"""The raw ratings of a run, and the metrics of a pushed model on them."""
+"""The raw ratings of a run, and the metrics of an exported model on them."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -30,17 +30,17 @@ class Errors:
     mae: float
 
 
-def read(examples: Path, split: str) -> Columns:
+def read(examples: str, split: str) -> Columns:
     """Returns the ratings of a split.
 
     Args:
-        examples: Folder of an examples artifact.
+        examples: Folder of an examples artifact, on this machine or in cloud storage.
         split: Name of the split.
 
     Returns:
         Columns `user_id`, `movie_id` and `movie_title` (bytes) and `rating` (float32), `[n]` each.
     """
-    return read_columns([str(examples / f"Split-{split}" / "*")], _RATED)
+    return read_columns([os.path.join(examples, f"Split-{split}", "*")], _RATED)
 
 
 def errors(model: PushedModel, ratings: Columns) -> Errors:

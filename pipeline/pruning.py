@@ -1,0 +1,162 @@
+"""What may be removed from a workspace: old versions and runs, and what killed runs left."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from components import push_folder
+from pipeline import metadata, summary
+from pipeline.summary import Summary
+from pipeline.workspace import Workspace
+from serving.version_pin import candidates, read_pin
+from serving.versions import versions
+
+# Names of temporary folders of Beam and of TensorFlow Transform.
+_TEMPORARY: Final = ("beam-temp-*", ".temp_path")
+_ARTIFACT: Final = "artifact"
+
+
+@dataclass(frozen=True)
+class Removable:
+    """A file or folder that nothing needs.
+
+    Attributes:
+        path: Path of it.
+        kind: Noun for what it is.
+        size: Bytes on the disk.
+    """
+
+    path: Path
+    kind: str
+    size: int
+
+
+def prune(workspace: Workspace, keep: int, dry_run: bool = False) -> list[Removable]:
+    """Removes what is not needed from a workspace, in which no run may be under way.
+
+    It keeps the newest versions and runs, the served version, the last blessed and the best run of
+    each dataset, and all that these runs refer to.
+
+    Args:
+        workspace: Workspace to prune.
+        keep: Number of versions of each model, and of runs, to keep.
+        dry_run: Whether nothing is removed.
+
+    Returns:
+        What was removed, or would be.
+
+    Raises:
+        UserError: A run is under way.
+        ServingError: A pin cannot be read.
+    """
+    with ExitStack() as locks:
+        locks.enter_context(workspace.locked())
+        metadata.check_readable(workspace.metadata_db)
+        folders = sorted(entry for entry in workspace.serving("").glob("*") if entry.is_dir())
+        pushable = [
+            folder
+            for folder in folders
+            if locks.enter_context(push_folder.locked(str(folder), wait=False))
+        ]
+        runs = list(summary.newest_first(workspace))
+        kept_versions = {path for folder in folders for path in _kept_versions(folder, keep)}
+        kept_runs = _kept_runs(runs, keep, {str(path.resolve()) for path in kept_versions})
+        found = [
+            *_versions(pushable, kept_versions),
+            *_runs(workspace, kept_runs, keep),
+            *_artifacts(workspace, kept_runs),
+        ]
+        if not dry_run:
+            # First: an artifact without its folder must not be taken from the cache.
+            metadata.forget_removed(
+                workspace.metadata_db, {one.path for one in found if one.kind == _ARTIFACT}
+            )
+            for one in found:
+                # One may have been inside another.
+                if one.path.exists():
+                    shutil.rmtree(one.path)
+    return found
+
+
+def _kept_versions(folder: Path, keep: int) -> set[Path]:
+    served = candidates(folder, read_pin(folder).version)
+    return {*versions(folder)[-keep:], *served[-1:]}
+
+
+def _kept_runs(runs: list[Summary], keep: int, kept_versions: set[str]) -> set[str]:
+    """Returns the ids of the runs to keep.
+
+    Args:
+        runs: Every finished run, newest first.
+        keep: Number of the newest runs.
+        kept_versions: Paths of the kept versions.
+    """
+    kept = {run.run_id for run in runs[:keep]}
+    kept |= {run.run_id for run in runs if run.pushed_model in kept_versions}
+    blessed: dict[str, list[Summary]] = {}
+    for run in runs:
+        if run.gate.blessed and run.serving.blessed:
+            blessed.setdefault(run.dataset, []).append(run)
+    for of_dataset in blessed.values():
+        rated = [run for run in of_dataset if run.rmse is not None]
+        ranked = [run for run in of_dataset if run.ranking is not None]
+        kept |= {run.run_id for run in (*rated[:1], *ranked[:1])}
+        kept |= {min(rated, key=_rmse).run_id} if rated else set()
+        kept |= {max(ranked, key=_ndcg).run_id} if ranked else set()
+    return kept
+
+
+def _rmse(run: Summary) -> float:
+    assert run.rmse is not None
+    return run.rmse.holdout
+
+
+def _ndcg(run: Summary) -> float:
+    assert run.ranking is not None
+    return run.ranking.ndcg_at_10
+
+
+def _versions(folders: list[Path], kept: set[Path]) -> Iterator[Removable]:
+    for folder in folders:
+        for version in versions(folder):
+            if version not in kept:
+                yield _removable(version, "version")
+        for copy in push_folder.abandoned(str(folder)):
+            yield _removable(copy, "copy of a killed push")
+
+
+def _runs(workspace: Workspace, kept: set[str], keep: int) -> Iterator[Removable]:
+    """Yields the folders of the other runs, but not those of the last failures, for their logs."""
+    folders = sorted((entry for entry in workspace.runs.glob("*") if entry.is_dir()), reverse=True)
+    failed = [folder for folder in folders if not (folder / summary.SUMMARY_FILE).exists()]
+    for folder in folders:
+        if folder.name not in kept and folder not in failed[:keep]:
+            yield _removable(folder, "run")
+
+
+def _artifacts(workspace: Workspace, kept_runs: set[str]) -> Iterator[Removable]:
+    """Yields the artifacts of no kept run, and temporary folders in the others."""
+    root = workspace.artifacts.resolve()
+    kept = metadata.folders_of_runs(workspace.metadata_db, kept_runs)
+    for folder in sorted(root.glob("*/[!.]*/*")):
+        if folder.resolve() not in kept:
+            yield _removable(folder, _ARTIFACT)
+        else:
+            for pattern in _TEMPORARY:
+                for temporary in sorted(folder.rglob(pattern)):
+                    if temporary.is_dir():
+                        yield _removable(temporary, "temporary folder")
+    executions = {folder.name for folder in kept}
+    for folder in sorted(root.glob("*/.system/*/*")):
+        if folder.name not in executions:
+            yield _removable(folder, "record of a step")
+
+
+def _removable(path: Path, kind: str) -> Removable:
+    files = (file for file in path.rglob("*") if file.is_file() and not file.is_symlink())
+    return Removable(path, kind, sum(file.stat().st_size for file in files))

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+from pipeline import dag_runner, local_runner
+from pipeline.config.tree import load_config
+from pipeline.local_runner import StepFailedError
+from pipeline.workspace import Workspace
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        tf.errors.ResourceExhaustedError(None, None, "OOM when allocating"),
+        RuntimeError("Traceback (most recent call last):\n ...\nMemoryError [while running 'x']"),
+    ],
+)
+def test_a_lack_of_memory_says_what_to_lower(
+    tmp_path: Path, csv_folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(dag_runner.ObservedDagRunner, "run", fail)
+    config = load_config(None, ["data.dataset=csv", f"data.path={csv_folder}"])
+    with pytest.raises(StepFailedError, match=r"out of memory; lower training\.memory_budget"):
+        local_runner.run(config, Workspace(tmp_path / "workspace"))
+
+
+def test_a_damaged_database_is_found_before_the_first_step(
+    tmp_path: Path, csv_folder: Path
+) -> None:
+    database = tmp_path / "workspace" / "metadata.db"
+    database.parent.mkdir()
+    database.write_bytes(b"garbage" * 1000)
+    config = load_config(None, ["data.dataset=csv", f"data.path={csv_folder}"])
+    with pytest.raises(StepFailedError, match=f"{database}: damaged"):
+        local_runner.run(config, Workspace(tmp_path / "workspace"))

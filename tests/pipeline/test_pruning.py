@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ml_metadata import MetadataStore
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+
+from components import push_folder
+from pipeline import metadata, summary
+from pipeline.config.errors import UserError
+from pipeline.pruning import prune
+from pipeline.workspace import Workspace
+from serving.version_pin import Pin
+from tests.pipeline.summaries import summary as summary_of
+
+MODEL = "movierec"
+# Runs by the number of the version that each pushed, with the holdout RMSE.
+RUNS = {10: 0.93, 11: 0.90, 12: 0.94, 13: 0.92, 14: 0.91}
+
+
+class Store:
+    """The records of runs that make one model each."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.store = MetadataStore(metadata.connection(workspace.metadata_db))
+        self._run = self.store.put_context_type(mlmd.ContextType(name="pipeline_run"))
+        self._model = self.store.put_artifact_type(mlmd.ArtifactType(name="Model"))
+        self._train = self.store.put_execution_type(mlmd.ExecutionType(name="Trainer"))
+
+    def add(self, run_id: str, folder: Path) -> None:
+        artifact = mlmd.Artifact(type_id=self._model, uri=str(folder), state=mlmd.Artifact.LIVE)
+        event = mlmd.Event(type=mlmd.Event.OUTPUT)
+        event.path.steps.add(key="model")
+        self.store.put_execution(
+            mlmd.Execution(type_id=self._train),
+            [(artifact, event)],
+            [mlmd.Context(type_id=self._run, name=run_id)],
+        )
+
+    def live(self) -> set[str]:
+        return {
+            Path(artifact.uri).name
+            for artifact in self.store.get_artifacts()
+            if artifact.state == mlmd.Artifact.LIVE
+        }
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path.resolve())
+
+
+@pytest.fixture
+def store(workspace: Workspace) -> Store:
+    """Five runs, the second of which made the best model, and what killed ones left."""
+    store = Store(workspace)
+    for number, rmse in RUNS.items():
+        version = workspace.serving(MODEL) / str(number)
+        version.mkdir(parents=True)
+        (version / "saved_model.pb").write_text("12345")
+        model = workspace.artifacts / "Trainer" / "model" / str(number)
+        model.mkdir(parents=True)
+        (model / "beam-temp-x").mkdir()
+        (model / "beam-temp-x" / "part").touch()
+        (workspace.artifacts / "Trainer" / ".system" / "executor_execution" / str(number)).mkdir(
+            parents=True
+        )
+        run = workspace.runs / f"2024-{number}"
+        run.mkdir(parents=True)
+        figures = summary.Rmse(train=0.8, eval=0.9, holdout=rmse)
+        summary.write(
+            workspace, summary_of(run_id=run.name, rmse=figures, pushed_model=str(version))
+        )
+        store.add(run.name, model)
+    (workspace.artifacts / "Trainer" / "model" / "99").mkdir()
+    (workspace.serving(MODEL) / ".incoming-15").mkdir()
+    for failed in ("2024-08", "2024-09"):
+        (workspace.runs / failed).mkdir()
+    return store
+
+
+def remaining(folder: Path) -> set[str]:
+    return {entry.name for entry in folder.iterdir() if entry.is_dir()}
+
+
+def test_what_is_served_last_blessed_or_best_stays(workspace: Workspace, store: Store) -> None:
+    push_folder.write_pin(str(workspace.serving(MODEL)), Pin(version=12))
+    prune(workspace, keep=1)
+    # The newest, which is also the last blessed, and the pinned one.
+    assert remaining(workspace.serving(MODEL)) == {"14", "12"}
+    # Their runs, the best one, and the last that failed.
+    kept = {"11", "12", "14"}
+    assert remaining(workspace.runs) == {f"2024-{number}" for number in (*kept, "09")}
+    assert remaining(workspace.artifacts / "Trainer" / "model") == kept
+    assert remaining(workspace.artifacts / "Trainer" / ".system" / "executor_execution") == kept
+    assert store.live() == kept
+    for number in kept:
+        assert not remaining(workspace.artifacts / "Trainer" / "model" / number)
+
+
+def test_a_dry_run_lists_and_removes_nothing(workspace: Workspace, store: Store) -> None:
+    before = sorted(workspace.root.rglob("*"))
+    listed = prune(workspace, keep=2, dry_run=True)
+    assert sorted(set(workspace.root.rglob("*")) - {workspace.root / ".lock"}) == before
+    assert len(store.live()) == len(RUNS)
+    assert [one.path for one in prune(workspace, keep=2)] == [one.path for one in listed]
+    assert not any(one.path.exists() for one in listed)
+    sizes = {one.path.name: one.size for one in listed if one.kind == "version"}
+    assert sizes == {"10": 5, "11": 5, "12": 5}
+    assert prune(workspace, keep=2) == []
+
+
+def test_nothing_is_removed_while_a_run_is_under_way(workspace: Workspace, store: Store) -> None:
+    with workspace.locked(), pytest.raises(UserError, match="is running in it"):
+        prune(workspace, keep=1)
+    assert len(store.live()) == len(RUNS)
+
+
+def test_what_is_being_pushed_stays(workspace: Workspace, store: Store) -> None:
+    folder = workspace.serving(MODEL)
+    with push_folder.locked(str(folder)):
+        prune(workspace, keep=1)
+    assert remaining(folder) == {".incoming-15", *map(str, RUNS)}
+
+
+def test_an_empty_workspace_has_nothing_to_remove(workspace: Workspace) -> None:
+    assert prune(workspace, keep=1) == []
