@@ -67,7 +67,11 @@ def export(path: Path) -> None:
     columns[features.MOVIE_GENRES] = pc.binary_join(columns[features.MOVIE_GENRES], "|")
     for name in (features.USER_ID, features.MOVIE_ID, features.TIMESTAMP):
         columns[name] = pc.cast(columns[name], pa.int64())
-    pyarrow.csv.write_csv(pa.table(columns), path)
+    with path.open("wb") as file:
+        # Arrow quotes names, and TFX's reader takes the quotes for a part of them.
+        file.write((",".join(columns) + "\n").encode())
+        options = pyarrow.csv.WriteOptions(include_header=False)
+        pyarrow.csv.write_csv(pa.table(columns), file, options)
 
 
 def measure(folder: Path, csv_folder: Path) -> dict[str, Measured]:

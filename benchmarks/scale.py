@@ -3,7 +3,7 @@
     .venv/bin/python -m benchmarks.scale [--size 0.1 --size 1] [--json]
 
 Each size is a generated folder of ratings and a `movierec run` on it in a new workspace, with the
-default configuration.
+default configuration but for the gate's highest RMSE.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ _EDITIONS: Final = {
     25: (162_541, 59_047),
 }
 _MIB: Final = 1 << 20
+_ANY_RMSE: Final = 5
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,9 @@ def measure(millions: float, settings: Sequence[str]) -> Measured:
         data, workspace = Path(folder, "data"), Path(folder, "workspace")
         data.mkdir()
         ratings = generated_folders.write(data, round(millions * 1e6), *users_and_movies(millions))
-        values = ("data.dataset=csv", f"data.path={data}", *settings)
+        # The error of generated ratings says nothing: every model is pushed.
+        gate = f"gate.max_rmse={_ANY_RMSE}"
+        values = ("data.dataset=csv", f"data.path={data}", gate, *settings)
         options = [option for value in values for option in ("--set", value)]
         run = run_module("movierec", ["run", "--workspace", str(workspace), "--json", *options])
         summary = json.loads(run.output)

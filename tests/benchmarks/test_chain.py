@@ -37,6 +37,7 @@ def test_steps_of_the_same_kind_share_a_row() -> None:
 
 def test_the_plain_chain_gets_all_ratings(tmp_path: Path) -> None:
     chain.export(tmp_path / "ratings.csv")
+    assert '"' not in (tmp_path / "ratings.csv").read_text(encoding="utf-8").partition("\n")[0]
     table = pyarrow.csv.read_csv(tmp_path / "ratings.csv")
     assert table.num_rows == 100_000
     assert pyarrow.types.is_int64(table["user_id"].type)
