@@ -24,9 +24,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.processes import run_module
-from components.movielens_example_gen import cleaning, joining
-from components.movielens_example_gen.readers import EDITIONS
+from components.movielens_example_gen import joining, reading
+from components.movielens_example_gen.options import Dialect, IngestOptions, SplitOptions
 from models import features
+from pipeline import row_bounds
 from pipeline.config.tree import DataConfig
 from pipeline.datasets import locate
 
@@ -59,10 +60,15 @@ class Measured:
 
 def export(path: Path) -> None:
     """Writes MovieLens-100K as one CSV file, each rating with its movie and user."""
-    edition = EDITIONS["ml-100k"]
-    raw = edition.read(str(locate(DataConfig())))
-    ratings = cleaning.clean(raw.ratings, edition.rating_min, edition.rating_max).accepted
-    joined = joining.join(ratings, raw)
+    options = IngestOptions(
+        edition="ml-100k",
+        split=SplitOptions(),
+        max_rejected_fraction=0.0,
+        bounds=row_bounds.read(),
+        dialect=Dialect(),
+    )
+    raw, cleaned = reading.read(str(locate(DataConfig())), options)
+    joined = joining.join(cleaned.accepted, raw)
     columns = {name: joined[name] for name in joined.column_names}
     columns[features.MOVIE_GENRES] = pc.binary_join(columns[features.MOVIE_GENRES], "|")
     for name in (features.USER_ID, features.MOVIE_ID, features.TIMESTAMP):
