@@ -55,6 +55,17 @@ def test_the_site_and_its_index_list_every_page() -> None:
     assert set(links(ROOT / "docs" / "index.md")) >= names - {"index.md"}
 
 
+def test_the_tests_of_each_fault_exist() -> None:
+    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if re.match(r"\| (?!fault)\S", line)]
+    assert len(rows) > 100
+    for row in rows:
+        named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", row)
+        assert named, row
+        for path, name in named:
+            assert f"def {name}" in (ROOT / path).read_text(encoding="utf-8"), (path, name)
+
+
 def test_paths_for_contributors_exist() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     named = re.findall(r"`((?:\w+/)+(?:\w+\.\w+)?)`", text)
