@@ -7,6 +7,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from components.drift.report import DriftReport
 from components.serving_validator.report import ServingReport
 from models.records import Record
 from pipeline import atomic_file
@@ -86,6 +87,11 @@ class Gate(Record):
     `baseline_rmse`, the last blessed model's RMSE on the same holdout. Retrieval models must gain
     `min_gain_over_popularity`, and their NDCG@10 and Recall@10 may fall at most
     `max_ranking_regression` below the last blessed model's.
+
+    `above_best` is how far RMSE is above the best blessed model's, summed over the runs since, and
+    at most `max_drift_from_best`. `baseline_rmse` may differ from `baseline_rmse_when_blessed`,
+    the same model's on the holdout of its own run, by `max_baseline_shift`. A rating model must
+    gain `min_gain_over_biases` over the bias-only prediction.
     """
 
     blessed: bool
@@ -93,8 +99,13 @@ class Gate(Record):
     max_regression: float
     min_gain_over_popularity: float
     max_ranking_regression: float
+    max_drift_from_best: float
+    max_baseline_shift: float
+    min_gain_over_biases: float
     baseline_rmse: float | None
+    baseline_rmse_when_blessed: float | None
     baseline_ndcg_at_10: float | None
+    above_best: float
     reason: str
 
 
@@ -110,6 +121,7 @@ class Summary(Record):
         tuning: Result of the search; None without one.
         slices: Holdout RMSE by slice, `feature=value`; NDCG@10 for a model that predicts no
             ratings.
+        drift: Moves of the data since the last blessed model.
         examples: Folder of the run's ratings, by split.
         pushed_model: Folder of the version that a model server serves now; None if the gate or the
             ServingValidator did not bless the model.
@@ -127,6 +139,7 @@ class Summary(Record):
     ranking: Ranking | None
     baselines: Baselines
     slices: dict[str, float]
+    drift: DriftReport
     gate: Gate
     serving: ServingReport
     best_epoch: int

@@ -11,6 +11,8 @@ from typing import Annotated, Any
 import tomli_w
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
 
+from components.drift.limits import DriftLimits
+from components.gate.limits import GateLimits
 from components.movielens_example_gen.options import EditionName, SplitOptions
 from models import features
 from models.options import ExportOptions, ModelOptions, TransformOptions, TuningOptions
@@ -56,7 +58,7 @@ class DataConfig(Section):
     )
 
 
-class GateConfig(Section):
+class GateConfig(Section, GateLimits):
     """The thresholds that a model must meet to be pushed."""
 
     max_rmse: float = Field(0.94, gt=0, description="Highest holdout RMSE, in stars.")
@@ -125,6 +127,7 @@ class PipelineConfig(Section):
     training: TrainingConfig = TrainingConfig()
     tuning: TuningOptions = TuningOptions()
     export: ExportOptions = ExportOptions()
+    drift: DriftLimits = DriftLimits()
     gate: GateConfig = GateConfig()
     serving: ServingConfig = ServingConfig()
     kubernetes: KubernetesConfig = KubernetesConfig()

@@ -103,7 +103,7 @@ def test_data_is_read_and_a_model_is_pushed_and_found_again(
     with input_files.local_folder(run.data, csv_folder.EDITION.files) as copy:
         assert {path.name: path.read_bytes() for path in Path(copy).iterdir()} == files
 
-    run.step("baseline-model")
+    run.step("baseline-model", model=(str(tmp_path / "candidate"), {}))
     baseline = tmp_path / "run" / "baseline-model" / "baseline_model"
     assert not list(baseline.iterdir())
 
@@ -126,7 +126,7 @@ def test_data_is_read_and_a_model_is_pushed_and_found_again(
         for name in (SAVED_MODEL, "variables/variables.index", COMPARISON_GROUP_FILE)
     }
 
-    run.step("baseline-model")
+    run.step("baseline-model", model=(str(tmp_path / "candidate"), {}))
     for name in (SAVED_MODEL, "variables/variables.index", COMPARISON_GROUP_FILE):
         original = model / "Format-Serving" / name
         assert (baseline / "Format-Serving" / name).read_bytes() == original.read_bytes()
@@ -164,7 +164,7 @@ def test_a_storage_that_does_not_answer_is_no_missing_baseline(
     run = Run("minio", bucket, tmp_path / "run")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     with pytest.raises(SystemExit) as ended:
-        run.step("baseline-model")
+        run.step("baseline-model", model=(str(tmp_path / "candidate"), {}))
     assert str(ended.value).startswith(f"movierec: {run.push}: http://127.0.0.1:1: ")
     assert "\n" not in str(ended.value)
 
