@@ -142,6 +142,7 @@ def create_pipeline(
         config,
         locations,
         accepted_drift,
+        examples=examples,
         model=trainer.outputs["model"],
         baseline_model=evaluator.inputs[standard_component_specs.BASELINE_MODEL_KEY],
         evaluation=evaluator.outputs["evaluation"],

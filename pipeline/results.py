@@ -78,6 +78,7 @@ def _gate(config: PipelineConfig, report: GateReport, judgement: Judgement) -> s
         min_gain_over_biases=limits.min_gain_over_biases,
         baseline_rmse=report.baseline.get(RMSE),
         baseline_rmse_when_blessed=judgement.baseline_rmse_when_blessed,
+        interval=judgement.interval,
         baseline_ndcg_at_10=report.baseline.get(NDCG),
         above_best=judgement.above_best,
         reason="; ".join(failures or [*report.merits, *judgement.notes]),

@@ -8,6 +8,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from components.drift.report import DriftReport
+from components.gate.interval import Interval
 from components.serving_validator.report import ServingReport
 from models.records import Record
 from pipeline import atomic_file
@@ -91,7 +92,8 @@ class Gate(Record):
     `above_best` is how far RMSE is above the best blessed model's, summed over the runs since, and
     at most `max_drift_from_best`. `baseline_rmse` may differ from `baseline_rmse_when_blessed`,
     the same model's on the holdout of its own run, by `max_baseline_shift`. A rating model must
-    gain `min_gain_over_biases` over the bias-only prediction.
+    gain `min_gain_over_biases` over the bias-only prediction. `interval` is the confidence interval
+    of the change of RMSE.
     """
 
     blessed: bool
@@ -104,6 +106,7 @@ class Gate(Record):
     min_gain_over_biases: float
     baseline_rmse: float | None
     baseline_rmse_when_blessed: float | None
+    interval: Interval | None
     baseline_ndcg_at_10: float | None
     above_best: float
     reason: str

@@ -17,11 +17,14 @@ from tfx.types.experimental import simple_artifacts
 from tfx.utils import io_utils, path_utils
 
 from components import pushed_baseline, rating_baselines
-from components.gate import release
+from components.gate import predictions, release
+from components.gate.interval import Interval, rmse_difference
 from components.gate.judgement import Baseline, Figures, Judgement, judge
 from components.gate.limits import GateLimits
 from components.gate.record import GateRecord
 from components.step_types import Artifacts, Properties
+from models import features
+from models.columns import Columns
 
 EVALUATION_KEY: Final = "evaluation"
 EVALUATOR_BLESSING_KEY: Final = "evaluator_blessing"
@@ -32,6 +35,8 @@ RMSE_KEY: Final = "rmse_metric"
 NDCG_KEY: Final = "ndcg_metric"
 
 JUDGEMENT_FILE: Final = "judgement.json"
+
+_SHOWN_CONFIDENCE: Final = 0.95
 
 
 class Executor(base_executor.BaseExecutor):
@@ -48,6 +53,7 @@ class Executor(base_executor.BaseExecutor):
         evaluation = artifact_utils.get_single_uri(input_dict[EVALUATION_KEY])
         candidate = _figures(evaluation, exec_properties)
         accepted = _accepted(export, exec_properties)
+        limits = GateLimits.model_validate_json(exec_properties[LIMITS_KEY])
         judgement = judge(
             candidate=candidate,
             baseline=None
@@ -59,7 +65,15 @@ class Executor(base_executor.BaseExecutor):
             bias_only=rating_baselines.read(
                 artifact_utils.get_single_uri(input_dict[rating_baselines.BASELINES_KEY])
             )[rating_baselines.BIAS_ONLY],
-            limits=GateLimits.model_validate_json(exec_properties[LIMITS_KEY]),
+            limits=limits,
+            interval=None
+            if last is None or candidate.rmse is None
+            else _interval(
+                export,
+                path_utils.serving_model_path(last.uri),
+                predictions.holdout(input_dict[standard_component_specs.EXAMPLES_KEY]),
+                limits.confidence or _SHOWN_CONFIDENCE,
+            ),
             accepted=accepted,
             why_no_baseline=pushed_baseline.why_none(
                 exec_properties[pushed_baseline.PUSHED_KEY],
@@ -106,6 +120,7 @@ class GateSpec(ComponentSpec):
         "code_fingerprint": ExecutionParameter(type=str),
     }
     INPUTS: ClassVar = {
+        standard_component_specs.EXAMPLES_KEY: ChannelParameter(type=standard_artifacts.Examples),
         standard_component_specs.MODEL_KEY: ChannelParameter(type=standard_artifacts.Model),
         standard_component_specs.BASELINE_MODEL_KEY: ChannelParameter(
             type=standard_artifacts.Model, optional=True
@@ -138,6 +153,7 @@ class Gate(base_component.BaseComponent):
 
     def __init__(
         self,
+        examples: types.BaseChannel,
         model: types.BaseChannel,
         baseline_model: types.BaseChannel,
         evaluation: types.BaseChannel,
@@ -155,6 +171,7 @@ class Gate(base_component.BaseComponent):
         """Constructs the component.
 
         Args:
+            examples: Raw ratings with the split holdout.
             model: The Trainer's exported model.
             baseline_model: The last blessed model, if there is one.
             evaluation: The Evaluator's figures of both models.
@@ -173,6 +190,7 @@ class Gate(base_component.BaseComponent):
         """
         super().__init__(
             GateSpec(
+                examples=examples,
                 model=model,
                 baseline_model=baseline_model,
                 evaluation=evaluation,
@@ -243,6 +261,11 @@ def _figures(evaluation: str, exec_properties: Properties, model_name: str = "")
         return found[name] if name else None
 
     return Figures(rmse=figure(RMSE_KEY), ndcg=figure(NDCG_KEY))
+
+
+def _interval(export: str, baseline: str, ratings: Columns, confidence: float) -> Interval:
+    ours, theirs = (predictions.errors(folder, ratings) for folder in (export, baseline))
+    return rmse_difference(ours, theirs, ratings[features.USER_ID], confidence)
 
 
 def _write_blessing(

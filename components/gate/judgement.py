@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from components.gate.interval import Interval
 from components.gate.limits import GateLimits
 from components.gate.record import GateRecord
 from models.records import Record
@@ -48,6 +49,7 @@ class Judgement(Record):
         notes: What was compared, and what could not be.
         above_best: Stars of RMSE lost since the best blessed model.
         below_best: NDCG@10 lost since the best blessed model.
+        interval: Confidence interval of the change of RMSE; None without a baseline.
         baseline_rmse_when_blessed: RMSE of the last blessed model on the holdout of its own run;
             None if it is not known.
     """
@@ -56,6 +58,7 @@ class Judgement(Record):
     notes: tuple[str, ...]
     above_best: float
     below_best: float
+    interval: Interval | None
     baseline_rmse_when_blessed: float | None
 
 
@@ -64,6 +67,7 @@ def judge(
     baseline: Baseline | None,
     bias_only: float,
     limits: GateLimits,
+    interval: Interval | None = None,
     accepted: Collection[str] = (),
     why_no_baseline: str = "",
 ) -> Judgement:
@@ -74,6 +78,7 @@ def judge(
         baseline: The last blessed model; None if there is none to compare with.
         bias_only: Holdout RMSE of the bias-only prediction.
         limits: Limits to hold the figures against.
+        interval: Confidence interval of the change of RMSE; None without a baseline.
         accepted: Names of moves that a person accepted for this run.
         why_no_baseline: Reason why there is none.
     """
@@ -97,11 +102,17 @@ def judge(
             notes += [f"accepted: {line}" for line in moved]
         else:
             failures += moved
+    if interval is not None:
+        notes.append(
+            f"{interval.low:+.4f} to {interval.high:+.4f} with {interval.confidence:g} confidence"
+        )
+        failures += _noise(interval, limits)
     return Judgement(
         failures=tuple(failures),
         notes=tuple(notes),
         above_best=above_best,
         below_best=below_best,
+        interval=interval,
         baseline_rmse_when_blessed=baseline.record.rmse
         if baseline is not None and baseline.record is not None
         else None,
@@ -141,6 +152,16 @@ def _drift_from_best(above: float, below: float, limits: GateLimits) -> Iterator
         yield (
             f"NDCG@10 is {below:.4f} below the best blessed model's, summed over the runs since "
             f"(gate.max_ranking_drift_from_best allows {limits.max_ranking_drift_from_best:g})"
+        )
+
+
+def _noise(interval: Interval, limits: GateLimits) -> Iterator[str]:
+    """Yields the objection that the ratings are too few to rule out a regression."""
+    if limits.confidence is not None and interval.high > limits.max_regression:
+        yield (
+            f"RMSE may be as much as {interval.high:+.4f} against the last blessed model's, with "
+            f"gate.confidence {limits.confidence:g} (gate.max_regression allows "
+            f"{limits.max_regression:+g})"
         )
 
 

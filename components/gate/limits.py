@@ -10,6 +10,16 @@ from models.records import Options
 class GateLimits(Options):
     """Limits on a model's figures beside those of other weeks and simpler models."""
 
+    max_regression: float = Field(
+        0.005, ge=0, description="Largest rise of RMSE above the last blessed model's."
+    )
+    confidence: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Confidence with which the rise must stay within max_regression; if not set, "
+        "the measured rise decides.",
+    )
     max_drift_from_best: float = Field(
         0.01,
         ge=0,

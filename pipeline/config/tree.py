@@ -62,9 +62,6 @@ class GateConfig(Section, GateLimits):
     """The thresholds that a model must meet to be pushed."""
 
     max_rmse: float = Field(0.94, gt=0, description="Highest holdout RMSE, in stars.")
-    max_regression: float = Field(
-        0.005, ge=0, description="Largest rise of RMSE above the last blessed model's."
-    )
     min_gain_over_popularity: float = Field(
         0.02, description="Least gain of Recall@10 and NDCG@10 over ranking by popularity."
     )

@@ -37,6 +37,7 @@ def summary(**changed: Any) -> Summary:
             min_gain_over_biases=0.005,
             baseline_rmse=None,
             baseline_rmse_when_blessed=None,
+            interval=None,
             baseline_ndcg_at_10=None,
             above_best=0.0,
             reason="good enough",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import statistics_pb2
@@ -19,6 +20,9 @@ from components.gate.record import GateRecord
 from components.gate.release import read_record, read_statistics, write_record
 from models.export.saved_model import write_comparison_group
 
+# Users and ratings.
+HOLDOUT = [(b"a", 5.0), (b"a", 4.0), (b"b", 2.0), (b"b", 3.5), (b"c", 1.0), (b"d", 5.0)]
+
 
 def artifact(kind: type[types.Artifact], folder: Path) -> types.Artifact:
     folder.mkdir(parents=True, exist_ok=True)
@@ -27,12 +31,29 @@ def artifact(kind: type[types.Artifact], folder: Path) -> types.Artifact:
     return made
 
 
-def model(folder: Path, export: str, record: GateRecord | None = None) -> types.Artifact:
+class Constant(tf.Module):
+    """Predicts one rating for everybody."""
+
+    def __init__(self, rating: float) -> None:
+        super().__init__()
+        self.rating = tf.Variable(rating)
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([None], tf.string, n) for n in ("user_id", "movie_id")]
+    )
+    def predict(self, user_id: tf.Tensor, movie_id: tf.Tensor) -> dict[str, tf.Tensor]:
+        del movie_id
+        return {"rating": tf.fill(tf.shape(user_id), self.rating)}
+
+
+def model(
+    folder: Path, export: str, rating: float, record: GateRecord | None = None
+) -> types.Artifact:
     """An exported model, which the text in its fingerprint stands for."""
     made = artifact(standard_artifacts.Model, folder)
     exported = folder / "Format-Serving"
-    exported.mkdir()
-    (exported / "saved_model.pb").write_text(export)
+    constant = Constant(rating)
+    tf.saved_model.save(constant, str(exported), signatures={"predict": constant.predict})
     (exported / "fingerprint.pb").write_text(export)
     write_comparison_group(str(exported), "group")
     if record is not None:
@@ -78,6 +99,22 @@ def statistics(folder: Path) -> types.Artifact:
     return made
 
 
+def examples(folder: Path) -> types.Artifact:
+    """A holdout as ExampleGen writes it."""
+    made = artifact(standard_artifacts.Examples, folder)
+    made.split_names = '["train", "eval", "holdout"]'
+    (folder / "Split-holdout").mkdir()
+    path = str(folder / "Split-holdout" / "data_tfrecord-00000-of-00001.gz")
+    with tf.io.TFRecordWriter(path, "GZIP") as writer:
+        for user, stars in HOLDOUT:
+            example = tf.train.Example()
+            example.features.feature["user_id"].bytes_list.value.append(user)
+            example.features.feature["movie_id"].bytes_list.value.append(b"m")
+            example.features.feature["rating"].float_list.value.append(stars)
+            writer.write(example.SerializeToString())
+    return made
+
+
 def run(
     folder: Path,
     rmse: dict[str, float],
@@ -97,8 +134,9 @@ def run(
     release = artifact(standard_artifacts.Model, folder / "release")
     Executor().Do(
         {
-            "model": [model(folder / "model", "new")],
-            "baseline_model": [model(folder / "last", "old", last)] if last else [],
+            "examples": [examples(folder / "examples")],
+            "model": [model(folder / "model", "new", 3.5)],
+            "baseline_model": [model(folder / "last", "old", 3.0, last)] if last else [],
             "evaluation": [evaluation(folder / "evaluation", rmse)],
             "evaluator_blessing": [blessing_before],
             "baselines": [baselines],
@@ -123,7 +161,8 @@ def test_a_blessed_model_is_released_with_its_record(tmp_path: Path) -> None:
     assert blessing.get_int_custom_property("blessed") == 1
     assert (tmp_path / "blessing" / "BLESSED").exists()
     exported = Path(release.uri) / "Format-Serving"
-    assert (exported / "saved_model.pb").read_text() == "new"
+    assert (exported / "saved_model.pb").exists()
+    assert (exported / "fingerprint.pb").read_text() == "new"
     found = read_record(str(exported))
     assert found is not None
     assert found.rmse == 0.914
@@ -137,6 +176,20 @@ def test_a_blessed_model_is_released_with_its_record(tmp_path: Path) -> None:
     assert b"secret" not in of_week.SerializeToString()
     # The Trainer's own artifact stays as it was.
     assert read_record(str(tmp_path / "model" / "Format-Serving")) is None
+
+
+def test_the_change_has_an_interval_from_both_models_own_predictions(tmp_path: Path) -> None:
+    last = GateRecord(rmse=0.91, ndcg=None)
+    blessing, _ = run(tmp_path, {"candidate": 0.91, "baseline": 0.91}, last)
+    interval = read_judgement(blessing.uri).interval
+    assert interval is not None
+    stars = np.array([stars for _, stars in HOLDOUT])
+    ours, theirs = (np.sqrt(np.mean((rating - stars) ** 2)) for rating in (3.5, 3.0))
+    assert interval.difference == pytest.approx(ours - theirs)
+    assert interval.confidence == 0.95
+    assert interval.low < interval.difference < interval.high
+    blessing, _ = run(tmp_path / "first", {"": 0.9})
+    assert read_judgement(blessing.uri).interval is None
 
 
 def test_the_alarm_of_the_last_model_refuses_a_model_that_the_evaluator_blessed(

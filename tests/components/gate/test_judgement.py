@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from components.gate.interval import Interval
 from components.gate.judgement import Baseline, Figures, Judgement, judge
 from components.gate.limits import GateLimits
 from components.gate.record import GateRecord
@@ -99,6 +100,21 @@ def test_an_open_gate_says_so_or_stays_shut() -> None:
     assert (open_gate.failures, open_gate.notes) == ((), (why,))
     shut = judge(figures, None, 1.0, GateLimits(require_baseline=True), why_no_baseline=why)
     assert shut.failures == ("another seed (gate.require_baseline)",)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "high", "refused"),
+    [(None, 0.02, False), (0.95, 0.0049, False), (0.95, 0.0051, True)],
+)
+def test_a_rise_must_be_ruled_out_with_the_confidence_that_is_asked_for(
+    confidence: float | None, high: float, refused: bool
+) -> None:
+    baseline = Baseline(Figures(rmse=0.9), GateRecord(rmse=0.9, ndcg=None))
+    limits = GateLimits(max_regression=0.005, confidence=confidence)
+    interval = Interval(confidence=0.95, difference=0.001, low=-0.003, high=high)
+    judgement = judge(Figures(rmse=0.901), baseline, 1.0, limits, interval)
+    assert any("gate.confidence" in line for line in judgement.failures) == refused
+    assert f"-0.0030 to {high:+.4f}" in judgement.notes[0]
 
 
 def test_an_export_without_a_record_is_compared_as_far_as_it_goes() -> None:
