@@ -180,16 +180,13 @@ def test_data_that_moved_since_the_last_push_stops_a_run_until_it_is_accepted(
     bucket: Bucket, tmp_path: Path
 ) -> None:
     run = Run("s3", bucket, tmp_path / "run")
-    version = f"{run.push}/8"
-    fileio.makedirs(version)
-    with fileio.open(f"{version}/{SAVED_MODEL}", "w") as file:
-        file.write("model")
+    group = run.constant("drift-validator", "comparison_group")
     for name, content in (
-        (COMPARISON_GROUP_FILE, run.constant("drift-validator", "comparison_group").encode()),
+        (SAVED_MODEL, b"model"),
+        (COMPARISON_GROUP_FILE, group.encode()),
         (STATISTICS_FILE, train_statistics(26)),
     ):
-        with fileio.open(f"{version}/{name}", "wb") as file:
-            file.write(content)
+        bucket.put(f"push/8/{name}", content)
     split = tmp_path / "statistics" / "Split-train"
     split.mkdir(parents=True)
     (split / "FeatureStats.pb").write_bytes(train_statistics(13))
