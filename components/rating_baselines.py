@@ -92,8 +92,8 @@ class RatingBaselines(base_component.BaseComponent):
 
 def read(folder: str) -> dict[str, float]:
     """Returns the holdout RMSE by baseline, from the artifact's folder."""
-    with open(os.path.join(folder, BASELINES_FILE), encoding="utf-8") as file:
-        result: dict[str, float] = json.load(file)
+    text = io_utils.read_string_file(os.path.join(folder, BASELINES_FILE))
+    result: dict[str, float] = json.loads(text)
     return result
 
 

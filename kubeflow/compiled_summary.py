@@ -23,9 +23,11 @@ from pipeline.summary import Summary
 
 _NEEDED: Final = (
     graph.EXAMPLE_GEN,
+    graph.DRIFT_VALIDATOR,
     graph.BASELINES,
     graph.TRAINER,
     graph.EVALUATOR,
+    graph.GATE,
     graph.SERVING_VALIDATOR,
     graph.PUSHER,
 )
@@ -80,7 +82,10 @@ def _configuration(job: Job, parameters: Mapping[str, Value]) -> PipelineConfig:
         {
             "data": {"dataset": ingest["edition"]},
             "model": training["model"],
-            "gate": read_gate(constant(graph.EVALUATOR, "eval_config")),
+            "gate": {
+                **read_gate(constant(graph.EVALUATOR, "eval_config")).model_dump(),
+                **json.loads(constant(graph.GATE, "limits")),
+            },
             "tuning": {"enabled": task_name(graph.TUNER) in job.tasks},
         }
     )

@@ -11,6 +11,7 @@ DATA: Final = "data"
 PUSH: Final = "push"
 EPOCHS: Final = "epochs"
 MAX_RMSE: Final = "max_rmse"
+ACCEPT_DRIFT: Final = "accept_drift"
 
 _PREFIX: Final = "pipelinechannel--"
 _PLACEHOLDER: Final = re.compile(r"\{\{\$\.inputs\.parameters\['(?P<input>[^']+)'\]\}\}")

@@ -10,8 +10,9 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from kubeflow.local_execution import job_file
 from kubeflow.local_execution.job import Job
 from kubeflow.local_execution.values import Value
-from kubeflow.parameters import EPOCHS, MAX_RMSE, PIPELINE_ROOT, PUSH
+from kubeflow.parameters import ACCEPT_DRIFT, EPOCHS, MAX_RMSE, PIPELINE_ROOT, PUSH
 from kubeflow.targets import SCHEMES, Target, remote_folders
+from pipeline import accepted_drift
 from pipeline.config.cluster import TrainingConfig
 from pipeline.config.errors import UserError
 from pipeline.config.tree import GateConfig
@@ -53,6 +54,8 @@ def _check(name: str, text: str, value: Value) -> None:
             f"--parameter {name}={text}: expected {remote_folders(Target.KFP)}, or "
             f"/A/FOLDER with run-compiled"
         )
+    if name == ACCEPT_DRIFT:
+        accepted_drift.parse(f"--parameter {name}", [text])
     if name not in _KEYS:
         return
     section, key = _KEYS[name]

@@ -1,4 +1,4 @@
-"""The verdict of the gate: the Evaluator's figures, and the reason in words."""
+"""The Evaluator's figures and its verdict, in words."""
 
 from __future__ import annotations
 
@@ -34,19 +34,21 @@ _LABELS = {
 
 @dataclass(frozen=True)
 class GateReport:
-    """Figures on the whole holdout, and the reason why the model was blessed or not.
+    """Figures on the whole holdout, and the reasons why the Evaluator blessed the model or not.
 
     Attributes:
         candidate: Figures of the model by name; only those that the gate looks at.
         baseline: Figures of the last blessed model on the same holdout; empty without one.
-        reason: Reason of the verdict, one line.
+        merits: Reasons for a model that the Evaluator blessed.
+        failures: Reasons against one that it did not bless.
         slices: RMSE of the candidate by slice, `feature=value`. NDCG@10 for a model that predicts
             no ratings, without the slices in which nothing is liked.
     """
 
     candidate: dict[str, float]
     baseline: dict[str, float]
-    reason: str
+    merits: list[str]
+    failures: list[str]
     slices: dict[str, float]
 
 
@@ -71,11 +73,13 @@ def read_gate_report(evaluation_folder: str, gate: GateConfig) -> GateReport:
             elif not is_baseline:
                 by_slice.setdefault(name, {})[key.name] = value
     candidate, baseline = figures[False], figures[True]
+    failures = _failures(tfma.load_validation_result(evaluation_folder))
     shown = RMSE if RMSE in candidate else ranking_metrics.NDCG
     return GateReport(
         candidate=candidate,
         baseline=baseline,
-        reason=_reason(tfma.load_validation_result(evaluation_folder), candidate, baseline, gate),
+        merits=[] if failures else list(_merits(candidate, baseline, gate)),
+        failures=failures,
         slices={
             name: values[shown]
             for name, values in sorted(by_slice.items())
@@ -91,14 +95,9 @@ def _slice_name(key: tfma.proto.metrics_for_slice_pb2.SliceKey) -> str:
     )
 
 
-def _reason(
-    validation: tfma.proto.validation_result_pb2.ValidationResult,
-    candidate: dict[str, float],
-    baseline: dict[str, float],
-    gate: GateConfig,
-) -> str:
+def _failures(validation: tfma.proto.validation_result_pb2.ValidationResult) -> list[str]:
     if validation.validation_ok:
-        return "; ".join(_merits(candidate, baseline, gate))
+        return []
     failures = [
         _failure(_slice_name(per_slice.slice_key), failure)
         for per_slice in validation.metric_validations_per_slice
@@ -107,7 +106,7 @@ def _reason(
     failures += [
         f"no rating in the slice {_spec_name(missing)}" for missing in validation.missing_slices
     ]
-    return "; ".join(failures) or "the evaluation gave no figure to judge"
+    return failures or ["the evaluation gave no figure to judge"]
 
 
 def _merits(
@@ -122,8 +121,6 @@ def _merits(
     ):
         if name in candidate:
             yield f"{_LABELS[name]} {candidate[name]:.4f}, popularity's {candidate[popularity]:.4f}"
-    if not baseline:
-        yield "no blessed model to compare with"
     for name, key, sign in (
         (RMSE, gate.max_regression, "+"),
         (ranking_metrics.NDCG, gate.max_ranking_regression, "-"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,13 +21,15 @@ from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
-from tfx.types import standard_artifacts
+from tfx.types import standard_artifacts, standard_component_specs
 
-from components import baseline_model, pushed_baseline
+from components import pushed_baseline, rating_baselines
 from components.atomic_pusher import AtomicPusher
 from components.baseline_evaluator import BaselineEvaluator
 from components.data_fingerprint import DataFingerprint
+from components.drift.component import DriftValidator
 from components.example_validator import StrictExampleValidator
+from components.gate.component import RELEASE_KEY, Gate
 from components.movielens_example_gen.component import MovieLensExampleGen
 from components.movielens_example_gen.options import EditionName, IngestOptions
 from components.movielens_example_gen.readers import EDITIONS
@@ -41,18 +45,22 @@ from pipeline.config import beam as beam_config
 from pipeline.config.errors import UserError
 from pipeline.config.tree import AUTO, PipelineConfig
 from pipeline.gate import evaluation_config
+from pipeline.ranking_metrics import NDCG
+from pipeline.rating_metrics import RMSE
 
 DATA_FINGERPRINT: Final = "DataFingerprint"
 EXAMPLE_GEN: Final = beam_config.EXAMPLE_GEN
 STATISTICS_GEN: Final = beam_config.STATISTICS_GEN
 SCHEMA_GEN: Final = "ImportSchemaGen"
 EXAMPLE_VALIDATOR: Final = "ExampleValidator"
+DRIFT_VALIDATOR: Final = "DriftValidator"
 TRANSFORM: Final = beam_config.TRANSFORM
 BASELINES: Final = "RatingBaselines"
 TUNER: Final = "Tuner"
 TRAINER: Final = "Trainer"
 BASELINE_MODEL: Final = "BaselineModel"
 EVALUATOR: Final = beam_config.EVALUATOR
+GATE: Final = "Gate"
 SERVING_VALIDATOR: Final = "ServingValidator"
 PUSHER: Final = "Pusher"
 
@@ -71,12 +79,17 @@ class Locations:
     schema: str = str(SCHEMA_FILE)
 
 
+# What a run looks up anew, because it changes by itself.
+LOOKUPS: Final = (DATA_FINGERPRINT, DRIFT_VALIDATOR, BASELINE_MODEL)
+
+
 def create_pipeline(
     config: PipelineConfig,
     locations: Locations,
     in_cluster: bool = False,
     make_trainer: MakeTrainer = Trainer,
     image: str | None = None,
+    accepted_drift: str = "",
 ) -> tfx_pipeline.Pipeline:
     """Builds the pipeline that every runner runs; a runner adds only what its platform needs.
 
@@ -89,6 +102,8 @@ def create_pipeline(
             its step has another one than TFX's.
         image: Image of the steps, which Beam's workers on other machines run as well; None for
             steps in this process.
+        accepted_drift: Names of moves of the data that a person accepts for this run, separated
+            by commas.
     """
     example_gen = MovieLensExampleGen(
         input_base=locations.data,
@@ -102,11 +117,22 @@ def create_pipeline(
         code_fingerprint=fingerprint("components.movielens_example_gen.executor"),
     ).with_id(EXAMPLE_GEN)
     examples = example_gen.outputs["examples"]
-    data_checks = _data_checks(config, examples, locations.schema)
-    schema_gen, validator = data_checks[0], data_checks[-1]
+    schema_gen, statistics_gen, validator = _data_checks(config, examples, locations.schema)
+    drift_validator = DriftValidator(
+        statistics=statistics_gen.outputs["statistics"],
+        schema=schema_gen.outputs["schema"],
+        limits=config.drift,
+        pushed=locations.serving,
+        comparison_group=_comparison_group(config),
+        accepted_drift=accepted_drift,
+    ).with_id(DRIFT_VALIDATOR)
+    drift_validator.add_upstream_node(validator)
+    if not in_cluster:
+        # The last blessed model is in no cache key.
+        _add_to_cache_key(drift_validator, "drift", "started", str(time.time_ns()))
     transform = _transform(config, examples, schema_gen.outputs["schema"])
-    # Nothing is learnt from data that broke the schema.
-    transform.add_upstream_node(validator)
+    # Nothing is learnt from data that broke the schema, or that moved too far.
+    transform.add_upstream_node(drift_validator)
     baselines = RatingBaselines(
         examples=transform.outputs["transformed_examples"],
         code_fingerprint=fingerprint("components.rating_baselines"),
@@ -117,17 +143,33 @@ def create_pipeline(
     serving_validator = _serving_validator(config, examples, trainer)
     evaluation = _in_cluster_evaluation if in_cluster else _evaluation
     baseline, evaluator = evaluation(config, examples, trainer.outputs["model"], locations)
-    pusher = _pusher(config, examples, trainer, evaluator, serving_validator, locations)
+    gate = _gate(
+        config,
+        locations,
+        accepted_drift,
+        examples=examples,
+        model=trainer.outputs["model"],
+        baseline_model=evaluator.inputs[standard_component_specs.BASELINE_MODEL_KEY],
+        evaluation=evaluator.outputs["evaluation"],
+        evaluator_blessing=evaluator.outputs["blessing"],
+        baselines=baselines.outputs[rating_baselines.BASELINES_KEY],
+        statistics=statistics_gen.outputs["statistics"],
+    )
+    pusher = _pusher(config, examples, gate, serving_validator, locations)
     lookups = [_data_fingerprint(config, locations)] if in_cluster else []
     components = [
         *lookups,
         example_gen,
-        *data_checks,
+        schema_gen,
+        statistics_gen,
+        validator,
+        drift_validator,
         transform,
         baselines,
         *training,
         baseline,
         evaluator,
+        gate,
         serving_validator,
         pusher,
     ]
@@ -159,7 +201,7 @@ def _edition(config: PipelineConfig) -> EditionName:
 
 def _data_checks(
     config: PipelineConfig, examples: types.BaseChannel, schema_file: str
-) -> list[base_node.BaseNode]:
+) -> tuple[ImportSchemaGen, base_node.BaseNode, StrictExampleValidator]:
     """Returns the schema, the statistics, and the validator that compares them."""
     schema_gen = ImportSchemaGen(schema_file=schema_file).with_id(SCHEMA_GEN)
     # TFX puts the file's name into the cache key, but not its content.
@@ -172,7 +214,7 @@ def _data_checks(
     ).with_id(EXAMPLE_VALIDATOR)
     _add_code_to_cache_key(statistics_gen, "statistics", "components.statistics_gen")
     _add_code_to_cache_key(validator, "anomalies", "components.example_validator")
-    return [schema_gen, statistics_gen, validator]
+    return schema_gen, statistics_gen, validator
 
 
 def _transform(
@@ -212,7 +254,7 @@ def _trainer(
     checkpoints: str,
     make_trainer: MakeTrainer,
 ) -> Trainer:
-    trainer = make_trainer(
+    return make_trainer(
         run_fn="models.training.trainer.run_fn",
         hyperparameters=tuner and tuner.outputs["best_hyperparameters"],
         custom_config={
@@ -222,10 +264,6 @@ def _trainer(
         },
         **_training_inputs(transform),
     ).with_id(TRAINER)
-    trainer.outputs["model"].additional_custom_properties[baseline_model.COMPARISON_GROUP] = (
-        _comparison_group(config)
-    )
-    return trainer
 
 
 def _training_inputs(transform: Transform) -> dict[str, Any]:
@@ -292,22 +330,21 @@ def _evaluation(
     config: PipelineConfig,
     examples: types.BaseChannel,
     model: types.BaseChannel,
-    _: Locations,
+    locations: Locations,
 ) -> tuple[base_node.BaseNode, Evaluator]:
-    """Returns the lookup of the last blessed model in TFX's metadata store, and the Evaluator."""
+    """Returns the lookup of the last pushed model as an artifact, and the Evaluator."""
     baseline = Resolver(
-        strategy_class=baseline_model.LatestComparableBlessedModel,
-        **{
-            baseline_model.CANDIDATE: model,
-            baseline_model.MODEL: types.Channel(type=standard_artifacts.Model),
-            baseline_model.BLESSING: types.Channel(type=standard_artifacts.ModelBlessing),
-            baseline_model.INFRA_BLESSING: types.Channel(type=standard_artifacts.InfraBlessing),
+        strategy_class=pushed_baseline.PushedBaselineStrategy,
+        config={
+            pushed_baseline.PUSHED_KEY: locations.serving,
+            pushed_baseline.COMPARISON_GROUP_KEY: _comparison_group(config),
+            "folder": os.path.join(locations.artifacts, BASELINE_MODEL),
         },
+        model=model,
+        baseline_model=types.Channel(type=standard_artifacts.Model),
     ).with_id(BASELINE_MODEL)
-    evaluator = _evaluator(
-        Evaluator, config, examples, model, baseline.outputs[baseline_model.MODEL]
-    )
-    return baseline, evaluator
+    output = baseline.outputs[pushed_baseline.BASELINE_KEY]
+    return baseline, _evaluator(Evaluator, config, examples, model, output)
 
 
 def _in_cluster_evaluation(
@@ -316,9 +353,9 @@ def _in_cluster_evaluation(
     model: types.BaseChannel,
     locations: Locations,
 ) -> tuple[base_node.BaseNode, Evaluator]:
-    """Returns the lookup of the last pushed model, and the Evaluator."""
+    """Returns the lookup of the last pushed model as a step, and the Evaluator."""
     baseline = pushed_baseline.PushedBaseline(
-        pushed=locations.serving, comparison_group=_comparison_group(config)
+        model=model, pushed=locations.serving, comparison_group=_comparison_group(config)
     ).with_id(BASELINE_MODEL)
     output = baseline.outputs[pushed_baseline.BASELINE_KEY]
     return baseline, _evaluator(BaselineEvaluator, config, examples, model, output)
@@ -349,18 +386,33 @@ def _evaluator(
     return evaluator
 
 
+def _gate(
+    config: PipelineConfig, locations: Locations, accepted_drift: str, **inputs: types.BaseChannel
+) -> Gate:
+    """Returns the last word on a model, which also makes the copy that is pushed."""
+    return Gate(
+        **inputs,
+        limits=config.gate,
+        pushed=locations.serving,
+        comparison_group=_comparison_group(config),
+        accepted_drift=accepted_drift,
+        code_fingerprint=fingerprint("components.gate.component"),
+        rmse_metric=RMSE if config.model.predicts_ratings else None,
+        ndcg_metric=NDCG if config.model.retrieves else None,
+    ).with_id(GATE)
+
+
 def _pusher(
     config: PipelineConfig,
     examples: types.BaseChannel,
-    trainer: Trainer,
-    evaluator: Evaluator,
+    gate: Gate,
     serving_validator: ServingValidator,
     locations: Locations,
 ) -> AtomicPusher:
-    """Returns the push of a model that both the Evaluator and the ServingValidator blessed."""
+    """Returns the push of a model that both the Gate and the ServingValidator blessed."""
     pusher = AtomicPusher(
-        model=trainer.outputs["model"],
-        model_blessing=evaluator.outputs["blessing"],
+        model=gate.outputs[RELEASE_KEY],
+        model_blessing=gate.outputs["blessing"],
         infra_blessing=serving_validator.outputs["blessing"],
         examples=examples,
         liked_rating=config.model.liked_rating,

@@ -6,12 +6,13 @@ import gc
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from models.training.progress import current_report
+from pipeline import accepted_drift as accepted_drift_names
 from pipeline import beam_check, run_log, summary
 from pipeline.config.errors import EXPECTED, UserError
 from pipeline.config.tree import PipelineConfig, to_toml
@@ -32,7 +33,12 @@ class StepFailedError(UserError):
     """A step ended with an error."""
 
 
-def run(config: PipelineConfig, workspace: Workspace, verbose: bool = False) -> summary.Summary:
+def run(
+    config: PipelineConfig,
+    workspace: Workspace,
+    verbose: bool = False,
+    accepted_drift: Iterable[str] = (),
+) -> summary.Summary:
     """Runs every step whose inputs changed, and writes the run's folder.
 
     Args:
@@ -40,15 +46,17 @@ def run(config: PipelineConfig, workspace: Workspace, verbose: bool = False) -> 
         workspace: Folder for all results; a second run in it at the same time is refused.
         verbose: Whether all logs are shown on standard error; otherwise they are in the run's
             `log.txt` only.
+        accepted_drift: Names of moves of the data that a person accepts for this run.
 
     Returns:
         Content of `summary.json`.
 
     Raises:
-        UserError: The data was not found, the workspace is in use, or Beam cannot work as
-            configured.
+        UserError: The data was not found, the workspace is in use, Beam cannot work as
+            configured, or there is no such move.
         StepFailedError: A step failed. The run pushed nothing.
     """
+    accepted = accepted_drift_names.parse("--accept-drift", accepted_drift)
     with run_log.redirected(Path(os.devnull)):
         config = recognised(config)
         data = locate(config.data)
@@ -57,18 +65,23 @@ def run(config: PipelineConfig, workspace: Workspace, verbose: bool = False) -> 
         folder = workspace.new_run()
         (folder / "config.toml").write_text(to_toml(config), encoding="utf-8")
         with run_log.redirected(folder / "log.txt", verbose) as screen:
-            return _run(config, workspace, data, folder, screen)
+            return _run(config, workspace, data, folder, screen, accepted)
 
 
 def _run(
-    config: PipelineConfig, workspace: Workspace, data: Path, folder: Path, screen: IO[str]
+    config: PipelineConfig,
+    workspace: Workspace,
+    data: Path,
+    folder: Path,
+    screen: IO[str],
+    accepted_drift: str,
 ) -> summary.Summary:
     started = time.perf_counter()
     home = Workspace(workspace.root.resolve())
     with StepProgress(screen) as progress:
         try:
             with _paths_for_steps(config, home) as paths:
-                outputs = _launch(config, home, paths, data, folder.name, progress)
+                outputs = _launch(config, home, paths, data, folder.name, progress, accepted_drift)
                 with progress.step(_REPORT):
                     from pipeline import results
 
@@ -108,6 +121,7 @@ def _launch(
     data: Path,
     run_id: str,
     progress: StepProgress,
+    accepted_drift: str,
 ) -> Outputs:
     """Runs every step, and returns the artifacts of the run.
 
@@ -118,6 +132,7 @@ def _launch(
         data: Folder of the data, an absolute path.
         run_id: Id of the run.
         progress: Display of the steps.
+        accepted_drift: Moves of the data that are accepted, as one text.
     """
     with progress.step(_START_UP):
         # These imports take seconds, which the progress shows under this step.
@@ -133,10 +148,9 @@ def _launch(
             serving=str(paths.serving(config.serving.model_name)),
         )
         metadata.check_readable(workspace.metadata_db)
-        pipeline = create_pipeline(config, locations)
+        pipeline = create_pipeline(config, locations, accepted_drift=accepted_drift)
         pipeline.metadata_connection_config = metadata.connection(workspace.metadata_db)
         metadata.forget_superseded_pushes(workspace.metadata_db, serving)
-        metadata.forget_rolled_back_blessings(workspace.metadata_db, serving)
     token = current_report.set(progress.note)
     try:
         with _tuned_process():

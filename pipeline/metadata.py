@@ -8,15 +8,13 @@ from pathlib import Path
 
 from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
-from tfx.components.evaluator import constants
 from tfx.orchestration import metadata
 from tfx.types import standard_artifacts
 
 from components.atomic_pusher import PIN_VERDICT_KEY
 from pipeline import PIPELINE_NAME
 from pipeline.config.errors import UserError
-from serving.version_pin import read_pin, served_version
-from serving.versions import version_number
+from serving.version_pin import served_version
 
 
 def check_readable(database: Path) -> None:
@@ -96,39 +94,6 @@ def forget_superseded_pushes(database: Path, serving: Path) -> None:
         store.put_artifacts(stale)
 
 
-def forget_rolled_back_blessings(database: Path, serving: Path) -> None:
-    """Makes models that were rolled back count as never blessed, so that none is the baseline.
-
-    Args:
-        database: SQLite database of the workspace.
-        serving: Folder of the versions.
-    """
-    rejected = read_pin(serving).rejected
-    if not rejected or not database.exists():
-        return
-    store = MetadataStore(connection(database))
-    pushes = [
-        artifact.id
-        for artifact in store.get_artifacts_by_type(standard_artifacts.PushedModel.TYPE_NAME)
-        if version_number(_text(artifact, "pushed_version")) in rejected
-    ]
-    models = _inputs_of_makers(store, pushes)
-    blessings = [
-        artifact
-        for artifact in store.get_artifacts_by_type(standard_artifacts.ModelBlessing.TYPE_NAME)
-        if _judged_model(artifact) in models
-    ]
-    for artifact in blessings:
-        artifact.state = metadata_store_pb2.Artifact.DELETED
-    if blessings:
-        store.put_artifacts(blessings)
-
-
-def _judged_model(blessing: metadata_store_pb2.Artifact) -> int | None:
-    key, properties = constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, blessing.custom_properties
-    return properties[key].int_value if key in properties else None
-
-
 def _text(artifact: metadata_store_pb2.Artifact, name: str) -> str:
     """Returns a custom property, or an empty text without it.
 
@@ -136,14 +101,6 @@ def _text(artifact: metadata_store_pb2.Artifact, name: str) -> str:
     """
     properties = artifact.custom_properties
     return str(properties[name].string_value) if name in properties else ""
-
-
-def _inputs_of_makers(store: MetadataStore, artifacts: list[int]) -> set[int]:
-    """Returns the ids of all inputs of the executions that made the artifacts."""
-    made = store.get_events_by_artifact_ids(artifacts) if artifacts else []
-    makers = [event.execution_id for event in made if event.type == metadata_store_pb2.Event.OUTPUT]
-    events = store.get_events_by_execution_ids(makers) if makers else []
-    return {event.artifact_id for event in events if event.type == metadata_store_pb2.Event.INPUT}
 
 
 def folders_of_runs(database: Path, run_ids: set[str]) -> set[Path]:

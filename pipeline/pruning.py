@@ -69,7 +69,7 @@ def prune(workspace: Workspace, keep: int, dry_run: bool = False) -> list[Remova
         found = [
             *_versions(pushable, kept_versions),
             *_runs(workspace, kept_runs, keep),
-            *_artifacts(workspace, kept_runs),
+            *_artifacts(workspace, kept_runs, {path.resolve() for path in kept_versions}),
         ]
         if not dry_run:
             # First: an artifact without its folder must not be taken from the cache.
@@ -139,12 +139,20 @@ def _runs(workspace: Workspace, kept: set[str], keep: int) -> Iterator[Removable
             yield _removable(folder, "run")
 
 
-def _artifacts(workspace: Workspace, kept_runs: set[str]) -> Iterator[Removable]:
-    """Yields the artifacts of no kept run, and temporary folders in the others."""
+def _artifacts(
+    workspace: Workspace, kept_runs: set[str], kept_versions: set[Path]
+) -> Iterator[Removable]:
+    """Yields the artifacts of no kept run, and temporary folders in the others.
+
+    A link to a version, which was a baseline, stays as long as the version.
+    """
     root = workspace.artifacts.resolve()
     kept = metadata.folders_of_runs(workspace.metadata_db, kept_runs)
     for folder in sorted(root.glob("*/[!.]*/*")):
-        if folder.resolve() not in kept:
+        if folder.is_symlink():
+            if folder.resolve() not in kept_versions:
+                yield _removable(folder.parent, _ARTIFACT)
+        elif folder.resolve() not in kept:
             yield _removable(folder, _ARTIFACT)
         else:
             for pattern in _TEMPORARY:

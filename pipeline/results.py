@@ -8,6 +8,9 @@ from typing import Any
 
 from components import rating_baselines
 from components.atomic_pusher import PIN_VERDICT_KEY
+from components.drift.component import read_report
+from components.gate.component import read_judgement
+from components.gate.judgement import Judgement
 from components.movielens_example_gen import report as ingest_report
 from components.serving_validator import blessing as serving_blessing
 from models.training import history
@@ -34,7 +37,7 @@ def collect(config: PipelineConfig, outputs: Outputs) -> dict[str, Any]:
     training = history.read(outputs[graph.TRAINER]["model_run"].uri)
     gate = read_gate_report(outputs[graph.EVALUATOR]["evaluation"].uri, config.gate)
     pushed = outputs[graph.PUSHER]["pushed_model"].custom_properties
-    blessing = outputs[graph.EVALUATOR]["blessing"].custom_properties
+    judgement = read_judgement(outputs[graph.GATE]["blessing"].uri)
     return {
         "dataset": config.data.dataset,
         "recognised": ingest.recognised,
@@ -53,16 +56,8 @@ def collect(config: PipelineConfig, outputs: Outputs) -> dict[str, Any]:
             rating_baselines.read(outputs[graph.BASELINES]["baselines"].uri)
         ),
         "slices": gate.slices,
-        "gate": summary.Gate(
-            blessed=blessing["blessed"].int_value == 1,
-            threshold=config.gate.max_rmse,
-            max_regression=config.gate.max_regression,
-            min_gain_over_popularity=config.gate.min_gain_over_popularity,
-            max_ranking_regression=config.gate.max_ranking_regression,
-            baseline_rmse=gate.baseline.get(RMSE),
-            baseline_ndcg_at_10=gate.baseline.get(NDCG),
-            reason=gate.reason,
-        ),
+        "drift": read_report(outputs[graph.DRIFT_VALIDATOR]["drift"].uri),
+        "gate": _gate(config, gate, judgement),
         "serving": serving_blessing.read_report(outputs[graph.SERVING_VALIDATOR]["blessing"].uri),
         "best_epoch": training.best_epoch,
         "tuning": _tuning(outputs) if config.tuning.enabled else None,
@@ -70,6 +65,27 @@ def collect(config: PipelineConfig, outputs: Outputs) -> dict[str, Any]:
         "pushed_model": pushed["pushed_destination"].string_value or None,
         "pin_verdict": pushed[PIN_VERDICT_KEY].string_value or None,
     }
+
+
+def _gate(config: PipelineConfig, report: GateReport, judgement: Judgement) -> summary.Gate:
+    failures = [*report.failures, *judgement.failures]
+    limits = config.gate
+    return summary.Gate(
+        blessed=not failures,
+        threshold=limits.max_rmse,
+        max_regression=limits.max_regression,
+        min_gain_over_popularity=limits.min_gain_over_popularity,
+        max_ranking_regression=limits.max_ranking_regression,
+        max_drift_from_best=limits.max_drift_from_best,
+        max_baseline_shift=limits.max_baseline_shift,
+        min_gain_over_biases=limits.min_gain_over_biases,
+        baseline_rmse=report.baseline.get(RMSE),
+        baseline_rmse_when_blessed=judgement.baseline_rmse_when_blessed,
+        interval=judgement.interval,
+        baseline_ndcg_at_10=report.baseline.get(NDCG),
+        above_best=judgement.above_best,
+        reason="; ".join(failures or [*report.merits, *judgement.notes]),
+    )
 
 
 def _tuning(outputs: Outputs) -> summary.Tuning:

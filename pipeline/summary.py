@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from components.drift.report import DriftReport
+from components.gate.interval import Interval
 from components.serving_validator.report import ServingReport
 from models.records import Record
 from pipeline import atomic_file
@@ -91,6 +93,12 @@ class Gate(Record):
     `baseline_rmse`, the last blessed model's RMSE on the same holdout. Retrieval models must gain
     `min_gain_over_popularity`, and their NDCG@10 and Recall@10 may fall at most
     `max_ranking_regression` below the last blessed model's.
+
+    `above_best` is how far RMSE is above the best blessed model's, summed over the runs since, and
+    at most `max_drift_from_best`. `baseline_rmse` may differ from `baseline_rmse_when_blessed`,
+    the same model's on the holdout of its own run, by `max_baseline_shift`. A rating model must
+    gain `min_gain_over_biases` over the bias-only prediction. `interval` is the confidence interval
+    of the change of RMSE.
     """
 
     blessed: bool
@@ -98,8 +106,14 @@ class Gate(Record):
     max_regression: float
     min_gain_over_popularity: float
     max_ranking_regression: float
+    max_drift_from_best: float
+    max_baseline_shift: float
+    min_gain_over_biases: float
     baseline_rmse: float | None
+    baseline_rmse_when_blessed: float | None
+    interval: Interval | None
     baseline_ndcg_at_10: float | None
+    above_best: float
     reason: str
 
 
@@ -116,6 +130,7 @@ class Summary(Record):
         tuning: Result of the search; None without one.
         slices: Holdout RMSE by slice, `feature=value`; NDCG@10 for a model that predicts no
             ratings.
+        drift: Moves of the data since the last blessed model.
         examples: Folder of the run's ratings, by split.
         pushed_model: Folder of the version that a model server serves now; None if the gate or the
             ServingValidator did not bless the model, or a pin kept it out.
@@ -135,6 +150,7 @@ class Summary(Record):
     ranking: Ranking | None
     baselines: Baselines
     slices: dict[str, float]
+    drift: DriftReport
     gate: Gate
     serving: ServingReport
     best_epoch: int

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from typing import Final
 
 from tfx import types
@@ -40,17 +39,3 @@ def read_report(folder: str) -> ServingReport:
     return ServingReport.model_validate_json(
         io_utils.read_string_file(os.path.join(folder, REPORT_FILE))
     )
-
-
-def is_blessed(artifact: types.Artifact) -> bool:
-    """Returns whether the model may be pushed."""
-    return bool(artifact.get_int_custom_property(_BLESSED) == 1)
-
-
-def by_model(artifacts: Iterable[types.Artifact]) -> dict[int, types.Artifact]:
-    """Returns the blessings of the models that may be pushed, by model id."""
-    return {
-        artifact.get_int_custom_property(constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY): artifact
-        for artifact in artifacts
-        if is_blessed(artifact)
-    }

@@ -69,6 +69,7 @@ class CompileOptions:
             Parameter(parameters.PUSH, self._location("--push", push)),
             Parameter(parameters.EPOCHS, config.training.epochs),
             Parameter(parameters.MAX_RMSE, config.gate.max_rmse),
+            Parameter(parameters.ACCEPT_DRIFT, ""),
         )
 
     def _data(self, config: PipelineConfig) -> str:

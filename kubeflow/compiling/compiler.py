@@ -97,7 +97,7 @@ def compile_pipeline(config: PipelineConfig, options: CompileOptions) -> Compile
     )
     spec = runner.run(pipeline, write_out=False)["pipelineSpec"]
     pipeline_spec.remove_drivers(spec)
-    pipeline_spec.disable_cache(spec, [graph.DATA_FINGERPRINT, graph.BASELINE_MODEL])
+    pipeline_spec.disable_cache(spec, graph.LOOKUPS)
     pipeline_spec.pass_parameter(
         spec, graph.DATA_FINGERPRINT, graph.EXAMPLE_GEN, FINGERPRINT_KEY, legacy
     )
@@ -169,6 +169,7 @@ def _pipeline(config: PipelineConfig, options: CompileOptions) -> tfx_pipeline.P
         in_cluster=True,
         make_trainer=_make_trainer(config, options),
         image=options.image,
+        accepted_drift=placeholder(parameters.ACCEPT_DRIFT),
     )
     pipeline.pipeline_info.pipeline_name = options.name
     return pipeline

@@ -16,7 +16,9 @@ from pipeline.config.tree import PipelineConfig
 STEPS: Final = (
     graph.DATA_FINGERPRINT,
     graph.EXAMPLE_GEN,
+    graph.DRIFT_VALIDATOR,
     graph.BASELINE_MODEL,
+    graph.GATE,
     graph.PUSHER,
 )
 """The steps that read the data, or read or write pushed models."""

@@ -36,6 +36,15 @@ def run(
         bool,
         typer.Option("--tune", help="Search for better hyperparameters before the training."),
     ] = False,
+    accept_drift: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--accept-drift",
+            metavar="NAME",
+            help="Move of the data to accept in this run, by the name that the refusal has; "
+            "several are separated by commas. May be repeated.",
+        ),
+    ] = None,
     as_json: options.AsJson = False,
     verbose: Annotated[
         bool, typer.Option(help="Show the logs of TensorFlow, TFX and Beam.")
@@ -54,7 +63,9 @@ def run(
     settings = [*(overrides or ()), *(["tuning.enabled=true"] if tune else ())]
     try:
         with handle_stop_signals(_interrupt):
-            summary = local_runner.run(load_config(config, settings), Workspace(workspace), verbose)
+            summary = local_runner.run(
+                load_config(config, settings), Workspace(workspace), verbose, accept_drift or ()
+            )
     except KeyboardInterrupt as error:
         raise RunInterruptedError(
             "interrupted; the next run continues after the steps that have finished"

@@ -16,6 +16,7 @@ from models.signature_names import PREDICT, RECOMMEND
 from movierec.cli.output import printable
 
 if TYPE_CHECKING:
+    from components.drift.report import DriftReport
     from components.serving_validator.report import ServingReport
     from pipeline.sample_user import SampleUser
     from pipeline.summary import Ranking, Rmse, Summary, Tuning
@@ -47,6 +48,7 @@ def show_summary(console: Console, summary: Summary) -> None:
     console.print(_side_by_side(gap, _rows(summary), Group(*figures), _seconds(summary)))
     if summary.tuning is not None:
         console.print(_tuning(summary.tuning))
+    console.print(_drift(summary.drift))
     console.print(_gate(summary))
     console.print(_serving(summary.serving))
     if summary.pin_verdict:
@@ -142,6 +144,8 @@ def _errors(summary: Summary, rmse: Rmse) -> Table:
     table.add_row("  global mean", f"{summary.baselines.global_mean:.4f}")
     if summary.gate.baseline_rmse is not None:
         table.add_row("  last blessed", f"{summary.gate.baseline_rmse:.4f}")
+    if summary.gate.baseline_rmse_when_blessed is not None:
+        table.add_row("    when blessed", f"{summary.gate.baseline_rmse_when_blessed:.4f}")
     if summary.mae is not None:
         table.add_section()
         table.add_row("holdout MAE", f"{summary.mae.holdout:.4f}")
@@ -178,6 +182,17 @@ def _tuning(tuning: Tuning) -> str:
     return f"tuned: {best}, the best of {tuning.trials} trials ({tuning.eval_figure:.4f} on eval)"
 
 
+def _drift(drift: DriftReport) -> Text:
+    if drift.version is None:
+        return Text("drift: no blessed model to compare the data with")
+    accepted = f"; accepted: {', '.join(drift.accepted)}" if drift.accepted else ""
+    within = sum(not move.exceeded for move in drift.moves)
+    return Text(
+        f"drift: {within} of {len(drift.moves)} measures are within their limits, compared with "
+        f"version {drift.version}{accepted}"
+    )
+
+
 def _gate(summary: Summary) -> Text:
     gate = summary.gate
     limits = []
@@ -211,4 +226,5 @@ def _blessed(blessed: bool) -> Text:
 
 def _cacheable_steps(summary: Summary) -> set[str]:
     """Returns the steps that run a component, whose results can be cached."""
-    return set(summary.seconds) - {"total", "start-up", "BaselineModel", "report"}
+    looked_up = {"BaselineModel", "DriftValidator"}
+    return set(summary.seconds) - {"total", "start-up", "report"} - looked_up

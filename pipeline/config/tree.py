@@ -20,6 +20,8 @@ from pydantic import (
     model_validator,
 )
 
+from components.drift.limits import DriftLimits
+from components.gate.limits import GateLimits
 from components.movielens_example_gen.options import Dialect, EditionName, SplitOptions
 from models import features
 from models.options import ExportOptions, ModelOptions, TransformOptions, TuningOptions
@@ -90,13 +92,10 @@ class DataConfig(Dialect, Section):
         return Dialect.model_validate({name: getattr(self, name) for name in Dialect.model_fields})
 
 
-class GateConfig(Section):
+class GateConfig(Section, GateLimits):
     """The thresholds that a model must meet to be pushed."""
 
     max_rmse: float = Field(0.94, gt=0, description="Highest holdout RMSE, in stars.")
-    max_regression: float = Field(
-        0.005, ge=0, description="Largest rise of RMSE above the last blessed model's."
-    )
     min_gain_over_popularity: float = Field(
         0.02, description="Least gain of Recall@10 and NDCG@10 over ranking by popularity."
     )
@@ -164,6 +163,7 @@ class PipelineConfig(Section):
     training: TrainingConfig = TrainingConfig()
     tuning: TuningOptions = TuningOptions()
     export: ExportOptions = ExportOptions()
+    drift: DriftLimits = DriftLimits()
     gate: GateConfig = GateConfig()
     serving: ServingConfig = ServingConfig()
     kubernetes: KubernetesConfig = KubernetesConfig()

@@ -18,7 +18,7 @@ from pipeline import graph
 from pipeline.config.tree import DataConfig
 from pipeline.datasets import locate
 from tests.e2e import failing_once
-from tests.e2e.pipeline_runs import ROWS, SMALL, Story, worst_slice
+from tests.e2e.pipeline_runs import LET_THROUGH, ROWS, SMALL, Story, worst_slice
 
 pytest_fixture_setup = failing_once.pytest_fixture_setup
 pytest_runtest_setup = failing_once.pytest_runtest_setup
@@ -80,7 +80,7 @@ def story(cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Story:
     told.tell("again", *SMALL)
     told.tell("stricter gate", *SMALL, "gate.max_rmse=0.5")
     told.tell("worse model", *HARDLY_TRAINED)
-    told.tell("worse model let through", *HARDLY_TRAINED, "gate.max_regression=9")
+    told.tell("worse model let through", *HARDLY_TRAINED, *LET_THROUGH)
     told.tell("back to the first", *SMALL)
     shutil.rmtree(Path(str(told.runs["back to the first"].pushed_model)))
     told.tell("version deleted", *SMALL)
@@ -88,7 +88,7 @@ def story(cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Story:
     told.tell("failing slice", *SMALL, f"gate.max_rmse={bound}", f'gate.slices=["{worst}"]')
     told.tell("absent slice", *SMALL, 'gate.slices=["movie_genres=Opera"]')
     with exporting_nan():
-        told.tell("exports NaN", *HARDLY_TRAINED, "training.epochs=2", "gate.max_regression=9")
+        told.tell("exports NaN", *HARDLY_TRAINED, "training.epochs=2", *LET_THROUGH)
     return told
 
 

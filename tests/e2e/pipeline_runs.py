@@ -21,7 +21,11 @@ SMALL: Final = (
     "training.epochs=12",
     "training.patience=12",
     "gate.max_rmse=1.1",
+    "gate.min_gain_over_biases=-1",
 )
+
+# A gate that a worse model passes beside a better one.
+LET_THROUGH: Final = ("gate.max_regression=9", "gate.max_drift_from_best=9")
 
 STEPS: Final = {
     "ImportSchemaGen",
@@ -32,6 +36,7 @@ STEPS: Final = {
     "RatingBaselines",
     "Trainer",
     "Evaluator",
+    "Gate",
     "ServingValidator",
     "Pusher",
 }

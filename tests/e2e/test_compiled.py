@@ -20,10 +20,10 @@ ROOT = "gs://bucket/root"
 # As the workspace holds them: nothing else of a bucket is needed.
 LOCATION = Path("locations", "gs", "bucket", "root")
 # Training for long shows nothing more of the platforms.
-SETTINGS = ("training.epochs=3", "gate.max_rmse=1.2")
-LOOKED_UP = {"baseline-model", "data-fingerprint"}
+SETTINGS = ("training.epochs=3", "gate.max_rmse=1.2", "gate.min_gain_over_biases=-1")
+LOOKED_UP = {"baseline-model", "data-fingerprint", "drift-validator"}
 # What depends on the baseline.
-JUDGED_AGAIN = {"evaluator", "pusher"}
+JUDGED_AGAIN = {"evaluator", "gate", "pusher"}
 
 
 def movierec(*arguments: str) -> str:
@@ -94,7 +94,8 @@ def test_a_compiled_job_makes_the_model_of_the_local_runner(
     done = {name for name, task in again.items() if task["state"] == "done"}
     assert done == LOOKED_UP | JUDGED_AGAIN
     assert set(second["cached"]) == set(again) - done
-    baseline = second["gate"]["baseline_rmse"]
-    assert baseline == pytest.approx(summary["rmse"]["holdout"], abs=1e-9)
-    # It is the export of before, judged anew.
+    # It is the export of before, judged anew, and no export is its own baseline.
+    assert second["gate"]["baseline_rmse"] is None
+    assert second["drift"]["version"] == Path(summary["pushed_model"]).name
+    assert max(move["moved"] for move in second["drift"]["moves"]) == 0
     assert len(versions(workspace / LOCATION / "serving" / "movierec")) == 1

@@ -21,6 +21,7 @@ SETTINGS = (
     "model.name=collaborative_filtering",
     "training.epochs=15",
     "gate.max_rmse=2",
+    "gate.min_gain_over_biases=-1",
 )
 
 

@@ -37,6 +37,7 @@ MULTITASK = (
     "training.learning_rate=0.02",
     "gate.min_gain_over_popularity=-0.05",
     "gate.max_rmse=1.1",
+    "gate.min_gain_over_biases=-1",
 )
 HARDLY_TRAINED = (*TWO_TOWER, "training.epochs=1", "training.learning_rate=0.00001")
 LIKED = 4.0

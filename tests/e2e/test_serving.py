@@ -22,7 +22,7 @@ from serving.errors import ServingError
 from serving.pushed_model import PushedModel
 from serving.versions import newest_version
 from tests.e2e.commands import run_command
-from tests.e2e.pipeline_runs import SMALL
+from tests.e2e.pipeline_runs import LET_THROUGH, SMALL
 from tests.movierec.cli.command import COMMAND, assert_refused, movierec
 
 CLIENTS = 8
@@ -189,9 +189,7 @@ def counts(answers: Sequence[Any], versions: Sequence[Any]) -> list[int]:
 def test_a_new_version_is_swapped_in_without_a_failed_request(served: Served) -> None:
     first = served.newest
     with Load(served.address) as load:
-        ran = movierec_run(
-            served.workspace, served.data, "training.seed=77", "gate.max_regression=9"
-        )
+        ran = movierec_run(served.workspace, served.data, "training.seed=77", *LET_THROUGH)
         assert ran.returncode == 0, ran.stderr
         assert served.newest != first
         wait_for_state(served.address, int(served.newest.name), "AVAILABLE")

@@ -17,7 +17,7 @@ from tests.e2e.pipeline_runs import ROWS, SMALL, STEPS, Story, worst_slice
 from tests.e2e.pushed_models import split_ratings, vocabulary
 
 # What runs when a model was trained.
-TRAINED = {"Trainer", "Evaluator", "ServingValidator", "Pusher"}
+TRAINED = {"Trainer", "Evaluator", "Gate", "ServingValidator", "Pusher"}
 
 
 def test_every_row_of_the_file_is_in_exactly_one_split(story: Story, cut: Path) -> None:
@@ -92,14 +92,22 @@ def test_what_the_search_found_is_what_is_trained(sequel: Story) -> None:
 def test_a_second_run_does_nothing_and_reports_the_same(story: Story) -> None:
     first, again = story.runs["first"], story.runs["again"]
     assert set(again.cached) == STEPS
-    varying = {"run_id", "seconds", "cached"}
+    varying = {"run_id", "seconds", "cached", "drift"}
     assert again.model_dump(exclude=varying) == first.model_dump(exclude=varying)
     assert story.versions["again"] == story.versions["first"]
 
 
+def test_the_data_is_held_against_that_of_the_last_blessed_model(story: Story) -> None:
+    first, again = story.runs["first"], story.runs["again"]
+    assert first.drift.version is None
+    assert again.drift.version == Path(str(first.pushed_model)).name
+    assert len(again.drift.moves) == 7
+    assert {move.moved for move in again.drift.moves} == {0.0}
+
+
 def test_a_stricter_gate_evaluates_again_and_nothing_else(story: Story) -> None:
     summary = story.runs["stricter gate"]
-    assert set(summary.cached) == STEPS - {"Evaluator", "Pusher"}
+    assert set(summary.cached) == STEPS - {"Evaluator", "Gate", "Pusher"}
 
 
 def test_a_model_worse_than_the_gate_is_not_pushed(story: Story) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from components.drift.report import DriftReport
 from components.serving_validator.report import ServingReport
 from pipeline import summary as parts
 from pipeline.summary import Summary
@@ -24,14 +25,21 @@ def summary(**changed: Any) -> Summary:
         "ranking": None,
         "baselines": parts.Baselines(global_mean=1.1, bias_only=0.95),
         "slices": {},
+        "drift": DriftReport(version=None),
         "gate": parts.Gate(
             blessed=True,
             threshold=0.94,
             max_regression=0.005,
             min_gain_over_popularity=0.02,
             max_ranking_regression=0.01,
+            max_drift_from_best=0.01,
+            max_baseline_shift=0.02,
+            min_gain_over_biases=0.005,
             baseline_rmse=None,
+            baseline_rmse_when_blessed=None,
+            interval=None,
             baseline_ndcg_at_10=None,
+            above_best=0.0,
             reason="good enough",
         ),
         "serving": ServingReport(

@@ -103,13 +103,3 @@ def test_only_the_push_of_the_served_version_is_taken_from_the_cache(workspace: 
     (serving / PIN_FILE).write_text(Pin(version=10).model_dump_json())
     metadata.forget_superseded_pushes(store.database, serving)
     assert store.live("PushedModel") == [False, False, False, True]
-
-
-def test_only_the_models_that_were_rolled_back_are_unblessed(workspace: Path) -> None:
-    store, serving = Store(workspace), workspace / "serving" / "movierec"
-    add_pushes(store)
-    metadata.forget_rolled_back_blessings(store.database, serving)
-    assert all(store.live("ModelBlessing"))
-    (serving / PIN_FILE).write_text(Pin(version=10, rejected={11: ""}).model_dump_json())
-    metadata.forget_rolled_back_blessings(store.database, serving)
-    assert store.live("ModelBlessing") == [True, False, True, True]

@@ -99,6 +99,18 @@ def test_what_is_served_last_blessed_or_best_stays(workspace: Workspace, store: 
         assert not remaining(workspace.artifacts / "Trainer" / "model" / number)
 
 
+def test_links_to_baselines_go_with_their_versions(workspace: Workspace, store: Store) -> None:
+    links = workspace.artifacts / "BaselineModel"
+    for number in ("10", "14"):
+        (links / number).mkdir(parents=True)
+        version = workspace.serving(MODEL) / number
+        (links / number / "Format-Serving").symlink_to(version, target_is_directory=True)
+    prune(workspace, keep=1)
+    assert remaining(links) == {"14"}
+    assert remaining(workspace.serving(MODEL)) == {"14"}
+    assert prune(workspace, keep=1) == []
+
+
 def test_a_dry_run_lists_and_removes_nothing(workspace: Workspace, store: Store) -> None:
     before = sorted(workspace.root.rglob("*"))
     listed = prune(workspace, keep=2, dry_run=True)

@@ -106,6 +106,7 @@ def test_kubeflow_loads_it() -> None:
         "push": f"{ROOT}/serving/movierec",
         "epochs": 7,
         "max_rmse": 0.97,
+        "accept_drift": "",
     }
 
 
@@ -120,6 +121,7 @@ def test_a_job_of_vertex_has_its_parameters() -> None:
             "push": {"stringValue": f"{ROOT}/serving/movierec"},
             "epochs": {"intValue": "7"},
             "max_rmse": {"doubleValue": 0.97},
+            "accept_drift": {"stringValue": ""},
         },
     }
     declared = job["pipelineSpec"]["root"]["inputDefinitions"]["parameters"]
@@ -129,6 +131,7 @@ def test_a_job_of_vertex_has_its_parameters() -> None:
         "push": {"type": "STRING"},
         "epochs": {"type": "INT"},
         "max_rmse": {"type": "DOUBLE"},
+        "accept_drift": {"type": "STRING"},
     }
 
 
@@ -154,7 +157,7 @@ def test_steps_of_vertex_ai_keep_what_tensorflow_reads_of_a_bucket() -> None:
 def test_what_changes_by_itself_is_looked_up_in_every_run(target: Target) -> None:
     found = tasks(usual(target))
     uncached = {name for name, task in found.items() if "cachingOptions" not in task}
-    assert uncached == {"data-fingerprint", "baseline-model"}
+    assert uncached == {"data-fingerprint", "drift-validator", "baseline-model"}
     assert all(
         "cachingOptions" not in t for t in tasks(compiled(target, "runner.cache=false")).values()
     )

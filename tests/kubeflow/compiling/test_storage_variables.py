@@ -57,7 +57,7 @@ def test_steps_that_read_and_write_the_storage_are_led_to_it() -> None:
         for source in task["inputs"].get("parameters", {}).values()
         if source.get("componentInputParameter") in {"data", "push"}
     }
-    assert len(steps) == 4
+    assert len(steps) == 6
     variable = {"name": "AWS_ENDPOINT_URL", "value": ENDPOINT}
     assert environments(pipeline) == {step: [variable] for step in steps}
     executors = pipeline.platforms["platforms"]["kubernetes"]["deploymentSpec"]["executors"]

@@ -3,12 +3,15 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tfx.dsl.io import fileio
 
+from components.drift.report import NAMES
+from components.gate.release import STATISTICS_FILE
 from components.movielens_example_gen import input_files
 from components.movielens_example_gen.readers import csv_folder
 from components.pushed_baseline import newest_comparable
@@ -16,13 +19,17 @@ from kubeflow import step_command
 from kubeflow.compiling import compiler
 from kubeflow.compiling.compile_options import CompileOptions
 from kubeflow.compiling.compiler import CompiledPipeline
+from kubeflow.parameters import ACCEPT_DRIFT
 from kubeflow.steps import run_step
 from kubeflow.steps.checkpoints import with_local_checkpoints
 from kubeflow.steps.object_storage import ObjectStorage
 from kubeflow.targets import Target
 from models.export.saved_model import COMPARISON_GROUP_FILE
+from pipeline import SCHEMA_FILE
 from pipeline.config.errors import UserError
 from pipeline.config.tree import load_config
+from tests.components import weekly_ratings
+from tests.components.weekly_ratings import week
 from tests.kubeflow import s3_server, trainer_step
 from tests.kubeflow.s3_server import Bucket
 
@@ -103,7 +110,7 @@ def test_data_is_read_and_a_model_is_pushed_and_found_again(
     with input_files.local_files(run.data, csv_folder.EDITION) as copies:
         assert {name: Path(path).read_bytes() for name, path in copies.items()} == files
 
-    run.step("baseline-model")
+    run.step("baseline-model", model=(str(tmp_path / "candidate"), {}))
     baseline = tmp_path / "run" / "baseline-model" / "baseline_model"
     assert not list(baseline.iterdir())
 
@@ -126,7 +133,7 @@ def test_data_is_read_and_a_model_is_pushed_and_found_again(
         for name in (SAVED_MODEL, "variables/variables.index", COMPARISON_GROUP_FILE)
     }
 
-    run.step("baseline-model")
+    run.step("baseline-model", model=(str(tmp_path / "candidate"), {}))
     for name in (SAVED_MODEL, "variables/variables.index", COMPARISON_GROUP_FILE):
         original = model / "Format-Serving" / name
         assert (baseline / "Format-Serving" / name).read_bytes() == original.read_bytes()
@@ -164,9 +171,48 @@ def test_a_storage_that_does_not_answer_is_no_missing_baseline(
     run = Run("minio", bucket, tmp_path / "run")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     with pytest.raises(SystemExit) as ended:
-        run.step("baseline-model")
+        run.step("baseline-model", model=(str(tmp_path / "candidate"), {}))
     assert str(ended.value).startswith(f"movierec: {run.push}: http://127.0.0.1:1: ")
     assert "\n" not in str(ended.value)
+
+
+def test_data_that_moved_since_the_last_push_stops_a_run_until_it_is_accepted(
+    bucket: Bucket, tmp_path: Path
+) -> None:
+    run = Run("s3", bucket, tmp_path / "run")
+    group = run.constant("drift-validator", "comparison_group")
+    for name, content in (
+        (SAVED_MODEL, b"model"),
+        (COMPARISON_GROUP_FILE, group.encode()),
+        (STATISTICS_FILE, train_statistics(26)),
+    ):
+        bucket.put(f"push/8/{name}", content)
+    split = tmp_path / "statistics" / "Split-train"
+    split.mkdir(parents=True)
+    (split / "FeatureStats.pb").write_bytes(train_statistics(13))
+    given = {
+        "statistics": (str(split.parent), {"split_names": '["train"]'}),
+        "schema": (str(SCHEMA_FILE.parent), {}),
+    }
+    with pytest.raises(SystemExit, match=r"movierec: .*version 8.*--accept-drift ratings,users"):
+        run.step("drift-validator", **given)
+    run.pipeline = replace(
+        run.pipeline,
+        parameters=tuple(
+            replace(one, value=",".join(NAMES)) if one.name == ACCEPT_DRIFT else one
+            for one in run.pipeline.parameters
+        ),
+    )
+    run.step("drift-validator", **given)
+    report = json.loads((tmp_path / "run" / "drift-validator" / "drift" / "drift.json").read_text())
+    assert report["version"] == "8"
+    assert {"ratings", "users"} <= set(report["accepted"])
+
+
+def train_statistics(number: int) -> bytes:
+    ratings = week(number)
+    content: bytes = weekly_ratings.train_statistics(ratings, ratings.stars).SerializeToString()
+    return content
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,150 @@
+"""DriftValidator: stops a run whose ratings have moved from those of the last blessed model."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import ClassVar, Final
+
+from tfx import types
+from tfx.dsl.components.base import base_component, base_executor, executor_spec
+from tfx.types import artifact_utils, standard_artifacts, standard_component_specs
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+from tfx.types.experimental import simple_artifacts
+from tfx.utils import io_utils
+
+from components import pushed_baseline
+from components.drift.limits import DriftLimits
+from components.drift.moves import moves
+from components.drift.report import DriftReport, table
+from components.errors import DataError
+from components.gate import release
+from components.step_types import Artifacts, Properties
+
+DRIFT_KEY: Final = "drift"
+LIMITS_KEY: Final = "limits"
+ACCEPTED_KEY: Final = "accepted_drift"
+
+_REPORT_FILE: Final = "drift.json"
+_SCHEMA_FILE: Final = "schema.pbtxt"
+
+
+class Executor(base_executor.BaseExecutor):
+    """Compares the statistics of the train split with those inside the newest pushed model."""
+
+    def Do(
+        self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties
+    ) -> None:
+        """Runs the step.
+
+        Raises:
+            DataError: The data has moved too far, and nobody accepted it. The message has a line
+                for each such move.
+        """
+        self._log_startup(input_dict, output_dict, exec_properties)
+        version = pushed_baseline.newest_comparable(
+            exec_properties[pushed_baseline.PUSHED_KEY],
+            exec_properties[pushed_baseline.COMPARISON_GROUP_KEY],
+        )
+        before = None if version is None else release.read_statistics(version)
+        if version is None or before is None:
+            logging.info("no statistics of a blessed model to compare with")
+            report = DriftReport(version=None)
+        else:
+            schema = artifact_utils.get_single_uri(input_dict[standard_component_specs.SCHEMA_KEY])
+            found = moves(
+                before,
+                release.train_statistics(input_dict[standard_component_specs.STATISTICS_KEY]),
+                io_utils.SchemaReader().read(os.path.join(schema, _SCHEMA_FILE)),
+                DriftLimits.model_validate_json(exec_properties[LIMITS_KEY]),
+            )
+            names = exec_properties[ACCEPTED_KEY].split(",")
+            report = DriftReport(
+                version=os.path.basename(version),
+                moves=tuple(found),
+                accepted=tuple(move.name for move in found if move.exceeded and move.name in names),
+            )
+        folder = artifact_utils.get_single_uri(output_dict[DRIFT_KEY])
+        io_utils.write_string_file(
+            os.path.join(folder, _REPORT_FILE), report.model_dump_json(indent=2)
+        )
+        _check(report)
+
+
+class DriftValidatorSpec(ComponentSpec):
+    """Takes statistics and a folder of versions; writes a report."""
+
+    PARAMETERS: ClassVar = {
+        LIMITS_KEY: ExecutionParameter(type=str),
+        ACCEPTED_KEY: ExecutionParameter(type=str),
+        pushed_baseline.PUSHED_KEY: ExecutionParameter(type=str),
+        pushed_baseline.COMPARISON_GROUP_KEY: ExecutionParameter(type=str),
+    }
+    INPUTS: ClassVar = {
+        standard_component_specs.STATISTICS_KEY: ChannelParameter(
+            type=standard_artifacts.ExampleStatistics
+        ),
+        standard_component_specs.SCHEMA_KEY: ChannelParameter(type=standard_artifacts.Schema),
+    }
+    OUTPUTS: ClassVar = {DRIFT_KEY: ChannelParameter(type=simple_artifacts.Metrics)}
+
+
+class DriftValidator(base_component.BaseComponent):
+    """Stops the run before it trains on data that the last blessed model did not know.
+
+    TFX's DistributionValidator compares two artifacts of statistics. Here the earlier statistics
+    are inside the pushed model, and counts and times are compared besides distributions.
+    """
+
+    SPEC_CLASS = DriftValidatorSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        statistics: types.BaseChannel,
+        schema: types.BaseChannel,
+        limits: DriftLimits,
+        pushed: str,
+        comparison_group: str,
+        accepted_drift: str,
+    ) -> None:
+        """Constructs the component.
+
+        Args:
+            statistics: Statistics of this run's ratings.
+            schema: Schema of the ratings.
+            limits: Largest moves.
+            pushed: Folder that the Pusher pushes to.
+            comparison_group: Group of the model to be trained.
+            accepted_drift: Names of moves that a person accepts for this run, separated by commas.
+        """
+        super().__init__(
+            DriftValidatorSpec(
+                statistics=statistics,
+                schema=schema,
+                limits=limits.model_dump_json(),
+                pushed=pushed,
+                comparison_group=comparison_group,
+                accepted_drift=accepted_drift,
+                drift=types.Channel(type=simple_artifacts.Metrics),
+            )
+        )
+
+
+def read_report(folder: str) -> DriftReport:
+    """Returns the report, from the artifact's folder."""
+    return DriftReport.model_validate_json(
+        io_utils.read_string_file(os.path.join(folder, _REPORT_FILE))
+    )
+
+
+def _check(report: DriftReport) -> None:
+    exceeded = [move for move in report.moves if move.exceeded]
+    refused = [move for move in exceeded if move.name not in report.accepted]
+    if refused:
+        names = ",".join(move.name for move in exceeded)
+        raise DataError(
+            f"the data has moved too far from that of the last blessed model, version "
+            f"{report.version}; if the change is meant, --accept-drift {names} accepts it once "
+            f"(compiled jobs: --parameter accept_drift={names}):\n{table(refused)}"
+        )

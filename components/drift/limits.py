@@ -1,0 +1,33 @@
+"""The limits of the drift check, as the configuration has them."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from models.records import Options
+
+
+class DriftLimits(Options):
+    """The largest moves of the train split since the last blessed model."""
+
+    max_shrink: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="Largest share of the ratings, users or movies that may be gone.",
+    )
+    max_rating_divergence: float = Field(
+        0.0005,
+        ge=0,
+        le=1,
+        description="Largest Jensen-Shannon divergence of the histogram of ratings.",
+    )
+    max_genre_shift: float = Field(
+        0.02, ge=0, le=1, description="Largest change of a genre's share of all genres."
+    )
+    max_activity_shift: float = Field(
+        0.2, ge=0, description="Largest relative change of the number of ratings per user."
+    )
+    max_time_shift_days: float = Field(
+        30.0, ge=0, description="Largest change of the mean time of a rating, in days."
+    )

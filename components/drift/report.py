@@ -1,0 +1,66 @@
+"""The report on the moves of the data. This module imports neither TensorFlow nor TFX."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from models.records import Record
+
+NAMES: Final = ("ratings", "users", "movies", "rating", "genres", "activity", "time")
+"""Names of the moves, by which a person accepts them."""
+
+
+class Move(Record):
+    """A move of the data, and how far it may be.
+
+    Attributes:
+        name: One of `NAMES`.
+        measure: Measure of the distance.
+        before: Data of the last blessed model, as text.
+        now: Data of this run, as text.
+        moved: Distance in the unit of the measure.
+        allowed: Largest distance.
+    """
+
+    name: str
+    measure: str
+    before: str
+    now: str
+    moved: float
+    allowed: float
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether the data moved too far."""
+        return self.moved > self.allowed
+
+
+class DriftReport(Record):
+    """The moves of the data since the last blessed model.
+
+    Attributes:
+        version: Version of the last blessed model; None if no version can be compared with.
+        moves: All moves, whether they are within their limits or not.
+        accepted: Names of the moves beyond their limits that a person accepted.
+    """
+
+    version: str | None
+    moves: tuple[Move, ...] = ()
+    accepted: tuple[str, ...] = ()
+
+
+def table(rows: Sequence[Move]) -> str:
+    """Returns the moves as lines of text with aligned columns."""
+    cells = [
+        ("name", "measure", "last blessed", "now", "moved", "allowed"),
+        *(
+            (row.name, row.measure, row.before, row.now, f"{row.moved:.4g}", f"{row.allowed:g}")
+            for row in rows
+        ),
+    ]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    )

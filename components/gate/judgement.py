@@ -1,0 +1,181 @@
+"""The judgement of a model by its figures, those of the last blessed model, and its record."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from components.gate.interval import Interval
+from components.gate.limits import GateLimits
+from components.gate.record import GateRecord
+from models.records import Record
+
+# The name under which a person accepts a move of the last blessed model's RMSE.
+BASELINE_MOVE: Final = "baseline"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Figures of a model on the holdout.
+
+    Attributes:
+        rmse: RMSE in stars; None for a model that predicts no ratings.
+        ndcg: NDCG@10; None for a model that retrieves nothing.
+    """
+
+    rmse: float | None = None
+    ndcg: float | None = None
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The last blessed model: its figures on this run's holdout, and its record.
+
+    Attributes:
+        figures: Figures on the holdout of this run.
+        record: Record from when it was blessed; None for an export without one.
+    """
+
+    figures: Figures
+    record: GateRecord | None
+
+
+class Judgement(Record):
+    """The judgement and its grounds.
+
+    Attributes:
+        failures: Reasons against the model, one line each; empty for a model that is good enough.
+        notes: What was compared, and what could not be.
+        above_best: Stars of RMSE lost since the best blessed model.
+        below_best: NDCG@10 lost since the best blessed model.
+        interval: Confidence interval of the change of RMSE; None without a baseline.
+        baseline_rmse_when_blessed: RMSE of the last blessed model on the holdout of its own run;
+            None if it is not known.
+    """
+
+    failures: tuple[str, ...]
+    notes: tuple[str, ...]
+    above_best: float
+    below_best: float
+    interval: Interval | None
+    baseline_rmse_when_blessed: float | None
+
+
+def judge(
+    candidate: Figures,
+    baseline: Baseline | None,
+    bias_only: float,
+    limits: GateLimits,
+    interval: Interval | None = None,
+    accepted: Collection[str] = (),
+    why_no_baseline: str = "",
+) -> Judgement:
+    """Judges a model.
+
+    Args:
+        candidate: Figures of the model.
+        baseline: The last blessed model; None if there is none to compare with.
+        bias_only: Holdout RMSE of the bias-only prediction.
+        limits: Limits to hold the figures against.
+        interval: Confidence interval of the change of RMSE; None without a baseline.
+        accepted: Names of moves that a person accepted for this run.
+        why_no_baseline: Reason why there is none.
+    """
+    failures: list[str] = []
+    notes: list[str] = []
+    above_best = below_best = 0.0
+    if candidate.rmse is not None:
+        failures += _floor(candidate.rmse, bias_only, limits)
+    if baseline is None:
+        if limits.require_baseline:
+            failures.append(f"{why_no_baseline} (gate.require_baseline)")
+        else:
+            notes.append(why_no_baseline)
+    else:
+        above_best, below_best = _lost_since_best(candidate, baseline)
+        failures += _drift_from_best(above_best, below_best, limits)
+        moved = list(_baseline_shift(baseline, limits))
+        if baseline.record is None:
+            notes.append("the last blessed model has no record of its figures")
+        elif BASELINE_MOVE in accepted:
+            notes += [f"accepted: {line}" for line in moved]
+        else:
+            failures += moved
+    if interval is not None:
+        notes.append(
+            f"{interval.low:+.4f} to {interval.high:+.4f} with {interval.confidence:g} confidence"
+        )
+        failures += _noise(interval, limits)
+    return Judgement(
+        failures=tuple(failures),
+        notes=tuple(notes),
+        above_best=above_best,
+        below_best=below_best,
+        interval=interval,
+        baseline_rmse_when_blessed=baseline.record.rmse
+        if baseline is not None and baseline.record is not None
+        else None,
+    )
+
+
+def _floor(rmse: float, bias_only: float, limits: GateLimits) -> Iterator[str]:
+    if bias_only - rmse < limits.min_gain_over_biases:
+        yield (
+            f"RMSE {rmse:.4f} is {bias_only - rmse:+.4f} better than biases only, {bias_only:.4f} "
+            f"(gate.min_gain_over_biases {limits.min_gain_over_biases:g})"
+        )
+
+
+def _lost_since_best(candidate: Figures, baseline: Baseline) -> tuple[float, float]:
+    """Returns how much RMSE and NDCG@10 were lost since the best model of the group.
+
+    The change of each run is measured on one holdout, and the changes are summed. So the holdout
+    may grow harder from week to week, and yet a model is held against the best one.
+    """
+    record = baseline.record or GateRecord(rmse=None, ndcg=None)
+    above, below = 0.0, 0.0
+    if candidate.rmse is not None and baseline.figures.rmse is not None:
+        above = max(0.0, record.above_best + candidate.rmse - baseline.figures.rmse)
+    if candidate.ndcg is not None and baseline.figures.ndcg is not None:
+        below = max(0.0, record.below_best + baseline.figures.ndcg - candidate.ndcg)
+    return above, below
+
+
+def _drift_from_best(above: float, below: float, limits: GateLimits) -> Iterator[str]:
+    if above > limits.max_drift_from_best:
+        yield (
+            f"RMSE is {above:+.4f} above the best blessed model's, summed over the runs since "
+            f"(gate.max_drift_from_best allows {limits.max_drift_from_best:+g})"
+        )
+    if below > limits.max_ranking_drift_from_best:
+        yield (
+            f"NDCG@10 is {below:.4f} below the best blessed model's, summed over the runs since "
+            f"(gate.max_ranking_drift_from_best allows {limits.max_ranking_drift_from_best:g})"
+        )
+
+
+def _noise(interval: Interval, limits: GateLimits) -> Iterator[str]:
+    """Yields the objection that the ratings are too few to rule out a regression."""
+    if limits.confidence is not None and interval.high > limits.max_regression:
+        yield (
+            f"RMSE may be as much as {interval.high:+.4f} against the last blessed model's, with "
+            f"gate.confidence {limits.confidence:g} (gate.max_regression allows "
+            f"{limits.max_regression:+g})"
+        )
+
+
+def _baseline_shift(baseline: Baseline, limits: GateLimits) -> Iterator[str]:
+    """Yields the alarm that the holdout, not the model, has changed.
+
+    The last blessed model is fixed, so only the data can move its RMSE. A poisoned holdout moves
+    it although the new model, trained on the same poison, fits.
+    """
+    now = baseline.figures.rmse
+    then = None if baseline.record is None else baseline.record.rmse
+    if now is not None and then is not None and abs(now - then) > limits.max_baseline_shift:
+        yield (
+            f"the last blessed model's RMSE moved from {then:.4f} to {now:.4f}: the ratings of "
+            f"this run differ from those it was blessed on (gate.max_baseline_shift allows "
+            f"{limits.max_baseline_shift:g}; --accept-drift {BASELINE_MOVE} accepts it once)"
+        )

@@ -1,0 +1,44 @@
+"""The limits of the Gate step, as the configuration has them."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from models.records import Options
+
+
+class GateLimits(Options):
+    """Limits on a model's figures beside those of other weeks and simpler models."""
+
+    max_regression: float = Field(
+        0.005, ge=0, description="Largest rise of RMSE above the last blessed model's."
+    )
+    confidence: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Confidence with which the rise must stay within max_regression; if not set, "
+        "the measured rise decides.",
+    )
+    max_drift_from_best: float = Field(
+        0.01,
+        ge=0,
+        description="Largest sum of the changes of RMSE since the best model that was blessed.",
+    )
+    max_ranking_drift_from_best: float = Field(
+        0.02,
+        ge=0,
+        description="Largest sum of the falls of NDCG@10 since the best model that was blessed.",
+    )
+    max_baseline_shift: float = Field(
+        0.02,
+        ge=0,
+        description="Largest difference of the last blessed model's RMSE on this holdout from its "
+        "RMSE when it was blessed, up or down.",
+    )
+    min_gain_over_biases: float = Field(
+        0.005, description="Least gain of RMSE over the bias-only prediction."
+    )
+    require_baseline: bool = Field(
+        False, description="Whether a model is refused where no pushed model compares with it."
+    )

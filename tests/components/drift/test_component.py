@@ -1,0 +1,90 @@
+"""DriftValidator as a step: the push folder is its memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tfx import types
+from tfx.types import standard_artifacts
+from tfx.types.experimental import simple_artifacts
+
+from components.drift.component import Executor, read_report
+from components.drift.limits import DriftLimits
+from components.drift.report import DriftReport
+from components.errors import DataError
+from components.gate.release import write_statistics
+from models.export.saved_model import write_comparison_group
+from pipeline import SCHEMA_FILE
+from tests.components import weekly_ratings as weekly
+
+
+def push(folder: Path, number: int, version: str, group: str = "group") -> None:
+    """Pushes a model of the ratings up to a week."""
+    week = weekly.week(number)
+    pushed = folder / version
+    pushed.mkdir(parents=True)
+    (pushed / "saved_model.pb").write_text(version)
+    write_comparison_group(str(pushed), group)
+    write_statistics(str(pushed), weekly.train_statistics(week, week.stars))
+
+
+def run(folder: Path, pushed: Path, number: int, accepted: str = "") -> DriftReport:
+    """Runs the step on the ratings up to a week."""
+    week = weekly.week(number)
+    statistics = standard_artifacts.ExampleStatistics()
+    statistics.uri = str(folder / "statistics")
+    statistics.split_names = '["train"]'
+    split = folder / "statistics" / "Split-train"
+    split.mkdir(parents=True)
+    (split / "FeatureStats.pb").write_bytes(
+        weekly.train_statistics(week, week.stars).SerializeToString()
+    )
+    schema = standard_artifacts.Schema()
+    schema.uri = str(SCHEMA_FILE.parent)
+    drift: types.Artifact = simple_artifacts.Metrics()
+    drift.uri = str(folder / "drift")
+    Executor().Do(
+        {"statistics": [statistics], "schema": [schema]},
+        {"drift": [drift]},
+        {
+            "limits": DriftLimits().model_dump_json(),
+            "accepted_drift": accepted,
+            "pushed": str(pushed),
+            "comparison_group": "group",
+        },
+    )
+    return read_report(drift.uri)
+
+
+def test_the_first_run_has_nothing_to_compare_with(tmp_path: Path) -> None:
+    assert run(tmp_path, tmp_path / "pushed", 26) == DriftReport(version=None)
+    push(tmp_path / "pushed", 52, "8", group="another seed")
+    assert run(tmp_path / "2", tmp_path / "pushed", 26).version is None
+
+
+def test_a_good_week_goes_on(tmp_path: Path) -> None:
+    push(tmp_path / "pushed", 26, "8")
+    report = run(tmp_path, tmp_path / "pushed", 27)
+    assert report.version == "8"
+    assert not any(move.exceeded for move in report.moves)
+
+
+def test_a_truncated_week_stops_the_run_unless_it_is_accepted(tmp_path: Path) -> None:
+    """Half of the ratings and of the users are gone; the newest comparable version counts."""
+    push(tmp_path / "pushed", 13, "8")
+    push(tmp_path / "pushed", 52, "9")
+    push(tmp_path / "pushed", 13, "10", group="another seed")
+    with pytest.raises(DataError) as caught:
+        run(tmp_path / "1", tmp_path / "pushed", 26)
+    first, header, *lines = str(caught.value).splitlines()
+    assert "version 9" in first
+    assert header.startswith("name")
+    names = [line.split()[0] for line in lines]
+    assert {"ratings", "users", "time"} <= set(names)
+    assert f"--accept-drift {','.join(names)} " in first
+    with pytest.raises(DataError) as caught:
+        run(tmp_path / "2", tmp_path / "pushed", 26, accepted="ratings")
+    assert "users" in str(caught.value)
+    report = run(tmp_path / "3", tmp_path / "pushed", 26, accepted=",".join([*names, "genres"]))
+    assert list(report.accepted) == names

@@ -1,0 +1,126 @@
+"""Verdicts on figures, with the arithmetic of each limit done by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from components.gate.interval import Interval
+from components.gate.judgement import Baseline, Figures, Judgement, judge
+from components.gate.limits import GateLimits
+from components.gate.record import GateRecord
+
+
+def weeks(rises: list[float], limits: GateLimits, start: float = 0.9) -> list[Judgement]:
+    """Judges one model after the other, each against the one before, until one is refused."""
+    rmse, record, judged = start, GateRecord(rmse=start, ndcg=None), []
+    for rise in rises:
+        baseline = Baseline(Figures(rmse=rmse), record)
+        rmse += rise
+        judgement = judge(Figures(rmse=rmse), baseline, 1.0, limits)
+        judged.append(judgement)
+        if judgement.failures:
+            break
+        record = GateRecord(rmse=rmse, ndcg=None, above_best=judgement.above_best)
+    return judged
+
+
+def test_small_losses_do_not_add_up() -> None:
+    """0.0049, 0.0098 and 0.0147 stars above the best: the third is more than 0.01."""
+    judged = weeks([0.0049] * 8, GateLimits(max_drift_from_best=0.01))
+    assert [bool(week.failures) for week in judged] == [False, False, True]
+    assert "gate.max_drift_from_best" in judged[-1].failures[0]
+    assert [week.above_best for week in judged] == pytest.approx([0.0049, 0.0098, 0.0147])
+
+
+def test_the_best_model_counts_not_the_first() -> None:
+    """After a gain of 0.02 the loss is measured from there; a gain is not a credit."""
+    judged = weeks([0.004, -0.02, 0.006, 0.006], GateLimits(max_drift_from_best=0.01))
+    assert [week.above_best for week in judged] == pytest.approx([0.004, 0.0, 0.006, 0.012])
+    assert judged[-1].failures
+
+
+def test_a_harder_holdout_is_not_a_loss() -> None:
+    """The change is taken on one holdout, so its own level cancels out."""
+    record = GateRecord(rmse=0.90, ndcg=None, above_best=0.004)
+    baseline = Baseline(Figures(rmse=0.915), record)
+    judgement = judge(Figures(rmse=0.914), baseline, 1.0, GateLimits())
+    assert judgement.failures == ()
+    assert judgement.above_best == pytest.approx(0.003)
+
+
+def test_ranking_losses_do_not_add_up_either() -> None:
+    record = GateRecord(rmse=None, ndcg=0.3, below_best=0.015)
+    baseline = Baseline(Figures(ndcg=0.3), record)
+    limits = GateLimits(max_ranking_drift_from_best=0.02)
+    assert judge(Figures(ndcg=0.296), baseline, math.inf, limits).failures == ()
+    judgement = judge(Figures(ndcg=0.294), baseline, math.inf, limits)
+    assert judgement.below_best == pytest.approx(0.021)
+    assert "gate.max_ranking_drift_from_best" in judgement.failures[0]
+
+
+@pytest.mark.parametrize(
+    ("now", "refused"), [(0.913, False), (0.932, False), (0.934, True), (1.486, True), (0.6, True)]
+)
+def test_a_last_model_that_fares_otherwise_is_an_alarm(now: float, refused: bool) -> None:
+    """The new model is perfect on the same poisoned holdout; the last one tells."""
+    baseline = Baseline(Figures(rmse=now), GateRecord(rmse=0.913, ndcg=None))
+    limits = GateLimits(max_baseline_shift=0.02)
+    judgement = judge(Figures(rmse=0.5), baseline, 1.0, limits)
+    assert bool(judgement.failures) == refused
+    assert judgement.baseline_rmse_when_blessed == 0.913
+    if refused:
+        assert "gate.max_baseline_shift" in judgement.failures[0]
+        assert f"from 0.9130 to {now:.4f}" in judgement.failures[0]
+        accepted = judge(Figures(rmse=0.5), baseline, 1.0, limits, accepted=["baseline"])
+        assert accepted.failures == ()
+        assert accepted.notes[0].startswith("accepted: ")
+
+
+@pytest.mark.parametrize(("rmse", "refused"), [(0.899, False), (0.901, True), (0.95, True)])
+def test_a_model_must_beat_biases_alone(rmse: float, refused: bool) -> None:
+    limits = GateLimits(min_gain_over_biases=0.05)
+    judgement = judge(Figures(rmse=rmse), None, 0.95, limits)
+    assert any("gate.min_gain_over_biases" in line for line in judgement.failures) == refused
+
+
+def test_ratings_that_are_all_equal_are_no_success() -> None:
+    """Any model is perfect on them, and so are the biases."""
+    assert judge(Figures(rmse=0.0), None, 0.0, GateLimits()).failures
+
+
+def test_a_model_without_ratings_need_not_beat_biases() -> None:
+    assert judge(Figures(ndcg=0.2), None, 0.9, GateLimits()).failures == ()
+
+
+def test_an_open_gate_says_so_or_stays_shut() -> None:
+    figures, why = Figures(rmse=0.9), "another seed"
+    open_gate = judge(figures, None, 1.0, GateLimits(), why_no_baseline=why)
+    assert (open_gate.failures, open_gate.notes) == ((), (why,))
+    shut = judge(figures, None, 1.0, GateLimits(require_baseline=True), why_no_baseline=why)
+    assert shut.failures == ("another seed (gate.require_baseline)",)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "high", "refused"),
+    [(None, 0.02, False), (0.95, 0.0049, False), (0.95, 0.0051, True)],
+)
+def test_a_rise_must_be_ruled_out_with_the_confidence_that_is_asked_for(
+    confidence: float | None, high: float, refused: bool
+) -> None:
+    baseline = Baseline(Figures(rmse=0.9), GateRecord(rmse=0.9, ndcg=None))
+    limits = GateLimits(max_regression=0.005, confidence=confidence)
+    interval = Interval(confidence=0.95, difference=0.001, low=-0.003, high=high)
+    judgement = judge(Figures(rmse=0.901), baseline, 1.0, limits, interval)
+    assert any("gate.confidence" in line for line in judgement.failures) == refused
+    assert f"-0.0030 to {high:+.4f}" in judgement.notes[0]
+
+
+def test_an_export_without_a_record_is_compared_as_far_as_it_goes() -> None:
+    baseline = Baseline(Figures(rmse=0.9), None)
+    judgement = judge(Figures(rmse=0.905), baseline, 1.0, GateLimits())
+    assert judgement.failures == ()
+    assert judgement.above_best == pytest.approx(0.005)
+    assert "no record" in judgement.notes[0]
+    assert judge(Figures(rmse=0.92), baseline, 1.0, GateLimits()).failures

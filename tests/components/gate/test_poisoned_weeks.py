@@ -1,0 +1,98 @@
+"""Good and poisoned weeks of real ratings, at the defaults of every limit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from components.drift.limits import DriftLimits
+from components.drift.moves import moves
+from components.gate.judgement import Baseline, Figures, judge
+from components.gate.limits import GateLimits
+from components.gate.record import GateRecord
+from pipeline import SCHEMA_FILE
+from tests.components import weekly_ratings as weekly
+from tests.components.weekly_ratings import Array, Poison, Week
+
+SCHEMA = text_format.Parse(SCHEMA_FILE.read_text(), schema_pb2.Schema())
+
+POISONS: dict[str, Poison] = {
+    "all ratings 3": weekly.all_equal,
+    "all stars halved": weekly.halved,
+    "binarised": weekly.binarised,
+    "half of the rows 3": weekly.rows_at_three(0.5),
+    "5 % of the rows 3": weekly.rows_at_three(0.05),
+    "5 % of the rows flipped": weekly.rows_flipped(0.05),
+    "half of the users flipped": weekly.users_flipped(0.5),
+    "10 % of the users flipped": weekly.users_flipped(0.1),
+    "5 % of the users flipped": weekly.users_flipped(0.05),
+    "2 % of the users flipped": weekly.users_flipped(0.02),
+}
+
+
+def biases_of(ratings: Week) -> Array:
+    """Returns a predictor of stars by user and movie, fitted on what is not held out."""
+    train = ~ratings.held_out
+    users, movies = ratings.users[train], ratings.movies[train]
+    residual = ratings.stars[train] - ratings.stars[train].mean()
+    shape = 1 + int(weekly.year()[0].users.max()), 1 + int(weekly.year()[0].movies.max())
+    user, movie = np.zeros(shape[0]), np.zeros(shape[1])
+    for _ in range(10):
+        movie = np.bincount(movies, residual - user[users], shape[1]) / (
+            np.bincount(movies, minlength=shape[1]) + 10
+        )
+        user = np.bincount(users, residual - movie[movies], shape[0]) / (
+            np.bincount(users, minlength=shape[0]) + 15
+        )
+    return np.clip(ratings.stars[train].mean() + user[:, None] + movie, 1, 5)
+
+
+def refusals(number: int, poison: Poison | None) -> list[str]:
+    """Returns what the gate has against a week after a good one.
+
+    The model of the good week predicts by biases, and that of the new week is as good on the new
+    holdout as can be: an attack that fools every look at the new holdout.
+    """
+    before, now = weekly.week(number - 1), weekly.week(number)
+    stars = poison(now, np.random.default_rng(number)) if poison else now.stars
+    found = moves(
+        weekly.train_statistics(before, before.stars),
+        weekly.train_statistics(now, stars),
+        SCHEMA,
+        DriftLimits(),
+    )
+    assert len(found) == 7
+    predicted = biases_of(before)
+
+    def rmse(ratings: Week, truth: Array) -> float:
+        held_out = ratings.held_out
+        errors = predicted[ratings.users, ratings.movies][held_out] - truth[held_out]
+        return float(np.sqrt(np.mean(errors**2)))
+
+    judgement = judge(
+        Figures(rmse=0.5),
+        Baseline(
+            Figures(rmse=rmse(now, stars)), GateRecord(rmse=rmse(before, before.stars), ndcg=None)
+        ),
+        bias_only=1.0,
+        limits=GateLimits(max_drift_from_best=9),
+    )
+    return [move.name for move in found if move.exceeded] + list(judgement.failures)
+
+
+@pytest.mark.parametrize("number", [6, 13, 27, 40, 52])
+def test_a_good_week_is_not_refused(number: int) -> None:
+    assert refusals(number, None) == []
+
+
+@pytest.mark.parametrize("name", POISONS)
+@pytest.mark.parametrize("number", [27, 52])
+def test_a_poisoned_week_is_refused(number: int, name: str) -> None:
+    assert refusals(number, POISONS[name])
+
+
+def test_two_percent_of_the_rows_at_three_pass() -> None:
+    """It moves the divergence by less than half of what is allowed, and hardly any prediction."""
+    assert refusals(52, weekly.rows_at_three(0.02)) == []
