@@ -234,7 +234,7 @@ def test_a_job_of_several_workers_runs_whole(
 
     failures = [outcome.failure for outcome in result.outcomes.values() if outcome.failure]
     assert not failures
-    assert len(result.tasks(State.DONE)) == len(job.tasks) == 12
+    assert len(result.tasks(State.DONE)) == len(job.tasks) == 14
     (name,) = operator.api.jobs
     replicas = {pod["metadata"]["name"] for pod in operator.api.pods}
     assert replicas == {f"{name}-{replica}" for replica in ("chief-0", "worker-0", "worker-1")}

@@ -60,7 +60,7 @@ def test_every_step_reads_and_writes_buckets(
         result = runner.run(job, workspace, options, lambda _task, _outcome: None)
     failures = [outcome.failure for outcome in result.outcomes.values() if outcome.failure]
     assert not failures
-    assert len(result.tasks(State.DONE)) == len(job.tasks) == 12
+    assert len(result.tasks(State.DONE)) == len(job.tasks) == 14
     (model,) = (buckets / "bucket" / "root" / "serving" / "movierec").glob("*/saved_model.pb")
     told = json.loads((result.folder / "tasks.json").read_text())["pusher"]["artifacts"]
     metadata = told["pushed_model"]["metadata"]
