@@ -66,6 +66,11 @@ class ModelOptions(Options):
         """Whether the model is judged by how it ranks what users like."""
         return MODELS[self.name].retrieves
 
+    @property
+    def trains_by_gradients(self) -> bool:
+        """Whether the GradientTape loop trains the model, not its own `fit`."""
+        return MODELS[self.name].by_gradients
+
 
 class TrainingOptions(Options):
     """Controls the training of a model. Learning rates refer to a batch's mean loss."""
@@ -153,7 +158,7 @@ class TuningOptions(Options):
         """Returns the ranges to search, by key.
 
         Without configured ranges they are half to double of the learning rate and of
-        `l2_embedding`, each only where it is not 0.
+        `l2_embedding`, each only where it is not 0 and the model has it.
 
         Args:
             model: Configured options of the model.
@@ -162,7 +167,10 @@ class TuningOptions(Options):
         return self.ranges or {
             key: (value / 2, value * 2)
             for key, value in (
-                ("training.learning_rate", training.learning_rate),
+                (
+                    "training.learning_rate",
+                    training.learning_rate if model.trains_by_gradients else 0,
+                ),
                 ("model.l2_embedding", model.l2_embedding),
             )
             if value > 0

@@ -19,6 +19,7 @@ class ModelEntry:
         implementation: Dotted name of the class in `models.zoo`.
         predicts_ratings: Whether the model predicts ratings and is judged by their error.
         retrieves: Whether the model ranks what users like and is judged by its ranking.
+        by_gradients: Whether the GradientTape loop trains the model, not its own `fit`.
         model: Defaults of `ModelOptions` that differ from those of `biased_mf`.
         training: Defaults of `TrainingOptions` that differ from those of `biased_mf`.
     """
@@ -26,6 +27,7 @@ class ModelEntry:
     implementation: str
     predicts_ratings: bool = True
     retrieves: bool = False
+    by_gradients: bool = True
     model: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
 
