@@ -86,7 +86,7 @@ class GradientModel(RankingModel, Protocol):
 
 
 class FittingModel(RankingModel, Protocol):
-    """The contract of a model with closed-form or sampled updates; see `ALS` and `EASE`.
+    """The contract of a model with closed-form or sampled updates; see `ImplicitALS` and `EASE`.
 
     Attributes:
         variables: The weights, and all other state that `fit` keeps from one epoch to the next.

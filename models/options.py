@@ -43,11 +43,21 @@ class ModelOptions(Options):
     l2_embedding: float = Field(0.08, ge=0, description="L2 weight of the vectors, per rating.")
     l2_bias: float = Field(0.005, ge=0, description="L2 weight of the biases, per rating.")
     gravity: float = Field(
-        0.0, ge=0, description="Weight of the mean squared score over all pairs (sparse_mf)."
+        0.0, ge=0, description="Weight of the squared scores over all pairs (sparse_mf, ials)."
     )
     init_stddev: float = Field(0.02, gt=0, description="Standard deviation of the initial vectors.")
     liked_rating: float = Field(
         4.0, description="Lowest rating that counts as liked (retrieval models)."
+    )
+    choice_weight: Literal["liked", "graded"] = Field(
+        "liked",
+        description="Weight of a rating as a choice: 1 if liked, or graded by its stars "
+        "(two_tower, ease, ials).",
+    )
+    memory_limit: int = Field(
+        8192,
+        ge=1,
+        description="Largest memory in MiB for matrices over all pairs of movies (ease).",
     )
     rating_weight: float = Field(
         1.0, ge=0, description="Weight of the rating task's loss (multitask)."
@@ -184,7 +194,15 @@ _TUNABLE = {
     for section, options in _SECTIONS.items()
     for name, field in options.model_fields.items()
     if field.annotation in (int, float)
-    and name not in ("seed", "memory_budget", "checkpoint_seconds", "liked_rating", "patience")
+    and name
+    not in (
+        "seed",
+        "memory_budget",
+        "memory_limit",
+        "checkpoint_seconds",
+        "liked_rating",
+        "patience",
+    )
 }
 
 

@@ -81,6 +81,22 @@ MODELS: Mapping[str, ModelEntry] = {
             "patience": 5,
         },
     ),
+    "ease": ModelEntry(
+        "models.zoo.ease.EASE",
+        predicts_ratings=False,
+        retrieves=True,
+        by_gradients=False,
+        model={"dimension": 1024, "l2_embedding": 400.0, "choice_weight": "graded"},
+        training={"epochs": 1},
+    ),
+    "ials": ModelEntry(
+        "models.zoo.ials.ImplicitALS",
+        predicts_ratings=False,
+        retrieves=True,
+        by_gradients=False,
+        model={"dimension": 64, "init_stddev": 0.0125, "l2_embedding": 0.03, "gravity": 0.1},
+        training={"epochs": 12, "patience": 5},
+    ),
     "multitask": ModelEntry(
         "models.zoo.multitask.MultitaskModel",
         retrieves=True,
