@@ -54,6 +54,21 @@ class ModelOptions(Options):
         description="Weight of a rating as a choice: 1 if liked, or graded by its stars "
         "(two_tower, ease, ials).",
     )
+    draw_dimension: int = Field(
+        16, ge=1, le=256, description="Embedding dimension of one draw (bayesian_mf)."
+    )
+    noise_shape: float = Field(
+        8.0,
+        gt=0,
+        description="Shape of the prior of the noise of a user or movie; lower values let them "
+        "differ more (bayesian_mf).",
+    )
+    burn_in: int = Field(
+        60, ge=0, description="First epochs that do not count in the mean (bayesian_mf)."
+    )
+    eigenvectors: int = Field(
+        128, ge=1, description="Largest rank of the kernels over users and movies (bayesian_mf)."
+    )
     memory_limit: int = Field(
         8192,
         ge=1,

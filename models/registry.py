@@ -68,6 +68,12 @@ MODELS: Mapping[str, ModelEntry] = {
             "batch_size": 1_000_000_000,
         },
     ),
+    "bayesian_mf": ModelEntry(
+        "models.zoo.bayesian_mf.BayesianMatrixFactorization",
+        by_gradients=False,
+        model={"dimension": 64, "init_stddev": 0.1, "l2_embedding": 0.0, "l2_bias": 0.0},
+        training={"epochs": 500, "patience": 500},
+    ),
     "two_tower": ModelEntry(
         "models.zoo.two_tower.TwoTower",
         predicts_ratings=False,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.errors import TrainingStoppedError
+from models.errors import TrainingDivergedError, TrainingStoppedError
 from models.factory import build_model
 from models.options import ModelOptions, TrainingOptions
 from models.rating_statistics import measure
@@ -34,7 +34,9 @@ def train(
         columns["rating"][0] = stars
     order = np.argsort(columns["user_index"], kind="stable")
     columns = {key: values[order] for key, values in columns.items()}
-    model_options = ModelOptions(name=name, dimension=3, gravity=0.1, init_stddev=0.1)
+    model_options = ModelOptions(
+        name=name, dimension=3, draw_dimension=2, burn_in=2, gravity=0.1, init_stddev=0.1
+    )
     options = TrainingOptions(epochs=EPOCHS, patience=EPOCHS, checkpoint_seconds=0)
     statistics = measure(columns, USERS, MOVIES)
     model = build_model(model_options, statistics, options.seed)
@@ -93,3 +95,10 @@ def test_a_fit_tells_its_progress_and_keeps_the_best_weights(name: str) -> None:
     assert [one.loss for one in told] == [one.loss for one in history]
     assert {one.learning_rate for one in history} == {None}
     assert 1 <= best_epoch(history) <= EPOCHS
+
+
+@pytest.mark.parametrize("name", ["bayesian_mf"])
+def test_a_rating_that_is_no_number_stops_the_fit_in_one_line(name: str) -> None:
+    with pytest.raises(TrainingDivergedError, match=r"epoch 1.*: look for ratings") as caught:
+        train(name, lambda _: None, stars=np.nan)
+    assert "\n" not in str(caught.value)
