@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol, TypeGuard
 
 import tensorflow as tf
+
+from models.columns import Columns
 
 
 class FoldIn(Protocol):
@@ -45,12 +48,15 @@ class RatingHead(Protocol):
 
 
 class RankingModel(Protocol):
-    """The contract of every model; see `BiasedMatrixFactorization` and `TwoTower`."""
+    """The contract of every model; see `BiasedMatrixFactorization` and `TwoTower`.
 
-    trainable_variables: list[tf.Variable]
+    A model is a `GradientModel` or a `FittingModel` too.
 
-    def compute_loss(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """Returns the loss over a batch, a scalar. The training loop needs nothing else."""
+    Attributes:
+        trainable_variables: Weights, from which all results of the methods follow.
+    """
+
+    trainable_variables: Sequence[tf.Variable]
 
     def user_vectors(self) -> tf.Tensor:
         """Returns the users' vectors, `[users + 1, d]`; the last row is the unknown user's."""
@@ -72,6 +78,37 @@ class RankingModel(Protocol):
         """
 
 
+class GradientModel(RankingModel, Protocol):
+    """The contract of a model that `tf.GradientTape` trains; see `models.training.updates`."""
+
+    def compute_loss(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        """Returns the loss over a batch, a scalar. The training loop needs nothing else."""
+
+
+class FittingModel(RankingModel, Protocol):
+    """The contract of a model with closed-form or sampled updates; see `ImplicitALS` and `EASE`.
+
+    Attributes:
+        variables: The weights, and all other state that `fit` keeps from one epoch to the next.
+    """
+
+    variables: Sequence[tf.Variable]
+
+    def fit(self, ratings: Columns, first_epoch: int) -> Iterator[float]:
+        """Updates the model epoch by epoch, without end, and yields the mean loss of each.
+
+        An epoch depends only on the ratings, its number, the model's seed and `variables`, so that
+        a training resumes at any of them.
+
+        Args:
+            ratings: `user_index`, `movie_index` and `rating` of known users and movies, `[n]`.
+            first_epoch: Number of the first epoch, from 1.
+
+        Raises:
+            ValueError: The model cannot be fitted to these ratings; the message is one line.
+        """
+
+
 class RatingModel(RankingModel, Protocol):
     """The contract of a model that predicts ratings."""
 
@@ -88,3 +125,9 @@ class RatingModel(RankingModel, Protocol):
 def predicts_ratings(model: RankingModel) -> TypeGuard[RatingModel]:
     """Returns whether the model is a `RatingModel`."""
     return hasattr(model, "predict_rating")
+
+
+def trains_by_gradients(model: RankingModel) -> TypeGuard[GradientModel]:
+    """Returns whether the model is a `GradientModel`; every other is a `FittingModel`."""
+    # Keras models have a `fit` too, which is not that of the contract.
+    return hasattr(model, "compute_loss")

@@ -43,11 +43,36 @@ class ModelOptions(Options):
     l2_embedding: float = Field(0.08, ge=0, description="L2 weight of the vectors, per rating.")
     l2_bias: float = Field(0.005, ge=0, description="L2 weight of the biases, per rating.")
     gravity: float = Field(
-        0.0, ge=0, description="Weight of the mean squared score over all pairs (sparse_mf)."
+        0.0, ge=0, description="Weight of the squared scores over all pairs (sparse_mf, ials)."
     )
     init_stddev: float = Field(0.02, gt=0, description="Standard deviation of the initial vectors.")
     liked_rating: float = Field(
         4.0, description="Lowest rating that counts as liked (retrieval models)."
+    )
+    choice_weight: Literal["liked", "graded"] = Field(
+        "liked",
+        description="Weight of a rating as a choice: 1 if liked, or graded by its stars "
+        "(two_tower, ease, ials).",
+    )
+    draw_dimension: int = Field(
+        16, ge=1, le=256, description="Embedding dimension of one draw (bayesian_mf)."
+    )
+    noise_shape: float = Field(
+        8.0,
+        gt=0,
+        description="Shape of the prior of the noise of a user or movie; lower values let them "
+        "differ more (bayesian_mf).",
+    )
+    burn_in: int = Field(
+        60, ge=0, description="First epochs that do not count in the mean (bayesian_mf)."
+    )
+    eigenvectors: int = Field(
+        128, ge=1, description="Largest rank of the kernels over users and movies (bayesian_mf)."
+    )
+    memory_limit: int = Field(
+        8192,
+        ge=1,
+        description="Largest memory in MiB for matrices over all pairs of movies (ease).",
     )
     rating_weight: float = Field(
         1.0, ge=0, description="Weight of the rating task's loss (multitask)."
@@ -65,6 +90,11 @@ class ModelOptions(Options):
     def retrieves(self) -> bool:
         """Whether the model is judged by how it ranks what users like."""
         return MODELS[self.name].retrieves
+
+    @property
+    def trains_by_gradients(self) -> bool:
+        """Whether the GradientTape loop trains the model, not its own `fit`."""
+        return MODELS[self.name].by_gradients
 
 
 class TrainingOptions(Options):
@@ -153,7 +183,7 @@ class TuningOptions(Options):
         """Returns the ranges to search, by key.
 
         Without configured ranges they are half to double of the learning rate and of
-        `l2_embedding`, each only where it is not 0.
+        `l2_embedding`, each only where it is not 0 and the model has it.
 
         Args:
             model: Configured options of the model.
@@ -162,7 +192,10 @@ class TuningOptions(Options):
         return self.ranges or {
             key: (value / 2, value * 2)
             for key, value in (
-                ("training.learning_rate", training.learning_rate),
+                (
+                    "training.learning_rate",
+                    training.learning_rate if model.trains_by_gradients else 0,
+                ),
                 ("model.l2_embedding", model.l2_embedding),
             )
             if value > 0
@@ -176,7 +209,15 @@ _TUNABLE = {
     for section, options in _SECTIONS.items()
     for name, field in options.model_fields.items()
     if field.annotation in (int, float)
-    and name not in ("seed", "memory_budget", "checkpoint_seconds", "liked_rating", "patience")
+    and name
+    not in (
+        "seed",
+        "memory_budget",
+        "memory_limit",
+        "checkpoint_seconds",
+        "liked_rating",
+        "patience",
+    )
 }
 
 

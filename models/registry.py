@@ -19,6 +19,7 @@ class ModelEntry:
         implementation: Dotted name of the class in `models.zoo`.
         predicts_ratings: Whether the model predicts ratings and is judged by their error.
         retrieves: Whether the model ranks what users like and is judged by its ranking.
+        by_gradients: Whether the GradientTape loop trains the model, not its own `fit`.
         model: Defaults of `ModelOptions` that differ from those of `biased_mf`.
         training: Defaults of `TrainingOptions` that differ from those of `biased_mf`.
     """
@@ -26,6 +27,7 @@ class ModelEntry:
     implementation: str
     predicts_ratings: bool = True
     retrieves: bool = False
+    by_gradients: bool = True
     model: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
 
@@ -66,6 +68,12 @@ MODELS: Mapping[str, ModelEntry] = {
             "batch_size": 1_000_000_000,
         },
     ),
+    "bayesian_mf": ModelEntry(
+        "models.zoo.bayesian_mf.BayesianMatrixFactorization",
+        by_gradients=False,
+        model={"dimension": 64, "init_stddev": 0.1, "l2_embedding": 0.0, "l2_bias": 0.0},
+        training={"epochs": 500, "patience": 500},
+    ),
     "two_tower": ModelEntry(
         "models.zoo.two_tower.TwoTower",
         predicts_ratings=False,
@@ -78,6 +86,22 @@ MODELS: Mapping[str, ModelEntry] = {
             "epochs": 15,
             "patience": 5,
         },
+    ),
+    "ease": ModelEntry(
+        "models.zoo.ease.EASE",
+        predicts_ratings=False,
+        retrieves=True,
+        by_gradients=False,
+        model={"dimension": 1024, "l2_embedding": 400.0, "choice_weight": "graded"},
+        training={"epochs": 1},
+    ),
+    "ials": ModelEntry(
+        "models.zoo.ials.ImplicitALS",
+        predicts_ratings=False,
+        retrieves=True,
+        by_gradients=False,
+        model={"dimension": 64, "init_stddev": 0.0125, "l2_embedding": 0.03, "gravity": 0.1},
+        training={"epochs": 12, "patience": 5},
     ),
     "multitask": ModelEntry(
         "models.zoo.multitask.MultitaskModel",

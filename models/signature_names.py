@@ -19,7 +19,7 @@ K: Final = "k"
 EXCLUDE: Final = "exclude"
 
 # Output of signatures that rank, and of models that predict no ratings: ratings that are not
-# clipped, log-odds (retrieval models), or cosines (`similar`).
+# clipped, what retrieval models rank by, or cosines (`similar`).
 SCORE: Final = "score"
 
 # Outputs of `transform_features` for retrieval models: a movie's rank, from 1, among all that the

@@ -15,7 +15,7 @@ class Movie:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """A movie and its score: stars before they are cut to the range of ratings, or log-odds."""
+    """A movie and its score: stars before they are cut to their range, or a retrieval score."""
 
     movie_id: str
     title: str

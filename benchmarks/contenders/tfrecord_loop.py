@@ -12,6 +12,7 @@ import tensorflow as tf
 from benchmarks.contenders.measuring import EpochClock, Measured, arrays, settings
 from benchmarks.contenders.own_models import statistics_of
 from models.columns import RATING_COLUMNS
+from models.contracts import trains_by_gradients
 from models.factory import build_model
 from models.options import ModelOptions
 
@@ -26,6 +27,7 @@ def main() -> None:
     chosen, measured, given = settings(), Measured(), arrays()
     statistics = statistics_of(given)
     model = build_model(ModelOptions.model_validate(chosen["model"]), statistics, seed=1)
+    assert trains_by_gradients(model)
     optimizer = tf.keras.optimizers.Adam(0.002)
     files = tf.io.gfile.glob(os.path.join(chosen["records"], "*"))
     batches = (

@@ -198,8 +198,8 @@ class Recommender(tf.Module):
 
         Returns:
             `movie_id`, `movie_title` string and `score` float32, each `[B, k]`. The score is the
-            predicted rating before it is clipped to the range of ratings, or the log-odds of a
-            retrieval model. If a user has fewer than k movies left, the rest of the row has empty
+            predicted rating before it is clipped to the range of ratings, or what a retrieval
+            model ranks by. If a user has fewer than k movies left, the rest of the row has empty
             strings and score −inf.
         """
         user_id, k = within_answers(user_id, k, self._movies)

@@ -25,6 +25,23 @@ def normal_vectors(known: int, dimension: int, stddev: float, seed: list[int]) -
     return with_unknown_row(tf.random.stateless_normal([known, dimension], seed, stddev=stddev))
 
 
+def with_mean_user(users: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Returns a table of users in which those who chose nothing, and the unknown one, are average.
+
+    Args:
+        users: Vectors of the users, float32 `[users, d]`.
+        weights: Sum of each user's choice weights, float32 `[users]`.
+
+    Returns:
+        float32 `[users + 1, d]`.
+    """
+    chose = tf.cast(weights > 0, tf.float32)[:, tf.newaxis]
+    mean = tf.math.divide_no_nan(
+        tf.reduce_sum(chose * users, axis=0, keepdims=True), tf.reduce_sum(chose)
+    )
+    return tf.concat([tf.where(chose > 0, users, mean), mean], axis=0)
+
+
 def rows(table: tf.Variable, index: tf.Tensor) -> tf.Tensor:
     """Returns rows of a table, which may be sharded over parameter servers."""
     return tf.nn.embedding_lookup(table, index)

@@ -1,6 +1,6 @@
 """Fold-in: the vectors of new users from a few ratings, while the movies' vectors stay.
 
-Both classes minimise the part of the model's training loss that depends on the user's ratings.
+All classes minimise the part of the model's training loss that depends on the user's ratings.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
+from models.layers.choice_weights import ChoiceWeight
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -69,23 +71,24 @@ class SquaredErrorFoldIn:
 
 
 class SoftmaxFoldIn:
-    """One Newton step towards the least −w Σ_i log softmax_i(u · v) + n λ |p|².
+    """One Newton step towards the least −w Σ_i g_i log softmax_i(u · v) + n λ |p|².
 
-    The sum is over the movies that the user chose, the softmax over the whole catalogue, and n is
-    the number of the user's ratings. u = (p, 1) starts at p = 0, where the softmax is the
-    popularity in b. Let m be the mean and C the covariance of the movies' vectors under it. With c
-    choices the step is the ridge regression p = (w c C + 2 n λ I)⁻¹ w Σ_i (q_i − m).
+    The sum is over the movies that the user rated, with g_i the weight of a rating as a choice. The
+    softmax is over the whole catalogue, and n is the number of the user's ratings. u = (p, 1)
+    starts at p = 0, where the softmax is the popularity in b. Let m be the mean and C the
+    covariance of the movies' vectors under it. With c = Σ g_i the step is the ridge regression
+    p = (w c C + 2 n λ I)⁻¹ w Σ_i g_i (q_i − m).
     """
 
     def __init__(
-        self, movie_vectors: Array, l2: float, liked_rating: float, weight: float = 1
+        self, movie_vectors: Array, l2: float, choice_weight: ChoiceWeight, weight: float = 1
     ) -> None:
         """Computes the mean and the covariance.
 
         Args:
             movie_vectors: q_i and b_i of the known movies, float32 `[movies, d + 1]`.
             l2: λ, the L2 weight.
-            liked_rating: Lowest rating of a movie that counts as chosen.
+            choice_weight: Function from ratings to how much each counts as a choice.
             weight: w, the weight of the retrieval loss.
         """
         vectors = np.asarray(movie_vectors, np.float64)
@@ -98,13 +101,13 @@ class SoftmaxFoldIn:
             np.float32
         )
         self._l2 = l2
-        self._liked_rating = liked_rating
+        self._choice_weight = choice_weight
         self._weight = weight
 
     def __call__(self, vectors: tf.Tensor, rating: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
         """See `models.contracts.FoldIn`."""
         ratings = tf.reduce_sum(tf.cast(known, tf.float32), axis=1)
-        chosen = self._weight * tf.cast(known & (rating >= self._liked_rating), tf.float32)
+        chosen = self._weight * self._choice_weight(rating) * tf.cast(known, tf.float32)
         choices = tf.reduce_sum(chosen, axis=1)
         pull = tf.einsum("bn,bnd->bd", chosen, vectors[:, :, :-1] - self._mean)
         hessian = choices[:, tf.newaxis, tf.newaxis] * self._covariance + tf.linalg.diag(
@@ -112,6 +115,47 @@ class SoftmaxFoldIn:
         )
         moved = _solve(hessian, pull)
         return tf.concat([moved, tf.ones_like(moved[:, :1])], axis=1)
+
+
+class ImplicitFoldIn:
+    """The vector with the least Σ_i g_i (1 − u · v_i)² + uᵀ G u + λ (Σ_i g_i + c) |u|².
+
+    The sums are over the movies that the user rated, with g_i the weight of a rating as a choice.
+    """
+
+    def __init__(
+        self,
+        start: Array,
+        gram: Array,
+        l2: float,
+        constant: float,
+        choice_weight: ChoiceWeight,
+    ) -> None:
+        """Keeps what does not depend on the user.
+
+        Args:
+            start: Vector of a user whose ratings all weigh 0, float32 `[d]`.
+            gram: G, float32 `[d, d]`.
+            l2: λ, the L2 weight.
+            constant: c, the part of the L2 weight that does not depend on the ratings.
+            choice_weight: Function from ratings to how much each counts as a choice.
+        """
+        self._start = start
+        self._gram = gram
+        self._l2 = l2
+        self._constant = constant
+        self._choice_weight = choice_weight
+
+    def __call__(self, vectors: tf.Tensor, rating: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
+        """See `models.contracts.FoldIn`."""
+        chosen = self._choice_weight(rating) * tf.cast(known, tf.float32)
+        choices = tf.reduce_sum(chosen, axis=1)
+        weighted = chosen[:, :, tf.newaxis] * vectors
+        ridge = self._l2 * (choices + self._constant)
+        systems = tf.matmul(weighted, vectors, transpose_a=True) + self._gram
+        systems += ridge[:, tf.newaxis, tf.newaxis] * tf.eye(len(self._start))
+        solved = _solve(systems, tf.reduce_sum(weighted, axis=1))
+        return tf.where(choices[:, tf.newaxis] > 0, solved, self._start)
 
 
 def _solve(matrices: tf.Tensor, right: tf.Tensor) -> tf.Tensor:

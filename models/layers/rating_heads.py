@@ -50,3 +50,23 @@ class WeightedDotProductRating(tf.Module):
         bias += rows_to_serve(self.movie_bias, pairs.movie_index)
         dot = row_dot(self.weight * pairs.user_vectors, pairs.movie_vectors)
         return tf.squeeze(bias + dot, axis=1)
+
+
+class NormalRating(DotProductRating):
+    """u · v as the mean of a normal distribution, with variance s_u t_v."""
+
+    def __init__(self, user_variance: tf.Tensor, movie_variance: tf.Tensor) -> None:
+        """Copies the variances.
+
+        Args:
+            user_variance: s, float32 `[users + 1, 1]`.
+            movie_variance: t, float32 `[movies + 1, 1]`.
+        """
+        super().__init__(tf.identity)
+        self.user_variance = tf.Variable(user_variance, trainable=False)
+        self.movie_variance = tf.Variable(movie_variance, trainable=False)
+
+    def variance(self, pairs: Pairs) -> tf.Tensor:
+        """Returns the variances of the ratings, float32 `[B]`."""
+        user = rows_to_serve(self.user_variance, pairs.user_index)
+        return tf.squeeze(user * rows_to_serve(self.movie_variance, pairs.movie_index), axis=1)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import tensorflow as tf
 
 from models.errors import ClusterError
-from models.options import TrainingOptions
+from models.options import ModelOptions, TrainingOptions
 
 _TF_CONFIG = "TF_CONFIG"
 _EXAMPLE = (
@@ -129,6 +129,23 @@ def _parameter_server_strategy(task: Task) -> tf.distribute.Strategy:
             min_shard_bytes=SMALLEST_SHARD, max_shards=task.processes["ps"]
         ),
     )
+
+
+def scope(
+    strategy: tf.distribute.Strategy, options: ModelOptions
+) -> AbstractContextManager[object]:
+    """Returns the scope in which a model to train is created.
+
+    A model with updates of its own is computed whole on one device of each process.
+
+    Args:
+        strategy: Strategy of the training.
+        options: Options of the model.
+    """
+    context: AbstractContextManager[object] = (
+        strategy.scope() if options.trains_by_gradients else nullcontext()
+    )
+    return context
 
 
 def variable_like(strategy: tf.distribute.Strategy, variable: tf.Variable) -> tf.Variable:

@@ -24,14 +24,14 @@ class EpochResult:
         epoch: Number of the epoch, from 1.
         loss: Mean training loss.
         eval_figure: Criterion on the eval split; None if nothing is evaluated.
-        learning_rate: Learning rate of the last step.
+        learning_rate: Learning rate of the last step; None for a model with updates of its own.
         seconds: Time of the training steps.
     """
 
     epoch: int
     loss: float
     eval_figure: float | None
-    learning_rate: float
+    learning_rate: float | None
     seconds: float
 
 

@@ -1,35 +1,27 @@
-"""The training loop: `tf.GradientTape` over many steps inside one compiled function."""
+"""The training loop: epochs, early stopping, checkpoints and termination, for every model."""
 
 from __future__ import annotations
 
-import math
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from models.columns import Columns, row_count
 from models.contracts import RankingModel
-from models.errors import TrainingDivergedError, TrainingStoppedError
+from models.errors import TrainingStoppedError
 from models.options import TrainingOptions
 from models.training.checkpoints import TrainingCheckpoints
-from models.training.devices import Processes, can_use_xla, variable_like
-from models.training.epoch_order import EpochOrder
+from models.training.devices import Processes
 from models.training.history import EpochResult, best_epoch
 from models.training.metrics import RMSE, Criterion
-from models.training.optimizers import OPTIMIZERS, learning_rates
 from models.training.progress import Progress, Report, reporting
-from models.training.steps import make_steps
-
-# Ratings that one call of the compiled function trains on. State can be saved between calls.
-RATINGS_PER_CALL = 1_048_576
+from models.training.updates import Part, updates_of
 
 
 @dataclass
@@ -66,17 +58,19 @@ class TrainingLoop:
         strategy: tf.distribute.Strategy | None = None,
         criterion: Criterion[Any] = RMSE,
     ) -> None:
-        """Prepares the optimizer and the compiled step.
+        """Prepares the updates and the state to save.
 
         Args:
-            model: Model to train in place: any `tfrs.Model` whose `compute_loss` returns a scalar.
-                XLA does not compile it if its attribute `compiles_with_xla` is false.
+            model: Model to train in place: any `tfrs.Model` whose `compute_loss` returns a scalar,
+                or a `FittingModel`. XLA does not compile the first if its attribute
+                `compiles_with_xla` is false.
             options: Options of the training.
             checkpoint_folder: Folder of the saved state; None saves nothing.
-            report: Function that receives the progress after each call of the compiled function.
-                By default a bar on a terminal, else lines.
-            strategy: Strategy under whose scope the model was created; by default one device. With
-                several processes each creates the same loop, and only the chief saves.
+            report: Function that receives the progress after each part of an epoch. By default a
+                bar on a terminal, else lines.
+            strategy: Strategy under whose scope the model was created, unless it is a
+                `FittingModel`; by default one device. With several processes each creates the same
+                loop, and only the chief saves.
             criterion: Metric of early stopping.
         """
         strategy = strategy or tf.distribute.get_strategy()
@@ -85,13 +79,10 @@ class TrainingLoop:
         self._options = options
         self._report = report
         self._processes = Processes(strategy)
+        self._updates = updates_of(model, options, strategy)
         self._variables = list(model.trainable_variables)
-        self._best = [variable_like(strategy, variable) for variable in self._variables]
-        xla = can_use_xla(strategy) and getattr(model, "compiles_with_xla", True)
-        optimizer = OPTIMIZERS[options.optimizer](self._variables, strategy, xla)
-        self._steps = make_steps(strategy, model, optimizer, options.clip_norm, xla)
-        self._are_finite = tf.function(partial(_all_finite, self._variables))
-        state = [*self._variables, *optimizer.state(), *self._best]
+        self._best = [self._updates.variable_like(variable) for variable in self._variables]
+        state = [*self._variables, *self._updates.state, *self._best]
         self._checkpoints = (
             None if checkpoint_folder is None else TrainingCheckpoints(checkpoint_folder, state)
         )
@@ -101,7 +92,7 @@ class TrainingLoop:
         """Trains until the criterion stops improving, and leaves the best weights in the model.
 
         Args:
-            ratings: Features that `compute_loss` reads, each an array `[n]`.
+            ratings: Features that the model trains on, each an array `[n]`.
             eval_ratings: `user_index`, `movie_index`, `rating`, each an array `[m]`.
 
         Returns:
@@ -123,7 +114,7 @@ class TrainingLoop:
         """Trains for some epochs without evaluation, on the schedule of `options.epochs`.
 
         Args:
-            ratings: Features that `compute_loss` reads, each an array `[n]`.
+            ratings: Features that the model trains on, each an array `[n]`.
             epochs: Number of epochs.
 
         Raises:
@@ -163,30 +154,21 @@ class TrainingLoop:
         report: Report,
     ) -> None:
         """Trains on the rest of the epoch and moves the position to the start of the next."""
-        rows = row_count(ratings)
-        size = self._options.batch_size
-        steps = math.ceil(rows / size)
-        rates = learning_rates(self._options, position.epoch, steps)
-        order = EpochOrder(rows, self._options.seed, position.epoch)
-        while position.step < steps:
-            started = time.perf_counter()
-            first = position.step
-            last = _end_of_call(first, rows, size)
-            batches = order.rows(first * size, min(last * size, rows)).reshape(last - first, -1)
-            losses = self._steps.run(ratings, batches, rates[first:last])
-            self._check_finite(losses, position.epoch, first, rates)
-            position.loss_sum += float(losses.sum(dtype=np.float64))
-            position.step = last
+        started = time.perf_counter()
+        for part in self._updates.of_epoch(ratings, position.epoch, position.step):
+            position.loss_sum += part.loss_sum
+            position.step = part.step
             position.seconds += time.perf_counter() - started
-            report(_progress(position, self._criterion.name, steps, min(last * size, rows)))
-            if last < steps:
+            report(_progress(position, self._criterion.name, part))
+            if part.step < part.steps:
                 self._save_or_stop(position, terminated)
+            started = time.perf_counter()
         position.history.append(
             EpochResult(
                 epoch=position.epoch,
-                loss=position.loss_sum / steps,
+                loss=position.loss_sum / part.steps,
                 eval_figure=None if evaluate is None else evaluate(),
-                learning_rate=float(rates[-1]),
+                learning_rate=part.learning_rate,
                 seconds=position.seconds,
             )
         )
@@ -219,33 +201,10 @@ class TrainingLoop:
                 f"{position.step}; {kept}"
             )
 
-    def _check_finite(
-        self,
-        losses: np.ndarray[Any, np.dtype[np.float32]],
-        epoch: int,
-        first: int,
-        rates: np.ndarray[Any, np.dtype[np.float32]],
-    ) -> None:
-        """Raises unless all losses, and all weights after them, are finite."""
-        finite = np.isfinite(losses)
-        step = len(losses) - 1 if finite.all() else int(np.argmin(finite))
-        if not finite.all():
-            problem = f"the loss was {losses[step]}"
-        elif not self._are_finite():
-            # The gradient of the last step: no loss has been computed since.
-            problem = "a weight was not finite"
-        else:
-            return
-        raise TrainingDivergedError(
-            f"{problem} at epoch {epoch}, step {first + step + 1}, with learning rate "
-            f"{rates[first + step]:g} ({self._options.optimizer}): lower training.learning_rate "
-            "or set training.clip_norm"
-        )
 
-
-def _progress(position: _Position, criterion: str, steps: int, ratings_done: int) -> Progress:
+def _progress(position: _Position, criterion: str, part: Part) -> Progress:
     evaluated = [result.eval_figure for result in position.history]
-    done = position.step / steps
+    done = part.step / part.steps
     return Progress(
         epoch=position.epoch,
         epochs=position.epochs,
@@ -253,20 +212,9 @@ def _progress(position: _Position, criterion: str, steps: int, ratings_done: int
         loss=position.loss_sum / position.step,
         criterion=criterion,
         eval_figure=evaluated[-1] if evaluated else None,
-        ratings_per_second=ratings_done / position.seconds,
+        ratings_per_second=part.ratings_done / position.seconds,
         seconds_left=position.seconds / done * (position.epochs - position.epoch + 1 - done),
     )
-
-
-def _end_of_call(first: int, rows: int, batch_size: int) -> int:
-    """Returns the step before which a call that begins at a step ends.
-
-    All batches of a call have one size, so the smaller batch at the end has a call of its own.
-    """
-    whole = rows // batch_size
-    if first >= whole:
-        return first + 1
-    return min(first + max(1, RATINGS_PER_CALL // batch_size), whole)
 
 
 @contextmanager
@@ -285,10 +233,6 @@ def _termination() -> Iterator[threading.Event]:
         yield terminated
     finally:
         signal.signal(signal.SIGTERM, previous or signal.SIG_DFL)
-
-
-def _all_finite(variables: Sequence[tf.Variable]) -> tf.Tensor:
-    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(variable)) for variable in variables])
 
 
 def _copy(sources: Sequence[tf.Variable], targets: Sequence[tf.Variable]) -> None:

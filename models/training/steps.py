@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.columns import Columns
+from models.contracts import GradientModel
 from models.training.devices import current_task, is_asynchronous
 from models.training.optimizers import Gradient, Optimizer
 
@@ -18,15 +19,6 @@ Losses = np.ndarray[Any, np.dtype[np.float32]]
 # Pieces of a call for each asynchronous worker: few enough to keep them long, many enough that a
 # slow worker gets less to do.
 _PIECES_PER_WORKER = 4
-
-
-class TrainableModel(Protocol):
-    """The part of a model that a step needs; every `tfrs.Model` has it."""
-
-    trainable_variables: list[tf.Variable]
-
-    def compute_loss(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """Returns the mean loss over a batch, a scalar."""
 
 
 class Steps(Protocol):
@@ -47,7 +39,7 @@ class Steps(Protocol):
 
 def make_steps(
     strategy: tf.distribute.Strategy,
-    model: TrainableModel,
+    model: GradientModel,
     optimizer: Optimizer,
     clip_norm: float,
     xla: bool,
@@ -73,7 +65,7 @@ class _Step:
     def __init__(
         self,
         strategy: tf.distribute.Strategy,
-        model: TrainableModel,
+        model: GradientModel,
         optimizer: Optimizer,
         clip_norm: float,
     ) -> None:

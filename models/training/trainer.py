@@ -82,7 +82,7 @@ class _Setting:
     ) -> tuple[RankingModel, TrainingLoop]:
         """Returns a model with its initial weights, and a loop that starts or resumes it."""
         options = self.training
-        with self.strategy.scope():
+        with devices.scope(self.strategy, self.model):
             model = build_model(self.model, statistics, options.seed, options.precision)
         folder = os.path.join(self.checkpoints, name)
         return model, TrainingLoop(
@@ -292,5 +292,6 @@ def _write_history(folder: str, trained: _Trained, train_ratings: Columns) -> No
         for epoch in trained.epochs:
             tf.summary.scalar("loss", epoch.loss, step=epoch.epoch)
             tf.summary.scalar(f"eval_{criterion.key}", epoch.eval_figure, step=epoch.epoch)
-            tf.summary.scalar("learning_rate", epoch.learning_rate, step=epoch.epoch)
+            if epoch.learning_rate is not None:
+                tf.summary.scalar("learning_rate", epoch.learning_rate, step=epoch.epoch)
     writer.close()

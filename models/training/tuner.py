@@ -47,7 +47,7 @@ def tuner_fn(arguments: StepArguments) -> TunerResult:
             and `tuning`: `TuningOptions` as JSON.
 
     Raises:
-        ValueError: There is no rating to train on.
+        ValueError: There is no rating to train on, or no option to search.
     """
     custom_config = arguments.custom_config
     training = TrainingOptions.model_validate(custom_config["training"])
@@ -120,7 +120,7 @@ class Trials(base_tuner.BaseTuner):
         model_options, training = with_values(
             self._model, self._training, trial.hyperparameters.values
         )
-        with self._strategy.scope():
+        with devices.scope(self._strategy, model_options):
             model = build_model(
                 model_options, self._data.statistics, training.seed, training.precision
             )
@@ -201,7 +201,13 @@ def _space(
     """Returns the ranges as KerasTuner's, with the configured values as defaults."""
     space = keras_tuner.HyperParameters()
     configured = {"model": model, "training": training}
-    for key, (lowest, highest) in tuning.ranges_around(model, training).items():
+    ranges = tuning.ranges_around(model, training)
+    if not ranges:
+        raise ValueError(
+            f"tuning.ranges is empty, and {model.name} has no learning rate and no L2 weight to "
+            "search: set tuning.ranges"
+        )
+    for key, (lowest, highest) in ranges.items():
         section, _, name = key.partition(".")
         default = getattr(configured[section], name)
         add = space.Int if isinstance(default, int) else space.Float

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import tensorflow as tf
 
 from models import features
@@ -61,7 +60,7 @@ class MultitaskModel(TwoTower):
         return SoftmaxFoldIn(
             self.movie_vectors()[:-1].numpy(),
             l2=self._options.l2_embedding,
-            liked_rating=-np.inf,
+            choice_weight=tf.ones_like,
             weight=self._options.retrieval_weight,
         )
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from models import features
+from models.layers.choice_weights import choice_weight
 from models.layers.embeddings import normal_vectors, row_dot, rows
 from models.layers.fold_in import SoftmaxFoldIn
 from models.options import ModelOptions
@@ -18,9 +19,10 @@ from models.rating_statistics import RatingStatistics
 class TwoTower(tfrs.Model):
     """s(u, i) = p_u · q_i + b_i, the log-odds that u likes i, up to a constant for each u.
 
-    TFRS's retrieval task trains it: each liked movie against the other movies of the batch. Scores
-    are on the scale of log-probabilities, because the softmax is corrected for how often each movie
-    occurs in a batch. b_i grows with the popularity of i.
+    TFRS's retrieval task trains it: each liked movie against the other movies of the batch, or each
+    rated one, weighted by its stars (`choice_weight`). Scores are on the scale of
+    log-probabilities, because the softmax is corrected for how often each movie occurs in a batch.
+    b_i grows with the popularity of i.
 
     The last row of each table stands for unknown ids and stays zero: an unknown user gets the
     movies with the highest b_i.
@@ -42,14 +44,14 @@ class TwoTower(tfrs.Model):
         """Returns the retrieval loss of liked movies plus the mean L2 penalty of the rows used.
 
         Args:
-            inputs: `user_index` and `movie_index` int `[B]`, `rating` float32 `[B]`. Movies
-                rated below `liked_rating` only serve as negatives.
+            inputs: `user_index` and `movie_index` int `[B]`, `rating` float32 `[B]`. Movies whose
+                ratings have weight 0 only serve as negatives.
             training: Unused; part of the `tfrs.Model` contract.
         """
         return self._retrieval_loss(inputs) + self._options.l2_embedding * self._penalty(inputs)
 
     def _retrieval_loss(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
-        """Returns the sum over the liked movies of the batch, divided by the batch's size."""
+        """Returns the weighted sum over the batch's movies, divided by the batch's size."""
         counts = self._statistics.movie_rating_count
         return _in_batch_softmax_loss(
             user_vectors=_with_one(rows(self.user_embedding, inputs[features.USER_INDEX])),
@@ -63,7 +65,7 @@ class TwoTower(tfrs.Model):
 
     def _retrieval_weight(self, rating: tf.Tensor) -> tf.Tensor:
         """Returns how much each row counts as a choice of its movie, `[B]`."""
-        return tf.cast(rating >= self._options.liked_rating, tf.float32)
+        return choice_weight(self._options, self._statistics)(rating)
 
     def _penalty(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         """Returns the mean over the batch of the squared norms of both vectors, a scalar."""
@@ -89,11 +91,11 @@ class TwoTower(tfrs.Model):
         return tf.concat([self.movie_embedding, self.movie_bias], axis=1)
 
     def fold_in(self) -> SoftmaxFoldIn:
-        """Returns a fold-in of p_u from the liked movies."""
+        """Returns a fold-in of p_u from the movies that the user chose."""
         return SoftmaxFoldIn(
             self.movie_vectors()[:-1].numpy(),
             l2=self._options.l2_embedding,
-            liked_rating=self._options.liked_rating,
+            choice_weight=choice_weight(self._options, self._statistics),
         )
 
 

@@ -62,6 +62,9 @@ def rating_of(name: str, w: Weights, u: int, i: int) -> float:
 
 
 RETRIEVAL_MODELS = ("two_tower", "multitask")
+# Models with updates of their own.
+FITTED_RETRIEVAL_MODELS = ("ease", "ials")
+FITTED_RATING_MODELS = ("bayesian_mf",)
 
 
 def retrieval_score(w: Weights, u: int, i: int) -> float:

@@ -60,8 +60,14 @@ def biased_mf(rng: np.random.Generator, dimension: int = 3) -> BiasedMatrixFacto
 def trained_like(name: str, rng: np.random.Generator) -> RankingModel:
     """A small model of any name whose known rows all differ from zero, as after training."""
     model = build_model(ModelOptions(name=name, dimension=3), statistics(), seed=1)
+    variances = {
+        variable.ref() for name, variable in vars(model).items() if name.endswith("_variance")
+    }
     for variable in model.trainable_variables:
         values = rng.normal(0, 0.5, variable.shape).astype(np.float32)
+        if variable.ref() in variances:
+            variable.assign(0.5 + np.abs(values))
+            continue
         if len(values) > 1:
             values[-1] = 0
         variable.assign(values)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.contracts import predicts_ratings
+from models.contracts import predicts_ratings, trains_by_gradients
 from models.factory import build_model
 from models.options import ModelOptions
 from models.registry import MODELS
@@ -16,6 +16,7 @@ def test_the_model_is_of_the_registered_class_and_rates_as_it_says(name: str) ->
     kind = type(model)
     assert f"{kind.__module__}.{kind.__name__}" == MODELS[name].implementation
     assert options.predicts_ratings == predicts_ratings(model)
+    assert options.trains_by_gradients == trains_by_gradients(model)
 
 
 def test_mixed_precision_multiplies_in_bfloat16_and_keeps_the_rest(

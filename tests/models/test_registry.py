@@ -8,7 +8,12 @@ from models import zoo
 from models.options import ModelOptions
 from models.registry import MODELS, with_model_defaults
 from pipeline.config.tree import load_config
-from tests.models.definitions import RETRIEVAL_MODELS, SCORES
+from tests.models.definitions import (
+    FITTED_RATING_MODELS,
+    FITTED_RETRIEVAL_MODELS,
+    RETRIEVAL_MODELS,
+    SCORES,
+)
 
 
 def test_every_file_of_the_zoo_is_registered_under_its_name() -> None:
@@ -20,9 +25,15 @@ def test_every_file_of_the_zoo_is_registered_under_its_name() -> None:
 
 
 def test_every_model_is_tested_for_what_it_is_judged_by() -> None:
-    assert {*SCORES, *RETRIEVAL_MODELS} == set(MODELS)
-    assert {name for name, entry in MODELS.items() if entry.retrieves} == set(RETRIEVAL_MODELS)
-    assert {name for name, entry in MODELS.items() if not entry.predicts_ratings} == {"two_tower"}
+    retrieving = {*RETRIEVAL_MODELS, *FITTED_RETRIEVAL_MODELS}
+    fitted = {*FITTED_RATING_MODELS, *FITTED_RETRIEVAL_MODELS}
+    assert {*SCORES, *FITTED_RATING_MODELS, *retrieving} == set(MODELS)
+    assert {name for name, entry in MODELS.items() if not entry.by_gradients} == fitted
+    assert {name for name, entry in MODELS.items() if entry.retrieves} == retrieving
+    assert {name for name, entry in MODELS.items() if not entry.predicts_ratings} == {
+        "two_tower",
+        *FITTED_RETRIEVAL_MODELS,
+    }
 
 
 def test_a_name_that_is_not_registered_is_refused_with_those_that_are() -> None:

@@ -23,7 +23,7 @@ import tensorflow as tf
 
 from models.errors import ClusterError, TrainingStoppedError
 from models.options import ModelOptions, TrainingOptions
-from models.training import devices, loop
+from models.training import devices, loop, updates
 from models.training.metrics import criterion_for
 from models.training.progress import Progress
 from tests.models.factories import ratings, statistics, trained_like
@@ -114,7 +114,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     # Several calls an epoch, so that it can be interrupted within one.
-    loop.RATINGS_PER_CALL = RATINGS_PER_CALL
+    updates.RATINGS_PER_CALL = RATINGS_PER_CALL
     # Small tables too are to be spread over the parameter servers.
     devices.SMALLEST_SHARD = 1
     options = TrainingOptions(

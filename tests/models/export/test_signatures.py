@@ -20,7 +20,7 @@ from tests.models.export.exported_models import MOVIE_IDS, USER_IDS, recommender
 from tests.models.factories import MOVIES, USERS, statistics, trained_like
 
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
-RATING_MODELS = sorted(set(MODELS) - {"two_tower"})
+RATING_MODELS = sorted(name for name, entry in MODELS.items() if entry.predicts_ratings)
 
 
 def all_pairs() -> tuple[np.ndarray, np.ndarray]:
@@ -54,7 +54,7 @@ def test_the_vectors_are_exported_once_and_nothing_of_the_training(
         if key.endswith(SUFFIX)
     }
     # Three dimensions, and one entry for each bias of the score.
-    floats = 4 if name in ("two_tower", "multitask") else 5
+    floats = {"two_tower": 4, "multitask": 4, "ease": 4, "ials": 3}.get(name, 5)
     expected = {
         "user_rating_counts": [USERS + 1],
         "user_vectors": [USERS + 1, floats],
@@ -72,6 +72,11 @@ def test_the_vectors_are_exported_once_and_nothing_of_the_training(
             "rating_head/weight": [floats],
             "rating_head/user_bias": [USERS + 1, 1],
             "rating_head/movie_bias": [MOVIES + 1, 1],
+        }
+    if name == "bayesian_mf":
+        expected |= {
+            "rating_head/user_variance": [USERS + 1, 1],
+            "rating_head/movie_variance": [MOVIES + 1, 1],
         }
     assert shapes == expected
 
@@ -211,7 +216,7 @@ def test_no_table_with_a_number_that_is_not_finite_is_exported(
     """The rating of a movie whose bias is infinite would be clipped to the highest there is."""
     recommender = recommender_of(name, trained_like(name, rng))
     tables = [table for table in recommender.variables if table.dtype.is_floating]
-    assert len(tables) == (7 if name == "multitask" else 4)
+    assert len(tables) == {"multitask": 7, "bayesian_mf": 6}.get(name, 4)
     for table in tables:
         kept = table.numpy()
         for wrong in (np.inf, -np.inf, np.nan):

@@ -9,6 +9,7 @@ import tensorflow as tf
 from models.factory import build_model
 from models.layers.fold_in import SoftmaxFoldIn
 from models.options import ModelOptions
+from models.registry import MODELS
 from tests.models.factories import MOVIES, statistics_of_one_user
 
 RATED = np.array([0, 3, 1], np.int32)
@@ -89,7 +90,7 @@ def test_what_svdpp_knows_of_a_user_is_one_vector(rng: np.random.Generator) -> N
     np.testing.assert_allclose(folded(model), folded(plain), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", [*RATING_MODELS, "two_tower", "multitask"])
+@pytest.mark.parametrize("name", MODELS)
 def test_padding_and_unknown_movies_do_not_count(name: str, rng: np.random.Generator) -> None:
     model = model_named(name, rng)
     np.testing.assert_allclose(folded(model, padding=4), folded(model), atol=1e-6)
@@ -127,7 +128,12 @@ def test_one_of_newtons_steps(rng: np.random.Generator, liked_rating: float) -> 
     ]
     expected = -np.linalg.solve(hessian, gradient)
 
-    fold_in = SoftmaxFoldIn(movies.astype(np.float32), l2, liked_rating, weight)
+    fold_in = SoftmaxFoldIn(
+        movies.astype(np.float32),
+        l2,
+        lambda rating: tf.cast(rating >= liked_rating, tf.float32),
+        weight,
+    )
     found = fold_in(
         tf.constant(movies[rated][np.newaxis], tf.float32),
         tf.constant(stars[np.newaxis], tf.float32),

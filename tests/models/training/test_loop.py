@@ -9,7 +9,7 @@ from models.columns import Columns
 from models.contracts import RatingModel
 from models.errors import TrainingDivergedError
 from models.options import TrainingOptions
-from models.training import loop
+from models.training import loop, updates
 from models.training.history import best_epoch, best_eval_figure
 from models.training.metrics import rmse
 from models.training.progress import Progress
@@ -198,7 +198,7 @@ def test_how_many_steps_a_call_runs_changes_nothing(
         return model.user_embedding.numpy()
 
     whole = trained()
-    monkeypatch.setattr(loop, "RATINGS_PER_CALL", per_call)
+    monkeypatch.setattr(updates, "RATINGS_PER_CALL", per_call)
     np.testing.assert_allclose(trained(), whole, atol=1e-6)
 
 

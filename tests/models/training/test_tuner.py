@@ -135,6 +135,16 @@ def test_without_ranges_rate_and_l2_are_searched_around_the_configured_ones(
     }
 
 
+def test_a_model_without_learning_rate_is_searched_by_what_it_has(
+    data: TrainingData, tmp_path: Path
+) -> None:
+    search = trials(data, tmp_path, ModelOptions(name="ials", l2_embedding=0.5))
+    (l2,) = search.oracle.hyperparameters.space
+    assert (l2.name, l2.min_value, l2.max_value) == ("model.l2_embedding", 0.25, 1.0)
+    with pytest.raises(ValueError, match=r"ials has no .* set tuning\.ranges"):
+        trials(data, tmp_path / "none", ModelOptions(name="ials", l2_embedding=0))
+
+
 def test_a_trial_that_diverges_is_not_chosen(data: TrainingData, tmp_path: Path) -> None:
     search = trials(data, tmp_path, trials=3, ranges={"training.learning_rate": (1e7, 1e9)})
     search.search()

@@ -32,7 +32,7 @@ def rating(w: Weights, u: int, i: int) -> float:
     return 3.4 + w["user_rating_bias"][u, 0] + w["movie_rating_bias"][i, 0] + dot
 
 
-def retrieval_loss(w: Weights, batch: Columns, counts: Callable[[float], bool]) -> float:
+def retrieval_loss(w: Weights, batch: Columns, weight: Callable[[float], float]) -> float:
     share = statistics().movie_rating_count / statistics().movie_rating_count.sum()
     users, movies = batch["user_index"], batch["movie_index"]
     total = 0.0
@@ -43,7 +43,7 @@ def retrieval_loss(w: Weights, batch: Columns, counts: Callable[[float], bool]) 
             if other == row or j != i
         }
         cross_entropy = math.log(sum(map(math.exp, logits.values()))) - logits[row]
-        total += cross_entropy * counts(stars)
+        total += cross_entropy * weight(stars)
     return total / len(users)
 
 
@@ -66,7 +66,9 @@ def loss(name: str, w: Weights, batch: Columns) -> float:
     )
 
 
-def build(name: str, rng: np.random.Generator) -> tuple[RankingModel, Weights]:
+def build(
+    name: str, rng: np.random.Generator, choice_weight: str = "liked"
+) -> tuple[RankingModel, Weights]:
     """A model whose every known row differs from zero, as after training, and its weights."""
     options = ModelOptions(
         name=name,
@@ -76,6 +78,7 @@ def build(name: str, rng: np.random.Generator) -> tuple[RankingModel, Weights]:
         rating_weight=RATING,
         retrieval_weight=RETRIEVAL,
         liked_rating=LIKED,
+        choice_weight=choice_weight,
     )
     model = build_model(options, statistics(), seed=1)
     for variable in model.trainable_variables:
@@ -102,6 +105,17 @@ def test_loss_is_the_definition(rng: np.random.Generator, name: str) -> None:
     assert model.compute_loss(tensors(batch)).numpy() == pytest.approx(
         loss(name, w, batch), rel=1e-6
     )
+
+
+def test_graded_choices_weigh_by_their_stars(rng: np.random.Generator) -> None:
+    grades = {1: 0.0, 2: 0.1, 3: 0.4, 4: 0.9, 5: 1.0}
+    (model, w), batch = build("two_tower", rng, choice_weight="graded"), ratings(rng)
+    norms = [
+        np.sum(w["user_embedding"][u] ** 2) + np.sum(w["movie_embedding"][i] ** 2)
+        for u, i in zip(batch["user_index"], batch["movie_index"], strict=True)
+    ]
+    expected = retrieval_loss(w, batch, lambda stars: grades[int(stars)]) + L2 * np.mean(norms)
+    assert model.compute_loss(tensors(batch)).numpy() == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", RETRIEVAL_MODELS)

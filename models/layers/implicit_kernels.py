@@ -1,0 +1,78 @@
+"""Kernels over users or movies, from which other movies or users they have ratings with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import tensorflow as tf
+
+Index = np.ndarray[Any, np.dtype[np.integer[Any]]]
+
+# Halko, Martinsson & Tropp, "Finding structure with randomness" (2011), algorithm 4.4.
+_SPARE_DIRECTIONS: Final = 10
+_POWER_ITERATIONS: Final = 3
+# Eigenvalues below this part of the largest are rounding.
+_LEAST_EIGENVALUE: Final = 1e-6
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A positive semi-definite matrix V diag(s) Vᵀ over n rows.
+
+    Attributes:
+        vectors: V, orthonormal, float32 `[n, rank]`.
+        values: s, the largest first, float64 `[rank]`.
+    """
+
+    vectors: tf.Tensor
+    values: tf.Tensor
+
+
+def implicit_kernel(row: Index, other: Index, rows: int, others: int, rank: int) -> Kernel:
+    """Returns the kernel F Fᵀ, with F_ro = n_r^-½ where r has a rating with o, n_r the number of.
+
+    Similar rows have ratings with the same others, whatever the ratings are. Only the `rank`
+    largest eigenvalues are kept; memory holds no square matrix.
+
+    Args:
+        row: Row of each rating, `[n]`.
+        other: Row of the other side for each rating, `[n]`.
+        rows: Number of rows.
+        others: Number of rows of the other side.
+        rank: Largest number of eigenvalues.
+    """
+    order = np.lexsort((other, row))
+    counts = np.bincount(row, minlength=rows)
+    features = tf.SparseTensor(
+        np.stack([row[order], other[order]], axis=1).astype(np.int64),
+        tf.constant(1 / np.sqrt(counts[row[order]]), tf.float32),
+        [rows, others],
+    )
+    return factor_kernel(features, rank)
+
+
+def factor_kernel(features: tf.SparseTensor, rank: int) -> Kernel:
+    """Returns the largest eigenvalues of F Fᵀ, and their eigenvectors.
+
+    Args:
+        features: F, float32 `[n, features]`.
+        rank: Largest number of eigenvalues. All are exact if there are no more.
+    """
+    size = min(rank + _SPARE_DIRECTIONS, *features.shape)
+    # Any directions do; equal data must give equal ones.
+    start = tf.random.stateless_normal([features.shape[1], size], [0, 0])
+    directions, _ = tf.linalg.qr(tf.sparse.sparse_dense_matmul(features, start))
+    for _ in range(_POWER_ITERATIONS):
+        turned = tf.sparse.sparse_dense_matmul(features, directions, adjoint_a=True)
+        directions, _ = tf.linalg.qr(tf.sparse.sparse_dense_matmul(features, turned))
+    projected = tf.sparse.sparse_dense_matmul(features, directions, adjoint_a=True)
+    projected = tf.cast(projected, tf.float64)
+    values, rotation = tf.linalg.eigh(tf.matmul(projected, projected, transpose_a=True))
+    values, rotation = values[::-1][:rank], rotation[:, ::-1][:, :rank]
+    kept = values > _LEAST_EIGENVALUE * values[0]
+    return Kernel(
+        vectors=tf.matmul(directions, tf.cast(tf.boolean_mask(rotation, kept, axis=1), tf.float32)),
+        values=tf.boolean_mask(values, kept),
+    )
