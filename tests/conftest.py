@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+
+# Under nohup it is ignored, also by the processes that tests start and end with it.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # All that ask for the fixture `story`.
 STORY_FILES = {
