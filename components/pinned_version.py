@@ -9,7 +9,6 @@ from components import push_folder, ratings
 from components.push_folder import digest
 from models import features
 from models.columns import Columns
-from models.export.saved_model import read_comparison_group
 from serving.pushed_model import PushedModel
 from serving.version_pin import Pin
 
@@ -70,7 +69,7 @@ def judge(
             False,
             f"version {pin.version} is pinned, but its folder is gone; `movierec promote` another",
         )
-    if read_comparison_group(model_path) != read_comparison_group(pinned):
+    if push_folder.comparison_group(model_path) != push_folder.comparison_group(pinned):
         return Verdict(
             False,
             f"version {pin.version} is pinned, and this model was trained on another dataset or "

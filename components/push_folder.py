@@ -19,6 +19,7 @@ from typing import Final, Literal
 from tfx.dsl.io import fileio
 from tfx.utils import io_utils
 
+from models.export.saved_model import COMPARISON_GROUP_FILE
 from serving.version_pin import PIN_FILE, Change, Pin, parse_pin
 from serving.versions import version_number
 
@@ -54,6 +55,15 @@ def newest_first(folder: str) -> Iterator[str]:
 def is_complete(version: str) -> bool:
     """Returns whether the file that is copied last is there, and so the whole version."""
     return bool(fileio.exists(os.path.join(version, _SAVED_MODEL)))
+
+
+def comparison_group(saved_model: str) -> str | None:
+    """Returns the comparison group of an export; None if it does not say."""
+    path = os.path.join(saved_model, COMPARISON_GROUP_FILE)
+    if not fileio.exists(path):
+        return None
+    with fileio.open(path, "rb") as file:
+        return bytes(file.read()).decode()
 
 
 def digest(saved_model: str) -> str:

@@ -22,9 +22,9 @@ from tfx.types import artifact_utils, standard_artifacts, standard_component_spe
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 from tfx.utils import io_utils, path_utils
 
+from components import push_folder
 from components.push_folder import digest, is_complete, newest_first
 from components.step_types import Artifacts, Properties
-from models.export.saved_model import read_comparison_group
 
 BASELINE_KEY: Final = "baseline_model"
 PUSHED_KEY: Final = "pushed"
@@ -185,7 +185,9 @@ def why_none(pushed: str, group: str) -> str:
         group: Comparison group of the candidate.
     """
     others = {
-        read_comparison_group(version) for version in newest_first(pushed) if is_complete(version)
+        push_folder.comparison_group(version)
+        for version in newest_first(pushed)
+        if is_complete(version)
     } - {group}
     if not others:
         return "no blessed model to compare with"
@@ -204,5 +206,5 @@ def is_same_export(version: str, export: str) -> bool:
 
 def _comparable(pushed: str, group: str) -> Iterator[str]:
     for version in newest_first(pushed):
-        if is_complete(version) and read_comparison_group(version) == group:
+        if is_complete(version) and push_folder.comparison_group(version) == group:
             yield version

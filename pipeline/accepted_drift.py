@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from components.drift.report import NAMES
-from components.gate.judgement import BASELINE_MOVE
+from components.gate.limits import BASELINE_MOVE
 from pipeline.config.errors import UserError, listed
 
 _ACCEPTABLE: Final = (*NAMES, BASELINE_MOVE)

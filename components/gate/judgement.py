@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Final
 
 from components.gate.interval import Interval
-from components.gate.limits import GateLimits
+from components.gate.limits import BASELINE_MOVE, GateLimits
 from components.gate.record import GateRecord
 from models.records import Record
-
-# The name under which a person accepts a move of the last blessed model's RMSE.
-BASELINE_MOVE: Final = "baseline"
 
 
 @dataclass(frozen=True)

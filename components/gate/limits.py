@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pydantic import Field
 
 from models.records import Options
+
+# The name under which a person accepts a move of the last blessed model's RMSE.
+BASELINE_MOVE: Final = "baseline"
 
 
 class GateLimits(Options):

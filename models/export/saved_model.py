@@ -43,15 +43,6 @@ def write_comparison_group(folder: str, group: str) -> None:
         file.write(group)
 
 
-def read_comparison_group(folder: str) -> str | None:
-    """Returns the comparison group of a SavedModel, or None if it has none."""
-    path = os.path.join(folder, COMPARISON_GROUP_FILE)
-    if not tf.io.gfile.exists(path):
-        return None
-    with tf.io.gfile.GFile(path, "r") as file:
-        return str(file.read())
-
-
 def read_table(folder: str, name: str) -> np.ndarray[Any, np.dtype[Any]]:
     """Reads a table of an exported model without loading the model.
 

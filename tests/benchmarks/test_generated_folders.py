@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import generated_folders
-from components.movielens_example_gen.readers import EDITIONS
+from components.movielens_example_gen import reading
 
 RATINGS, USERS, MOVIES = 60_000, 700, 900
 
@@ -21,7 +21,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_pipeline_reads_what_was_asked_for(folder: Path) -> None:
-    raw = EDITIONS["csv"].read(str(folder))
+    raw = reading.read_raw(str(folder), "csv")
     rows = raw.ratings.to_pydict()
     pairs = set(zip(rows["user_id"], rows["movie_id"], strict=True))
     assert len(pairs) == len(rows["rating"])
@@ -33,7 +33,7 @@ def test_the_pipeline_reads_what_was_asked_for(folder: Path) -> None:
 
 
 def test_few_movies_have_most_of_the_ratings(folder: Path) -> None:
-    rows = EDITIONS["csv"].read(str(folder)).ratings
+    rows = reading.read_raw(str(folder), "csv").ratings
     _, counts = np.unique(rows["movie_id"].to_numpy(zero_copy_only=False), return_counts=True)
     _, activity = np.unique(rows["user_id"].to_numpy(zero_copy_only=False), return_counts=True)
     popular = np.sort(counts)[::-1][: MOVIES // 5].sum()

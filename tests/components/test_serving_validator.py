@@ -544,5 +544,5 @@ def test_a_server_that_cannot_be_asked_is_an_error_and_no_verdict(
 
     monkeypatch.setattr(executor, "candidate_server", overloaded)
     with pytest.raises(ServerUnavailableError, match="not up after 120 s"):
-        step.run()
+        step.run(check_ops=0)
     assert list(Path(step.blessing.uri).iterdir()) == []

@@ -36,7 +36,7 @@ def test_run_prints_the_tables(story: Story) -> None:
     assert "every step was cached" in result.stdout
     steps = [line.split() for line in result.stderr.splitlines()]
     assert ["Trainer", "cached"] in steps
-    assert len(steps) == 13, "a line for the start, each step and the report, and no noise"
+    assert len(steps) == 15, "a line for the start, each step and the report, and no noise"
 
 
 def test_run_json_is_the_summary_and_exits_2_if_not_blessed(story: Story) -> None:

@@ -74,7 +74,6 @@ def test_the_trainer_alone_has_the_job_and_nothing_of_it_is_in_the_cache_key() -
     assert tasks[0] == tasks[1]
     parts = [pipeline.spec["components"]["comp-trainer"] for pipeline in (compiled(*TWO), alone)]
     assert parts[0] == parts[1]
-    assert "comparison_group" in parts[0]["outputDefinitions"]["artifacts"]["model"]["metadata"]
 
 
 def test_the_replicas_alone_have_the_gpus_and_go_to_their_nodes() -> None:
@@ -198,7 +197,6 @@ def test_what_the_platform_is_told_is_what_it_is_told_of_one_machine(
     assert told == json.loads(output.read_text())
     (model,) = told["artifacts"]["model"]["artifacts"]
     assert model["uri"] == f"{ROOT}/1/model"
-    assert "comparison_group" in model["metadata"]
     assert len(cluster.jobs) == 1
 
 
