@@ -50,7 +50,7 @@ def test_the_default_run(tmp_path: Path) -> None:
     assert summary["gate"]["blessed"]
     assert_every_signature_answers(tf.saved_model.load(summary["pushed_model"]))
     again = run_summary(tmp_path)
-    assert len(again["cached"]) == 10
+    assert len(again["cached"]) == 11
     assert again["rmse"] == summary["rmse"]
 
     # Another model of the same ratings has to be as good as the one that is served.

@@ -23,7 +23,14 @@ MOVIE_IDS = [f"m{place}" for place in range(MOVIES)]
 # Ratings of each user in train, one for each edge of the activity slices.
 COUNTS = [20, 21, 50, 51, 200, 201]
 
-_DTYPES = {tf.string: b"1", tf.float32: 1.0, tf.int32: 1}
+_VALUES = {
+    "string": np.array(b"1", object),
+    "float32": np.float32(1),
+    "float64": np.float64(1),
+    "int32": np.int32(1),
+    "int64": np.int64(1),
+    "bool": np.bool_(True),
+}
 
 
 def recommender_of(name: str, model: RankingModel) -> Recommender:
@@ -60,41 +67,47 @@ def odd_shapes(rank: int) -> Iterator[list[int]]:
         yield [0] * rank
 
 
-def call_with_any_rank(folder: str) -> None:
-    """Feeds every input of every signature tensors of rank 0 to 3, and prints what came of it.
+def call_with_any_tensor(folder: str) -> None:
+    """Feeds every input of every signature tensors of rank 0 to 3 and any dtype.
 
-    `tf.compat.v1.Session` checks feeds against the placeholders; `_do_run`, below that check, does
-    not, as TensorFlow Serving does not.
+    It prints what came of each.
+
+    `tf.compat.v1.Session` checks feeds against the placeholders; the C++ session below it does not,
+    as TensorFlow Serving does not. What Python adds to an error would take most of the time.
     """
     with tf.compat.v1.Session(graph=tf.Graph()) as session:
         meta = tf.compat.v1.saved_model.load(session, ["serve"], folder)
+        session._extend_graph()
         for name, signature in sorted(meta.signature_def.items()):
             if not signature.inputs:
                 continue
             valid = arrays(name)
             for key, entry in sorted(signature.inputs.items()):
-                for rank in range(4):
-                    for shape in odd_shapes(rank):
-                        filler = _DTYPES[tf.as_dtype(entry.dtype)]
-                        dtype = object if isinstance(filler, bytes) else type(valid[key].flat[0])
-                        odd = np.full(shape, filler, dtype)
+                right = tf.as_dtype(entry.dtype).name
+                for dtype, value in _VALUES.items():
+                    for shape in (shape for rank in range(4) for shape in odd_shapes(rank)):
                         feeds = {
-                            session.graph.get_tensor_by_name(signature.inputs[k].name).ref(): odd
-                            if k == key
-                            else v
+                            _output(session, signature.inputs[k].name): (
+                                np.full(shape, value, value.dtype) if k == key else v
+                            )
                             for k, v in valid.items()
                         }
-                        print(json.dumps([name, key, shape, _outcome(session, signature, feeds)]))
+                        outcome = _outcome(session, signature, feeds)
+                        print(json.dumps([name, key, dtype == right, shape, outcome]))
+
+
+def _output(session: tf.compat.v1.Session, name: str) -> object:
+    return session.graph.get_tensor_by_name(name)._as_tf_output()
 
 
 def _outcome(session: tf.compat.v1.Session, signature: object, feeds: dict) -> str:
-    fetches = [session.graph.get_tensor_by_name(entry.name) for entry in signature.outputs.values()]
+    fetches = [_output(session, entry.name) for entry in signature.outputs.values()]
     try:
-        session._do_run(None, [], fetches, feeds, None, None)
+        session._call_tf_sessionrun(None, feeds, fetches, [], None)
     except tf.errors.OpError as error:
         return type(error).__name__
     return "OK"
 
 
 if __name__ == "__main__":
-    call_with_any_rank(sys.argv[1])
+    call_with_any_tensor(sys.argv[1])

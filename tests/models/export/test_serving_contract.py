@@ -77,10 +77,13 @@ def test_activity_is_the_slice_of_the_number_of_ratings_in_train(
 
 
 @pytest.mark.parametrize("name", ["biased_mf", "two_tower"])
-def test_a_tensor_of_any_rank_is_refused_and_aborts_nothing(
+def test_a_tensor_of_any_rank_and_dtype_is_refused_and_aborts_nothing(
     rng: np.random.Generator, tmp_path: Path, name: str
 ) -> None:
-    """TensorFlow Serving checks neither rank nor shape before it runs the graph."""
+    """TensorFlow Serving checks neither rank nor shape before it runs the graph.
+
+    A process of its own is asked, since an abort would end it.
+    """
     names = export(name, rng, tmp_path / "model")
     command = [sys.executable, "-m", "tests.models.export.exported_models", str(tmp_path / "model")]
     result = subprocess.run(
@@ -95,10 +98,10 @@ def test_a_tensor_of_any_rank_is_refused_and_aborts_nothing(
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert {row[0] for row in rows} == set(names)
     ranks = {"examples": 1, "user_id": 1, "k": 0, "exclude": 2, "rating": 2}
-    for signature, key, shape, outcome in rows:
+    for signature, key, right_dtype, shape, outcome in rows:
         lists = signature == "recommend_for_ratings"
         rank = 2 if key == "movie_id" and lists else ranks.get(key, 1)
-        if len(shape) != rank:
+        if len(shape) != rank or not right_dtype:
             assert outcome == "InvalidArgumentError", (signature, key, shape)
         else:
             assert outcome in {"OK", "InvalidArgumentError"}, (signature, key, shape)
