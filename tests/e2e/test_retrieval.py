@@ -130,7 +130,7 @@ def test_a_model_that_ranks_better_than_popularity_is_pushed(retrieval_story: St
 
 def test_a_model_that_gains_too_little_is_not_pushed(retrieval_story: Story) -> None:
     summary = retrieval_story.runs["more asked"]
-    assert set(summary.cached) == STEPS - {"Evaluator", "Pusher"}
+    assert set(summary.cached) == STEPS - {"Evaluator", "Gate", "Pusher"}
     assert not summary.gate.blessed
     gain = summary.ranking.ndcg_at_10 - summary.ranking.popularity_ndcg_at_10
     said = f"NDCG@10 less popularity's {gain:.4f} is below gate.min_gain_over_popularity 0.9"
