@@ -25,11 +25,10 @@ from rich.table import Table
 
 from benchmarks.processes import run_module
 from components.movielens_example_gen import joining, reading
-from components.movielens_example_gen.options import Dialect, IngestOptions, SplitOptions
 from models import features
-from pipeline import row_bounds
-from pipeline.config.tree import DataConfig
+from pipeline.config.tree import PipelineConfig
 from pipeline.datasets import locate
+from pipeline.ingest_options import ingest_options
 
 OURS: Final = "movierec"
 CACHED: Final = "movierec, cached"
@@ -60,14 +59,8 @@ class Measured:
 
 def export(path: Path) -> None:
     """Writes MovieLens-100K as one CSV file, each rating with its movie and user."""
-    options = IngestOptions(
-        edition="ml-100k",
-        split=SplitOptions(),
-        max_rejected_fraction=0.0,
-        bounds=row_bounds.read(),
-        dialect=Dialect(),
-    )
-    raw, cleaned = reading.read(str(locate(DataConfig())), options)
+    config = PipelineConfig()
+    raw, cleaned = reading.read(str(locate(config.data)), ingest_options(config))
     joined = joining.join(cleaned.accepted, raw)
     columns = {name: joined[name] for name in joined.column_names}
     columns[features.MOVIE_GENRES] = pc.binary_join(columns[features.MOVIE_GENRES], "|")

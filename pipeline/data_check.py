@@ -10,12 +10,11 @@ import pyarrow.compute as pc
 
 from components.errors import DataError
 from components.movielens_example_gen import cleaning, joining, reading, splits
-from components.movielens_example_gen.options import IngestOptions
 from models import features
 from models.records import Record
-from pipeline import row_bounds
 from pipeline.config.tree import PipelineConfig
 from pipeline.datasets import locate, recognised
+from pipeline.ingest_options import ingest_options
 
 _EXAMPLES: Final = 3
 # More distinct ratings than these are shown in as many ranges of equal width.
@@ -58,13 +57,7 @@ def check(config: PipelineConfig) -> DataReport:
     """
     config = recognised(config)
     path = str(locate(config.data))
-    options = IngestOptions(
-        edition=config.data.dataset,
-        split=config.split,
-        max_rejected_fraction=config.data.max_rejected_fraction,
-        bounds=row_bounds.read(),
-        dialect=config.data.dialect,
-    )
+    options = ingest_options(config)
     raw, cleaned = reading.read(path, options)
     accepted, rejected = cleaned.accepted, cleaned.rejected
     described = None

@@ -31,20 +31,18 @@ from components.drift.component import DriftValidator
 from components.example_validator import StrictExampleValidator
 from components.gate.component import RELEASE_KEY, Gate
 from components.movielens_example_gen.component import MovieLensExampleGen
-from components.movielens_example_gen.options import EditionName, IngestOptions
-from components.movielens_example_gen.readers import EDITIONS
 from components.rating_baselines import RatingBaselines
 from components.serving_validator.component import ServingValidator
 from components.statistics_gen import make_statistics_gen
 from components.transform import ShardTransform
 from models import features
 from models.registry import MODELS
-from pipeline import PIPELINE_NAME, SCHEMA_FILE, row_bounds
+from pipeline import PIPELINE_NAME, SCHEMA_FILE
 from pipeline.code_fingerprint import fingerprint
 from pipeline.config import beam as beam_config
-from pipeline.config.errors import UserError
-from pipeline.config.tree import AUTO, PipelineConfig
+from pipeline.config.tree import PipelineConfig
 from pipeline.gate import evaluation_config
+from pipeline.ingest_options import edition, ingest_options
 from pipeline.ranking_metrics import NDCG
 from pipeline.rating_metrics import RMSE
 
@@ -107,13 +105,7 @@ def create_pipeline(
     """
     example_gen = MovieLensExampleGen(
         input_base=locations.data,
-        options=IngestOptions(
-            edition=_edition(config),
-            split=config.split,
-            max_rejected_fraction=config.data.max_rejected_fraction,
-            bounds=row_bounds.read(),
-            dialect=config.data.dialect,
-        ),
+        options=ingest_options(config),
         code_fingerprint=fingerprint("components.movielens_example_gen.executor"),
     ).with_id(EXAMPLE_GEN)
     examples = example_gen.outputs["examples"]
@@ -185,18 +177,9 @@ def create_pipeline(
 
 
 def _data_fingerprint(config: PipelineConfig, locations: Locations) -> DataFingerprint:
-    return DataFingerprint(input_base=locations.data, edition=_edition(config)).with_id(
+    return DataFingerprint(input_base=locations.data, edition=edition(config)).with_id(
         DATA_FINGERPRINT
     )
-
-
-def _edition(config: PipelineConfig) -> EditionName:
-    if config.data.dataset == AUTO:
-        raise UserError(
-            f"data.dataset=auto: the files are not at hand; name the edition, one of "
-            f"{', '.join(EDITIONS)}"
-        )
-    return config.data.dataset
 
 
 def _data_checks(
