@@ -62,6 +62,37 @@ def read(files: Files, dialect: Dialect) -> RawRatings:
     )
 
 
+def read_headless_ratings(
+    path: str, delimiter: str, dialect: Dialect
+) -> tuple[pa.Table, int | None]:
+    """Reads a published file of ratings, which has all four columns and neither header nor quotes.
+
+    Args:
+        path: Path of the file on this machine.
+        delimiter: Text between two fields.
+        dialect: What is set of the dialect.
+
+    Returns:
+        The ratings, and the position of a last row that may be cut.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    ratings = delimited.read(
+        path,
+        delimited.Format(
+            roles=tuple(RATING_ROLES),
+            required=tuple(RATING_ROLES),
+            delimiter=delimiter,
+            header=False,
+            quoting=False,
+        ),
+        dialect,
+    )
+    table = pa.table({feature: ratings.columns[role] for role, feature in RATING_ROLES.items()})
+    return table, ratings.cut_row
+
+
 def _movies(path: str, dialect: Dialect) -> delimited.TextTable:
     name = dialect.columns.get("movie")
     spelling = {"id"} if name is None else {"id", delimited.plain_name(name)}

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-import pyarrow as pa
-
 from components.movielens_example_gen.options import Dialect
 from components.movielens_example_gen.readers import delimited
-from components.movielens_example_gen.readers.csv_folder import (
-    RATING_ROLES,
-    movie_table,
-)
+from components.movielens_example_gen.readers.csv_folder import movie_table, read_headless_ratings
 from components.movielens_example_gen.readers.edition import Edition, Files, RawRatings
 
 _RATINGS: Final = "ratings.dat"
@@ -24,17 +19,7 @@ def read(files: Files, dialect: Dialect) -> RawRatings:
     Raises:
         DataError: A file is damaged.
     """
-    ratings = delimited.read(
-        files[_RATINGS],
-        delimited.Format(
-            roles=tuple(RATING_ROLES),
-            required=tuple(RATING_ROLES),
-            delimiter="::",
-            header=False,
-            quoting=False,
-        ),
-        dialect,
-    )
+    ratings, cut_row = read_headless_ratings(files[_RATINGS], "::", dialect)
     movies = None
     if _MOVIES in files:
         movies = delimited.read(
@@ -51,9 +36,9 @@ def read(files: Files, dialect: Dialect) -> RawRatings:
             Dialect(),
         )
     return RawRatings(
-        ratings=pa.table({RATING_ROLES[role]: ratings.columns[role] for role in RATING_ROLES}),
+        ratings=ratings,
         movies=None if movies is None else movie_table(movies.columns),
-        cut_row=ratings.cut_row,
+        cut_row=cut_row,
     )
 
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from components.movielens_example_gen.options import Dialect
 from components.movielens_example_gen.readers import delimited
-from components.movielens_example_gen.readers.csv_folder import RATING_ROLES
+from components.movielens_example_gen.readers.csv_folder import RATING_ROLES, read_headless_ratings
 from components.movielens_example_gen.readers.edition import Edition, Files, RawRatings
 from components.movielens_example_gen.readers.parquet_folder import read_table
 from models import features
@@ -44,22 +44,12 @@ def read(files: Files, dialect: Dialect) -> RawRatings:
 
 
 def _read_text(files: Files, dialect: Dialect) -> RawRatings:
-    ratings = delimited.read(
-        files[_RATINGS],
-        delimited.Format(
-            roles=tuple(RATING_ROLES),
-            required=tuple(RATING_ROLES),
-            delimiter="\t",
-            header=False,
-            quoting=False,
-        ),
-        dialect,
-    )
+    ratings, cut_row = read_headless_ratings(files[_RATINGS], "\t", dialect)
     return _raw(
-        pa.table({RATING_ROLES[role]: ratings.columns[role] for role in RATING_ROLES}),
+        ratings,
         _bars(files[_MOVIES], _MOVIE_COLUMNS),
         _bars(files[_USERS], _USER_COLUMNS),
-        ratings.cut_row,
+        cut_row,
     )
 
 
