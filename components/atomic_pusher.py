@@ -22,7 +22,7 @@ from tfx.utils import io_utils
 
 from components import pinned_version, push_folder
 from components.errors import DataError
-from components.push_folder import digest, is_complete, newest_first
+from components.push_folder import is_complete, is_same_export, newest_first
 from components.step_types import Artifacts, Properties
 from serving.version_pin import Pin
 from serving.versions import MAX_VERSION, version_number
@@ -185,16 +185,14 @@ def pushed_already(model_path: str, base_directory: str) -> str | None:
     newest = next(newest_first(base_directory), None)
     if newest is None or not is_complete(newest):
         return None
-    ours = digest(model_path)
-    return newest if ours and ours == digest(newest) else None
+    return newest if is_same_export(newest, model_path) else None
 
 
 def _pinned_is(model_path: str, base_directory: str, pin: Pin) -> bool:
     """Returns whether the pinned version is this export."""
     if pin.version is None:
         return False
-    ours = digest(model_path)
-    return bool(ours) and ours == digest(os.path.join(base_directory, str(pin.version)))
+    return is_same_export(os.path.join(base_directory, str(pin.version)), model_path)
 
 
 def next_version(base_directory: str) -> int:

@@ -79,6 +79,12 @@ def digest(saved_model: str) -> str:
         return hashlib.sha256(file.read()).hexdigest()
 
 
+def is_same_export(version: str, export: str) -> bool:
+    """Returns whether two folders hold the same export; one without a fingerprint equals none."""
+    ours = digest(export)
+    return bool(ours) and ours == digest(version)
+
+
 def read_pin(folder: str) -> Pin:
     """Returns the pin of a folder of versions, on this machine or in cloud storage.
 

@@ -23,7 +23,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from tfx.utils import io_utils, path_utils
 
 from components import push_folder
-from components.push_folder import digest, is_complete, newest_first
+from components.push_folder import is_complete, is_same_export, newest_first
 from components.step_types import Artifacts, Properties
 
 BASELINE_KEY: Final = "baseline_model"
@@ -196,12 +196,6 @@ def why_none(pushed: str, group: str) -> str:
         f"nothing is compared: no pushed model has the data, split and metrics of this run, "
         f"{group}; there are {listed}"
     )
-
-
-def is_same_export(version: str, export: str) -> bool:
-    """Returns whether two folders hold the same export."""
-    ours = digest(export)
-    return bool(ours) and ours == digest(version)
 
 
 def _comparable(pushed: str, group: str) -> Iterator[str]:

@@ -16,7 +16,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from tfx.types.experimental import simple_artifacts
 from tfx.utils import io_utils, path_utils
 
-from components import pushed_baseline, rating_baselines
+from components import push_folder, pushed_baseline, rating_baselines
 from components.gate import predictions, release
 from components.gate.interval import Interval, rmse_difference
 from components.gate.judgement import Baseline, Figures, Judgement, judge
@@ -232,7 +232,7 @@ def _accepted(export: str, exec_properties: Properties) -> tuple[str, ...]:
         exec_properties[pushed_baseline.PUSHED_KEY],
         exec_properties[pushed_baseline.COMPARISON_GROUP_KEY],
     )
-    if pushed is not None and pushed_baseline.is_same_export(pushed, export):
+    if pushed is not None and push_folder.is_same_export(pushed, export):
         earlier = release.read_record(pushed)
         names |= set(earlier.accepted_drift if earlier else ())
     return tuple(sorted(names))
