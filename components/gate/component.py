@@ -22,6 +22,7 @@ from components.gate.interval import Interval, rmse_difference
 from components.gate.judgement import Baseline, Figures, Judgement, judge
 from components.gate.limits import GateLimits
 from components.gate.record import GateRecord
+from components.gate.shift import Shift, rmse_shift
 from components.step_types import Artifacts, Properties
 from models import features
 from models.columns import Columns
@@ -54,26 +55,24 @@ class Executor(base_executor.BaseExecutor):
         candidate = _figures(evaluation, exec_properties)
         accepted = _accepted(export, exec_properties)
         limits = GateLimits.model_validate_json(exec_properties[LIMITS_KEY])
+        baseline = interval = None
+        if last is not None:
+            last_export = path_utils.serving_model_path(last.uri)
+            record = release.read_record(last_export)
+            shift = None
+            if candidate.rmse is not None:
+                holdout = predictions.holdout(input_dict[standard_component_specs.EXAMPLES_KEY])
+                interval, shift = _compared(export, last_export, holdout, record, limits)
+            figures = _figures(evaluation, exec_properties, tfma.BASELINE_KEY)
+            baseline = Baseline(figures=figures, record=record, shift=shift)
         judgement = judge(
             candidate=candidate,
-            baseline=None
-            if last is None
-            else Baseline(
-                figures=_figures(evaluation, exec_properties, tfma.BASELINE_KEY),
-                record=release.read_record(path_utils.serving_model_path(last.uri)),
-            ),
+            baseline=baseline,
             bias_only=rating_baselines.read(
                 artifact_utils.get_single_uri(input_dict[rating_baselines.BASELINES_KEY])
             )[rating_baselines.BIAS_ONLY],
             limits=limits,
-            interval=None
-            if last is None or candidate.rmse is None
-            else _interval(
-                export,
-                path_utils.serving_model_path(last.uri),
-                predictions.holdout(input_dict[standard_component_specs.EXAMPLES_KEY]),
-                limits.confidence or _SHOWN_CONFIDENCE,
-            ),
+            interval=interval,
             accepted=accepted,
             why_no_baseline=pushed_baseline.why_none(
                 exec_properties[pushed_baseline.PUSHED_KEY],
@@ -263,9 +262,17 @@ def _figures(evaluation: str, exec_properties: Properties, model_name: str = "")
     return Figures(rmse=figure(RMSE_KEY), ndcg=figure(NDCG_KEY))
 
 
-def _interval(export: str, baseline: str, ratings: Columns, confidence: float) -> Interval:
+def _compared(
+    export: str, baseline: str, ratings: Columns, record: GateRecord | None, limits: GateLimits
+) -> tuple[Interval, Shift | None]:
+    """Returns the interval of the change of RMSE, and the move of the baseline's since then."""
+    users = ratings[features.USER_ID]
     ours, theirs = (predictions.errors(folder, ratings) for folder in (export, baseline))
-    return rmse_difference(ours, theirs, ratings[features.USER_ID], confidence)
+    then = None if record is None else record.rmse
+    return (
+        rmse_difference(ours, theirs, users, limits.confidence or _SHOWN_CONFIDENCE),
+        None if then is None else rmse_shift(theirs, users, then),
+    )
 
 
 def _write_blessing(

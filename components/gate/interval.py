@@ -45,23 +45,37 @@ def rmse_difference(
         users: Id of the user of each rating, `[n]`.
         confidence: Probability, in (0, 1).
     """
-    ours, theirs = np.square(candidate), np.square(baseline)
-    our_rmse, their_rmse = np.sqrt(ours.mean()), np.sqrt(theirs.mean())
-    # A model without errors has no spread of them either.
-    influence = sum(
-        (squares - squares.mean()) / (2 * rmse) * sign
-        for squares, rmse, sign in ((ours, our_rmse, 1), (theirs, their_rmse, -1))
-        if rmse
-    )
-    _, index = np.unique(users, return_inverse=True)
-    by_user = np.bincount(index, np.broadcast_to(influence, ours.shape))
-    correction = len(by_user) / max(1, len(by_user) - 1)
-    error = np.sqrt(correction * np.sum(np.square(by_user))) / len(ours)
-    margin = NormalDist().inv_cdf((1 + confidence) / 2) * error
-    difference = our_rmse - their_rmse
+    difference = rmse(candidate) - rmse(baseline)
+    influence = rmse_influence(candidate) - rmse_influence(baseline)
+    margin = NormalDist().inv_cdf((1 + confidence) / 2) * standard_error(influence, users)
     return Interval(
         confidence=confidence,
-        difference=float(difference),
-        low=float(difference - margin),
-        high=float(difference + margin),
+        difference=difference,
+        low=difference - margin,
+        high=difference + margin,
     )
+
+
+def rmse(errors: Vector) -> float:
+    """Returns the root of the mean of the squared errors."""
+    return float(np.sqrt(np.mean(np.square(errors))))
+
+
+def standard_error(influence: Vector, users: Vector) -> float:
+    """Returns the standard error of a figure that is a mean over ratings, with users as the sample.
+
+    Args:
+        influence: Deviation of each rating's share of the figure from the figure, float64 `[n]`.
+        users: Id of the user of each rating, `[n]`.
+    """
+    _, index = np.unique(users, return_inverse=True)
+    by_user = np.bincount(index, influence)
+    correction = len(by_user) / max(1, len(by_user) - 1)
+    return float(np.sqrt(correction * np.sum(np.square(by_user))) / len(influence))
+
+
+def rmse_influence(errors: Vector) -> Vector:
+    """Returns the influence of each rating on the RMSE by the delta method, float64 `[n]`."""
+    squares, of_all = np.square(errors), rmse(errors)
+    # A model without errors has no spread of them either.
+    return (squares - squares.mean()) / (2 * of_all) if of_all else np.zeros_like(squares)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from components.gate.interval import Interval
 from components.gate.limits import BASELINE_MOVE, GateLimits
 from components.gate.record import GateRecord
+from components.gate.shift import Shift
 from models.records import Record
 
 
@@ -31,10 +32,13 @@ class Baseline:
     Attributes:
         figures: Figures on the holdout of this run.
         record: Record from when it was blessed; None for an export without one.
+        shift: Move of its RMSE since then; None for a model that predicts no ratings, or without
+            a record.
     """
 
     figures: Figures
     record: GateRecord | None
+    shift: Shift | None = None
 
 
 class Judgement(Record):
@@ -167,11 +171,16 @@ def _baseline_shift(baseline: Baseline, limits: GateLimits) -> Iterator[str]:
     The last blessed model is fixed, so only the data can move its RMSE. A poisoned holdout moves
     it although the new model, trained on the same poison, fits.
     """
-    now = baseline.figures.rmse
-    then = None if baseline.record is None else baseline.record.rmse
-    if now is not None and then is not None and abs(now - then) > limits.max_baseline_shift:
+    shift = baseline.shift
+    if shift is None or baseline.record is None:
+        return
+    # What the users of the holdout differ by anyway is no move.
+    allowed = max(limits.max_baseline_shift, shift.standard_error)
+    if abs(shift.moved) > allowed:
         yield (
-            f"the last blessed model's RMSE moved from {then:.4f} to {now:.4f}: the ratings of "
-            f"this run differ from those it was blessed on (gate.max_baseline_shift allows "
-            f"{limits.max_baseline_shift:g}; --accept-drift {BASELINE_MOVE} accepts it once)"
+            f"the last blessed model's RMSE moved from {baseline.record.rmse:.4f} to "
+            f"{baseline.figures.rmse:.4f}, by {shift.moved:+.4f} without the user who moves it "
+            f"most: the ratings of this run differ from those it was blessed on "
+            f"(gate.max_baseline_shift allows {allowed:.3g}; --accept-drift {BASELINE_MOVE} "
+            f"accepts it once)"
         )

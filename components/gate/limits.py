@@ -39,7 +39,7 @@ class GateLimits(Options):
         0.02,
         ge=0,
         description="Largest difference of the last blessed model's RMSE on this holdout from its "
-        "RMSE when it was blessed, up or down.",
+        "RMSE when it was blessed, up or down, without the one user who moves it most.",
     )
     min_gain_over_biases: float = Field(
         0.005, description="Least gain of RMSE over the bias-only prediction."

@@ -22,6 +22,8 @@ from models.export.saved_model import write_comparison_group
 
 # Users and ratings.
 HOLDOUT = [(b"a", 5.0), (b"a", 4.0), (b"b", 2.0), (b"b", 3.5), (b"c", 1.0), (b"d", 5.0)]
+# RMSE of the last model, which predicts 3.0 for all, on these ratings.
+RMSE_OF_LAST = float(np.sqrt((4 + 1 + 1 + 0.25 + 4 + 4) / 6))
 
 
 def artifact(kind: type[types.Artifact], folder: Path) -> types.Artifact:
@@ -156,7 +158,7 @@ def run(
 
 
 def test_a_blessed_model_is_released_with_its_record(tmp_path: Path) -> None:
-    last = GateRecord(rmse=0.905, ndcg=None, above_best=0.002)
+    last = GateRecord(rmse=RMSE_OF_LAST, ndcg=None, above_best=0.002)
     blessing, release = run(tmp_path, {"candidate": 0.914, "baseline": 0.91}, last)
     assert blessing.get_int_custom_property("blessed") == 1
     assert (tmp_path / "blessing" / "BLESSED").exists()
@@ -179,7 +181,7 @@ def test_a_blessed_model_is_released_with_its_record(tmp_path: Path) -> None:
 
 
 def test_the_change_has_an_interval_from_both_models_own_predictions(tmp_path: Path) -> None:
-    last = GateRecord(rmse=0.91, ndcg=None)
+    last = GateRecord(rmse=RMSE_OF_LAST, ndcg=None)
     blessing, _ = run(tmp_path, {"candidate": 0.91, "baseline": 0.91}, last)
     interval = read_judgement(blessing.uri).interval
     assert interval is not None

@@ -10,6 +10,7 @@ from components.gate.interval import Interval
 from components.gate.judgement import Baseline, Figures, Judgement, judge
 from components.gate.limits import GateLimits
 from components.gate.record import GateRecord
+from components.gate.shift import Shift
 
 
 def weeks(rises: list[float], limits: GateLimits, start: float = 0.9) -> list[Judgement]:
@@ -65,7 +66,8 @@ def test_ranking_losses_do_not_add_up_either() -> None:
 )
 def test_a_last_model_that_fares_otherwise_is_an_alarm(now: float, refused: bool) -> None:
     """The new model is perfect on the same poisoned holdout; the last one tells."""
-    baseline = Baseline(Figures(rmse=now), GateRecord(rmse=0.913, ndcg=None))
+    shift = Shift(moved=now - 0.913, standard_error=0.01)
+    baseline = Baseline(Figures(rmse=now), GateRecord(rmse=0.913, ndcg=None), shift)
     limits = GateLimits(max_baseline_shift=0.02)
     judgement = judge(Figures(rmse=0.5), baseline, 1.0, limits)
     assert bool(judgement.failures) == refused
@@ -76,6 +78,13 @@ def test_a_last_model_that_fares_otherwise_is_an_alarm(now: float, refused: bool
         accepted = judge(Figures(rmse=0.5), baseline, 1.0, limits, accepted=["baseline"])
         assert accepted.failures == ()
         assert accepted.notes[0].startswith("accepted: ")
+
+
+def test_a_move_within_the_standard_error_is_no_alarm() -> None:
+    record = GateRecord(rmse=0.913, ndcg=None)
+    for error, refused in ((0.03, True), (0.05, False)):
+        baseline = Baseline(Figures(rmse=0.953), record, Shift(moved=0.04, standard_error=error))
+        assert bool(judge(Figures(rmse=0.9), baseline, 1.0, GateLimits()).failures) == refused
 
 
 @pytest.mark.parametrize(("rmse", "refused"), [(0.899, False), (0.901, True), (0.95, True)])
