@@ -1,11 +1,10 @@
-"""MovieLens-100K as it would have come week by week, and what may go wrong with a week of it."""
+"""MovieLens-100K as it would have come week by week."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -16,11 +15,9 @@ import tfx  # noqa: F401  # isort: skip
 from tensorflow_data_validation.statistics import stats_impl, stats_options
 from tensorflow_metadata.proto.v0.statistics_pb2 import DatasetFeatureStatisticsList as Statistics
 
+from benchmarks.poisonings import Array
 from pipeline.config.tree import DataConfig
 from pipeline.datasets import locate
-
-Array = np.ndarray[Any, np.dtype[Any]]
-Poison = Callable[["Week", np.random.Generator], Array]
 
 WEEKS: Final = 52
 GENRES: Final = ("Action", "Comedy", "Drama", "Horror", "Romance", "Sci-Fi", "Thriller", "War")
@@ -93,38 +90,3 @@ def train_statistics(ratings: Week, stars: Array) -> Statistics:
     lists.append(pa.array([genres[movie] for movie in ratings.movies[rows]], pa.list_(pa.binary())))
     batch = pa.RecordBatch.from_arrays(lists, [*columns, "movie_genres"])
     return stats_impl.generate_statistics_in_memory(batch, stats_options.StatsOptions())
-
-
-def all_equal(ratings: Week, _: np.random.Generator) -> Array:
-    return np.full_like(ratings.stars, 3.0)
-
-
-def halved(ratings: Week, _: np.random.Generator) -> Array:
-    return ratings.stars / 2
-
-
-def binarised(ratings: Week, _: np.random.Generator) -> Array:
-    return np.where(ratings.stars >= 4, 5.0, 1.0)
-
-
-def rows_at_three(share: float) -> Poison:
-    def poison(ratings: Week, rng: np.random.Generator) -> Array:
-        return np.where(rng.random(len(ratings.stars)) < share, 3.0, ratings.stars)
-
-    return poison
-
-
-def users_flipped(share: float) -> Poison:
-    def poison(ratings: Week, rng: np.random.Generator) -> Array:
-        users = np.unique(ratings.users)
-        flipped = rng.choice(users, round(share * len(users)), replace=False)
-        return np.where(np.isin(ratings.users, flipped), 6 - ratings.stars, ratings.stars)
-
-    return poison
-
-
-def rows_flipped(share: float) -> Poison:
-    def poison(ratings: Week, rng: np.random.Generator) -> Array:
-        return np.where(rng.random(len(ratings.stars)) < share, 6 - ratings.stars, ratings.stars)
-
-    return poison

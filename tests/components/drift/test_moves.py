@@ -7,12 +7,13 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
+from benchmarks.poisonings import Array, rows_at_three
 from components.drift.limits import DriftLimits
 from components.drift.moves import moves, slim
 from components.drift.report import NAMES, Move, table
 from pipeline import SCHEMA_FILE
 from tests.components import weekly_ratings as weekly
-from tests.components.weekly_ratings import Array, Week
+from tests.components.weekly_ratings import Week
 
 SCHEMA = text_format.Parse(SCHEMA_FILE.read_text(), schema_pb2.Schema())
 
@@ -54,7 +55,7 @@ def found(before: Week, now: Week, stars: Array) -> dict[str, Move]:
 def test_each_move_is_what_numpy_measures() -> None:
     """Back from half of the year to a quarter of it, with the ratings of three stars doubled."""
     before, now = weekly.week(26), weekly.week(13)
-    stars = weekly.rows_at_three(0.5)(now, np.random.default_rng(0))
+    stars = rows_at_three(0.5).change(now.users, now.stars, np.random.default_rng(0))
     moved = found(before, now, stars)
     old, new = ~before.held_out, ~now.held_out
 

@@ -7,6 +7,7 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
+from benchmarks.poisonings import MUCH, POISONINGS, Array, Poisoning
 from components.drift.limits import DriftLimits
 from components.drift.moves import moves
 from components.gate.interval import rmse
@@ -16,21 +17,11 @@ from components.gate.record import GateRecord
 from components.gate.shift import rmse_shift
 from pipeline import SCHEMA_FILE
 from tests.components import weekly_ratings as weekly
-from tests.components.weekly_ratings import Array, Poison, Week
+from tests.components.weekly_ratings import Week
 
 SCHEMA = text_format.Parse(SCHEMA_FILE.read_text(), schema_pb2.Schema())
 
-POISONS: dict[str, Poison] = {
-    "all ratings 3": weekly.all_equal,
-    "all stars halved": weekly.halved,
-    "binarised": weekly.binarised,
-    "half of the rows 3": weekly.rows_at_three(0.5),
-    "5 % of the rows 3": weekly.rows_at_three(0.05),
-    "5 % of the rows flipped": weekly.rows_flipped(0.05),
-    "half of the users flipped": weekly.users_flipped(0.5),
-    "10 % of the users flipped": weekly.users_flipped(0.1),
-    "5 % of the users flipped": weekly.users_flipped(0.05),
-}
+REFUSED = [name for name, poisoning in POISONINGS.items() if poisoning.share >= MUCH]
 
 
 def biases_of(ratings: Week) -> Array:
@@ -50,14 +41,15 @@ def biases_of(ratings: Week) -> Array:
     return np.clip(ratings.stars[train].mean() + user[:, None] + movie, 1, 5)
 
 
-def refusals(number: int, poison: Poison | None) -> list[str]:
+def refusals(number: int, poisoning: Poisoning | None) -> list[str]:
     """Returns what the gate has against a week after a good one.
 
     The model of the good week predicts by biases, and that of the new week is as good on the new
     holdout as can be: an attack that fools every look at the new holdout.
     """
     before, now = weekly.week(number - 1), weekly.week(number)
-    stars = poison(now, np.random.default_rng(number)) if poison else now.stars
+    rng = np.random.default_rng(number)
+    stars = poisoning.change(now.users, now.stars, rng) if poisoning else now.stars
     found = moves(
         weekly.train_statistics(before, before.stars),
         weekly.train_statistics(now, stars),
@@ -92,17 +84,17 @@ def test_a_good_week_is_not_refused(number: int) -> None:
     assert refusals(number, None) == []
 
 
-@pytest.mark.parametrize("name", POISONS)
+@pytest.mark.parametrize("name", REFUSED)
 @pytest.mark.parametrize("number", [27, 52])
 def test_a_poisoned_week_is_refused(number: int, name: str) -> None:
-    assert refusals(number, POISONS[name])
+    assert refusals(number, POISONINGS[name])
 
 
 def test_two_percent_of_the_users_flipped_may_be_refused() -> None:
     """It depends on which users: they move the RMSE by 0.01 to 0.03."""
-    assert refusals(52, weekly.users_flipped(0.02))
+    assert refusals(52, POISONINGS["2 % of the users flipped"])
 
 
 def test_two_percent_of_the_rows_at_three_pass() -> None:
     """It moves the divergence by less than half of what is allowed, and hardly any prediction."""
-    assert refusals(52, weekly.rows_at_three(0.02)) == []
+    assert refusals(52, POISONINGS["2 % of the rows 3"]) == []

@@ -1,0 +1,98 @@
+"""MovieLens-100K as it would have come week by week, as folders that `movierec run` reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from benchmarks.poisonings import Array
+from components.movielens_example_gen import reading, splits
+from components.movielens_example_gen.options import SplitOptions
+from models import features
+from pipeline.config.tree import PipelineConfig
+from pipeline.datasets import locate
+from pipeline.ingest_options import ingest_options
+
+WEEKS: Final = 52
+EDITION: Final = "ml-latest-small"
+"""Edition in whose form the folders are. It takes half stars, so a scale of halves is no error."""
+
+
+class RatingsByWeek:
+    """All ratings in the order of their times, the first of which are there from the start."""
+
+    def __init__(self, start: float) -> None:
+        """Reads the ratings.
+
+        Args:
+            start: Share of the ratings that is there before the first week, in [0, 1). The other
+                ratings come in 52 equal parts.
+        """
+        config = PipelineConfig()
+        raw, cleaned = reading.read(str(locate(config.data)), ingest_options(config))
+        self._ratings = cleaned.accepted.sort_by(features.TIMESTAMP)
+        assert raw.movies is not None  # MovieLens-100K has them.
+        self._movies = raw.movies
+        self._start = start
+
+    def until(self, week: int) -> pa.Table:
+        """Returns the ratings up to a week, oldest first.
+
+        Args:
+            week: Number of the week, from 1.
+        """
+        share = self._start + (1 - self._start) * week / WEEKS
+        return self._ratings.slice(0, round(share * self._ratings.num_rows))
+
+    def holdout_until(self, week: int) -> dict[str, Array]:
+        """Returns the columns of the ratings up to a week that a run holds out."""
+        ratings = self.until(week)
+        codes = splits.assign(ratings, ratings.num_rows, SplitOptions())
+        held_out = ratings.filter(pa.array(codes == splits.HOLDOUT))
+        return {
+            features.USER_ID: _texts(held_out[features.USER_ID]),
+            features.MOVIE_ID: _texts(held_out[features.MOVIE_ID]),
+            features.RATING: held_out[features.RATING].to_numpy(),
+        }
+
+    def write(self, folder: Path, week: int, stars: Array | None = None) -> None:
+        """Writes the ratings up to a week as a folder of the edition `EDITION`.
+
+        Args:
+            folder: Folder to write into.
+            week: Number of the week.
+            stars: Stars in the place of those of the ratings, `[n]`.
+        """
+        ratings = self.until(week)
+        folder.mkdir(parents=True, exist_ok=True)
+        values = ratings[features.RATING] if stars is None else pa.array(stars, pa.float32())
+        pyarrow.csv.write_csv(
+            pa.table(
+                {
+                    "userId": ratings[features.USER_ID],
+                    "movieId": ratings[features.MOVIE_ID],
+                    "rating": values,
+                    "timestamp": ratings[features.TIMESTAMP],
+                }
+            ),
+            folder / "ratings.csv",
+        )
+        pyarrow.csv.write_csv(
+            pa.table(
+                {
+                    "movieId": self._movies[features.MOVIE_ID],
+                    "title": self._movies[features.MOVIE_TITLE],
+                    "genres": pc.binary_join(self._movies[features.MOVIE_GENRES], "|"),
+                }
+            ),
+            folder / "movies.csv",
+        )
+
+
+def _texts(ids: pa.ChunkedArray) -> Array:
+    return np.array([text.encode() for text in ids.to_pylist()], object)
