@@ -9,6 +9,7 @@ from typing import Any, Final
 PIPELINE_ROOT: Final = "pipeline_root"
 DATA: Final = "data"
 PUSH: Final = "push"
+GOLDEN_SET: Final = "golden_set"
 EPOCHS: Final = "epochs"
 MAX_RMSE: Final = "max_rmse"
 ACCEPT_DRIFT: Final = "accept_drift"

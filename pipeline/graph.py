@@ -75,6 +75,7 @@ class Locations:
     checkpoints: str
     serving: str
     schema: str = str(SCHEMA_FILE)
+    golden_set: str | None = None
 
 
 # What a run looks up anew, because it changes by itself.
@@ -105,7 +106,7 @@ def create_pipeline(
     """
     example_gen = MovieLensExampleGen(
         input_base=locations.data,
-        options=ingest_options(config),
+        options=ingest_options(config, locations.golden_set),
         code_fingerprint=fingerprint("components.movielens_example_gen.executor"),
     ).with_id(EXAMPLE_GEN)
     examples = example_gen.outputs["examples"]
@@ -177,9 +178,9 @@ def create_pipeline(
 
 
 def _data_fingerprint(config: PipelineConfig, locations: Locations) -> DataFingerprint:
-    return DataFingerprint(input_base=locations.data, edition=edition(config)).with_id(
-        DATA_FINGERPRINT
-    )
+    return DataFingerprint(
+        input_base=locations.data, edition=edition(config), golden_set=locations.golden_set
+    ).with_id(DATA_FINGERPRINT)
 
 
 def _data_checks(
@@ -382,6 +383,7 @@ def _gate(
         code_fingerprint=fingerprint("components.gate.component"),
         rmse_metric=RMSE if config.model.predicts_ratings else None,
         ndcg_metric=NDCG if config.model.retrieves else None,
+        liked_rating=config.model.liked_rating,
     ).with_id(GATE)
 
 

@@ -9,8 +9,12 @@ from pipeline.config.errors import UserError
 from pipeline.config.tree import AUTO, PipelineConfig
 
 
-def ingest_options(config: PipelineConfig) -> IngestOptions:
+def ingest_options(config: PipelineConfig, golden_set: str | None = None) -> IngestOptions:
     """Returns the options of reading, cleaning and splitting ratings.
+
+    Args:
+        config: Configuration of the pipeline.
+        golden_set: Folder of the golden set as the step sees it; None without one.
 
     Raises:
         UserError: The configuration leaves the edition to be recognised.
@@ -21,6 +25,7 @@ def ingest_options(config: PipelineConfig) -> IngestOptions:
         max_rejected_fraction=config.data.max_rejected_fraction,
         bounds=row_bounds.read(),
         dialect=config.data.dialect,
+        golden_set=golden_set,
     )
 
 

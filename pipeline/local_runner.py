@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
 import os
@@ -16,7 +17,7 @@ from pipeline import accepted_drift as accepted_drift_names
 from pipeline import beam_check, run_log, summary
 from pipeline.config.errors import EXPECTED, UserError
 from pipeline.config.tree import PipelineConfig, to_toml
-from pipeline.datasets import locate, recognised
+from pipeline.datasets import locate, recognised, require_golden_set
 from pipeline.step_progress import StepProgress
 from pipeline.workspace import Workspace
 
@@ -60,6 +61,7 @@ def run(
     with run_log.redirected(Path(os.devnull)):
         config = recognised(config)
         data = locate(config.data)
+        require_golden_set(config.gate)
     beam_check.check_run(config.beam)
     with workspace.locked():
         folder = workspace.new_run()
@@ -146,6 +148,7 @@ def _launch(
             artifacts=str(paths.artifacts),
             checkpoints=str(paths.checkpoints),
             serving=str(paths.serving(config.serving.model_name)),
+            golden_set=str(config.gate.golden_set) if config.gate.golden_set else None,
         )
         metadata.check_readable(workspace.metadata_db)
         pipeline = create_pipeline(config, locations, accepted_drift=accepted_drift)
@@ -184,6 +187,11 @@ def _rounded(seconds: dict[str, float]) -> dict[str, float]:
 def _explain(error: Exception, step: str | None, folder: Path) -> str:
     if isinstance(error, EXPECTED):
         return f"{step}: {error}"
+    if _is_disk_full(error):
+        return (
+            f"{step}: no space left on the disk of {folder.parents[1]}; free some, for instance "
+            "with `movierec prune`, and run again: steps that have finished are kept"
+        )
     if isinstance(error, OSError):
         return f"{step}: {error.strerror or error} ({error.filename or folder})"
     if _is_out_of_memory(error):
@@ -193,6 +201,19 @@ def _explain(error: Exception, step: str | None, folder: Path) -> str:
         )
     first_line = str(error).strip().partition("\n")[0]
     return f"{step}: {type(error).__name__}: {first_line}; the traceback is in {folder / 'log.txt'}"
+
+
+def _is_disk_full(error: BaseException | None) -> bool:
+    """Returns whether an error, or one that it followed from, is a full disk.
+
+    TensorFlow raises the error of exhausted memory for it too, and Beam and SQLite their own.
+    """
+    texts = (os.strerror(errno.ENOSPC), "database or disk is full")
+    while error is not None:
+        if any(text in str(error) for text in texts):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _is_out_of_memory(error: BaseException | None) -> bool:

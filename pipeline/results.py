@@ -47,6 +47,8 @@ def collect(config: PipelineConfig, outputs: Outputs) -> dict[str, Any]:
             rejected=ingest.rejected,
             rejected_by_reason=ingest.rejected_by_reason,
             **ingest.splits,
+            withheld=ingest.withheld,
+            golden=ingest.golden,
         ),
         **_rating_figures(training, gate),
         "ranking": _ranking(config.model.liked_rating, training, gate)
@@ -78,12 +80,16 @@ def _gate(config: PipelineConfig, report: GateReport, judgement: Judgement) -> s
         max_ranking_regression=limits.max_ranking_regression,
         max_drift_from_best=limits.max_drift_from_best,
         max_baseline_shift=limits.max_baseline_shift,
+        max_baseline_ndcg_shift=limits.max_baseline_ndcg_shift,
         min_gain_over_biases=limits.min_gain_over_biases,
         baseline_rmse=report.baseline.get(RMSE),
         baseline_rmse_when_blessed=judgement.baseline_rmse_when_blessed,
         interval=judgement.interval,
         baseline_ndcg_at_10=report.baseline.get(NDCG),
+        baseline_ndcg_at_10_when_blessed=judgement.baseline_ndcg_when_blessed,
         above_best=judgement.above_best,
+        golden=judgement.golden,
+        max_golden_regression=limits.max_golden_regression,
         reason="; ".join(failures or [*report.merits, *judgement.notes]),
     )
 

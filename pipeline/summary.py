@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from components.drift.report import DriftReport
 from components.gate.interval import Interval
+from components.gate.record import GoldenComparison
 from components.serving_validator.report import ServingReport
 from models.records import Record
 from pipeline import atomic_file
@@ -24,7 +25,10 @@ _PATHS: Final = {"examples", "pushed_model"}
 
 
 class Rows(Record):
-    """Rows of the data: read = rejected + train + eval + holdout."""
+    """Rows of the data: read = rejected + withheld + train + eval + holdout.
+
+    `withheld` are ratings that the golden set has too, and `golden` is its size.
+    """
 
     read: int
     rejected: int
@@ -32,6 +36,8 @@ class Rows(Record):
     train: int
     eval: int
     holdout: int
+    withheld: int = 0
+    golden: int = 0
 
 
 class Rmse(Record):
@@ -96,9 +102,11 @@ class Gate(Record):
 
     `above_best` is how far RMSE is above the best blessed model's, summed over the runs since, and
     at most `max_drift_from_best`. `baseline_rmse` may differ from `baseline_rmse_when_blessed`,
-    the same model's on the holdout of its own run, by `max_baseline_shift`. A rating model must
+    the same model's on the holdout of its own run, by `max_baseline_shift`, and NDCG@10 of a model
+    that predicts no ratings by `max_baseline_ndcg_shift`. A rating model must
     gain `min_gain_over_biases` over the bias-only prediction. `interval` is the confidence interval
-    of the change of RMSE.
+    of the change of RMSE. `golden` has the figures on the golden set, on which RMSE may rise, and
+    NDCG@10 fall, by `max_golden_regression` from the best blessed model's.
     """
 
     blessed: bool
@@ -108,12 +116,16 @@ class Gate(Record):
     max_ranking_regression: float
     max_drift_from_best: float
     max_baseline_shift: float
+    max_baseline_ndcg_shift: float
     min_gain_over_biases: float
     baseline_rmse: float | None
     baseline_rmse_when_blessed: float | None
     interval: Interval | None
     baseline_ndcg_at_10: float | None
+    baseline_ndcg_at_10_when_blessed: float | None
     above_best: float
+    golden: GoldenComparison | None = None
+    max_golden_regression: float
     reason: str
 
 

@@ -16,13 +16,14 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from tfx.types.experimental import simple_artifacts
 from tfx.utils import io_utils, path_utils
 
-from components import push_folder, pushed_baseline, rating_baselines
-from components.gate import predictions, release
+from components import push_folder, pushed_baseline, rating_baselines, ratings
+from components.gate import golden, predictions, release
 from components.gate.interval import Interval, rmse_difference
 from components.gate.judgement import Baseline, Figures, Judgement, judge
 from components.gate.limits import GateLimits
-from components.gate.record import GateRecord
+from components.gate.record import GateRecord, GoldenComparison
 from components.gate.shift import Shift, rmse_shift
+from components.movielens_example_gen import golden_set
 from components.step_types import Artifacts, Properties
 from models import features
 from models.columns import Columns
@@ -34,6 +35,7 @@ LIMITS_KEY: Final = "limits"
 ACCEPTED_KEY: Final = "accepted_drift"
 RMSE_KEY: Final = "rmse_metric"
 NDCG_KEY: Final = "ndcg_metric"
+LIKED_KEY: Final = "liked_rating"
 
 JUDGEMENT_FILE: Final = "judgement.json"
 
@@ -78,6 +80,7 @@ class Executor(base_executor.BaseExecutor):
                 exec_properties[pushed_baseline.PUSHED_KEY],
                 exec_properties[pushed_baseline.COMPARISON_GROUP_KEY],
             ),
+            on_golden=_on_golden(input_dict, export, last, exec_properties[LIKED_KEY]),
         )
         evaluated = artifact_utils.get_single_instance(input_dict[EVALUATOR_BLESSING_KEY])
         blessed = not judgement.failures and model_utils.is_model_blessed(evaluated)
@@ -102,6 +105,7 @@ class Executor(base_executor.BaseExecutor):
                     above_best=judgement.above_best,
                     below_best=judgement.below_best,
                     accepted_drift=accepted,
+                    golden=judgement.golden and judgement.golden.candidate,
                 ),
             )
 
@@ -114,6 +118,7 @@ class GateSpec(ComponentSpec):
         ACCEPTED_KEY: ExecutionParameter(type=str),
         RMSE_KEY: ExecutionParameter(type=str, optional=True),
         NDCG_KEY: ExecutionParameter(type=str, optional=True),
+        LIKED_KEY: ExecutionParameter(type=float),
         pushed_baseline.PUSHED_KEY: ExecutionParameter(type=str),
         pushed_baseline.COMPARISON_GROUP_KEY: ExecutionParameter(type=str),
         "code_fingerprint": ExecutionParameter(type=str),
@@ -164,13 +169,14 @@ class Gate(base_component.BaseComponent):
         comparison_group: str,
         code_fingerprint: str,
         accepted_drift: str,
+        liked_rating: float,
         rmse_metric: str | None = None,
         ndcg_metric: str | None = None,
     ) -> None:
         """Constructs the component.
 
         Args:
-            examples: Raw ratings with the split holdout.
+            examples: Raw ratings with the split holdout and, perhaps, a golden set.
             model: The Trainer's exported model.
             baseline_model: The last blessed model, if there is one.
             evaluation: The Evaluator's figures of both models.
@@ -183,6 +189,7 @@ class Gate(base_component.BaseComponent):
             code_fingerprint: Digest of this component's code; a change makes the step run again.
             accepted_drift: Names of moves that a person accepted for this run, separated by
                 commas.
+            liked_rating: Lowest rating of a liked movie.
             rmse_metric: Name of RMSE in the evaluation; None for a model that predicts no ratings.
             ndcg_metric: Name of NDCG@10 in the evaluation; None for a model that retrieves
                 nothing.
@@ -201,6 +208,7 @@ class Gate(base_component.BaseComponent):
                 comparison_group=comparison_group,
                 code_fingerprint=code_fingerprint,
                 accepted_drift=accepted_drift,
+                liked_rating=liked_rating,
                 rmse_metric=rmse_metric,
                 ndcg_metric=ndcg_metric,
                 blessing=types.Channel(type=standard_artifacts.ModelBlessing),
@@ -272,6 +280,23 @@ def _compared(
     return (
         rmse_difference(ours, theirs, users, limits.confidence or _SHOWN_CONFIDENCE),
         None if then is None else rmse_shift(theirs, users, then),
+    )
+
+
+def _on_golden(
+    input_dict: Artifacts, export: str, last: types.Artifact | None, liked_rating: float
+) -> GoldenComparison | None:
+    """Returns how the model and the last blessed one fare on the golden set, if there is one."""
+    examples = artifact_utils.get_single_uri(input_dict[standard_component_specs.EXAMPLES_KEY])
+    if not golden_set.exists(examples):
+        return None
+    baseline = None if last is None else path_utils.serving_model_path(last.uri)
+    return golden.compare(
+        export,
+        baseline,
+        None if baseline is None else release.read_record(baseline),
+        ratings.read(examples, features.GOLDEN),
+        liked_rating,
     )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from components.gate import golden
 from components.gate.interval import Interval
 from components.gate.limits import BASELINE_MOVE, GateLimits
-from components.gate.record import GateRecord
+from components.gate.record import GateRecord, GoldenComparison
 from components.gate.shift import Shift
 from models.records import Record
 
@@ -52,6 +53,8 @@ class Judgement(Record):
         interval: Confidence interval of the change of RMSE; None without a baseline.
         baseline_rmse_when_blessed: RMSE of the last blessed model on the holdout of its own run;
             None if it is not known.
+        baseline_ndcg_when_blessed: NDCG@10 of it there; None if it is not known.
+        golden: Comparison on the golden set; None without one.
     """
 
     failures: tuple[str, ...]
@@ -60,6 +63,8 @@ class Judgement(Record):
     below_best: float
     interval: Interval | None
     baseline_rmse_when_blessed: float | None
+    baseline_ndcg_when_blessed: float | None
+    golden: GoldenComparison | None = None
 
 
 def judge(
@@ -70,6 +75,7 @@ def judge(
     interval: Interval | None = None,
     accepted: Collection[str] = (),
     why_no_baseline: str = "",
+    on_golden: GoldenComparison | None = None,
 ) -> Judgement:
     """Judges a model.
 
@@ -81,6 +87,7 @@ def judge(
         interval: Confidence interval of the change of RMSE; None without a baseline.
         accepted: Names of moves that a person accepted for this run.
         why_no_baseline: Reason why there is none.
+        on_golden: Comparison on the golden set; None without one.
     """
     failures: list[str] = []
     notes: list[str] = []
@@ -107,15 +114,19 @@ def judge(
             f"{interval.low:+.4f} to {interval.high:+.4f} with {interval.confidence:g} confidence"
         )
         failures += _noise(interval, limits)
+    if on_golden is not None:
+        notes.append(golden.note(on_golden))
+        failures += golden.objections(on_golden, limits)
+    then = None if baseline is None else baseline.record
     return Judgement(
         failures=tuple(failures),
         notes=tuple(notes),
         above_best=above_best,
         below_best=below_best,
         interval=interval,
-        baseline_rmse_when_blessed=baseline.record.rmse
-        if baseline is not None and baseline.record is not None
-        else None,
+        baseline_rmse_when_blessed=then and then.rmse,
+        baseline_ndcg_when_blessed=then and then.ndcg,
+        golden=on_golden,
     )
 
 
@@ -171,16 +182,31 @@ def _baseline_shift(baseline: Baseline, limits: GateLimits) -> Iterator[str]:
     The last blessed model is fixed, so only the data can move its RMSE. A poisoned holdout moves
     it although the new model, trained on the same poison, fits.
     """
-    shift = baseline.shift
-    if shift is None or baseline.record is None:
+    record, shift = baseline.record, baseline.shift
+    if record is None:
         return
-    # What the users of the holdout differ by anyway is no move.
-    allowed = max(limits.max_baseline_shift, shift.standard_error)
-    if abs(shift.moved) > allowed:
-        yield (
-            f"the last blessed model's RMSE moved from {baseline.record.rmse:.4f} to "
-            f"{baseline.figures.rmse:.4f}, by {shift.moved:+.4f} without the user who moves it "
-            f"most: the ratings of this run differ from those it was blessed on "
-            f"(gate.max_baseline_shift allows {allowed:.3g}; --accept-drift {BASELINE_MOVE} "
-            f"accepts it once)"
+    if shift is not None and record.rmse is not None:
+        # What the users of the holdout differ by anyway is no move.
+        allowed = max(limits.max_baseline_shift, shift.standard_error)
+        if abs(shift.moved) > allowed:
+            yield _alarm(
+                f"RMSE moved from {record.rmse:.4f} to {baseline.figures.rmse:.4f}, by "
+                f"{shift.moved:+.4f} without the user who moves it most",
+                f"gate.max_baseline_shift allows {allowed:.3g}",
+            )
+    now, then = baseline.figures.ndcg, record.ndcg
+    if record.rmse is not None or now is None or then is None:
+        return
+    # NaN, where no movie is liked any more, is a move too.
+    if not abs(now - then) <= limits.max_baseline_ndcg_shift:
+        yield _alarm(
+            f"NDCG@10 moved from {then:.4f} to {now:.4f}",
+            f"gate.max_baseline_ndcg_shift allows {limits.max_baseline_ndcg_shift:g}",
         )
+
+
+def _alarm(moved: str, allowed: str) -> str:
+    return (
+        f"the last blessed model's {moved}: the ratings of this run differ from those it was "
+        f"blessed on ({allowed}; --accept-drift {BASELINE_MOVE} accepts it once)"
+    )

@@ -41,8 +41,20 @@ class GateLimits(Options):
         description="Largest difference of the last blessed model's RMSE on this holdout from its "
         "RMSE when it was blessed, up or down, without the one user who moves it most.",
     )
+    max_baseline_ndcg_shift: float = Field(
+        0.02,
+        ge=0,
+        description="Largest difference of the last blessed model's NDCG@10 on this holdout from "
+        "its NDCG@10 when it was blessed, up or down; of a model that predicts no ratings.",
+    )
     min_gain_over_biases: float = Field(
         0.005, description="Least gain of RMSE over the bias-only prediction."
+    )
+    max_golden_regression: float = Field(
+        0.01,
+        ge=0,
+        description="Largest rise of RMSE, or fall of NDCG@10, from the best blessed model's on "
+        "the golden set.",
     )
     require_baseline: bool = Field(
         False, description="Whether a model is refused where no pushed model compares with it."

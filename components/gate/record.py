@@ -5,6 +5,41 @@ from __future__ import annotations
 from models.records import Record
 
 
+class GoldenFigures(Record):
+    """Figures of a model on the golden set.
+
+    Attributes:
+        pairs: Digest of the set's pairs of user and movie.
+        ratings: Number of ratings.
+        rmse: RMSE in stars; None for a model that predicts no ratings.
+        ndcg: NDCG@10; None for a model that retrieves nothing.
+        best_rmse: Lowest RMSE of a blessed model on the same set.
+        best_ndcg: Highest NDCG@10 of one.
+    """
+
+    pairs: str
+    ratings: int
+    rmse: float | None
+    ndcg: float | None
+    best_rmse: float | None
+    best_ndcg: float | None
+
+
+class GoldenComparison(Record):
+    """A model and the last blessed one on the golden set.
+
+    Attributes:
+        candidate: Figures of the model.
+        baseline: Figures of the last blessed model; None if there is none that was kept from this
+            golden set.
+        standard_error: Standard error of the change of RMSE; users are the sample.
+    """
+
+    candidate: GoldenFigures
+    baseline: GoldenFigures | None = None
+    standard_error: float = 0.0
+
+
 class GateRecord(Record):
     """Figures of a model when it was blessed, on the holdout of that run.
 
@@ -15,6 +50,7 @@ class GateRecord(Record):
             runs since, each measured on the holdout of its run.
         below_best: NDCG@10 that was lost since the best blessed model, summed likewise.
         accepted_drift: Names of the moves of the data that a person accepted for this run.
+        golden: Figures on the golden set, whose ratings the model was kept from; None without one.
     """
 
     rmse: float | None
@@ -22,3 +58,4 @@ class GateRecord(Record):
     above_best: float = 0.0
     below_best: float = 0.0
     accepted_drift: tuple[str, ...] = ()
+    golden: GoldenFigures | None = None

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from typing import Any
 
-from tfx.components.example_gen import driver, input_processor
+from tfx.components.example_gen import driver, input_processor, utils
 from tfx.components.example_gen.component import FileBasedExampleGen
 from tfx.dsl.components.base import executor_spec
+from tfx.orchestration import data_types
 from tfx.proto import example_gen_pb2, range_config_pb2
+from tfx.types import standard_component_specs
 
-from components.movielens_example_gen import executor, input_files
+from components.movielens_example_gen import executor, golden_set, input_files
 from components.movielens_example_gen.options import IngestOptions
 from components.movielens_example_gen.readers import EDITIONS
 from models import features
@@ -26,6 +30,23 @@ class ContentFingerprintDriver(driver.FileBasedDriver):
     ) -> input_processor.InputProcessor:
         """Returns a processor that resolves spans as TFX does, and fingerprints by content."""
         return _ContentFingerprintProcessor(input_base_uri, splits, range_config)
+
+    def resolve_exec_properties(
+        self,
+        exec_properties: dict[str, Any],
+        pipeline_info: data_types.PipelineInfo,
+        component_info: data_types.ComponentInfo,
+    ) -> dict[str, Any]:
+        """Resolves the properties as TFX does; the golden set counts as data too."""
+        resolved: dict[str, Any] = super().resolve_exec_properties(
+            exec_properties, pipeline_info, component_info
+        )
+        config = json.loads(resolved[standard_component_specs.CUSTOM_CONFIG_KEY])
+        golden = IngestOptions.model_validate(config["ingest"]).golden_set
+        if golden is not None:
+            files = input_files.fingerprint(golden_set.paths(golden))
+            resolved[utils.FINGERPRINT_PROPERTY_NAME] += f" golden set {files}"
+        return resolved
 
 
 class _ContentFingerprintProcessor(input_processor.FileBasedInputProcessor):

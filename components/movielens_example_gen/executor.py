@@ -18,7 +18,14 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx_bsl.coders import example_coder
 
-from components.movielens_example_gen import cleaning, joining, reading, report, splits
+from components.movielens_example_gen import (
+    cleaning,
+    golden_set,
+    joining,
+    reading,
+    report,
+    splits,
+)
 from components.movielens_example_gen.options import IngestOptions
 from components.step_types import Artifacts, Properties
 from models import features
@@ -64,6 +71,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         splits.require_times(raw.ratings.column_names, options.split)
         joining.require_matching_ids(cleaned.accepted, raw)
         codes = splits.assign(cleaned.accepted, rows_read, options.split)
+        golden = None
+        if options.golden_set is not None:
+            golden = golden_set.read(options.golden_set, options)
+            codes = golden_set.withhold(codes, cleaned.accepted, golden)
         rows = joining.to_list_columns(joining.join(cleaned.accepted, raw))
 
         artifact = artifact_utils.get_single_instance(
@@ -77,6 +88,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             folder = artifact_utils.get_split_uri([artifact], split)
             staged = os.path.join(staging, split)
             shards += _stage(rows.filter(pa.array(codes == code)), staged, folder)
+        if golden is not None:
+            staged, folder = os.path.join(staging, features.GOLDEN), golden_set.folder(artifact.uri)
+            shards += _stage(joining.to_list_columns(golden), staged, folder)
         with self._make_beam_pipeline() as pipeline:
             _ = pipeline | beam.Create(shards) | beam.Reshuffle() | beam.Map(_write_shard)
         fileio.rmtree(staging)
@@ -91,6 +105,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 rejected=cleaned.rejected.num_rows,
                 rejected_by_reason=cleaned.rejected_by_reason,
                 splits={name: counts[code] for code, name in enumerate(features.SPLITS)},
+                withheld=counts[golden_set.WITHHELD],
+                golden=0 if golden is None else golden.num_rows,
             ),
             cleaned,
         )

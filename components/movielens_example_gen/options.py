@@ -109,10 +109,11 @@ class RowBounds(Options):
 
 
 class IngestOptions(Options):
-    """Options that the executor receives as JSON."""
+    """Options that the executor receives as JSON; `golden_set` is the path of its ratings."""
 
     edition: EditionName
     split: SplitOptions
     max_rejected_fraction: float
     bounds: RowBounds
     dialect: Dialect = Dialect()
+    golden_set: str | None = None

@@ -17,7 +17,12 @@ REJECTED_FILE = "rejected.csv"
 
 
 class IngestReport(Record):
-    """Counts of rows; every row that was read is either rejected or in one of the splits."""
+    """Counts of rows: every row that was read is rejected, withheld, or in one of the splits.
+
+    Attributes:
+        withheld: Ratings in no split, because the golden set has the same users and movies.
+        golden: Ratings of the golden set.
+    """
 
     edition: str
     recognised: str
@@ -25,6 +30,8 @@ class IngestReport(Record):
     rejected: int
     rejected_by_reason: dict[str, int]
     splits: dict[str, int]
+    withheld: int = 0
+    golden: int = 0
 
 
 def write(folder: str, report: IngestReport, cleaned: CleanRatings) -> None:

@@ -25,6 +25,7 @@ class CompileOptions:
         pipeline_root: Folder for everything that the steps write.
         data: Folder of the ratings; None for `data.path`, or for the data set in the image.
         push: Folder of pushed versions; None for a folder below the pipeline root.
+        golden_set: Folder of the golden set; None for `gate.golden_set`, or for none.
         name: Name of the pipeline.
     """
 
@@ -33,6 +34,7 @@ class CompileOptions:
     pipeline_root: str
     data: str | None = None
     push: str | None = None
+    golden_set: str | None = None
     name: str = PIPELINE_NAME
 
     @property
@@ -70,7 +72,18 @@ class CompileOptions:
             Parameter(parameters.EPOCHS, config.training.epochs),
             Parameter(parameters.MAX_RMSE, config.gate.max_rmse),
             Parameter(parameters.ACCEPT_DRIFT, ""),
+            *self._golden_set(config),
         )
+
+    def _golden_set(self, config: PipelineConfig) -> tuple[Parameter, ...]:
+        """Returns the parameter of the golden set; none without one."""
+        if self.golden_set is not None:
+            uri = self._location("--golden-set", self.golden_set)
+        elif config.gate.golden_set is not None:
+            uri = self._location("gate.golden_set", str(config.gate.golden_set))
+        else:
+            return ()
+        return (Parameter(parameters.GOLDEN_SET, uri),)
 
     def _data(self, config: PipelineConfig) -> str:
         if self.data is not None:

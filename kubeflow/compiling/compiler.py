@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -87,7 +88,7 @@ def compile_pipeline(config: PipelineConfig, options: CompileOptions) -> Compile
     """
     target, legacy = options.target, options.target is Target.VERTEX
     inputs, root = options.parameters(config), options.root
-    pipeline = _pipeline(config, options)
+    pipeline = _pipeline(config, options, {parameter.name for parameter in inputs})
     runner = kubeflow_v2_dag_runner.KubeflowV2DagRunner(
         kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(
             default_image=options.image,
@@ -154,7 +155,9 @@ def _make_trainer(config: PipelineConfig, options: CompileOptions) -> graph.Make
     return Trainer
 
 
-def _pipeline(config: PipelineConfig, options: CompileOptions) -> tfx_pipeline.Pipeline:
+def _pipeline(
+    config: PipelineConfig, options: CompileOptions, declared: Container[str]
+) -> tfx_pipeline.Pipeline:
     """Returns the graph, with placeholders in the place of the locations that are parameters."""
     locations = graph.Locations(
         data=placeholder(parameters.DATA),
@@ -162,6 +165,9 @@ def _pipeline(config: PipelineConfig, options: CompileOptions) -> tfx_pipeline.P
         checkpoints=f"{placeholder(parameters.PIPELINE_ROOT)}/checkpoints",
         serving=placeholder(parameters.PUSH),
         schema=image_files.SCHEMA,
+        golden_set=placeholder(parameters.GOLDEN_SET)
+        if parameters.GOLDEN_SET in declared
+        else None,
     )
     pipeline = graph.create_pipeline(
         config,

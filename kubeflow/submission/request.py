@@ -14,14 +14,14 @@ from kubeflow import run_parameters
 from kubeflow.local_execution import job_file
 from kubeflow.local_execution.job import Job
 from kubeflow.local_execution.values import Value
-from kubeflow.parameters import DATA, PIPELINE_ROOT, PUSH
+from kubeflow.parameters import DATA, GOLDEN_SET, PIPELINE_ROOT, PUSH
 from kubeflow.submission.schedule import Schedule
 from kubeflow.targets import RULES, Target, check_location, parse_target
 from pipeline.config.errors import UserError
 from pipeline.config.name_value import pairs
 
 _JOB_SPEC: Final = "pipelineSpec"
-LOCATIONS: Final = (PIPELINE_ROOT, DATA, PUSH)
+LOCATIONS: Final = (PIPELINE_ROOT, DATA, PUSH, GOLDEN_SET)
 """Parameters that are folders; the first one may contain the others."""
 
 

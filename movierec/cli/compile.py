@@ -56,6 +56,14 @@ def compile_job(
             "if not given.",
         ),
     ] = None,
+    golden_set: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Folder of trusted ratings to judge every model on; gate.golden_set, or none, if "
+            "not given.",
+        ),
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Name of the pipeline; movierec if not given."),
@@ -81,6 +89,7 @@ def compile_job(
         pipeline_root=pipeline_root,
         data=data,
         push=push,
+        golden_set=golden_set,
         name=CompileOptions.name if name is None else name,
     )
     settings = load_config(config, overrides or ())

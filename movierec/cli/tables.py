@@ -17,9 +17,10 @@ from movierec.cli.output import printable
 
 if TYPE_CHECKING:
     from components.drift.report import DriftReport
+    from components.gate.record import GoldenComparison
     from components.serving_validator.report import ServingReport
     from pipeline.sample_user import SampleUser
-    from pipeline.summary import Ranking, Rmse, Summary, Tuning
+    from pipeline.summary import Gate, Ranking, Rmse, Summary, Tuning
     from serving.answers import Recommendation, VersionStatus
 
 # Columns of a terminal in which tables have a gap between them.
@@ -44,7 +45,7 @@ def show_summary(console: Console, summary: Summary) -> None:
     if summary.rmse is not None:
         figures.append(_errors(summary, summary.rmse))
     if summary.ranking is not None:
-        figures.append(_ranking(summary.ranking, summary.gate.baseline_ndcg_at_10))
+        figures.append(_ranking(summary.ranking, summary.gate))
     console.print(_side_by_side(gap, _rows(summary), Group(*figures), _seconds(summary)))
     if summary.tuning is not None:
         console.print(_tuning(summary.tuning))
@@ -132,6 +133,9 @@ def _rows(summary: Summary) -> Table:
         table.add_row(plain(f"  {reason}"), f"{count:,}")
     for split in features.SPLITS:
         table.add_row(split, f"{getattr(rows, split):,}")
+    if rows.golden:
+        table.add_row("golden set", f"{rows.golden:,}")
+        table.add_row("  withheld", f"{rows.withheld:,}")
     return table
 
 
@@ -146,6 +150,8 @@ def _errors(summary: Summary, rmse: Rmse) -> Table:
         table.add_row("  last blessed", f"{summary.gate.baseline_rmse:.4f}")
     if summary.gate.baseline_rmse_when_blessed is not None:
         table.add_row("    when blessed", f"{summary.gate.baseline_rmse_when_blessed:.4f}")
+    if summary.gate.golden is not None:
+        _golden(table, "rmse", summary.gate.golden)
     if summary.mae is not None:
         table.add_section()
         table.add_row("holdout MAE", f"{summary.mae.holdout:.4f}")
@@ -153,14 +159,23 @@ def _errors(summary: Summary, rmse: Rmse) -> Table:
     return table
 
 
-def _ranking(ranking: Ranking, last_blessed: float | None) -> Table:
+def _golden(table: Table, figure: str, golden: GoldenComparison) -> None:
+    """Adds a figure on the golden set, `rmse` or `ndcg`."""
+    table.add_row("golden set", f"{getattr(golden.candidate, figure):.4f}")
+    if golden.baseline is not None:
+        table.add_row("  last blessed", f"{getattr(golden.baseline, figure):.4f}")
+
+
+def _ranking(ranking: Ranking, gate: Gate) -> Table:
     """Returns NDCG@10 and Recall@10, of the model and of popularity."""
     table = _figure_table("NDCG@10", "")
     table.add_row("eval", f"{ranking.eval_ndcg_at_10:.4f}")
     table.add_row("holdout", f"{ranking.ndcg_at_10:.4f}")
     table.add_row("  popularity", f"{ranking.popularity_ndcg_at_10:.4f}")
-    if last_blessed is not None:
-        table.add_row("  last blessed", f"{last_blessed:.4f}")
+    if gate.baseline_ndcg_at_10 is not None:
+        table.add_row("  last blessed", f"{gate.baseline_ndcg_at_10:.4f}")
+    if gate.golden is not None:
+        _golden(table, "ndcg", gate.golden)
     table.add_section()
     table.add_row("Recall@10", f"{ranking.recall_at_10:.4f}")
     table.add_row("  popularity", f"{ranking.popularity_recall_at_10:.4f}")

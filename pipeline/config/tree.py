@@ -58,6 +58,9 @@ LocalPath = Annotated[
 ]
 
 
+# Keys whose relative paths in a file are relative to it.
+_PATHS_IN_FILES: Final = (("data", "path"), ("gate", "golden_set"))
+
 AUTO: Final = "auto"
 """Name for the edition that the files are recognised as."""
 
@@ -103,6 +106,11 @@ class GateConfig(Section, GateLimits):
         0.01,
         ge=0,
         description="Largest fall of Recall@10 or NDCG@10 below the last blessed model's.",
+    )
+    golden_set: LocalPath | None = Field(
+        None,
+        description="Folder of trusted ratings that each model is judged on and none is trained "
+        "on.",
     )
     slices: tuple[str, ...] = Field(
         (), description="Slices that must meet the thresholds too, each FEATURE=VALUE."
@@ -179,8 +187,8 @@ def load_config(path: Path | None = None, overrides: Iterable[str] = ()) -> Pipe
     Keys that neither sets have the defaults of the chosen model.
 
     Args:
-        path: TOML file; None for the defaults. A relative `data.path` in it is relative to the
-            file.
+        path: TOML file; None for the defaults. A relative `data.path` or `gate.golden_set` in it
+            is relative to the file.
         overrides: Overrides in the order in which they apply. The value of a key that takes text
             is the text as it stands, or a TOML string; other values are TOML.
 
@@ -218,11 +226,12 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise UserError(f"--config {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"--config {path}: not TOML: {error}") from error
-    data = values.get("data")
-    if isinstance(data, dict):
-        folder = data.get("path")
-        if isinstance(folder, str) and folder and not folder.startswith("~"):
-            data["path"] = str(path.parent / folder)
+    for name, key in _PATHS_IN_FILES:
+        section = values.get(name)
+        if isinstance(section, dict):
+            folder = section.get(key)
+            if isinstance(folder, str) and folder and not folder.startswith("~"):
+                section[key] = str(path.parent / folder)
     return values
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,28 @@ def test_a_lack_of_memory_says_what_to_lower(
     config = load_config(None, ["data.dataset=csv", f"data.path={csv_folder}"])
     with pytest.raises(StepFailedError, match=r"out of memory; lower training\.memory_budget"):
         local_runner.run(config, Workspace(tmp_path / "workspace"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device", "model.pb"),
+        tf.errors.ResourceExhaustedError(None, None, "examples/0.arrow; No space left on device"),
+        RuntimeError("OSError: [Errno 28] No space left on device [while running 'x']"),
+        RuntimeError("database or disk is full"),
+    ],
+)
+def test_a_full_disk_says_what_to_do(
+    tmp_path: Path, csv_folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(dag_runner.ObservedDagRunner, "run", fail)
+    config = load_config(None, ["data.dataset=csv", f"data.path={csv_folder}"])
+    workspace = tmp_path / "workspace"
+    with pytest.raises(StepFailedError, match=f"no space left on the disk of {workspace}; free"):
+        local_runner.run(config, Workspace(workspace))
 
 
 def test_a_damaged_database_is_found_before_the_first_step(

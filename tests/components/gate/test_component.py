@@ -150,6 +150,7 @@ def run(
             "accepted_drift": accepted,
             "rmse_metric": "root_mean_squared_error",
             "ndcg_metric": None,
+            "liked_rating": 4.0,
             "pushed": str(pushed or folder / "pushed"),
             "comparison_group": "group",
         },

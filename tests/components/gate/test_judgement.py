@@ -80,6 +80,29 @@ def test_a_last_model_that_fares_otherwise_is_an_alarm(now: float, refused: bool
         assert accepted.notes[0].startswith("accepted: ")
 
 
+@pytest.mark.parametrize(
+    ("now", "refused"), [(0.281, False), (0.279, True), (0.321, True), (math.nan, True)]
+)
+def test_a_last_retrieval_model_that_fares_otherwise_is_an_alarm(now: float, refused: bool) -> None:
+    """NaN is the NDCG@10 of a holdout in which nothing is liked."""
+    baseline = Baseline(Figures(ndcg=now), GateRecord(rmse=None, ndcg=0.3))
+    limits = GateLimits(max_baseline_ndcg_shift=0.02, max_ranking_drift_from_best=1)
+    judgement = judge(Figures(ndcg=0.3), baseline, 1.0, limits)
+    assert bool(judgement.failures) == refused
+    assert judgement.baseline_ndcg_when_blessed == 0.3
+    if refused:
+        assert "gate.max_baseline_ndcg_shift" in judgement.failures[0]
+        accepted = judge(Figures(ndcg=0.3), baseline, 1.0, limits, accepted=["baseline"])
+        assert accepted.failures == ()
+
+
+def test_a_model_that_predicts_ratings_is_judged_by_their_errors() -> None:
+    record = GateRecord(rmse=0.9, ndcg=0.3)
+    shift = Shift(moved=0.0, standard_error=0.0)
+    baseline = Baseline(Figures(rmse=0.9, ndcg=0.27), record, shift)
+    assert judge(Figures(rmse=0.9, ndcg=0.3), baseline, 1.0, GateLimits()).failures == ()
+
+
 def test_a_move_within_the_standard_error_is_no_alarm() -> None:
     record = GateRecord(rmse=0.913, ndcg=None)
     for error, refused in ((0.03, True), (0.05, False)):

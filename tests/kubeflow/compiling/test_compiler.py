@@ -303,6 +303,22 @@ def test_options_and_configuration(target: Target) -> None:
     assert "tuner" not in tasks(usual(target))
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_golden_set_is_a_parameter_of_what_reads_it(target: Target) -> None:
+    pipeline = compiled(target, golden_set="gs://trusted/ratings/")
+    values = {parameter.name: parameter.value for parameter in pipeline.parameters}
+    assert values["golden_set"] == "gs://trusted/ratings"
+    stands_for_it = parameters.placeholder("golden_set")
+    ingest = json.loads(constants(pipeline, "movie-lens-example-gen")["custom_config"])["ingest"]
+    assert ingest["golden_set"] == stands_for_it
+    assert constants(pipeline, "data-fingerprint")["golden_set"] == stands_for_it
+    limits = json.loads(constants(pipeline, "gate")["limits"])
+    assert limits["max_golden_regression"] == 0.01
+    assert "golden_set" not in {parameter.name for parameter in usual(target).parameters}
+    with pytest.raises(UserError, match=r"gate\.golden_set /trusted: "):
+        compiled(target, "gate.golden_set=/trusted")
+
+
 def test_data_of_this_machine_is_for_dry_runs(tmp_path: Path) -> None:
     own = ("data.dataset=csv", f"data.path={tmp_path}")
     dry = compiled(Target.KFP, *own, pipeline_root=str(tmp_path / "root"))

@@ -1,0 +1,107 @@
+"""The golden set: trusted ratings that every model is judged on and none is trained on."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from tfx.dsl.io import fileio
+
+from components.errors import DataError
+from components.movielens_example_gen import (
+    cleaning,
+    input_files,
+    joining,
+    reading,
+    recognition,
+)
+from components.movielens_example_gen.options import IngestOptions
+from components.movielens_example_gen.readers import EDITIONS
+from components.movielens_example_gen.splits import Codes
+from models import features
+
+WITHHELD: Final = -1
+"""Code of a rating in no split."""
+
+_KEY: Final = "gate.golden_set"
+_SEPARATOR: Final = "\0"
+
+
+def folder(examples: str) -> str:
+    """Returns the folder of the golden set inside an artifact of examples.
+
+    It is laid out as a split, but is not among the names of the splits: no step but the Gate reads
+    it.
+    """
+    return os.path.join(examples, f"Split-{features.GOLDEN}")
+
+
+def paths(base: str) -> list[str]:
+    """Returns the paths of the files of a golden set, whose edition is recognised.
+
+    Raises:
+        DataError: There are no ratings, or more than one edition.
+    """
+    try:
+        return input_files.paths(base, EDITIONS[recognition.recognise(base)])
+    except DataError as error:
+        raise DataError(f"{_KEY}: {error}") from error
+
+
+def read(base: str, options: IngestOptions) -> pa.Table:
+    """Returns the ratings of a golden set, read and cleaned as the data is.
+
+    Args:
+        base: Folder, zip archive or file of the golden set.
+        options: Options of the data. Its edition does not count: that of the set is recognised.
+
+    Raises:
+        DataError: The files cannot be read, or too many rows cannot be ratings.
+    """
+    try:
+        own = options.model_copy(update={"edition": recognition.recognise(base)})
+        raw, cleaned = reading.read(base, own)
+        cleaning.require_few_rejected(cleaned, raw.ratings.num_rows, own.max_rejected_fraction)
+        return joining.join(cleaned.accepted, raw)
+    except DataError as error:
+        raise DataError(f"{_KEY}: {error}") from error
+
+
+def withhold(codes: Codes, ratings: pa.Table, golden: pa.Table) -> Codes:
+    """Returns the splits of the ratings, where those of pairs in the golden set are in none.
+
+    Args:
+        codes: Split of each rating, int8 `[n]`.
+        ratings: Table of n ratings.
+        golden: Ratings of the golden set.
+
+    Raises:
+        DataError: Nothing is left of a split.
+    """
+    kept = np.where(_has_pair(ratings, golden), np.int8(WITHHELD), codes)
+    for code, name in enumerate(features.SPLITS):
+        if not np.any(kept == code):
+            raise DataError(
+                f"{_KEY}: it has all ratings of the {name} split; expected a small part of the "
+                "ratings, or others"
+            )
+    return kept
+
+
+def _has_pair(ratings: pa.Table, golden: pa.Table) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Returns whether the golden set has a rating's pair of user and movie, bool `[n]`."""
+    ours, theirs = (
+        pc.binary_join_element_wise(
+            table[features.USER_ID], table[features.MOVIE_ID], _SEPARATOR
+        ).combine_chunks()
+        for table in (ratings, golden)
+    )
+    return np.asarray(pc.is_in(ours, value_set=theirs))
+
+
+def exists(examples: str) -> bool:
+    """Returns whether an artifact of examples has a golden set."""
+    return bool(fileio.exists(folder(examples)))
