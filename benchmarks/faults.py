@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pipeline.config.errors import LINE_START
+
 _ROOT: Final = Path(__file__).parents[1]
 _KIB: Final = 1024
 
@@ -35,7 +37,7 @@ class Ended:
 
     Attributes:
         code: Exit code; None if it was killed.
-        line: Last line on standard error.
+        line: Error that the command printed, or else the last line on standard error.
         seconds: Wall time.
     """
 
@@ -70,7 +72,9 @@ def run(line: Sequence[str], kill_after: float | None = None) -> Ended:
             code = None
         seconds = time.perf_counter() - started
         errors.seek(0)
-        return Ended(code, errors.read().strip().rpartition("\n")[2], seconds)
+        printed = errors.read().strip().split("\n")
+        own = [text for text in printed if text.startswith(LINE_START)]
+        return Ended(code, (own or printed)[-1], seconds)
 
 
 def run_on_full_disk(

@@ -41,7 +41,7 @@ class Executor(executor.Executor):
         ]
         if rows:
             raise DataError(
-                f"the data breaks the schema in {len(rows)} places:\n{_table([_HEADER, *rows])}"
+                f"the data breaks the schema in {len(rows)} places:", _table([_HEADER, *rows])
             )
         return result
 
@@ -66,9 +66,9 @@ def _anomalies(split: str, folder: str) -> list[tuple[str, str, str, str]]:
     return rows
 
 
-def _table(rows: list[tuple[str, ...]]) -> str:
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
+    return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
-    )
+    ]

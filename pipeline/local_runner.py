@@ -12,6 +12,7 @@ from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from components.errors import DataError
 from models.training.progress import current_report
 from pipeline import accepted_drift as accepted_drift_names
 from pipeline import beam_check, run_log, summary
@@ -31,7 +32,21 @@ _TERMINAL_SIZE = {"COLUMNS": "100", "LINES": "50"}
 
 
 class StepFailedError(UserError):
-    """A step ended with an error."""
+    """A step ended with an error.
+
+    Attributes:
+        table: Lines of a table that belongs below the message.
+    """
+
+    def __init__(self, message: str, table: tuple[str, ...] = ()) -> None:
+        """Constructs the error.
+
+        Args:
+            message: Message, one line.
+            table: Lines of a table that belongs below it.
+        """
+        super().__init__(message)
+        self.table = table
 
 
 def run(
@@ -90,7 +105,8 @@ def _run(
                     collected = results.collect(config, outputs)
         except Exception as error:
             logging.exception("%s failed", progress.current)
-            raise StepFailedError(_explain(error, progress.current, folder)) from error
+            table = error.table if isinstance(error, DataError) else ()
+            raise StepFailedError(_explain(error, progress.current, folder), table) from error
     result = summary.Summary(
         **summary.with_paths_in(home, collected),
         run_id=folder.name,
@@ -185,6 +201,8 @@ def _rounded(seconds: dict[str, float]) -> dict[str, float]:
 
 
 def _explain(error: Exception, step: str | None, folder: Path) -> str:
+    if isinstance(error, DataError):
+        return f"{step}: {error.message}"
     if isinstance(error, EXPECTED):
         return f"{step}: {error}"
     if _is_disk_full(error):

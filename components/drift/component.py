@@ -146,5 +146,6 @@ def _check(report: DriftReport) -> None:
         raise DataError(
             f"the data has moved too far from that of the last blessed model, version "
             f"{report.version}; if the change is meant, --accept-drift {names} accepts it once "
-            f"(compiled jobs: --parameter accept_drift={names}):\n{table(refused)}"
+            f"(compiled jobs: --parameter accept_drift={names}):",
+            table(refused),
         )

@@ -50,7 +50,7 @@ class DriftReport(Record):
     accepted: tuple[str, ...] = ()
 
 
-def table(rows: Sequence[Move]) -> str:
+def table(rows: Sequence[Move]) -> list[str]:
     """Returns the moves as lines of text with aligned columns."""
     cells = [
         ("name", "measure", "last blessed", "now", "moved", "allowed"),
@@ -60,7 +60,7 @@ def table(rows: Sequence[Move]) -> str:
         ),
     ]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join(
+    return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in cells
-    )
+    ]

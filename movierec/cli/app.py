@@ -74,7 +74,7 @@ def main() -> NoReturn:
         print_error(error)
         code = exit_codes.INTERRUPTED
     except EXPECTED as error:
-        print_error(error)
+        print_error(error, getattr(error, "table", ()))
         code = exit_codes.FAILED
     except OSError as error:
         print_error(f"{error.filename}: {error.strerror}" if error.filename else error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -33,9 +34,10 @@ def print_line(text: object) -> None:
     print(printable(str(text)), flush=True)
 
 
-def print_error(message: Any) -> None:
-    """Prints one line to standard error, marked as the command's own."""
-    print(f"{LINE_START}{printable(str(message))}", file=sys.stderr, flush=True)
+def print_error(message: Any, table: Iterable[str] = ()) -> None:
+    """Prints one line to standard error, marked as the command's own, and a table below it."""
+    lines = [f"{LINE_START}{printable(str(message))}", *map(printable, table)]
+    print("\n".join(lines), file=sys.stderr, flush=True)
 
 
 def hidden_logs() -> AbstractContextManager[Any]:

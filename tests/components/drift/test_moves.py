@@ -93,6 +93,6 @@ def test_a_move_as_far_as_its_limit_is_allowed() -> None:
 
 def test_the_table_has_a_line_for_each_move() -> None:
     move = Move(name="users", measure="share", before="1,000", now="400", moved=0.6, allowed=0.05)
-    header, line = table([move]).splitlines()
+    header, line = table([move])
     assert header.split() == ["name", "measure", "last", "blessed", "now", "moved", "allowed"]
     assert line.split() == ["users", "share", "1,000", "400", "0.6", "0.05"]

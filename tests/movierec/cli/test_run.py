@@ -24,3 +24,28 @@ def test_an_interrupted_run_is_one_line(tmp_path: Path, number: str) -> None:
     assert result.returncode == 130
     (line,) = result.stderr.splitlines()
     assert line.startswith("movierec: interrupted; ")
+
+
+def test_a_table_below_an_error_has_a_line_for_each_row() -> None:
+    """What a cell holds stays on its line, and no terminal obeys it."""
+    code = (
+        "from pipeline import local_runner\n"
+        "def run(*arguments):\n"
+        "    rows = ('name    moved', 'ratings 0.5', 'a\\x1b[2Jb\\nc')\n"
+        "    raise local_runner.StepFailedError('DriftValidator: moved too far:', rows)\n"
+        "local_runner.run = run\n"
+        "import sys\n"
+        "sys.argv = ['movierec', 'run']\n"
+        "from movierec.cli.app import main\n"
+        "main()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == [
+        "movierec: DriftValidator: moved too far:",
+        "name    moved",
+        "ratings 0.5",
+        r"a\x1b[2Jb\nc",
+    ]
