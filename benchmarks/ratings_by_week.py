@@ -69,19 +69,11 @@ class RatingsByWeek:
             stars: Stars in the place of those of the ratings, `[n]`.
         """
         ratings = self.until(week)
-        folder.mkdir(parents=True, exist_ok=True)
-        values = ratings[features.RATING] if stars is None else pa.array(stars, pa.float32())
-        pyarrow.csv.write_csv(
-            pa.table(
-                {
-                    "userId": ratings[features.USER_ID],
-                    "movieId": ratings[features.MOVIE_ID],
-                    "rating": values,
-                    "timestamp": ratings[features.TIMESTAMP],
-                }
-            ),
-            folder / "ratings.csv",
-        )
+        if stars is not None:
+            position = ratings.column_names.index(features.RATING)
+            changed = pa.array(stars, pa.float32())
+            ratings = ratings.set_column(position, features.RATING, changed)
+        _write_ratings(folder, ratings)
         pyarrow.csv.write_csv(
             pa.table(
                 {
@@ -92,6 +84,30 @@ class RatingsByWeek:
             ),
             folder / "movies.csv",
         )
+
+    def write_golden_set(self, folder: Path, size: int, seed: int) -> None:
+        """Writes random ratings of the first week, as they are before anything goes wrong.
+
+        Args:
+            folder: Folder to write into.
+            size: Number of ratings.
+            seed: Seed of the choice.
+        """
+        ratings = self.until(1)
+        rows = np.random.default_rng(seed).choice(ratings.num_rows, size, replace=False)
+        _write_ratings(folder, ratings.take(np.sort(rows)))
+
+
+def _write_ratings(folder: Path, ratings: pa.Table) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = {
+        "userId": features.USER_ID,
+        "movieId": features.MOVIE_ID,
+        "rating": features.RATING,
+        "timestamp": features.TIMESTAMP,
+    }
+    table = pa.table({name: ratings[feature] for name, feature in columns.items()})
+    pyarrow.csv.write_csv(table, folder / "ratings.csv")
 
 
 def _texts(ids: pa.ChunkedArray) -> Array:

@@ -1,6 +1,6 @@
 """Retrains every week for a year on real ratings, with poisoned weeks, kills and a full disk.
 
-    .venv/bin/python -m benchmarks.simulated_year FOLDER [--weeks 52] [--json]
+    .venv/bin/python -m benchmarks.simulated_year FOLDER [--weeks 52] [--golden-set 1000] [--json]
 
 Each week is a `movierec run` of its own process, in one workspace, on the ratings of MovieLens-100K
 up to that week. Before the run of some weeks something goes wrong. The same command with the same
@@ -115,13 +115,16 @@ class Counts:
 class Year:
     """A workspace, the folder of its ratings, and what happened so far."""
 
-    def __init__(self, folder: Path, start: float, seed: int, options: Sequence[str]) -> None:
+    def __init__(
+        self, folder: Path, start: float, seed: int, golden: int, options: Sequence[str]
+    ) -> None:
         """Opens a year, which may be under way.
 
         Args:
             folder: Folder of the year.
             start: Share of the ratings that is there before the first week.
             seed: Seed of the poisonings.
+            golden: Number of ratings in the golden set; 0 for none.
             options: Options for each run.
         """
         self._workspace = folder / "workspace"
@@ -132,6 +135,10 @@ class Year:
         self._options = ["--set", f"data.dataset={EDITION}", "--set", f"data.path={self._data}"]
         self._options += options
         folder.mkdir(parents=True, exist_ok=True)
+        if golden:
+            trusted = folder / "golden"
+            self._ratings.write_golden_set(trusted, golden, seed)
+            self._options += ["--set", f"gate.golden_set={trusted}"]
 
     def outcomes(self) -> list[Outcome]:
         """Returns what happened so far."""
@@ -283,6 +290,9 @@ def main(
     keep: Annotated[
         int, typer.Option(min=1, help="Versions and runs that are kept at the end of a month.")
     ] = 4,
+    golden: Annotated[
+        int, typer.Option("--golden-set", min=0, help="Ratings in the golden set; none if 0.")
+    ] = 0,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Configuration as SECTION.KEY=VALUE.")
     ] = None,
@@ -291,7 +301,7 @@ def main(
     """Retrain every week for a year, with poisoned weeks, kills and a full disk."""
     console = Console(stderr=True)
     options = [option for value in settings or () for option in ("--set", value)]
-    year = Year(folder.resolve(), start, seed, options)
+    year = Year(folder.resolve(), start, seed, golden, options)
     events = schedule(weeks, seed)
     for event in events[len(year.outcomes()) :]:
         outcome = year.live(event, keep)

@@ -24,7 +24,6 @@ from components import pinned_version, push_folder
 from components.errors import DataError
 from components.push_folder import is_complete, is_same_export, newest_first
 from components.step_types import Artifacts, Properties
-from serving.version_pin import Pin
 from serving.versions import MAX_VERSION, version_number
 
 EXAMPLES_KEY: Final = standard_component_specs.EXAMPLES_KEY
@@ -83,9 +82,11 @@ class Executor(executor.Executor):
             output_dict[standard_component_specs.PUSHED_MODEL_KEY]
         )
         pin = push_folder.read_pin(base_directory)
-        if _pinned_is(model_path, base_directory, pin):
-            self._mark_present(pushed, model_path, os.path.join(base_directory, str(pin.version)))
-            return
+        if pin.version is not None:
+            pinned = push_folder.version_folder(base_directory, pin.version)
+            if is_same_export(pinned, model_path):
+                self._mark_present(pushed, model_path, pinned)
+                return
         verdict = None
         if pin.version is not None or pin.rejected:
             holdout = artifact_utils.get_single_uri(input_dict[EXAMPLES_KEY])
@@ -186,13 +187,6 @@ def pushed_already(model_path: str, base_directory: str) -> str | None:
     if newest is None or not is_complete(newest):
         return None
     return newest if is_same_export(newest, model_path) else None
-
-
-def _pinned_is(model_path: str, base_directory: str, pin: Pin) -> bool:
-    """Returns whether the pinned version is this export."""
-    if pin.version is None:
-        return False
-    return is_same_export(os.path.join(base_directory, str(pin.version)), model_path)
 
 
 def next_version(base_directory: str) -> int:

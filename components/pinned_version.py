@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from components import push_folder, ratings
@@ -63,7 +62,7 @@ def judge(
             )
     if pin.version is None:
         return None
-    pinned = os.path.join(base_directory, str(pin.version))
+    pinned = push_folder.version_folder(base_directory, pin.version)
     if not push_folder.is_complete(pinned):
         return Verdict(
             False,

@@ -52,6 +52,16 @@ def newest_first(folder: str) -> Iterator[str]:
         yield os.path.join(folder, name)
 
 
+def version_folder(folder: str, number: int) -> str:
+    """Returns the path of a version, whose name may have leading zeros; it need not be there.
+
+    Of several names for one number, the shortest counts, as for servers.
+    """
+    names = (name.rstrip("/") for name in fileio.listdir(folder)) if fileio.exists(folder) else ()
+    same = sorted((name for name in names if version_number(name) == number), key=len)
+    return os.path.join(folder, same[0] if same else str(number))
+
+
 def is_complete(version: str) -> bool:
     """Returns whether the file that is copied last is there, and so the whole version."""
     return bool(fileio.exists(os.path.join(version, _SAVED_MODEL)))

@@ -39,8 +39,9 @@ class Removable:
 def prune(workspace: Workspace, keep: int, dry_run: bool = False) -> list[Removable]:
     """Removes what is not needed from a workspace, in which no run may be under way.
 
-    It keeps the newest versions and runs, the served version, the last blessed and the best run of
-    each dataset, and all that these runs refer to.
+    It keeps the newest versions and runs, the served version, the version that the next run of each
+    dataset and split is compared with, the last blessed and the best run of each dataset, and all
+    that these runs refer to.
 
     Args:
         workspace: Workspace to prune.
@@ -84,8 +85,18 @@ def prune(workspace: Workspace, keep: int, dry_run: bool = False) -> list[Remova
 
 
 def _kept_versions(folder: Path, keep: int) -> set[Path]:
-    served = candidates(folder, read_pin(folder).version)
-    return {*versions(folder)[-keep:], *served[-1:]}
+    """Returns the newest versions, the served one, and the baseline of each comparison group.
+
+    Without its baseline, the next run of a group would be compared with nothing.
+    """
+    pin = read_pin(folder)
+    present = versions(folder)
+    baselines = {
+        push_folder.comparison_group(str(version)): version
+        for version in present
+        if int(version.name) not in pin.rejected
+    }
+    return {*present[-keep:], *candidates(folder, pin.version)[-1:], *baselines.values()}
 
 
 def _kept_runs(runs: list[Summary], keep: int, kept_versions: set[str]) -> set[str]:

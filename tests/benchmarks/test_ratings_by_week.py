@@ -34,6 +34,17 @@ def test_a_held_out_rating_stays_held_out(year: RatingsByWeek) -> None:
     assert 4_500 < len(earlier) < 5_300
 
 
+def test_the_golden_set_has_ratings_of_the_first_week(tmp_path: Path, year: RatingsByWeek) -> None:
+    year.write_golden_set(tmp_path, 1_000, 0)
+    raw = reading.read_raw(str(tmp_path), EDITION)
+    first = year.until(1).to_pylist()
+    known = {(row["user_id"], row["movie_id"]): row["rating"] for row in first}
+    found = raw.ratings.to_pylist()
+    assert len({(row["user_id"], row["movie_id"]) for row in found}) == 1_000
+    for row in found:
+        assert float(row["rating"]) == known[row["user_id"], row["movie_id"]]
+
+
 def test_a_folder_is_read_as_it_was_written(tmp_path: Path, year: RatingsByWeek) -> None:
     ratings = year.until(1)
     stars = np.full(ratings.num_rows, 0.5)

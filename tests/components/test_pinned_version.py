@@ -153,6 +153,17 @@ def test_the_pinned_model_itself_is_the_version_that_there_is(
     assert pushes.versions() == list(rolled_back)
 
 
+def test_a_pinned_version_may_have_leading_zeros(
+    pushes: Pushes, models: dict[str, standard_artifacts.Model], rolled_back: tuple[str, str]
+) -> None:
+    good, _ = rolled_back
+    (pushes.serving / good).rename(pushes.serving / f"00{good}")
+    assert pushes.push(models["good"]) == (f"00{good}", "")
+    version, verdict = pushes.push(models["equal"])
+    assert version == ""
+    assert f"0.250000 of version {good}" in verdict
+
+
 @pytest.mark.parametrize("name", ["equal", "of another split"])
 def test_a_model_that_is_not_better_replaces_nothing(
     pushes: Pushes,

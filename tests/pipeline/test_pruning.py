@@ -7,6 +7,7 @@ from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from components import push_folder
+from models.export.saved_model import write_comparison_group
 from pipeline import metadata, summary
 from pipeline.config.errors import UserError
 from pipeline.pruning import prune
@@ -97,6 +98,25 @@ def test_what_is_served_last_blessed_or_best_stays(workspace: Workspace, store: 
     assert store.live() == kept
     for number in kept:
         assert not remaining(workspace.artifacts / "Trainer" / "model" / number)
+
+
+def test_the_baseline_of_every_comparison_group_stays(workspace: Workspace, store: Store) -> None:
+    """The next run on other data is compared with version 11: its 12 was rolled back."""
+    serving = workspace.serving(MODEL)
+    for number in RUNS:
+        group = "other data" if number < 13 else "this data"
+        write_comparison_group(str(serving / str(number)), group)
+    push_folder.write_pin(str(serving), Pin(rejected={12: ""}))
+    prune(workspace, keep=1)
+    assert remaining(serving) == {"11", "14"}
+
+
+def test_a_pinned_version_with_leading_zeros_stays(workspace: Workspace, store: Store) -> None:
+    serving = workspace.serving(MODEL)
+    (serving / "12").rename(serving / "0012")
+    push_folder.write_pin(str(serving), Pin(version=12))
+    prune(workspace, keep=1)
+    assert remaining(serving) == {"0012", "14"}
 
 
 def test_links_to_baselines_go_with_their_versions(workspace: Workspace, store: Store) -> None:
