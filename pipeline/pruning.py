@@ -13,6 +13,7 @@ from components import push_folder
 from pipeline import metadata, summary
 from pipeline.summary import Summary
 from pipeline.workspace import Workspace
+from serving import version_locks
 from serving.version_pin import candidates, read_pin
 from serving.versions import versions
 
@@ -39,7 +40,8 @@ class Removable:
 def prune(workspace: Workspace, keep: int, dry_run: bool = False) -> list[Removable]:
     """Removes what is not needed from a workspace, in which no run may be under way.
 
-    It keeps the newest versions and runs, the served version, the version that the next run of each
+    It keeps the newest versions and runs, the served version, those for which a server of this
+    machine has a label, the version that the next run of each
     dataset and split is compared with, the last blessed and the best run of each dataset, and all
     that these runs refer to.
 
@@ -85,9 +87,9 @@ def prune(workspace: Workspace, keep: int, dry_run: bool = False) -> list[Remova
 
 
 def _kept_versions(folder: Path, keep: int) -> set[Path]:
-    """Returns the newest versions, the served one, and the baseline of each comparison group.
+    """Returns the newest versions, those that servers answer with, and the baseline of each group.
 
-    Without its baseline, the next run of a group would be compared with nothing.
+    Without its baseline, the next run of a comparison group would be compared with nothing.
     """
     pin = read_pin(folder)
     present = versions(folder)
@@ -96,7 +98,9 @@ def _kept_versions(folder: Path, keep: int) -> set[Path]:
         for version in present
         if int(version.name) not in pin.rejected
     }
-    return {*present[-keep:], *candidates(folder, pin.version)[-1:], *baselines.values()}
+    labelled = {version for version in present if version_locks.is_held(version)}
+    served = candidates(folder, pin.version)[-1:]
+    return {*present[-keep:], *served, *labelled, *baselines.values()}
 
 
 def _kept_runs(runs: list[Summary], keep: int, kept_versions: set[str]) -> set[str]:

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from serving import ports
+from serving import ports, version_locks
 from serving.defaults import SERVING_IMAGE
 from serving.errors import ServingError
 from serving.launch import readiness, server_choice, tensorflow_serving_command
@@ -108,7 +108,9 @@ def launch(
     """
     _check_options(options)
     stop = _Stop()
-    with handle_stop_signals(stop.request):
+    labelled = set(options.version_labels.values())
+    kept = [folder for folder in versions(options.base_path) if int(folder.name) in labelled]
+    with handle_stop_signals(stop.request), version_locks.held(kept):
         match server_choice.choose(wanted, options, binary):
             case Embedded():
                 _run_embedded(options, announce, stop)

@@ -12,6 +12,7 @@ from pipeline import metadata, summary
 from pipeline.config.errors import UserError
 from pipeline.pruning import prune
 from pipeline.workspace import Workspace
+from serving import version_locks
 from serving.version_pin import Pin
 from tests.pipeline.summaries import summary as summary_of
 
@@ -109,6 +110,15 @@ def test_the_baseline_of_every_comparison_group_stays(workspace: Workspace, stor
     push_folder.write_pin(str(serving), Pin(rejected={12: ""}))
     prune(workspace, keep=1)
     assert remaining(serving) == {"11", "14"}
+
+
+def test_a_version_that_a_server_has_a_label_for_stays(workspace: Workspace, store: Store) -> None:
+    serving = workspace.serving(MODEL)
+    with version_locks.held([serving / "11"]):
+        prune(workspace, keep=1)
+        assert remaining(serving) == {"11", "14"}
+    prune(workspace, keep=1)
+    assert remaining(serving) == {"14"}
 
 
 def test_a_pinned_version_with_leading_zeros_stays(workspace: Workspace, store: Store) -> None:

@@ -11,7 +11,7 @@ import trustme
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving import ports
+from serving import ports, version_locks
 from serving.errors import ServingError
 from serving.launch import launcher, readiness
 from serving.launch.launcher import Started
@@ -219,6 +219,23 @@ def test_a_damaged_pin_is_reported_before_a_server_starts(
     with pytest.raises(ServingError, match=f"{PIN_FILE}: damaged"):
         launched(options)
     assert programs.calls("tensorflow_model_server") == []
+
+
+def test_versions_with_labels_are_held(programs: FakePrograms, everywhere: ServerOptions) -> None:
+    """Until the server ends, so that nobody removes them meanwhile."""
+    programs.add_binary()
+    programs.status(available(12, 3))
+    while_served = []
+
+    def announce(_: Started) -> None:
+        while_served.extend(
+            name for name in ("3", "12") if version_locks.is_held(everywhere.base_path / name)
+        )
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    launcher.launch(replace(everywhere, version_labels={"stable": 3}), announce)
+    assert while_served == ["3"]
+    assert not version_locks.is_held(everywhere.base_path / "3")
 
 
 def test_labels_and_metrics(programs: FakePrograms, everywhere: ServerOptions) -> None:
