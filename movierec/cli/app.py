@@ -26,6 +26,7 @@ from movierec.cli.serving_manifests import serving_manifests
 from movierec.cli.submit import submit
 from movierec.cli.versions import versions
 from pipeline.config.errors import EXPECTED, RunInterruptedError
+from serving.shutdown import handle_stop_signals
 
 app = typer.Typer(name="movierec", add_completion=False, pretty_exceptions_enable=False)
 
@@ -64,10 +65,16 @@ def movierec(
     help_pages.show_help_without_command(context)
 
 
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
 def main() -> NoReturn:
     """Runs a command. An error that the user can put right is one line and exit code 1."""
     try:
-        code = app(standalone_mode=False)
+        # Commands that end in another way than at once handle the signals themselves.
+        with handle_stop_signals(_interrupt):
+            code = app(standalone_mode=False)
         if code == exit_codes.INTERRUPTED:
             print_error("interrupted")
     except RunInterruptedError as error:

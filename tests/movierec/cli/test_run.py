@@ -26,6 +26,30 @@ def test_an_interrupted_run_is_one_line(tmp_path: Path, number: str) -> None:
     assert line.startswith("movierec: interrupted; ")
 
 
+@pytest.mark.parametrize("command", ["run", "versions", "serve"])
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_while_a_command_starts_is_one_line(command: str, number: str) -> None:
+    """As it comes while the command still imports what it needs."""
+    code = (
+        "import signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name in ('pipeline.local_runner', 'pipeline.pushed_versions',\n"
+        "                    'serving.launch.launcher'):\n"
+        f"            signal.raise_signal(signal.{number})\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        f"sys.argv = ['movierec', '{command}']\n"
+        "from movierec.cli.app import main\n"
+        "main()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 130
+    (line,) = result.stderr.split("\n")[:-1]
+    assert line.startswith("movierec: interrupted")
+
+
 def test_a_table_below_an_error_has_a_line_for_each_row() -> None:
     """What a cell holds stays on its line, and no terminal obeys it."""
     code = (
