@@ -84,6 +84,9 @@ def _gate(config: PipelineConfig, report: GateReport, judgement: Judgement) -> s
         interval=judgement.interval,
         baseline_ndcg_at_10=report.baseline.get(NDCG),
         above_best=judgement.above_best,
+        min_catalogue_coverage=limits.min_catalogue_coverage,
+        max_popularity_lift=limits.max_popularity_lift,
+        lists=judgement.lists,
         reason="; ".join(failures or [*report.merits, *judgement.notes]),
     )
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from components.drift.report import DriftReport
 from components.gate.interval import Interval
 from components.serving_validator.report import ServingReport
+from models.beyond_accuracy import BeyondAccuracy
 from models.records import Record
 from pipeline import atomic_file
 from pipeline.config.errors import UserError
@@ -98,7 +99,8 @@ class Gate(Record):
     at most `max_drift_from_best`. `baseline_rmse` may differ from `baseline_rmse_when_blessed`,
     the same model's on the holdout of its own run, by `max_baseline_shift`. A rating model must
     gain `min_gain_over_biases` over the bias-only prediction. `interval` is the confidence interval
-    of the change of RMSE.
+    of the change of RMSE. `lists` are the figures of the recommendation lists, where
+    `min_catalogue_coverage` or `max_popularity_lift` limits them.
     """
 
     blessed: bool
@@ -114,6 +116,9 @@ class Gate(Record):
     interval: Interval | None
     baseline_ndcg_at_10: float | None
     above_best: float
+    min_catalogue_coverage: float | None = None
+    max_popularity_lift: float | None = None
+    lists: BeyondAccuracy | None = None
     reason: str
 
 

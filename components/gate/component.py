@@ -22,9 +22,12 @@ from components.gate.interval import Interval, rmse_difference
 from components.gate.judgement import Baseline, Figures, Judgement, judge
 from components.gate.limits import GateLimits
 from components.gate.record import GateRecord
+from components.recommendation_lists import list_figures, read_counts
 from components.step_types import Artifacts, Properties
 from models import features
+from models.beyond_accuracy import BeyondAccuracy
 from models.columns import Columns
+from serving.pushed_model import PushedModel
 
 EVALUATION_KEY: Final = "evaluation"
 EVALUATOR_BLESSING_KEY: Final = "evaluator_blessing"
@@ -79,6 +82,7 @@ class Executor(base_executor.BaseExecutor):
                 exec_properties[pushed_baseline.PUSHED_KEY],
                 exec_properties[pushed_baseline.COMPARISON_GROUP_KEY],
             ),
+            lists=_lists(export, limits),
         )
         evaluated = artifact_utils.get_single_instance(input_dict[EVALUATOR_BLESSING_KEY])
         blessed = not judgement.failures and model_utils.is_model_blessed(evaluated)
@@ -266,6 +270,14 @@ def _figures(evaluation: str, exec_properties: Properties, model_name: str = "")
 def _interval(export: str, baseline: str, ratings: Columns, confidence: float) -> Interval:
     ours, theirs = (predictions.errors(folder, ratings) for folder in (export, baseline))
     return rmse_difference(ours, theirs, ratings[features.USER_ID], confidence)
+
+
+def _lists(export: str, limits: GateLimits) -> BeyondAccuracy | None:
+    """Returns the figures of the recommendation lists, which take time, if a limit needs them."""
+    if limits.min_catalogue_coverage is None and limits.max_popularity_lift is None:
+        return None
+    _, figures = list_figures(PushedModel(export), read_counts(export))
+    return figures
 
 
 def _write_blessing(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from components.gate.interval import Interval
 from components.gate.limits import BASELINE_MOVE, GateLimits
 from components.gate.record import GateRecord
+from models.beyond_accuracy import BeyondAccuracy
 from models.records import Record
 
 
@@ -48,6 +49,7 @@ class Judgement(Record):
         interval: Confidence interval of the change of RMSE; None without a baseline.
         baseline_rmse_when_blessed: RMSE of the last blessed model on the holdout of its own run;
             None if it is not known.
+        lists: Figures of the recommendation lists; None if no limit asks for them.
     """
 
     failures: tuple[str, ...]
@@ -56,6 +58,7 @@ class Judgement(Record):
     below_best: float
     interval: Interval | None
     baseline_rmse_when_blessed: float | None
+    lists: BeyondAccuracy | None = None
 
 
 def judge(
@@ -66,6 +69,7 @@ def judge(
     interval: Interval | None = None,
     accepted: Collection[str] = (),
     why_no_baseline: str = "",
+    lists: BeyondAccuracy | None = None,
 ) -> Judgement:
     """Judges a model.
 
@@ -77,6 +81,7 @@ def judge(
         interval: Confidence interval of the change of RMSE; None without a baseline.
         accepted: Names of moves that a person accepted for this run.
         why_no_baseline: Reason why there is none.
+        lists: Figures of the recommendation lists, where a limit asks for them.
     """
     failures: list[str] = []
     notes: list[str] = []
@@ -103,7 +108,10 @@ def judge(
             f"{interval.low:+.4f} to {interval.high:+.4f} with {interval.confidence:g} confidence"
         )
         failures += _noise(interval, limits)
+    if lists is not None:
+        failures += _beyond_accuracy(lists, limits)
     return Judgement(
+        lists=lists,
         failures=tuple(failures),
         notes=tuple(notes),
         above_best=above_best,
@@ -113,6 +121,24 @@ def judge(
         if baseline is not None and baseline.record is not None
         else None,
     )
+
+
+def _beyond_accuracy(lists: BeyondAccuracy, limits: GateLimits) -> Iterator[str]:
+    """Yields the objections that too few movies are recommended, or too popular ones."""
+    coverage, lift = limits.min_catalogue_coverage, limits.max_popularity_lift
+    if coverage is not None and lists.coverage < coverage:
+        yield (
+            f"the lists of ten have {lists.coverage:.4f} of the catalogue "
+            f"(gate.min_catalogue_coverage {coverage:g})"
+        )
+    measured = lists.popularity_lift
+    if lift is not None and measured is None:
+        yield "nothing is recommended whose popularity can be measured (gate.max_popularity_lift)"
+    if lift is not None and measured is not None and measured > lift:
+        yield (
+            f"recommended movies are {measured:+.4f} more popular than what their users rated "
+            f"(gate.max_popularity_lift allows {lift:+g})"
+        )
 
 
 def _floor(rmse: float, bias_only: float, limits: GateLimits) -> Iterator[str]:
