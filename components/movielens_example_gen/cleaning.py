@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +58,9 @@ class CleanRatings:
     @property
     def rejected_by_reason(self) -> dict[str, int]:
         """Number of rejected rows by reason, highest first."""
-        return dict(Counter(self.rejected[REASON].to_pylist()).most_common())
+        counted = pc.value_counts(self.rejected[REASON].combine_chunks())
+        reasons, counts = (counted.field(name).to_pylist() for name in ("values", "counts"))
+        return dict(sorted(zip(reasons, counts, strict=True), key=lambda found: -found[1]))
 
 
 class _Reasons:
@@ -119,7 +120,8 @@ def clean(
 
     reasons = _Reasons(rows)
     reasons.mark(_is_header(raw, encoded), REPEATED_HEADER)
-    reasons.mark(np.arange(rows) == (-1 if raw.cut_row is None else raw.cut_row), CUT)
+    if raw.cut_row is not None:
+        reasons.mark(np.arange(rows) == raw.cut_row, CUT)
     reasons.mark(_is_missing(users) | _is_missing(movies), MISSING_ID)
     reasons.mark(_has_space(users) | _has_space(movies), ID_HAS_SPACE)
     reasons.mark(~np.isfinite(rating_values), RATING_NOT_A_NUMBER)
