@@ -42,7 +42,7 @@ from pipeline.code_fingerprint import fingerprint
 from pipeline.config import beam as beam_config
 from pipeline.config.tree import PipelineConfig
 from pipeline.gate import evaluation_config
-from pipeline.ingest_options import edition, ingest_options
+from pipeline.ingest_options import ingest_options
 from pipeline.ranking_metrics import NDCG
 from pipeline.rating_metrics import RMSE
 
@@ -177,7 +177,7 @@ def create_pipeline(
 
 
 def _data_fingerprint(config: PipelineConfig, locations: Locations) -> DataFingerprint:
-    return DataFingerprint(input_base=locations.data, edition=edition(config)).with_id(
+    return DataFingerprint(input_base=locations.data, options=ingest_options(config)).with_id(
         DATA_FINGERPRINT
     )
 

@@ -39,7 +39,7 @@ def collect(config: PipelineConfig, outputs: Outputs) -> dict[str, Any]:
     pushed = outputs[graph.PUSHER]["pushed_model"].custom_properties
     judgement = read_judgement(outputs[graph.GATE]["blessing"].uri)
     return {
-        "dataset": config.data.dataset,
+        "dataset": ingest.edition,
         "recognised": ingest.recognised,
         "model": config.model.name,
         "rows": summary.Rows(

@@ -4,27 +4,86 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 from tfx.dsl.io import fileio
 
-from components.movielens_example_gen.cleaning import CleanRatings
+from components.movielens_example_gen.cleaning import ROW, CleanRatings
+from components.movielens_example_gen.readers.edition import RawRatings
+from components.movielens_example_gen.spans import Span
+from models import features
 from models.records import Record
 
 REPORT_FILE = "ingest.json"
 REJECTED_FILE = "rejected.csv"
 
 
-class IngestReport(Record):
-    """Counts of rows; every row that was read is either rejected or in one of the splits."""
+class SpanReport(Record):
+    """Statistics of one span, without the ratings that a newer span replaces.
 
+    Attributes:
+        name: Number or date of the span.
+        read: Number of rows.
+        accepted: Number of rows that are ratings.
+        users: Number of users who rated.
+        movies: Number of movies that were rated.
+        mean: Mean rating, in stars; None without ratings.
+    """
+
+    name: str
+    read: int
+    accepted: int
+    users: int
+    movies: int
+    mean: float | None
+
+
+class IngestReport(Record):
+    """Counts of rows; every row that was read is either rejected or in one of the splits.
+
+    Attributes:
+        fingerprint: Digest of the files that were read.
+        spans: Statistics of each span, oldest first; empty for a path without spans.
+    """
+
+    fingerprint: str
+    spans: tuple[SpanReport, ...]
     edition: str
     recognised: str
     read: int
     rejected: int
     rejected_by_reason: dict[str, int]
     splits: dict[str, int]
+
+
+def by_span(found: Sequence[Span], raw: RawRatings, accepted: pa.Table) -> tuple[SpanReport, ...]:
+    """Returns the statistics of each span, or nothing if there is only one.
+
+    Args:
+        found: Spans that were read.
+        raw: Tables of all spans.
+        accepted: Ratings with `row`, `user_id`, `movie_id` and `rating`.
+    """
+    ends = np.searchsorted(accepted[ROW].to_numpy(), np.cumsum([0, *raw.span_rows]))
+    return tuple(
+        _of_span(span.name, read, accepted.slice(start, end - start))
+        for span, read, start, end in zip(found, raw.span_rows, ends, ends[1:], strict=False)
+    )
+
+
+def _of_span(name: str, read: int, ratings: pa.Table) -> SpanReport:
+    return SpanReport(
+        name=name,
+        read=read,
+        accepted=ratings.num_rows,
+        users=pc.count_distinct(ratings[features.USER_ID]).as_py(),
+        movies=pc.count_distinct(ratings[features.MOVIE_ID]).as_py(),
+        mean=pc.mean(ratings[features.RATING]).as_py(),
+    )
 
 
 def write(folder: str, report: IngestReport, cleaned: CleanRatings) -> None:

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import tomli_w
 from pydantic import (
@@ -22,7 +22,13 @@ from pydantic import (
 
 from components.drift.limits import DriftLimits
 from components.gate.limits import GateLimits
-from components.movielens_example_gen.options import Dialect, EditionName, SplitOptions
+from components.movielens_example_gen.options import (
+    AUTO,
+    PLACEHOLDER,
+    Dialect,
+    EditionName,
+    SplitOptions,
+)
 from models import features
 from models.options import ExportOptions, ModelOptions, TransformOptions, TuningOptions
 from models.registry import with_model_defaults
@@ -58,10 +64,6 @@ LocalPath = Annotated[
 ]
 
 
-AUTO: Final = "auto"
-"""Name for the edition that the files are recognised as."""
-
-
 class DataConfig(Dialect, Section):
     """The ratings to train on."""
 
@@ -70,7 +72,12 @@ class DataConfig(Dialect, Section):
         description="Edition of the ratings; auto, the default with a path, recognises the files.",
     )
     path: LocalPath | None = Field(
-        None, description="Folder, zip archive or file of the ratings; ml-100k finds its own."
+        None,
+        description="Folder, zip archive or file of the ratings; ml-100k finds its own. With "
+        "{SPAN}, or {YYYY}, {MM} and {DD}, one for each week.",
+    )
+    window: int | None = Field(
+        None, ge=1, description="Number of newest spans of the path to read; all if not set."
     )
     name: str | None = Field(
         None, description="Only models with the same name are compared; `dataset` if not set."
@@ -85,6 +92,23 @@ class DataConfig(Dialect, Section):
         if isinstance(values, Mapping) and values.get("path") and "dataset" not in values:
             return {**values, "dataset": AUTO}
         return values
+
+    def check_window(self, path: str) -> None:
+        """Refuses a window over a path without placeholders.
+
+        Raises:
+            UserError: The path has none, and a window is set.
+        """
+        if self.window is not None and not PLACEHOLDER.search(path):
+            raise UserError(
+                f"data.window={self.window}: {path} has no spans; expected {{SPAN}}, or {{YYYY}}, "
+                "{MM} and {DD} in data.path"
+            )
+
+    @staticmethod
+    def possible_span(path: str) -> str:
+        """Returns a path with numbers in place of the placeholders."""
+        return PLACEHOLDER.sub("0", path)
 
     @property
     def dialect(self) -> Dialect:
