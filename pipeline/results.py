@@ -60,6 +60,7 @@ def collect(config: PipelineConfig, outputs: Outputs) -> dict[str, Any]:
         "gate": _gate(config, gate, judgement),
         "serving": serving_blessing.read_report(outputs[graph.SERVING_VALIDATOR]["blessing"].uri),
         "best_epoch": training.best_epoch,
+        "warm_start": training.warm_start,
         "tuning": _tuning(outputs) if config.tuning.enabled else None,
         "examples": examples,
         "pushed_model": pushed["pushed_destination"].string_value or None,

@@ -104,6 +104,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 edition=source.edition,
                 recognised=reading.recognised(source.edition, raw, cleaned),
                 fingerprint=fingerprint,
+                trained_until=_newest_trained(cleaned.accepted, codes),
                 spans=report.by_span(source.spans, raw, cleaned.accepted),
                 read=rows_read,
                 rejected=cleaned.rejected.num_rows,
@@ -112,6 +113,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             ),
             cleaned,
         )
+
+
+def _newest_trained(ratings: pa.Table, codes: splits.Codes) -> int:
+    times = ratings[features.TIMESTAMP].to_numpy()
+    return int(times[codes != splits.HOLDOUT].max())
 
 
 def _require_unchanged(source: Source, fingerprint: str) -> None:

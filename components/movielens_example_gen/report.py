@@ -47,10 +47,12 @@ class IngestReport(Record):
 
     Attributes:
         fingerprint: Digest of the files that were read.
+        trained_until: Newest time among train and eval, in seconds since 1970.
         spans: Statistics of each span, oldest first; empty for a path without spans.
     """
 
     fingerprint: str
+    trained_until: int
     spans: tuple[SpanReport, ...]
     edition: str
     recognised: str

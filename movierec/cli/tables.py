@@ -46,6 +46,8 @@ def show_summary(console: Console, summary: Summary) -> None:
     if summary.ranking is not None:
         figures.append(_ranking(summary.ranking, summary.gate.baseline_ndcg_at_10))
     console.print(_side_by_side(gap, _rows(summary), Group(*figures), _seconds(summary)))
+    if summary.warm_start is not None:
+        console.print(plain(f"start: {summary.warm_start}"), soft_wrap=True)
     if summary.tuning is not None:
         console.print(_tuning(summary.tuning))
     console.print(_drift(summary.drift))

@@ -196,6 +196,15 @@ class PipelineConfig(Section):
     beam: BeamConfig = BeamConfig()
     runner: RunnerConfig = RunnerConfig()
 
+    @model_validator(mode="after")
+    def _check_warm_start(self) -> PipelineConfig:
+        if self.training.warm_start and not self.model.trains_by_gradients:
+            raise ValueError(
+                f"training.warm_start: {self.model.name} computes its weights anew; expected a "
+                "model that is trained by gradients"
+            )
+        return self
+
 
 def load_config(path: Path | None = None, overrides: Iterable[str] = ()) -> PipelineConfig:
     """Returns the configuration from a TOML file and `section.key=value` overrides.
@@ -302,7 +311,9 @@ def _explain(error: ValidationError) -> str:
     # A date is shown as it was written.
     text = str(value) if isinstance(value, datetime.date | datetime.time) else repr(value)
     given = "" if isinstance(value, Mapping) else f"{text} is not allowed: "
-    return f"{key}: {given}{problem[0].lower()}{problem[1:]}"
+    # A rule over several sections names its key itself.
+    place = f"{key}: " if key else ""
+    return f"{place}{given}{problem[0].lower()}{problem[1:]}"
 
 
 def _suggestion(key: str) -> str:

@@ -18,6 +18,7 @@ from components.gate.component import Executor, read_judgement
 from components.gate.limits import GateLimits
 from components.gate.record import GateRecord
 from components.gate.release import read_record, read_statistics, write_record
+from components.movielens_example_gen import report
 from models.export.saved_model import write_comparison_group
 
 # Users and ratings.
@@ -104,6 +105,18 @@ def examples(folder: Path) -> types.Artifact:
     made = artifact(standard_artifacts.Examples, folder)
     made.split_names = '["train", "eval", "holdout"]'
     (folder / "Split-holdout").mkdir()
+    ingest = report.IngestReport(
+        edition="csv",
+        recognised="",
+        fingerprint="digest",
+        trained_until=77,
+        spans=(),
+        read=0,
+        rejected=0,
+        rejected_by_reason={},
+        splits={},
+    )
+    (folder / report.REPORT_FILE).write_text(ingest.model_dump_json())
     path = str(folder / "Split-holdout" / "data_tfrecord-00000-of-00001.gz")
     with tf.io.TFRecordWriter(path, "GZIP") as writer:
         for user, stars in HOLDOUT:
@@ -216,7 +229,7 @@ def test_a_first_model_is_released_without_a_baseline(tmp_path: Path) -> None:
     blessing, release = run(tmp_path, {"": 0.9})
     assert blessing.get_int_custom_property("blessed") == 1
     record = read_record(str(Path(release.uri) / "Format-Serving"))
-    assert record == GateRecord(rmse=0.9, ndcg=None)
+    assert record == GateRecord(rmse=0.9, ndcg=None, data_fingerprint="digest", trained_until=77)
 
 
 def test_an_accepted_move_is_recorded_and_holds_for_the_model_that_was_pushed(

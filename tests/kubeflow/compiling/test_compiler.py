@@ -327,6 +327,17 @@ def test_data_elsewhere_is_recognised_and_found_by_the_steps(target: Target) -> 
         compiled(target, data="gs://data/{WEEK}")
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_warm_start_is_looked_up_in_every_run(target: Target) -> None:
+    assert "warm-start-model" not in tasks(usual(target))
+    found = tasks(compiled(target, "training.warm_start=true"))
+    assert "cachingOptions" not in found["warm-start-model"]
+    source = found["trainer"]["inputs"]["artifacts"]["base_model"]["taskOutputArtifact"]
+    assert source == {"producerTask": "warm-start-model", "outputArtifactKey": "base_model"}
+    examples = found["warm-start-model"]["inputs"]["artifacts"]["examples"]["taskOutputArtifact"]
+    assert examples["producerTask"] == "movie-lens-example-gen"
+
+
 def test_the_graph_of_this_machine_has_neither_lookup() -> None:
     locations = graph.Locations(data="/d", artifacts="/a", checkpoints="/c", serving="/s")
     local = graph.create_pipeline(load_config(), locations)
