@@ -34,7 +34,7 @@ from models.options import ExportOptions, ModelOptions, TransformOptions, Tuning
 from models.registry import with_model_defaults
 from pipeline.config.beam import BeamConfig
 from pipeline.config.cluster import KfpConfig, TrainingConfig, VertexConfig
-from pipeline.config.errors import UserError, listed
+from pipeline.config.errors import UserError, expectation, listed
 from pipeline.config.kubernetes import KubernetesConfig
 from pipeline.config.section import Section
 from serving.defaults import DEFAULT_MODEL
@@ -302,18 +302,14 @@ def _explain(error: ValidationError) -> str:
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return f"{key}: no such key{_suggestion(key)}"
-    problem = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "tuple_type":
-        problem = 'expected a list such as ["A", "B"]'
-    if first["type"] in ("string_type", "path_type"):
-        problem = "expected text, in quotes"
+    problem = expectation(error)
     value = first["input"]
     # A date is shown as it was written.
     text = str(value) if isinstance(value, datetime.date | datetime.time) else repr(value)
     given = "" if isinstance(value, Mapping) else f"{text} is not allowed: "
     # A rule over several sections names its key itself.
     place = f"{key}: " if key else ""
-    return f"{place}{given}{problem[0].lower()}{problem[1:]}"
+    return f"{place}{given}{problem}"
 
 
 def _suggestion(key: str) -> str:
