@@ -114,6 +114,7 @@ def create_pipeline(
     examples = example_gen.outputs["examples"]
     schema_gen, statistics_gen, validator = _data_checks(config, examples, locations.schema)
     drift_validator = DriftValidator(
+        examples=examples,
         statistics=statistics_gen.outputs["statistics"],
         schema=schema_gen.outputs["schema"],
         limits=config.drift,

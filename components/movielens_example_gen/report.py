@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +22,8 @@ from models.records import Record
 REPORT_FILE = "ingest.json"
 REJECTED_FILE = "rejected.csv"
 
+_BINS = 20
+
 
 class SpanReport(Record):
     """Statistics of one span, without the ratings that a newer span replaces.
@@ -32,6 +35,7 @@ class SpanReport(Record):
         users: Number of users who rated.
         movies: Number of movies that were rated.
         mean: Mean rating, in stars; None without ratings.
+        histogram: Number of ratings in each of 20 equal parts of the range of all spans.
     """
 
     name: str
@@ -40,6 +44,7 @@ class SpanReport(Record):
     users: int
     movies: int
     mean: float | None
+    histogram: tuple[int, ...]
 
 
 class IngestReport(Record):
@@ -71,13 +76,17 @@ def by_span(found: Sequence[Span], raw: RawRatings, accepted: pa.Table) -> tuple
         accepted: Ratings with `row`, `user_id`, `movie_id` and `rating`.
     """
     ends = np.searchsorted(accepted[ROW].to_numpy(), np.cumsum([0, *raw.span_rows]))
+    edges = np.histogram_bin_edges(accepted[features.RATING].to_numpy(), _BINS)
     return tuple(
-        _of_span(span.name, read, accepted.slice(start, end - start))
+        _of_span(span.name, read, accepted.slice(start, end - start), edges)
         for span, read, start, end in zip(found, raw.span_rows, ends, ends[1:], strict=False)
     )
 
 
-def _of_span(name: str, read: int, ratings: pa.Table) -> SpanReport:
+def _of_span(
+    name: str, read: int, ratings: pa.Table, edges: np.ndarray[Any, np.dtype[np.floating[Any]]]
+) -> SpanReport:
+    counts, _ = np.histogram(ratings[features.RATING].to_numpy(), edges)
     return SpanReport(
         name=name,
         read=read,
@@ -85,6 +94,7 @@ def _of_span(name: str, read: int, ratings: pa.Table) -> SpanReport:
         users=pc.count_distinct(ratings[features.USER_ID]).as_py(),
         movies=pc.count_distinct(ratings[features.MOVIE_ID]).as_py(),
         mean=pc.mean(ratings[features.RATING]).as_py(),
+        histogram=tuple(counts.tolist()),
     )
 
 

@@ -185,13 +185,13 @@ def _tuning(tuning: Tuning) -> str:
 
 
 def _drift(drift: DriftReport) -> Text:
-    if drift.version is None:
+    if drift.version is None and not drift.moves:
         return Text("drift: no blessed model to compare the data with")
     accepted = f"; accepted: {', '.join(drift.accepted)}" if drift.accepted else ""
     within = sum(not move.exceeded for move in drift.moves)
     return Text(
         f"drift: {within} of {len(drift.moves)} measures are within their limits, compared with "
-        f"version {drift.version}{accepted}"
+        f"{'the spans before' if drift.version is None else f'version {drift.version}'}{accepted}"
     )
 
 

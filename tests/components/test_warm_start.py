@@ -9,9 +9,9 @@ from tfx.types import standard_artifacts
 
 from components.gate.record import GateRecord
 from components.gate.release import write_record
-from components.movielens_example_gen import report
 from components.warm_start import Executor, WarmStartStrategy, source_for
 from models.export.saved_model import TRAINING_WEIGHTS_FILE
+from tests.components import ingest_reports
 from tests.components.test_pushed_baseline import push
 
 GROUP = "group"
@@ -19,19 +19,7 @@ GROUP = "group"
 
 def ratings(folder: Path, fingerprint: str, until: int) -> str:
     """An examples artifact with its report alone."""
-    folder.mkdir()
-    ingest = report.IngestReport(
-        edition="csv",
-        recognised="",
-        fingerprint=fingerprint,
-        trained_until=until,
-        spans=(),
-        read=0,
-        rejected=0,
-        rejected_by_reason={},
-        splits={},
-    )
-    (folder / report.REPORT_FILE).write_text(ingest.model_dump_json())
+    ingest_reports.write(folder, fingerprint=fingerprint, trained_until=until)
     return str(folder)
 
 

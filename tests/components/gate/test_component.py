@@ -18,8 +18,8 @@ from components.gate.component import Executor, read_judgement
 from components.gate.limits import GateLimits
 from components.gate.record import GateRecord
 from components.gate.release import read_record, read_statistics, write_record
-from components.movielens_example_gen import report
 from models.export.saved_model import write_comparison_group
+from tests.components import ingest_reports
 
 # Users and ratings.
 HOLDOUT = [(b"a", 5.0), (b"a", 4.0), (b"b", 2.0), (b"b", 3.5), (b"c", 1.0), (b"d", 5.0)]
@@ -105,18 +105,7 @@ def examples(folder: Path) -> types.Artifact:
     made = artifact(standard_artifacts.Examples, folder)
     made.split_names = '["train", "eval", "holdout"]'
     (folder / "Split-holdout").mkdir()
-    ingest = report.IngestReport(
-        edition="csv",
-        recognised="",
-        fingerprint="digest",
-        trained_until=77,
-        spans=(),
-        read=0,
-        rejected=0,
-        rejected_by_reason={},
-        splits={},
-    )
-    (folder / report.REPORT_FILE).write_text(ingest.model_dump_json())
+    ingest_reports.write(folder, trained_until=77)
     path = str(folder / "Split-holdout" / "data_tfrecord-00000-of-00001.gz")
     with tf.io.TFRecordWriter(path, "GZIP") as writer:
         for user, stars in HOLDOUT:
