@@ -14,7 +14,8 @@ from kubeflow.parameters import ACCEPT_DRIFT, EPOCHS, MAX_RMSE, PIPELINE_ROOT, P
 from kubeflow.targets import SCHEMES, Target, remote_folders
 from pipeline import accepted_drift
 from pipeline.config.cluster import TrainingConfig
-from pipeline.config.errors import UserError, expectation
+from pipeline.config.errors import UserError
+from pipeline.config.expectations import expectation
 from pipeline.config.tree import GateConfig
 
 # The section and key of the configuration that a parameter comes from.

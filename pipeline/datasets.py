@@ -36,7 +36,8 @@ def locate(data: DataConfig) -> Path:
             for span in source.spans:
                 input_files.paths(span.path, EDITIONS[source.edition])
         except DataError as error:
-            raise UserError(f"data.path: {error}; data.dataset is {data.dataset}") from error
+            named = "" if data.dataset == AUTO else f"; data.dataset is {data.dataset}"
+            raise UserError(f"data.path: {error}{named}") from error
     return path.resolve()
 
 

@@ -34,7 +34,8 @@ from models.options import ExportOptions, ModelOptions, TransformOptions, Tuning
 from models.registry import with_model_defaults
 from pipeline.config.beam import BeamConfig
 from pipeline.config.cluster import KfpConfig, TrainingConfig, VertexConfig
-from pipeline.config.errors import UserError, expectation, listed
+from pipeline.config.errors import UserError, listed
+from pipeline.config.expectations import expectation
 from pipeline.config.kubernetes import KubernetesConfig
 from pipeline.config.section import Section
 from serving.defaults import DEFAULT_MODEL
