@@ -25,14 +25,14 @@ def backtest(
         typer.Option(
             "--policy",
             metavar="POLICY",
-            help="fresh or warm, for every fourth week fresh/4; may be repeated. By default "
-            "fresh, warm and fresh/4.",
+            help="Policy to compare: fresh or warm, in every fourth week fresh/4. May be repeated; "
+            "fresh, warm and fresh/4 if none.",
         ),
     ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(
-            "--model", metavar="NAME", help="Model to compare; may be repeated. model.name if none."
+            "--model", metavar="NAME", help="Model to compare. May be repeated; model.name if none."
         ),
     ] = None,
     days: Annotated[int, typer.Option(min=1, help="Days of a week.")] = 7,
@@ -109,6 +109,8 @@ def _show(report: BacktestReport) -> None:
 
 def _cells(week: Week) -> tuple[str, str, str, str]:
     verdict = {None: "", True: "blessed", False: "refused"}[week.blessed]
+    if week.has_alarm:
+        verdict += ", alarm"
     return _figure(week.rmse), _figure(week.ndcg), verdict, f"{week.seconds:.1f}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
+from components.gate.judgement import ACCEPTED
 from models.records import Record
 
 
@@ -17,6 +18,7 @@ class Week(Record):
         trained: Whether a model was trained at its start.
         blessed: Whether the gate blessed that model; None if none was trained.
         reasons: Reasons of the gate against it.
+        notes: What the gate notes, such as an alarm that a person would be asked about.
         epochs: Epochs of its training until early stopping; None if none was trained.
         seconds: Seconds of its training.
         rmse: RMSE of the served model on the week, in stars; None if it predicts no ratings.
@@ -28,10 +30,16 @@ class Week(Record):
     trained: bool
     blessed: bool | None = None
     reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     epochs: int | None = None
     seconds: float = 0.0
     rmse: float | None
     ndcg: float | None
+
+    @property
+    def has_alarm(self) -> bool:
+        """Whether the gate would have asked a person about the ratings."""
+        return any(note.startswith(ACCEPTED) for note in self.notes)
 
 
 class PolicyReport(Record):
@@ -44,7 +52,7 @@ class PolicyReport(Record):
         ndcg: Mean of NDCG@10 over the weeks.
         trainings: Number of trainings.
         refused: Number of models that the gate refused.
-        epochs: Mean number of epochs of a training.
+        all_epochs: Epochs of all trainings until early stopping.
         seconds: Seconds of all trainings.
         weeks: Weeks, oldest first.
     """
@@ -55,7 +63,7 @@ class PolicyReport(Record):
     ndcg: float | None
     trainings: int
     refused: int
-    epochs: float
+    all_epochs: int
     seconds: float
     weeks: tuple[Week, ...]
 
@@ -85,7 +93,7 @@ def summed(model: str, policy: str, weeks: Sequence[Week]) -> PolicyReport:
         ndcg=sum(liked) / len(liked) if liked else None,
         trainings=len(trained),
         refused=sum(week.blessed is False for week in trained),
-        epochs=sum(week.epochs or 0 for week in trained) / max(1, len(trained)),
+        all_epochs=sum(week.epochs or 0 for week in trained),
         seconds=sum(week.seconds for week in weeks),
         weeks=tuple(weeks),
     )
@@ -115,5 +123,6 @@ def advice(policies: Iterable[PolicyReport]) -> Iterator[str]:
             ]
             yield (
                 f"{model}: {other.policy} instead of fresh takes "
-                f"{other.seconds / fresh.seconds:.0%} of the seconds, {', '.join(changes)}"
+                f"{other.seconds / fresh.seconds:.0%} of the seconds and "
+                f"{other.all_epochs / fresh.all_epochs:.0%} of the epochs, {', '.join(changes)}"
             )

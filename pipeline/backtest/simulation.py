@@ -14,14 +14,14 @@ import tensorflow as tf
 from components import rating_baselines
 from components.gate.interval import Vector, rmse_difference
 from components.gate.judgement import Baseline, Figures, judge
+from components.gate.limits import BASELINE_MOVE
 from components.gate.record import GateRecord
 from models import features
 from models.columns import Columns, ColumnStorage, in_parts
 from models.contracts import RankingModel, predicts_ratings
+from models.ranking import ranking_figures
 from models.seen_movies import SeenMovies
-from models.training import warm_start
-from models.training.devices import Processes
-from models.training.metrics import NormalizedDiscountedCumulativeGain
+from models.training import metrics, warm_start
 from models.training.passes import Passes, Trained
 from models.training.warm_start import EarlierWeights, WarmStart
 from pipeline.backtest import past
@@ -135,8 +135,8 @@ class _Simulation:
             weights=self._weights(snapshot, trained),
             record=GateRecord(rmse=None, ndcg=None),
         )
-        reasons, record = self._judge(snapshot, candidate, served)
-        done = done.model_copy(update={"blessed": not reasons, "reasons": reasons})
+        reasons, notes, record = self._judge(snapshot, candidate, served)
+        done = done.model_copy(update={"blessed": not reasons, "reasons": reasons, "notes": notes})
         return done, served if reasons else replace(candidate, record=record)
 
     def _train(self, snapshot: Snapshot, served: _Served | None) -> Trained:
@@ -164,8 +164,8 @@ class _Simulation:
 
     def _judge(
         self, snapshot: Snapshot, candidate: _Served, served: _Served | None
-    ) -> tuple[tuple[str, ...], GateRecord]:
-        """Returns the reasons of the Evaluator and the Gate against a model, and its record."""
+    ) -> tuple[tuple[str, ...], tuple[str, ...], GateRecord]:
+        """Returns the reasons of the Evaluator and the Gate against a model, notes, its record."""
         gate, at = self.config.gate, snapshot.holdout
         figures = self._judged(candidate, at)
         last = None if served is None else self._judged(served, at)
@@ -183,6 +183,8 @@ class _Simulation:
             bias_only=self._bias_only(snapshot),
             limits=gate,
             interval=interval,
+            # The alarm asks a person, who would stop accepting what is past.
+            accepted=(BASELINE_MOVE,),
             why_no_baseline="no blessed model to compare with",
         )
         popularity = None if figures.ndcg is None else self._ndcg(_popular(candidate), at)
@@ -192,7 +194,8 @@ class _Simulation:
             above_best=judgement.above_best,
             below_best=judgement.below_best,
         )
-        return (*failures(figures, last, popularity, gate), *judgement.failures), record
+        reasons = (*failures(figures, last, popularity, gate), *judgement.failures)
+        return reasons, judgement.notes, record
 
     def _judged(self, served: _Served, at: Array) -> Figures:
         """Returns the figures that the gate looks at."""
@@ -207,10 +210,10 @@ class _Simulation:
     def _errors(self, served: _Served, at: Array) -> Vector:
         """Returns prediction less rating in stars, float64 `[n]`."""
         assert predicts_ratings(served.model)
-        predict = tf.function(served.model.predict_rating, reduce_retracing=True)
+        model = served.model
         return np.concatenate(
             [
-                predict(part[features.USER_INDEX], part[features.MOVIE_INDEX])
+                model.predict_rating(part[features.USER_INDEX], part[features.MOVIE_INDEX])
                 .numpy()
                 .astype(np.float64)
                 - part[features.RATING]
@@ -220,13 +223,12 @@ class _Simulation:
 
     def _ndcg(self, served: _Served, at: Array) -> float | None:
         """Returns NDCG@10 of what was liked and not rated before; None if nothing was."""
-        columns = self._columns(served, at)
-        liked = self.config.model.liked_rating
-        if not (columns[features.RATING] >= liked).any():
+        liked = at[self.ratings.stars[at] >= self.config.model.liked_rating]
+        if not len(liked):
             return None
-        criterion = NormalizedDiscountedCumulativeGain(served.seen, liked)
-        processes = Processes(tf.distribute.get_strategy())
-        return criterion.evaluator(served.model, columns, processes)()
+        ranks = metrics.liked_ranks(served.model, served.seen, self._columns(served, liked))
+        # By the users themselves: the model has one row for all whom it does not know.
+        return ranking_figures(self.ratings.users[liked], ranks).ndcg
 
     def _bias_only(self, snapshot: Snapshot) -> float:
         """Returns the holdout RMSE of biases that are fitted to train and eval."""

@@ -30,13 +30,15 @@ SMALL = (
 
 @pytest.fixture
 def ratings(tmp_path: Path, rng: np.random.Generator) -> Path:
-    """120 ratings a week of 20 users, whose taste is one number."""
+    """120 ratings a week of 20 users, whose taste is one number; in the last, all are new."""
     taste, appeal = rng.normal(size=20), rng.normal(size=30)
     lines = ["user,movie,rating,timestamp"]
     pairs = rng.permutation([(u, m) for u in range(20) for m in range(30)])
     for at, (user, movie) in enumerate(pairs):
         stars = np.clip(round(3 + 1.5 * taste[user] * appeal[movie]), 1, 5)
-        lines.append(f"u{user},m{movie},{stars},{10**9 + at * WEEKS * 7 * DAY // len(pairs)}")
+        week = at * WEEKS // len(pairs)
+        name = f"new{user}" if week == WEEKS - 1 else f"u{user}"
+        lines.append(f"{name},m{movie},{stars},{10**9 + at * WEEKS * 7 * DAY // len(pairs)}")
     path = tmp_path / "ratings.csv"
     path.write_text("\n".join(lines) + "\n")
     return path
@@ -53,6 +55,8 @@ def test_policies_are_compared_on_the_same_weeks(ratings: Path) -> None:
     fresh, warm = (report := backtest(ratings, "fresh warm/2", 2)).policies
     assert (fresh.policy, warm.policy) == ("fresh", "warm/2")
     for policy in (fresh, warm):
+        # Each of the new users has an order of their own, though the model knows none of them.
+        assert all(0 <= week.ndcg <= 1 for week in policy.weeks if week.ndcg is not None)
         # The first week begins with the first rating, on 2001-09-09.
         assert [week.week for week in policy.weeks] == ["2001-09-23", "2001-09-30", "2001-10-07"]
         assert [week.ratings for week in policy.weeks] == [120] * 3
@@ -67,6 +71,7 @@ def test_policies_are_compared_on_the_same_weeks(ratings: Path) -> None:
     assert (fresh.weeks[2].epochs, warm.weeks[2].epochs) == (4, 2)
     (line,) = report.advice
     assert line.startswith("biased_mf: warm/2 instead of fresh takes ")
+    assert "50% of the epochs" in line
 
 
 def test_a_refused_model_does_not_serve(ratings: Path) -> None:
