@@ -119,7 +119,8 @@ def clean(
 
     reasons = _Reasons(rows)
     reasons.mark(_is_header(raw, encoded), REPEATED_HEADER)
-    reasons.mark(np.isin(np.arange(rows), raw.cut_rows), CUT)
+    if raw.cut_rows:
+        reasons.mark(np.isin(np.arange(rows), raw.cut_rows), CUT)
     reasons.mark(_is_missing(users) | _is_missing(movies), MISSING_ID)
     reasons.mark(_has_space(users) | _has_space(movies), ID_HAS_SPACE)
     reasons.mark(~np.isfinite(rating_values), RATING_NOT_A_NUMBER)
