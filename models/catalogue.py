@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import tensorflow_transform as tft
 
 from models import features
+from models.side_features import NO_SIDES, Sides, read_side_features
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,14 @@ class Catalogue:
         user_rating_counts: Number of ratings of each user in train.
         movie_ids: Raw ids of the movies.
         movie_titles: Titles of the movies, empty where the data has none.
+        sides: Side features of both, by the same indices.
     """
 
     user_ids: list[str]
     user_rating_counts: list[int]
     movie_ids: list[str]
     movie_titles: list[str]
+    sides: Sides = NO_SIDES
 
 
 def read_catalogue(transform: tft.TFTransformOutput) -> Catalogue:
@@ -35,12 +38,22 @@ def read_catalogue(transform: tft.TFTransformOutput) -> Catalogue:
     )
     users = transform.vocabulary_by_name(features.USER_VOCABULARY)
     movie_ids = _decoded_ids(transform.vocabulary_by_name(features.MOVIE_VOCABULARY))
+    user_ids = _decoded_ids(users)
     return Catalogue(
-        user_ids=_decoded_ids(users),
+        user_ids=user_ids,
         user_rating_counts=[int(line.split(b" ", maxsplit=1)[0]) for line in users],
         movie_ids=movie_ids,
         # tft.vocabulary drops entries that contain a line break.
         movie_titles=[titles.get(movie_id, "") for movie_id in movie_ids],
+        sides=Sides(
+            *(
+                read_side_features(transform.vocabulary_by_name(name), ids)
+                for name, ids in (
+                    (features.USER_SIDE_FEATURES, user_ids),
+                    (features.MOVIE_SIDE_FEATURES, movie_ids),
+                )
+            )
+        ),
     )
 
 

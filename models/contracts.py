@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol, TypeGuard
+from typing import NamedTuple, Protocol, TypeGuard, runtime_checkable
 
 import tensorflow as tf
 
@@ -120,6 +120,21 @@ class RatingModel(RankingModel, Protocol):
 
         It holds the current weights and shares none with the model: it is exported.
         """
+
+
+@runtime_checkable
+class SideFeatureModel(RankingModel, Protocol):
+    """The contract of a model that knows what side features say of new users and movies.
+
+    The vector of a new user is that of the unknown user plus the sum of x_f v_f, with v_f the
+    rows of `user_feature_vectors` and x a row of `SideFeatures.centred`. So is that of a movie.
+    """
+
+    def user_feature_vectors(self) -> tf.Tensor:
+        """Returns v_f of the users' features, float32 `[features, d]`."""
+
+    def movie_feature_vectors(self) -> tf.Tensor:
+        """Returns v_f of the movies' features, float32 `[features, d]`."""
 
 
 def predicts_ratings(model: RankingModel) -> TypeGuard[RatingModel]:

@@ -39,3 +39,6 @@ GENRE_VOCABULARY: Final = "genre_vocabulary"
 # A line for each movie: its id, CATALOGUE_SEPARATOR, its title.
 MOVIE_CATALOGUE: Final = "movie_catalogue"
 CATALOGUE_SEPARATOR: Final = "\t"
+# A line for each user or movie of which something is known: its id and its side features.
+USER_SIDE_FEATURES: Final = "user_side_features"
+MOVIE_SIDE_FEATURES: Final = "movie_side_features"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from models import features
+from models import features, side_features
 from models.activity import activity_slice
 from models.options import TransformOptions
 
@@ -21,7 +22,8 @@ def preprocessing_fn(
 ) -> dict[str, tf.Tensor]:
     """Transforms raw ratings into features for training.
 
-    Vocabularies and statistics come from the train split alone.
+    Vocabularies and statistics come from the train split alone. So do the vocabularies of side
+    features, which have a line for each user and movie.
 
     Args:
         inputs: Raw features of a batch of B ratings.
@@ -45,7 +47,23 @@ def preprocessing_fn(
     movie_index, movie_count = _index_and_count(
         inputs[features.MOVIE_ID], features.MOVIE_VOCABULARY, options.min_ratings_per_movie
     )
-    _write_catalogue(inputs[features.MOVIE_ID], inputs[features.MOVIE_TITLE])
+    titles = _dense(inputs[features.MOVIE_TITLE], "")
+    _write_catalogue(inputs[features.MOVIE_ID], titles)
+    _write_side_features(
+        inputs[features.USER_ID],
+        side_features.user_features(
+            _dense(inputs[features.USER_AGE], 0),
+            _dense(inputs[features.USER_GENDER], ""),
+            _dense(inputs[features.USER_OCCUPATION], ""),
+        ),
+        features.USER_SIDE_FEATURES,
+    )
+    genres = tf.sparse.to_dense(inputs[features.MOVIE_GENRES], "")
+    _write_side_features(
+        inputs[features.MOVIE_ID],
+        side_features.movie_features(genres, tf.zeros_like(titles, tf.int64), titles),
+        features.MOVIE_SIDE_FEATURES,
+    )
     rating = inputs[features.RATING]
     return {
         features.USER_INDEX: user_index,
@@ -102,20 +120,37 @@ def _vocabulary_table(path: tf.Tensor, value_index: int) -> tf.lookup.StaticHash
     )
 
 
-def _write_catalogue(movie_ids: tf.Tensor, titles: tf.Tensor | tf.SparseTensor) -> None:
+def _write_catalogue(movie_ids: tf.Tensor, titles: tf.Tensor) -> None:
     """Writes the title of every movie in train into a vocabulary of `id <tab> title`."""
     tft.vocabulary(
-        tf.strings.join([movie_ids, _dense(titles)], separator=features.CATALOGUE_SEPARATOR),
+        tf.strings.join([movie_ids, titles], separator=features.CATALOGUE_SEPARATOR),
         vocab_filename=features.MOVIE_CATALOGUE,
     )
 
 
-def _dense(values: tf.Tensor | tf.SparseTensor) -> tf.Tensor:
-    """Returns values `[B]`, with an empty string where the optional feature is missing."""
+def _write_side_features(ids: tf.Tensor, groups: Mapping[str, tf.Tensor], vocabulary: str) -> None:
+    """Writes the features of every user or movie in train of which some are known.
+
+    Args:
+        ids: Ids of users or movies, string `[B]`.
+        groups: Names of their features by group, string `[B, n]`, empty where nothing is known.
+        vocabulary: Name of the vocabulary.
+    """
+    names = tf.concat(list(groups.values()), axis=1)
+    lines = tf.strings.reduce_join(
+        tf.concat([ids[:, tf.newaxis], names], axis=1), axis=1, separator=side_features.SEPARATOR
+    )
+    has_any = tf.reduce_any(tf.strings.length(names) > 0, axis=1)
+    tft.vocabulary(tf.boolean_mask(lines, has_any), vocab_filename=vocabulary)
+
+
+def _dense(values: tf.Tensor | tf.SparseTensor, default: str | int) -> tf.Tensor:
+    """Returns values `[B]`, with the default where the optional feature is missing."""
     if isinstance(values, tf.SparseTensor):
         shape = tf.stack([values.dense_shape[0], tf.constant(1, tf.int64)])
         return tf.squeeze(
-            tf.sparse.to_dense(tf.SparseTensor(values.indices, values.values, shape), ""), axis=1
+            tf.sparse.to_dense(tf.SparseTensor(values.indices, values.values, shape), default),
+            axis=1,
         )
     return values
 

@@ -236,7 +236,7 @@ def _train(setting: _Setting, storage: ColumnStorage) -> _Trained:
     if not setting.training.refit:
         return trained
     both = storage.canonical_order(storage.collect(chain(in_parts(data.train), [known_eval])))
-    statistics = measure(both, statistics.users, statistics.movies)
+    statistics = measure(both, statistics.users, statistics.movies, sides=statistics.sides)
     model, training = setting.start("refit", statistics, criterion)
     training.train_for(both, history.best_epoch(epochs, criterion))
     return replace(

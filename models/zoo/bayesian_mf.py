@@ -12,7 +12,7 @@ from models import features
 from models.columns import Columns
 from models.layers.embeddings import row_dot, rows
 from models.layers.fold_in import SquaredErrorFoldIn
-from models.layers.implicit_kernels import Kernel, implicit_kernel
+from models.layers.kernels import Features, Kernel, implicit_kernel, side_kernel
 from models.layers.mean_products import mean_product
 from models.layers.rating_heads import NormalRating
 from models.layers.row_systems import RowSystems
@@ -36,7 +36,9 @@ class BayesianMatrixFactorization(tf.Module):
     A rating is normal, with precision α a_u d_i. θ_u = (p_u, b_u) is normal around
     m + Σ_k g_k(u), with precision Λ; g_k is a Gaussian process over users with kernel K_k / λ_k.
     So are φ_i = (q_i, c_i) around sums of their own. The first kernel of a side is F Fᵀ, where F
-    says which movies a user rated, or which users rated a movie, over the root of their number.
+    says which movies a user rated, or which users rated a movie, over the root of their number. The
+    second, where the data have side features, is that of age, gender and occupation, or of genres
+    and year, centred: what is not known counts as the mean.
     Λ is Wishart, m normal with precision Λ, λ_k uniform over a grid of magnitudes, a_u and d_i
     Gamma(ν/2, ν/2), α Gamma(1, 1). Every epoch is a sweep: a Gibbs sampler draws all of them, each
     given the others. The first `burn_in` sweeps do not count.
@@ -69,8 +71,20 @@ class BayesianMatrixFactorization(tf.Module):
             tf.Variable(tf.ones([known + 1, 1])) for known in (users, movies)
         )
         self.noise_variance = tf.Variable([1.0])
+        self._side_features = [
+            side.centred(known)
+            for side, known in zip(statistics.sides, (users, movies), strict=True)
+        ]
+        self.user_feature_embedding, self.movie_feature_embedding = (
+            tf.Variable(tf.zeros([features.shape[1], options.dimension]))
+            for features in self._side_features
+        )
+        self.user_feature_bias, self.movie_feature_bias = (
+            tf.Variable(tf.zeros([features.shape[1], 1])) for features in self._side_features
+        )
         self.sides = [
-            _Side(known, options, [seed, side]) for side, known in enumerate((users, movies))
+            _Side(features, options, [seed, side])
+            for side, features in enumerate(self._side_features)
         ]
         self.noise_precision = tf.Variable(_FIRST_NOISE_PRECISION, trainable=False)
         pairs = _PAIRS_A_ROW * (users + movies + 2)
@@ -121,6 +135,16 @@ class BayesianMatrixFactorization(tf.Module):
         ones = tf.ones_like(self.movie_bias)
         return tf.concat([self.movie_embedding, ones, self.movie_bias], axis=1)
 
+    def user_feature_vectors(self) -> tf.Tensor:
+        """Returns what each side feature adds to a user's vector; see `SideFeatureModel`."""
+        none = tf.zeros_like(self.user_feature_bias)
+        return tf.concat([self.user_feature_embedding, self.user_feature_bias, none], axis=1)
+
+    def movie_feature_vectors(self) -> tf.Tensor:
+        """Returns what each side feature adds to a movie's vector; see `SideFeatureModel`."""
+        none = tf.zeros_like(self.movie_feature_bias)
+        return tf.concat([self.movie_feature_embedding, none, self.movie_feature_bias], axis=1)
+
     def rating_head(self) -> NormalRating:
         """Returns a head that rates from the vectors, and knows the variance of a rating."""
         return NormalRating(self.user_variance, self.movie_variance)
@@ -148,11 +172,13 @@ class _Side(tf.Module):
         mean: m, float64 `[d]`.
         precision: Λ, float64 `[d, d]`.
         processes: g_k, float32 `[n, d]` each.
+        feature_weights: What each side feature adds to a row of g, float32 `[features, d]`.
         noise: a or d, the factor of the noise precision of each row, float32 `[n]`.
     """
 
-    def __init__(self, known: int, options: ModelOptions, seed: Sequence[int]) -> None:
+    def __init__(self, features: Features, options: ModelOptions, seed: Sequence[int]) -> None:
         super().__init__()
+        known, width = features.shape
         size = options.draw_dimension + 1
         start = tf.random.stateless_normal(
             [known, options.draw_dimension], seed, stddev=options.init_stddev
@@ -162,7 +188,10 @@ class _Side(tf.Module):
         self.precision = tf.Variable(
             _FIRST_ROW_PRECISION * tf.eye(size, dtype=tf.float64), trainable=False
         )
-        self.processes = [tf.Variable(tf.zeros([known, size]), trainable=False)]
+        self.processes = [
+            tf.Variable(tf.zeros([known, size]), trainable=False) for _ in range(1 + features.any())
+        ]
+        self.feature_weights = tf.Variable(tf.zeros([width, size]), trainable=False)
         self.noise = tf.Variable(tf.ones([known]), trainable=False)
 
 
@@ -226,6 +255,9 @@ class _Sweep:
             [implicit_kernel(user, movie, users, movies, rank)],
             [implicit_kernel(movie, user, movies, users, rank)],
         ]
+        for kernels, side in zip(self._kernels, model._side_features, strict=True):
+            if side.any():
+                kernels.append(side_kernel(side))
         self._pairs = _pairs(self._counts, model._seed)
 
     def run(self, sweep: tf.Tensor) -> tf.Tensor:
@@ -256,6 +288,9 @@ class _Sweep:
             residual = side.theta - tf.cast(side.mean, tf.float32) - others
             gamma, scale = self._draw_process(kernel, residual, lower, randomness)
             process.assign(tf.matmul(kernel.vectors, tf.cast(gamma, tf.float32)))
+            if kernel.weights is not None:
+                weights = tf.matmul(kernel.weights, gamma)
+                side.feature_weights.assign(tf.cast(weights, tf.float32))
             scatter += scale * tf.matmul(
                 gamma / kernel.values[:, tf.newaxis], gamma, transpose_a=True
             )
@@ -366,21 +401,31 @@ class _Sweep:
         model = self._model
         # The mean of a row that has no ratings is that of the prior.
         users, movies = (
-            tf.concat([side.theta, tf.cast(side.mean, tf.float32)[tf.newaxis]], axis=0)
+            tf.concat(
+                [side.theta, tf.cast(side.mean, tf.float32)[tf.newaxis], side.feature_weights],
+                axis=0,
+            )
             for side in model.sides
         )
         part = tf.cast(share, tf.float32)
-        for bias, table in ((model.user_bias, users), (model.movie_bias, movies)):
-            bias.assign_add(part * (table[:, -1:] - bias))
-        user, movie = mean_product(
-            model.user_embedding.read_value(),
-            model.movie_embedding.read_value(),
+        for biases, table in (
+            ([model.user_bias, model.user_feature_bias], users),
+            ([model.movie_bias, model.movie_feature_bias], movies),
+        ):
+            bias = tf.concat(biases, axis=0)
+            _assign_rows(biases, bias + part * (table[:, -1:] - bias))
+        embeddings = (
+            [model.user_embedding, model.user_feature_embedding],
+            [model.movie_embedding, model.movie_feature_embedding],
+        )
+        means = mean_product(
+            *(tf.concat(tables, axis=0) for tables in embeddings),
             users[:, :-1],
             movies[:, :-1],
             share,
         )
-        model.user_embedding.assign(user)
-        model.movie_embedding.assign(movie)
+        for tables, mean in zip(embeddings, means, strict=True):
+            _assign_rows(tables, mean)
         self._add_to_variances(part, randomness)
 
     def _add_to_variances(self, part: tf.Tensor, randomness: Randomness) -> None:
@@ -446,6 +491,13 @@ class _Sweep:
 def _rows_of(table: tf.Tensor) -> int:
     """Returns the static number of rows."""
     return int(table.shape[0])
+
+
+def _assign_rows(tables: Sequence[tf.Variable], rows_: tf.Tensor) -> None:
+    """Assigns rows to tables, the first to the first."""
+    sizes = [_rows_of(table) for table in tables]
+    for table, part in zip(tables, tf.split(rows_, sizes), strict=True):
+        table.assign(part)
 
 
 def _with_one(theta: tf.Tensor) -> tf.Tensor:

@@ -15,6 +15,7 @@ from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 from models import preprocessing
 from models.activity import activity_slice
 from models.catalogue import read_catalogue
+from models.side_features import SideFeatures
 
 SPEC = {
     "user_id": tf.io.FixedLenFeature([], tf.string),
@@ -23,6 +24,9 @@ SPEC = {
     "timestamp": tf.io.FixedLenFeature([], tf.int64),
     "movie_title": tf.io.VarLenFeature(tf.string),
     "movie_genres": tf.io.VarLenFeature(tf.string),
+    "user_age": tf.io.VarLenFeature(tf.int64),
+    "user_gender": tf.io.VarLenFeature(tf.string),
+    "user_occupation": tf.io.VarLenFeature(tf.string),
 }
 
 
@@ -34,6 +38,9 @@ def row(user: str, movie: str, rating: float, title: list[str], genres: list[str
         "timestamp": 119,
         "movie_title": [text.encode() for text in title],
         "movie_genres": [text.encode() for text in genres],
+        "user_age": [34] if user == "u1" else [],
+        "user_gender": [b"F"] if user != "u3" else [],
+        "user_occupation": [b"a writer"] if user == "u1" else [],
     }
 
 
@@ -91,6 +98,22 @@ def test_catalogue_has_every_movie_with_its_title(transform: tft.TFTransformOutp
     assert catalogue.user_rating_counts == [3, 2, 1]
     assert catalogue.movie_ids == ["m1", "m2", "m3"]
     assert catalogue.movie_titles == ["Heat (1995)", "Amélie, or: a\ttab", ""]
+
+
+def test_side_features_are_those_of_each_user_and_movie_of_which_some_are_known(
+    transform: tft.TFTransformOutput,
+) -> None:
+    users, movies = read_catalogue(transform).sides
+
+    def of_rows(side: SideFeatures) -> set[tuple[int, str]]:
+        return {(row, side.names[place]) for row, place in zip(side.row, side.feature, strict=True)}
+
+    assert of_rows(users) == {
+        (0, "age=30"), (0, "gender=F"), (0, "occupation=a writer"), (1, "gender=F"),
+    }  # fmt: skip
+    assert of_rows(movies) == {
+        (0, "genre=Action"), (0, "genre=Crime"), (0, "year=1995"), (1, "genre=Comedy"),
+    }  # fmt: skip
 
 
 def test_genres_are_a_multi_hot_over_those_of_train(transform: tft.TFTransformOutput) -> None:

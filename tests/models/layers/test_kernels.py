@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from models.layers.implicit_kernels import Kernel, implicit_kernel
+from models.layers.kernels import Kernel, implicit_kernel
 
 ROWS, OTHERS = 14, 9
 

@@ -1,4 +1,4 @@
-"""Kernels over users or movies, from which other movies or users they have ratings with."""
+"""Kernels over users or movies, from their ratings or their side features."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 Index = np.ndarray[Any, np.dtype[np.integer[Any]]]
+Features = np.ndarray[Any, np.dtype[np.float64]]
 
 # Halko, Martinsson & Tropp, "Finding structure with randomness" (2011), algorithm 4.4.
 _SPARE_DIRECTIONS: Final = 10
@@ -24,10 +25,13 @@ class Kernel:
     Attributes:
         vectors: V, orthonormal, float32 `[n, rank]`.
         values: s, the largest first, float64 `[rank]`.
+        weights: W such that V = X W for the features X of `side_kernel`, float64
+            `[features, rank]`; None for other kernels.
     """
 
     vectors: tf.Tensor
     values: tf.Tensor
+    weights: tf.Tensor | None = None
 
 
 def implicit_kernel(row: Index, other: Index, rows: int, others: int, rank: int) -> Kernel:
@@ -76,3 +80,19 @@ def factor_kernel(features: tf.SparseTensor, rank: int) -> Kernel:
         vectors=tf.matmul(directions, tf.cast(tf.boolean_mask(rotation, kept, axis=1), tf.float32)),
         values=tf.boolean_mask(values, kept),
     )
+
+
+def side_kernel(features: Features) -> Kernel:
+    """Returns the kernel X Xᵀ of side features, over its mean diagonal entry.
+
+    Args:
+        features: X, float64 `[n, features]`, not all zero.
+    """
+    scale = np.sqrt(np.mean(np.sum(np.square(features), axis=1)))
+    wide = tf.constant(features / scale)
+    values, rotation = tf.linalg.eigh(tf.matmul(wide, wide, transpose_a=True))
+    kept = values > _LEAST_EIGENVALUE * values[-1]
+    values = tf.boolean_mask(values, kept)[::-1]
+    weights = tf.boolean_mask(rotation, kept, axis=1)[:, ::-1] / tf.sqrt(values)
+    vectors = tf.matmul(wide, weights)
+    return Kernel(tf.cast(vectors, tf.float32), values, weights / scale)
