@@ -6,17 +6,20 @@ SERVING_DEFAULT: Final = "serving_default"
 PREDICT: Final = "predict"
 RECOMMEND: Final = "recommend"
 RECOMMEND_EXCLUDING: Final = "recommend_excluding"
+RECOMMEND_AMONG: Final = "recommend_among"
 RECOMMEND_FOR_RATINGS: Final = "recommend_for_ratings"
 SIMILAR: Final = "similar"
 MOVIES: Final = "movies"
 # For the Evaluator, not for clients: what it needs beside the prediction.
 TRANSFORM_FEATURES: Final = "transform_features"
 
-# Inputs that are not features: serialized tf.Examples, the number of movies to return, and movies
-# to leave out.
+# Inputs that are not features: serialized tf.Examples, the number of movies to return, movies to
+# leave out, and movies and genres to choose among.
 EXAMPLES: Final = "examples"
 K: Final = "k"
 EXCLUDE: Final = "exclude"
+AMONG_MOVIES: Final = "among_movies"
+AMONG_GENRES: Final = "among_genres"
 
 # Output of signatures that rank, and of models that predict no ratings: ratings that are not
 # clipped, what retrieval models rank by, or cosines (`similar`).

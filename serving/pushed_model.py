@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import tensorflow as tf
 
 from models import features, signature_names
 from serving.answers import Recommendation
-from serving.errors import UnreadableModelError
+from serving.errors import ServingError, UnreadableModelError
 from serving.saved_model import load_saved_model
 
 _PREDICTION_BATCH = 65_536
@@ -104,9 +105,46 @@ class PushedModel:
 
     def recommend(self, user_id: str, k: int) -> list[Recommendation]:
         """Returns the k best movies that a user did not rate in training, or all that are left."""
-        outputs = self._signatures[signature_names.RECOMMEND](
-            user_id=tf.constant([user_id]), k=tf.constant(k, tf.int32)
+        return self._ranking(
+            signature_names.RECOMMEND, user_id=tf.constant([user_id]), k=tf.constant(k, tf.int32)
         )
+
+    def recommend_among(
+        self, user_id: str, movie_ids: Sequence[str], genres: Sequence[str], k: int
+    ) -> list[Recommendation]:
+        """Returns the k best movies of an allow-list that a user did not rate in training.
+
+        Args:
+            user_id: Raw id.
+            movie_ids: Ids of allowed movies.
+            genres: Genres whose movies are allowed too.
+            k: Number of movies; there are fewer if no more are allowed.
+
+        Raises:
+            ServingError: The model has no such signature, or does not know a genre.
+        """
+        if signature_names.RECOMMEND_AMONG not in self._signatures:
+            raise ServingError(
+                "the model was exported before it could choose among movies or genres; train and "
+                "push it again"
+            )
+        known = [name.decode() for name in self._loaded.genres.numpy()]
+        for genre in genres:
+            if genre not in known:
+                raise ServingError(
+                    f"genre {genre!r}: the model knows {', '.join(known) or 'no genre'}"
+                )
+        return self._ranking(
+            signature_names.RECOMMEND_AMONG,
+            user_id=tf.constant([user_id]),
+            k=tf.constant(k, tf.int32),
+            among_movies=tf.constant([movie_ids], tf.string, shape=[1, len(movie_ids)]),
+            among_genres=tf.constant([genres], tf.string, shape=[1, len(genres)]),
+        )
+
+    def _ranking(self, signature: str, **inputs: tf.Tensor) -> list[Recommendation]:
+        """Returns the movies of a signature that ranks, for one row."""
+        outputs = self._signatures[signature](**inputs)
         columns = (
             outputs[name][0].numpy()
             for name in (features.MOVIE_ID, features.MOVIE_TITLE, signature_names.SCORE)
