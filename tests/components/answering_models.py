@@ -48,6 +48,8 @@ class AnsweringModel(tf.Module):
                 ("recommend_for_ratings", self.recommend_for_ratings, (lists, stars, k)),
                 ("similar", self.similar, (strings, k)),
                 ("movies", self.movies, (strings,)),
+                ("explain", self.explain, (strings, strings, k)),
+                ("explain_for_ratings", self.explain_for_ratings, (lists, stars, strings, k)),
             )
         }
 
@@ -92,6 +94,28 @@ class AnsweringModel(tf.Module):
         known = tf.reduce_any(movie_id[:, tf.newaxis] == MOVIES, axis=1)
         found = tf.where(known, movie_id, "")
         return {"movie_id": found, "movie_title": found}
+
+    def explain(self, user_id, movie_id, k) -> Outputs:
+        return explained(tf.fill([tf.size(user_id), 1], MOVIES[0]), k)
+
+    def explain_for_ratings(self, movie_id, rating, target_movie_id, k) -> Outputs:
+        return explained(movie_id[:, :1], k)
+
+
+def explained(rated: tf.Tensor, k: tf.Tensor) -> Outputs:
+    """One rating of five stars adds 0.5, the others 0.25, to a baseline of 3."""
+    missing = [[0, 0], [0, tf.minimum(k, len(MOVIES)) - 1]]
+    listed = tf.pad(rated, missing, constant_values="")
+    ones = tf.ones_like(rated, tf.float32)
+    return {
+        "movie_id": listed,
+        "movie_title": listed,
+        "rating": tf.pad(5 * ones, missing),
+        "contribution": tf.pad(0.5 * ones, missing),
+        "score": 3.75 * ones[:, 0],
+        "baseline": 3 * ones[:, 0],
+        "others": 0.25 * ones[:, 0],
+    }
 
 
 def ranked(left_out: tf.Tensor, k: tf.Tensor, scores: np.ndarray) -> Outputs:

@@ -44,6 +44,8 @@ SIGNATURES = {
     "recommend_for_ratings",
     "similar",
     "movies",
+    "explain",
+    "explain_for_ratings",
 }
 PAIRS = [(b"u", b"m0"), (b"user", b"m4"), (b"longer", b"no movie"), (b"u", b"m1")]
 
