@@ -123,8 +123,6 @@ def create_pipeline(
         # The last blessed model is in no cache key.
         _add_to_cache_key(drift_validator, "drift", "started", str(time.time_ns()))
     transform = _transform(config, examples, schema_gen.outputs["schema"])
-    # Nothing is learnt from data that broke the schema, or that moved too far.
-    transform.add_upstream_node(drift_validator)
     baselines = RatingBaselines(
         examples=transform.outputs["transformed_examples"],
         code_fingerprint=fingerprint("components.rating_baselines"),
@@ -132,6 +130,9 @@ def create_pipeline(
     tuner = _tuner(config, transform, locations.checkpoints) if config.tuning.enabled else None
     trainer = _trainer(config, transform, tuner, locations.checkpoints, make_trainer)
     training = [trainer] if tuner is None else [tuner, trainer]
+    for learner in (baselines, *training):
+        # Nothing is learnt from data that broke the schema, or that moved too far.
+        learner.add_upstream_node(drift_validator)
     serving_validator = _serving_validator(config, examples, trainer)
     evaluation = _in_cluster_evaluation if in_cluster else _evaluation
     baseline, evaluator = evaluation(config, examples, trainer.outputs["model"], locations)
