@@ -11,14 +11,14 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.movielens_example_gen import golden_set, input_files
-from components.movielens_example_gen.options import EditionName
-from components.movielens_example_gen.readers import EDITIONS
+from components.movielens_example_gen import golden_set, spans
+from components.movielens_example_gen.options import IngestOptions
 from components.step_types import Artifacts, Properties
 
 FINGERPRINT_KEY: Final = "input_fingerprint"
 INPUT_BASE_KEY: Final = "input_base"
 EDITION_KEY: Final = "edition"
+WINDOW_KEY: Final = "window"
 GOLDEN_SET_KEY: Final = "golden_set"
 
 
@@ -31,16 +31,19 @@ class Executor(base_executor.BaseExecutor):
         """Runs the step.
 
         Raises:
-            DataError: A file is not in the folder.
+            DataError: A file is not in the folder, or the edition is not recognised.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
-        edition = EDITIONS[exec_properties[EDITION_KEY]]
-        paths = input_files.paths(exec_properties[INPUT_BASE_KEY], edition)
-        if exec_properties.get(GOLDEN_SET_KEY):
-            paths += golden_set.paths(exec_properties[GOLDEN_SET_KEY])
+        source = spans.find(
+            exec_properties[INPUT_BASE_KEY],
+            exec_properties[EDITION_KEY],
+            exec_properties.get(WINDOW_KEY),
+        )
         artifact = artifact_utils.get_single_instance(output_dict[FINGERPRINT_KEY])
         fileio.makedirs(os.path.dirname(artifact.uri))
-        artifact.value = input_files.fingerprint(paths)
+        artifact.value = golden_set.fingerprint(
+            source.fingerprint(), exec_properties.get(GOLDEN_SET_KEY)
+        )
 
 
 class DataFingerprintSpec(ComponentSpec):
@@ -49,6 +52,7 @@ class DataFingerprintSpec(ComponentSpec):
     PARAMETERS: ClassVar = {
         INPUT_BASE_KEY: ExecutionParameter(type=str),
         EDITION_KEY: ExecutionParameter(type=str),
+        WINDOW_KEY: ExecutionParameter(type=int, optional=True),
         GOLDEN_SET_KEY: ExecutionParameter(type=str, optional=True),
     }
     INPUTS: ClassVar[dict[str, ChannelParameter]] = {}
@@ -65,21 +69,20 @@ class DataFingerprint(base_component.BaseComponent):
     SPEC_CLASS = DataFingerprintSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(
-        self, input_base: str, edition: EditionName, golden_set: str | None = None
-    ) -> None:
+    def __init__(self, input_base: str, options: IngestOptions) -> None:
         """Constructs the component.
 
         Args:
-            input_base: Folder of the data, on this machine or in cloud storage.
-            edition: Name of the edition, which says what its files are called.
-            golden_set: Folder of the golden set, whose files count too; None without one.
+            input_base: Path of the data, on this machine or in cloud storage, perhaps with
+                placeholders.
+            options: Edition, which says what its files are called, window and golden set.
         """
         super().__init__(
             DataFingerprintSpec(
                 input_base=input_base,
-                edition=edition,
-                golden_set=golden_set,
+                edition=options.edition,
+                window=options.window,
+                golden_set=options.golden_set,
                 input_fingerprint=types.Channel(type=standard_artifacts.String),
             )
         )

@@ -123,31 +123,39 @@ class PushedBaselineStrategy(resolver.ResolverStrategy):
         for candidate in input_dict[standard_component_specs.MODEL_KEY]:
             export = path_utils.serving_model_path(candidate.uri)
             version = baseline_for(export, self._pushed, self._group)
-            found += [] if version is None else [self._artifact(store, version)]
+            found += [] if version is None else [artifact_of(store, version, self._folder)]
         # If a key is missing, TFX drops all of them.
         return {**input_dict, BASELINE_KEY: found}
 
-    def _artifact(self, store: ml_metadata.MetadataStore, version: str) -> types.Artifact:
-        uri = os.path.join(self._folder, os.path.basename(version))
-        link = path_utils.serving_model_dir(uri)
-        if not os.path.exists(link):
-            os.makedirs(uri, exist_ok=True)
-            if os.path.islink(link):
-                os.unlink(link)
-            # Relative, so that it still leads there after the workspace was moved as a whole.
-            os.symlink(os.path.relpath(version, uri), link)
-        # What is not live is no input of a step.
-        live = metadata_store_pb2.Artifact.LIVE
-        known = [one for one in store.get_artifacts_by_uri(uri) if one.state == live]
-        model = standard_artifacts.Model()
-        model.uri = uri
-        if known:
-            model.set_mlmd_artifact(known[0])
-        else:
-            model.mlmd_artifact.state = live
-            model.type_id = store.get_artifact_type(model.type_name).id
-            (model.id,) = store.put_artifacts([model.mlmd_artifact])
-        return model
+
+def artifact_of(store: ml_metadata.MetadataStore, version: str, folder: str) -> types.Artifact:
+    """Returns a pushed version as a Model artifact, the same one at every call.
+
+    Args:
+        store: Store that knows the artifact or gets it.
+        version: Folder of the version.
+        folder: Folder for the link to it, in the layout of a model artifact.
+    """
+    uri = os.path.join(folder, os.path.basename(version))
+    link = path_utils.serving_model_dir(uri)
+    if not os.path.exists(link):
+        os.makedirs(uri, exist_ok=True)
+        if os.path.islink(link):
+            os.unlink(link)
+        # Relative, so that it still leads there after the workspace was moved as a whole.
+        os.symlink(os.path.relpath(version, uri), link)
+    # What is not live is no input of a step.
+    live = metadata_store_pb2.Artifact.LIVE
+    known = [one for one in store.get_artifacts_by_uri(uri) if one.state == live]
+    model = standard_artifacts.Model()
+    model.uri = uri
+    if known:
+        model.set_mlmd_artifact(known[0])
+    else:
+        model.mlmd_artifact.state = live
+        model.type_id = store.get_artifact_type(model.type_name).id
+        (model.id,) = store.put_artifacts([model.mlmd_artifact])
+    return model
 
 
 def baseline_for(export: str, pushed: str, group: str) -> str | None:
@@ -161,7 +169,7 @@ def baseline_for(export: str, pushed: str, group: str) -> str | None:
         pushed: Folder of the versions, on this machine or in cloud storage.
         group: Comparison group, as the Trainer wrote it into the exported model.
     """
-    for version in _comparable(pushed, group):
+    for version in comparable(pushed, group):
         if not is_same_export(version, export):
             return version
     return None
@@ -174,7 +182,7 @@ def newest_comparable(pushed: str, group: str) -> str | None:
         pushed: Folder of the versions, on this machine or in cloud storage.
         group: Comparison group, as the Trainer wrote it into the exported model.
     """
-    return next(_comparable(pushed, group), None)
+    return next(comparable(pushed, group), None)
 
 
 def why_none(pushed: str, group: str) -> str:
@@ -198,7 +206,8 @@ def why_none(pushed: str, group: str) -> str:
     )
 
 
-def _comparable(pushed: str, group: str) -> Iterator[str]:
+def comparable(pushed: str, group: str) -> Iterator[str]:
+    """Yields the folders of the complete versions of a comparison group, newest first."""
     for version in newest_first(pushed):
         if is_complete(version) and push_folder.comparison_group(version) == group:
             yield version

@@ -15,6 +15,7 @@ from kubeflow.targets import SCHEMES, Target, remote_folders
 from pipeline import accepted_drift
 from pipeline.config.cluster import TrainingConfig
 from pipeline.config.errors import UserError
+from pipeline.config.expectations import expectation
 from pipeline.config.tree import GateConfig
 
 # The section and key of the configuration that a parameter comes from.
@@ -64,8 +65,7 @@ def _check(name: str, text: str, value: Value) -> None:
     try:
         TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
-        problem = error.errors()[0]["msg"]
-        raise UserError(f"--parameter {name}={text}: {problem[0].lower()}{problem[1:]}") from error
+        raise UserError(f"--parameter {name}={text}: {expectation(error)}") from error
 
 
 def _moved_push(job: Job, root: str) -> dict[str, Value]:

@@ -78,8 +78,25 @@ class RankingModel(Protocol):
         """
 
 
+class Tables(NamedTuple):
+    """The trainable weights by what their rows stand for; the last row is that of unknown ids.
+
+    Attributes:
+        user: Tables with a row for each user, `[users + 1, …]`.
+        movie: Tables with a row for each movie, `[movies + 1, …]`.
+        shared: Weights that belong to no user and no movie.
+    """
+
+    user: Sequence[tf.Variable]
+    movie: Sequence[tf.Variable]
+    shared: Sequence[tf.Variable] = ()
+
+
 class GradientModel(RankingModel, Protocol):
     """The contract of a model that `tf.GradientTape` trains; see `models.training.updates`."""
+
+    def tables(self) -> Tables:
+        """Returns all trainable weights; a warm start finds the rows of an earlier model by ids."""
 
     def compute_loss(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """Returns the loss over a batch, a scalar. The training loop needs nothing else."""

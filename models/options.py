@@ -6,6 +6,7 @@ JSON. This module imports neither TensorFlow nor TFX.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -121,6 +122,22 @@ class TrainingOptions(Options):
     refit: bool = Field(
         True, description="Train again on train and eval for the best number of epochs."
     )
+    warm_start: bool = Field(
+        False,
+        description="Start from the weights of the newest comparable model that was pushed.",
+    )
+    warm_epochs: float = Field(
+        0.3, gt=0, le=1, description="Share of the epochs that a warm start has at most."
+    )
+    warm_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Share of the earlier weights in a warm start; the rest are initial weights.",
+    )
+    warm_rate: float = Field(
+        0.7, gt=0, description="Share of the learning rate with which a warm start begins."
+    )
     distribution: Literal["synchronous", "parameter_server"] = Field(
         "synchronous", description="Distribution over several devices or workers."
     )
@@ -136,6 +153,16 @@ class TrainingOptions(Options):
     seed: int = Field(
         42, ge=0, lt=2**31, description="Seed of the initial vectors and the order of ratings."
     )
+
+    @property
+    def of_warm_start(self) -> TrainingOptions:
+        """The options of a training that begins with the weights of an earlier one."""
+        return self.model_copy(
+            update={
+                "epochs": math.ceil(self.epochs * self.warm_epochs),
+                "learning_rate": self.learning_rate * self.warm_rate,
+            }
+        )
 
     @property
     def memory_budget_bytes(self) -> int:
@@ -217,6 +244,9 @@ _TUNABLE = {
         "checkpoint_seconds",
         "liked_rating",
         "patience",
+        "warm_epochs",
+        "warm_share",
+        "warm_rate",
     )
 }
 

@@ -32,6 +32,9 @@ class ModelEntry:
     training: Mapping[str, Any] = field(default_factory=dict)
 
 
+# Towers lose more by a mix with initial weights than they gain.
+_WARM_TOWERS: Mapping[str, float] = {"warm_epochs": 0.6, "warm_share": 1.0, "warm_rate": 0.4}
+
 # The defaults in `models.options` are those of `biased_mf`.
 MODELS: Mapping[str, ModelEntry] = {
     "biased_mf": ModelEntry("models.zoo.biased_mf.BiasedMatrixFactorization"),
@@ -80,6 +83,7 @@ MODELS: Mapping[str, ModelEntry] = {
         retrieves=True,
         model={"dimension": 128, "init_stddev": 0.1, "l2_embedding": 0.045},
         training={
+            **_WARM_TOWERS,
             "optimizer": "adam",
             "learning_rate": 0.01,
             "batch_size": 1024,
@@ -114,6 +118,7 @@ MODELS: Mapping[str, ModelEntry] = {
             "rating_weight": 0.3,
         },
         training={
+            **_WARM_TOWERS,
             "optimizer": "adam",
             "learning_rate": 0.005,
             "batch_size": 1024,

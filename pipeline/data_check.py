@@ -9,11 +9,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.errors import DataError
-from components.movielens_example_gen import cleaning, joining, reading, splits
+from components.movielens_example_gen import (
+    cleaning,
+    joining,
+    reading,
+    report,
+    spans,
+    splits,
+)
+from components.movielens_example_gen.report import SpanReport
 from models import features
 from models.records import Record
 from pipeline.config.tree import PipelineConfig
-from pipeline.datasets import locate, recognised
+from pipeline.datasets import locate
 from pipeline.ingest_options import ingest_options
 
 _EXAMPLES: Final = 3
@@ -30,6 +38,7 @@ class DataReport(Record):
         described: Share of the ratings whose movie has a title or genres; None without movies.
         ratings: Number of ratings by value, or by range.
         years: Number of ratings by year; empty without times.
+        spans: Statistics of each span; empty for a path without spans.
         problem: Reason why a run would stop; None if it would not.
     """
 
@@ -45,6 +54,7 @@ class DataReport(Record):
     described: float | None
     ratings: dict[str, int]
     years: dict[str, int]
+    spans: tuple[SpanReport, ...]
     problem: str | None
 
 
@@ -55,10 +65,10 @@ def check(config: PipelineConfig) -> DataReport:
         UserError: There is no such file, or nothing is known of it.
         DataError: The files cannot be read as ratings.
     """
-    config = recognised(config)
     path = str(locate(config.data))
     options = ingest_options(config)
-    raw, cleaned = reading.read(path, options)
+    source = spans.find(path, options.edition, options.window)
+    raw, cleaned = reading.read_source(source, options)
     accepted, rejected = cleaned.accepted, cleaned.rejected
     described = None
     if raw.movies is not None and accepted.num_rows:
@@ -75,7 +85,7 @@ def check(config: PipelineConfig) -> DataReport:
     has_times = features.TIMESTAMP in raw.ratings.column_names
     return DataReport(
         path=path,
-        recognised=reading.recognised(options.edition, raw, cleaned),
+        recognised=reading.recognised(source.edition, raw, cleaned),
         rows=raw.ratings.num_rows,
         accepted=accepted.num_rows,
         rejected=rejected.num_rows,
@@ -85,6 +95,7 @@ def check(config: PipelineConfig) -> DataReport:
         movies=pc.count_distinct(accepted[features.MOVIE_ID]).as_py(),
         described=described,
         ratings=_ratings(accepted[features.RATING].to_numpy()),
+        spans=report.by_span(source.spans, raw, accepted),
         years=_years(accepted[features.TIMESTAMP]) if has_times else {},
         problem=problem,
     )

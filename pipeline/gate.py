@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from google.protobuf import json_format
 from tensorflow_model_analysis.proto import config_pb2
 
+from components.gate.judgement import Figures
 from models import features, signature_names
 from models.options import ModelOptions
 from pipeline import ranking_metrics, rating_metrics
@@ -51,6 +52,30 @@ def evaluation_config(gate: GateConfig, model: ModelOptions) -> config_pb2.EvalC
         ],
         metrics_specs=metrics_specs,
     )
+
+
+def failures(
+    candidate: Figures, baseline: Figures | None, popularity: float | None, gate: GateConfig
+) -> Iterator[str]:
+    """Yields the thresholds that figures fail, as the Evaluator applies them to a whole holdout.
+
+    Args:
+        candidate: Figures of the model.
+        baseline: Figures of the last blessed model on the same holdout; None without one.
+        popularity: NDCG@10 of the most rated movies; None for a model that retrieves nothing.
+        gate: Thresholds.
+    """
+    last = baseline or Figures()
+    if candidate.rmse is not None:
+        if candidate.rmse > gate.max_rmse:
+            yield f"RMSE {candidate.rmse:.4f} is above gate.max_rmse {gate.max_rmse:g}"
+        if last.rmse is not None and candidate.rmse - last.rmse > gate.max_regression:
+            yield f"RMSE is {candidate.rmse - last.rmse:+.6f} against the last blessed model's"
+    if candidate.ndcg is not None:
+        if popularity is not None and candidate.ndcg - popularity < gate.min_gain_over_popularity:
+            yield f"NDCG@10 is {candidate.ndcg - popularity:+.4f} against popularity's"
+        if last.ndcg is not None and last.ndcg - candidate.ndcg > gate.max_ranking_regression:
+            yield f"NDCG@10 is {candidate.ndcg - last.ndcg:+.4f} against the last blessed model's"
 
 
 def read_gate(text: str) -> GateConfig:

@@ -23,7 +23,7 @@ from tfx.orchestration import pipeline as tfx_pipeline
 from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
 from tfx.types import standard_artifacts, standard_component_specs
 
-from components import pushed_baseline, rating_baselines
+from components import pushed_baseline, rating_baselines, warm_start
 from components.atomic_pusher import AtomicPusher
 from components.baseline_evaluator import BaselineEvaluator
 from components.data_fingerprint import DataFingerprint
@@ -42,7 +42,7 @@ from pipeline.code_fingerprint import fingerprint
 from pipeline.config import beam as beam_config
 from pipeline.config.tree import PipelineConfig
 from pipeline.gate import evaluation_config
-from pipeline.ingest_options import edition, ingest_options
+from pipeline.ingest_options import ingest_options
 from pipeline.ranking_metrics import NDCG
 from pipeline.rating_metrics import RMSE
 
@@ -57,6 +57,7 @@ BASELINES: Final = "RatingBaselines"
 TUNER: Final = "Tuner"
 TRAINER: Final = "Trainer"
 BASELINE_MODEL: Final = "BaselineModel"
+WARM_START_MODEL: Final = "WarmStartModel"
 EVALUATOR: Final = beam_config.EVALUATOR
 GATE: Final = "Gate"
 SERVING_VALIDATOR: Final = "ServingValidator"
@@ -78,8 +79,10 @@ class Locations:
     golden_set: str | None = None
 
 
-# What a run looks up anew, because it changes by itself.
-LOOKUPS: Final = (DATA_FINGERPRINT, DRIFT_VALIDATOR, BASELINE_MODEL)
+def lookups(config: PipelineConfig) -> list[str]:
+    """Returns the steps of a cluster that look up anew in each run what changes by itself."""
+    always = [DATA_FINGERPRINT, DRIFT_VALIDATOR, BASELINE_MODEL]
+    return [*always, WARM_START_MODEL] if config.training.warm_start else always
 
 
 def create_pipeline(
@@ -112,6 +115,7 @@ def create_pipeline(
     examples = example_gen.outputs["examples"]
     schema_gen, statistics_gen, validator = _data_checks(config, examples, locations.schema)
     drift_validator = DriftValidator(
+        examples=examples,
         statistics=statistics_gen.outputs["statistics"],
         schema=schema_gen.outputs["schema"],
         limits=config.drift,
@@ -131,8 +135,15 @@ def create_pipeline(
         code_fingerprint=fingerprint("components.rating_baselines"),
     ).with_id(BASELINES)
     tuner = _tuner(config, transform, locations.checkpoints) if config.tuning.enabled else None
-    trainer = _trainer(config, transform, tuner, locations.checkpoints, make_trainer)
-    training = [trainer] if tuner is None else [tuner, trainer]
+    warm_start_model = (
+        _warm_start_model(config, examples, locations, in_cluster)
+        if config.training.warm_start
+        else None
+    )
+    trainer = _trainer(
+        config, transform, tuner, warm_start_model, locations.checkpoints, make_trainer
+    )
+    training = [step for step in (tuner, warm_start_model, trainer) if step is not None]
     serving_validator = _serving_validator(config, examples, trainer)
     evaluation = _in_cluster_evaluation if in_cluster else _evaluation
     baseline, evaluator = evaluation(config, examples, trainer.outputs["model"], locations)
@@ -179,7 +190,7 @@ def create_pipeline(
 
 def _data_fingerprint(config: PipelineConfig, locations: Locations) -> DataFingerprint:
     return DataFingerprint(
-        input_base=locations.data, edition=edition(config), golden_set=locations.golden_set
+        input_base=locations.data, options=ingest_options(config, locations.golden_set)
     ).with_id(DATA_FINGERPRINT)
 
 
@@ -231,16 +242,41 @@ def _tuner(config: PipelineConfig, transform: Transform, checkpoints: str) -> Tu
     ).with_id(TUNER)
 
 
+def _warm_start_model(
+    config: PipelineConfig, examples: types.BaseChannel, locations: Locations, in_cluster: bool
+) -> base_node.BaseNode:
+    """Returns the lookup of the model to start from, as a step or as an artifact."""
+    group = _comparison_group(config)
+    if in_cluster:
+        lookup: base_node.BaseNode = warm_start.WarmStartModel(
+            examples=examples, pushed=locations.serving, comparison_group=group
+        )
+    else:
+        lookup = Resolver(
+            strategy_class=warm_start.WarmStartStrategy,
+            config={
+                pushed_baseline.PUSHED_KEY: locations.serving,
+                pushed_baseline.COMPARISON_GROUP_KEY: group,
+                "folder": os.path.join(locations.artifacts, WARM_START_MODEL),
+            },
+            examples=examples,
+            base_model=types.Channel(type=standard_artifacts.Model),
+        )
+    return lookup.with_id(WARM_START_MODEL)
+
+
 def _trainer(
     config: PipelineConfig,
     transform: Transform,
     tuner: Tuner | None,
+    warm_start_model: base_node.BaseNode | None,
     checkpoints: str,
     make_trainer: MakeTrainer,
 ) -> Trainer:
     return make_trainer(
         run_fn="models.training.trainer.run_fn",
         hyperparameters=tuner and tuner.outputs["best_hyperparameters"],
+        base_model=warm_start_model and warm_start_model.outputs[warm_start.SOURCE_KEY],
         custom_config={
             **_custom_config(config, checkpoints, "models.training.trainer"),
             "export": config.export.model_dump(mode="json"),

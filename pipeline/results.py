@@ -39,7 +39,7 @@ def collect(config: PipelineConfig, outputs: Outputs) -> dict[str, Any]:
     pushed = outputs[graph.PUSHER]["pushed_model"].custom_properties
     judgement = read_judgement(outputs[graph.GATE]["blessing"].uri)
     return {
-        "dataset": config.data.dataset,
+        "dataset": ingest.edition,
         "recognised": ingest.recognised,
         "model": config.model.name,
         "rows": summary.Rows(
@@ -62,6 +62,7 @@ def collect(config: PipelineConfig, outputs: Outputs) -> dict[str, Any]:
         "gate": _gate(config, gate, judgement),
         "serving": serving_blessing.read_report(outputs[graph.SERVING_VALIDATOR]["blessing"].uri),
         "best_epoch": training.best_epoch,
+        "warm_start": training.warm_start,
         "tuning": _tuning(outputs) if config.tuning.enabled else None,
         "examples": examples,
         "pushed_model": pushed["pushed_destination"].string_value or None,

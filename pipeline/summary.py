@@ -139,6 +139,8 @@ class Summary(Record):
         calibration: Mean prediction over mean rating on the holdout; 1 is unbiased.
         ranking: Figures of a retrieval model; None for others.
         baselines: Figures of simple predictions of ratings.
+        warm_start: Line on the weights that the training began with; None without
+            `training.warm_start`.
         tuning: Result of the search; None without one.
         slices: Holdout RMSE by slice, `feature=value`; NDCG@10 for a model that predicts no
             ratings.
@@ -166,6 +168,7 @@ class Summary(Record):
     gate: Gate
     serving: ServingReport
     best_epoch: int
+    warm_start: str | None = None
     tuning: Tuning | None
     examples: str
     pushed_model: str | None

@@ -15,10 +15,11 @@ from tfx.utils import io_utils
 
 from components import pushed_baseline
 from components.drift.limits import DriftLimits
-from components.drift.moves import moves
-from components.drift.report import DriftReport, table
+from components.drift.moves import moves, span_move
+from components.drift.report import DriftReport, Move, table
 from components.errors import DataError
 from components.gate import release
+from components.movielens_example_gen import report as ingest_report
 from components.step_types import Artifacts, Properties
 
 DRIFT_KEY: Final = "drift"
@@ -47,23 +48,26 @@ class Executor(base_executor.BaseExecutor):
             exec_properties[pushed_baseline.COMPARISON_GROUP_KEY],
         )
         before = None if version is None else release.read_statistics(version)
-        if version is None or before is None:
+        limits = DriftLimits.model_validate_json(exec_properties[LIMITS_KEY])
+        found: list[Move] = []
+        if before is None:
             logging.info("no statistics of a blessed model to compare with")
-            report = DriftReport(version=None)
         else:
             schema = artifact_utils.get_single_uri(input_dict[standard_component_specs.SCHEMA_KEY])
-            found = moves(
+            found += moves(
                 before,
                 release.train_statistics(input_dict[standard_component_specs.STATISTICS_KEY]),
                 io_utils.SchemaReader().read(os.path.join(schema, _SCHEMA_FILE)),
-                DriftLimits.model_validate_json(exec_properties[LIMITS_KEY]),
+                limits,
             )
-            names = exec_properties[ACCEPTED_KEY].split(",")
-            report = DriftReport(
-                version=os.path.basename(version),
-                moves=tuple(found),
-                accepted=tuple(move.name for move in found if move.exceeded and move.name in names),
-            )
+        examples = artifact_utils.get_single_uri(input_dict[standard_component_specs.EXAMPLES_KEY])
+        found += span_move(ingest_report.read(examples).spans, limits)
+        names = exec_properties[ACCEPTED_KEY].split(",")
+        report = DriftReport(
+            version=None if version is None or before is None else os.path.basename(version),
+            moves=tuple(found),
+            accepted=tuple(move.name for move in found if move.exceeded and move.name in names),
+        )
         folder = artifact_utils.get_single_uri(output_dict[DRIFT_KEY])
         io_utils.write_string_file(
             os.path.join(folder, _REPORT_FILE), report.model_dump_json(indent=2)
@@ -81,6 +85,7 @@ class DriftValidatorSpec(ComponentSpec):
         pushed_baseline.COMPARISON_GROUP_KEY: ExecutionParameter(type=str),
     }
     INPUTS: ClassVar = {
+        standard_component_specs.EXAMPLES_KEY: ChannelParameter(type=standard_artifacts.Examples),
         standard_component_specs.STATISTICS_KEY: ChannelParameter(
             type=standard_artifacts.ExampleStatistics
         ),
@@ -101,6 +106,7 @@ class DriftValidator(base_component.BaseComponent):
 
     def __init__(
         self,
+        examples: types.BaseChannel,
         statistics: types.BaseChannel,
         schema: types.BaseChannel,
         limits: DriftLimits,
@@ -111,6 +117,7 @@ class DriftValidator(base_component.BaseComponent):
         """Constructs the component.
 
         Args:
+            examples: This run's ratings, with the report on their spans.
             statistics: Statistics of this run's ratings.
             schema: Schema of the ratings.
             limits: Largest moves.
@@ -120,6 +127,7 @@ class DriftValidator(base_component.BaseComponent):
         """
         super().__init__(
             DriftValidatorSpec(
+                examples=examples,
                 statistics=statistics,
                 schema=schema,
                 limits=limits.model_dump_json(),
@@ -143,9 +151,14 @@ def _check(report: DriftReport) -> None:
     refused = [move for move in exceeded if move.name not in report.accepted]
     if refused:
         names = ",".join(move.name for move in exceeded)
+        earlier = (
+            "the spans before"
+            if report.version is None
+            else f"the last blessed model, version {report.version}"
+        )
         raise DataError(
-            f"the data has moved too far from that of the last blessed model, version "
-            f"{report.version}; if the change is meant, --accept-drift {names} accepts it once "
-            f"(compiled jobs: --parameter accept_drift={names}):",
+            f"the data has moved too far from that of {earlier}; if the change is meant, "
+            f"--accept-drift {names} accepts it once (compiled jobs: --parameter "
+            f"accept_drift={names}):",
             table(refused),
         )

@@ -22,6 +22,13 @@ class DriftLimits(Options):
         le=1,
         description="Largest Jensen-Shannon divergence of the histogram of ratings.",
     )
+    max_span_divergence: float = Field(
+        0.12,
+        ge=0,
+        le=1,
+        description="Largest Jensen-Shannon divergence of the newest span's ratings from those of "
+        "the spans before.",
+    )
     max_genre_shift: float = Field(
         0.02, ge=0, le=1, description="Largest change of a genre's share of all genres."
     )

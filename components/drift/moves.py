@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
 
 # TFX stands in for a module of tfx-bsl that TFDV misses, so it comes first.
 import tfx  # noqa: F401  # isort: skip
@@ -14,7 +16,10 @@ from tensorflow_metadata.proto.v0.statistics_pb2 import DatasetFeatureStatistics
 
 from components.drift.limits import DriftLimits
 from components.drift.report import Move
+from components.movielens_example_gen.report import SpanReport
 from models import features
+
+Counts = np.ndarray[Any, np.dtype[np.int64]]
 
 _SECONDS_PER_DAY: Final = 86_400
 _IDS: Final = (features.USER_ID, features.MOVIE_ID)
@@ -53,6 +58,48 @@ def moves(
         _activity(before, now, limits),
         _time(before, now, limits),
     ]
+
+
+def span_move(spans: Sequence[SpanReport], limits: DriftLimits) -> Iterator[Move]:
+    """Yields how far the newest span's ratings are from those of the spans before.
+
+    A broken week among many moves the statistics of all of them too little to be seen.
+
+    Args:
+        spans: Statistics of the spans that were read, oldest first.
+        limits: Largest moves.
+    """
+    if len(spans) < 2 or not spans[-1].accepted:  # noqa: PLR2004
+        return
+    newest = np.array(spans[-1].histogram)
+    earlier = np.sum([span.histogram for span in spans[:-1]], axis=0)
+    if not earlier.sum():
+        return
+    yield Move(
+        name="span",
+        measure="Jensen-Shannon divergence",
+        before=f"mean {_mean(spans[:-1]):.2f}",
+        now=f"{spans[-1].name} mean {_mean(spans[-1:]):.2f}",
+        moved=_divergence(newest, earlier),
+        allowed=limits.max_span_divergence,
+    )
+
+
+def _divergence(counts: Counts, others: Counts) -> float:
+    """Returns the Jensen-Shannon divergence of two histograms, in bits as TFDV's."""
+    ours, theirs = counts / counts.sum(), others / others.sum()
+    middle = (ours + theirs) / 2
+    return float(
+        sum(
+            np.sum(share[share > 0] * np.log2(share[share > 0] / middle[share > 0])) / 2
+            for share in (ours, theirs)
+        )
+    )
+
+
+def _mean(spans: Sequence[SpanReport]) -> float:
+    rated = [(span.mean, span.accepted) for span in spans if span.mean is not None]
+    return sum(mean * count for mean, count in rated) / sum(count for _, count in rated)
 
 
 def _shrinking(before: Statistics, now: Statistics, limits: DriftLimits) -> Iterator[Move]:

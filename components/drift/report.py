@@ -7,7 +7,7 @@ from typing import Final
 
 from models.records import Record
 
-NAMES: Final = ("ratings", "users", "movies", "rating", "genres", "activity", "time")
+NAMES: Final = ("ratings", "users", "movies", "rating", "genres", "activity", "time", "span")
 """Names of the moves, by which a person accepts them."""
 
 
@@ -17,8 +17,8 @@ class Move(Record):
     Attributes:
         name: One of `NAMES`.
         measure: Measure of the distance.
-        before: Data of the last blessed model, as text.
-        now: Data of this run, as text.
+        before: Data of the last blessed model, for `span` of the earlier spans, as text.
+        now: Data of this run, for `span` of its newest one, as text.
         moved: Distance in the unit of the measure.
         allowed: Largest distance.
     """
@@ -53,7 +53,7 @@ class DriftReport(Record):
 def table(rows: Sequence[Move]) -> list[str]:
     """Returns the moves as lines of text with aligned columns."""
     cells = [
-        ("name", "measure", "last blessed", "now", "moved", "allowed"),
+        ("name", "measure", "before", "now", "moved", "allowed"),
         *(
             (row.name, row.measure, row.before, row.now, f"{row.moved:.4g}", f"{row.allowed:g}")
             for row in rows

@@ -24,6 +24,7 @@ from components.gate.limits import GateLimits
 from components.gate.record import GateRecord, GoldenComparison
 from components.gate.shift import Shift, rmse_shift
 from components.movielens_example_gen import golden_set
+from components.movielens_example_gen import report as ingest_report
 from components.step_types import Artifacts, Properties
 from models import features
 from models.columns import Columns
@@ -92,6 +93,9 @@ class Executor(base_executor.BaseExecutor):
         fileio.makedirs(released.uri)
         if blessed:
             folder = path_utils.serving_model_dir(released.uri)
+            ingest = ingest_report.read(
+                artifact_utils.get_single_uri(input_dict[standard_component_specs.EXAMPLES_KEY])
+            )
             io_utils.copy_dir(export, folder)
             release.write_statistics(
                 folder,
@@ -105,6 +109,8 @@ class Executor(base_executor.BaseExecutor):
                     above_best=judgement.above_best,
                     below_best=judgement.below_best,
                     accepted_drift=accepted,
+                    data_fingerprint=ingest.fingerprint,
+                    trained_until=ingest.trained_until,
                     golden=judgement.golden and judgement.golden.candidate,
                 ),
             )

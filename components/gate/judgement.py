@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from components.gate import golden
 from components.gate.interval import Interval
@@ -11,6 +12,9 @@ from components.gate.limits import BASELINE_MOVE, GateLimits
 from components.gate.record import GateRecord, GoldenComparison
 from components.gate.shift import Shift
 from models.records import Record
+
+ACCEPTED: Final = "accepted: "
+"""Start of a note on an alarm that a person accepted."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,7 @@ def judge(
         if baseline.record is None:
             notes.append("the last blessed model has no record of its figures")
         elif BASELINE_MOVE in accepted:
-            notes += [f"accepted: {line}" for line in moved]
+            notes += [f"{ACCEPTED}{line}" for line in moved]
         else:
             failures += moved
     if interval is not None:

@@ -50,6 +50,9 @@ class GateRecord(Record):
             runs since, each measured on the holdout of its run.
         below_best: NDCG@10 that was lost since the best blessed model, summed likewise.
         accepted_drift: Names of the moves of the data that a person accepted for this run.
+        data_fingerprint: Digest of the files of the ratings; empty if it is not known.
+        trained_until: Time of the newest rating that the model was trained on, in seconds since
+            1970; None if it is not known.
         golden: Figures on the golden set, whose ratings the model was kept from; None without one.
     """
 
@@ -58,4 +61,6 @@ class GateRecord(Record):
     above_best: float = 0.0
     below_best: float = 0.0
     accepted_drift: tuple[str, ...] = ()
+    data_fingerprint: str = ""
+    trained_until: int | None = None
     golden: GoldenFigures | None = None

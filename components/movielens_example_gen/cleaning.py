@@ -102,7 +102,7 @@ def clean(
         rating_range: Lowest and highest rating of the edition; None to recognise them.
 
     Raises:
-        DataError: The range cannot be recognised.
+        DataError: The range, or the order of dates, cannot be recognised.
     """
     rows = raw.ratings.num_rows
     encoded = {
@@ -119,7 +119,8 @@ def clean(
 
     reasons = _Reasons(rows)
     reasons.mark(_is_header(raw, encoded), REPEATED_HEADER)
-    reasons.mark(np.arange(rows) == (-1 if raw.cut_row is None else raw.cut_row), CUT)
+    if raw.cut_rows:
+        reasons.mark(np.isin(np.arange(rows), raw.cut_rows), CUT)
     reasons.mark(_is_missing(users) | _is_missing(movies), MISSING_ID)
     reasons.mark(_has_space(users) | _has_space(movies), ID_HAS_SPACE)
     reasons.mark(~np.isfinite(rating_values), RATING_NOT_A_NUMBER)
@@ -160,7 +161,10 @@ def _timestamps(table: pa.Table, dialect: Dialect, bounds: RowBounds) -> tuple[p
     if features.TIMESTAMP not in table.column_names:
         return pa.array(np.zeros(table.num_rows, np.int64)), "no times"
     return normalising.seconds(
-        table[features.TIMESTAMP], dialect.timestamp_unit, bounds.timestamp_max
+        table[features.TIMESTAMP],
+        dialect.timestamp_unit,
+        bounds.timestamp_max,
+        dialect.date_order,
     )
 
 

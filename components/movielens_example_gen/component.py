@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
 from tfx.components.example_gen import driver, input_processor, utils
@@ -13,9 +14,8 @@ from tfx.orchestration import data_types
 from tfx.proto import example_gen_pb2, range_config_pb2
 from tfx.types import standard_component_specs
 
-from components.movielens_example_gen import executor, golden_set, input_files
+from components.movielens_example_gen import executor, golden_set, spans
 from components.movielens_example_gen.options import IngestOptions
-from components.movielens_example_gen.readers import EDITIONS
 from models import features
 
 
@@ -43,22 +43,35 @@ class ContentFingerprintDriver(driver.FileBasedDriver):
         )
         config = json.loads(resolved[standard_component_specs.CUSTOM_CONFIG_KEY])
         golden = IngestOptions.model_validate(config["ingest"]).golden_set
-        if golden is not None:
-            files = input_files.fingerprint(golden_set.paths(golden))
-            resolved[utils.FINGERPRINT_PROPERTY_NAME] += f" golden set {files}"
+        digest = resolved[utils.FINGERPRINT_PROPERTY_NAME]
+        resolved[utils.FINGERPRINT_PROPERTY_NAME] = golden_set.fingerprint(digest, golden)
         return resolved
 
 
 class _ContentFingerprintProcessor(input_processor.FileBasedInputProcessor):
+    def __init__(
+        self,
+        input_base_uri: str | None,
+        splits: Iterable[example_gen_pb2.Input.Split],
+        range_config: range_config_pb2.RangeConfig | None,
+    ) -> None:
+        # TFX looks for the placeholders in the pattern of the split, and finds none there.
+        super().__init__(input_base_uri or "", splits)
+        self._window = range_config and range_config.rolling_range.num_spans
+
     def resolve_span_and_version(self) -> tuple[int, int | None]:
-        """Returns that there are no spans; TFX's own method reads paths as patterns."""
-        return 0, None
+        """Returns the newest span; TFX's own method reads paths as globs."""
+        newest = self._source.spans[-1]
+        return newest.number, newest.version if newest.version >= 0 else None
 
     def get_input_fingerprint(self, span: int, version: int | None) -> str:
-        paths: list[str] = []
-        for split in self._splits:
-            paths += input_files.paths(self._input_base_uri, EDITIONS[split.name])
-        return input_files.fingerprint(paths)
+        """Returns the digest of all spans that are read."""
+        return self._source.fingerprint()
+
+    @cached_property
+    def _source(self) -> spans.Source:
+        (split,) = self._splits
+        return spans.find(self._input_base_uri, split.name, self._window)
 
 
 class MovieLensExampleGen(FileBasedExampleGen):
@@ -75,15 +88,21 @@ class MovieLensExampleGen(FileBasedExampleGen):
         """Constructs the component.
 
         Args:
-            input_base: Folder, zip archive or file of the edition.
-            options: Edition, dialect, split, and which rows may be rejected.
+            input_base: Folder, zip archive or file of the edition, or a path with placeholders
+                for several of them.
+            options: Edition, window, dialect, split, and which rows may be rejected.
             code_fingerprint: Digest of this component's code; a change makes the step run again.
         """
         super().__init__(
             input_base=input_base,
             input_config=example_gen_pb2.Input(
-                # Which files these are, `input_files` knows: a path is no pattern.
+                # Which files these are, `spans` knows: a path is no glob.
                 splits=[example_gen_pb2.Input.Split(name=options.edition, pattern="*")]
+            ),
+            range_config=None
+            if options.window is None
+            else range_config_pb2.RangeConfig(
+                rolling_range=range_config_pb2.RollingRange(num_spans=options.window)
             ),
             # Only the names count here: the executor makes the splits itself.
             output_config=example_gen_pb2.Output(

@@ -8,9 +8,11 @@ from collections import Counter
 from typing import Final, NamedTuple
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
 import tensorflow as tf
 from tfx import types
+from tfx.components.example_gen import utils
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_beam_executor
 from tfx.dsl.io import fileio
@@ -18,15 +20,18 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx_bsl.coders import example_coder
 
+from components.errors import DataError
 from components.movielens_example_gen import (
     cleaning,
     golden_set,
     joining,
     reading,
     report,
+    spans,
     splits,
 )
 from components.movielens_example_gen.options import IngestOptions
+from components.movielens_example_gen.spans import Source
 from components.step_types import Artifacts, Properties
 from models import features
 
@@ -57,15 +62,23 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """Runs the step.
 
         Raises:
-            DataError: The files cannot be used, or too many rows cannot be ratings.
+            DataError: The files cannot be used, they changed since their fingerprint was taken, or
+                too many rows cannot be ratings.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         options = IngestOptions.model_validate(
             json.loads(exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY])["ingest"]
         )
-        raw, cleaned = reading.read(
-            exec_properties[standard_component_specs.INPUT_BASE_KEY], options
+        source = spans.find(
+            exec_properties[standard_component_specs.INPUT_BASE_KEY],
+            options.edition,
+            options.window,
         )
+        fingerprint = exec_properties.get(utils.FINGERPRINT_PROPERTY_NAME)
+        fingerprint = fingerprint or golden_set.fingerprint(
+            source.fingerprint(), options.golden_set
+        )
+        raw, cleaned = reading.read_source(source, options)
         rows_read = raw.ratings.num_rows
         cleaning.require_few_rejected(cleaned, rows_read, options.max_rejected_fraction)
         splits.require_times(raw.ratings.column_names, options.split)
@@ -75,6 +88,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         if options.golden_set is not None:
             golden = golden_set.read(options.golden_set, options)
             codes = golden_set.withhold(codes, cleaned.accepted, golden)
+        _require_unchanged(source, options.golden_set, fingerprint)
         rows = joining.to_list_columns(joining.join(cleaned.accepted, raw))
 
         artifact = artifact_utils.get_single_instance(
@@ -99,8 +113,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         report.write(
             artifact.uri,
             report.IngestReport(
-                edition=options.edition,
-                recognised=reading.recognised(options.edition, raw, cleaned),
+                edition=source.edition,
+                recognised=reading.recognised(source.edition, raw, cleaned),
+                fingerprint=fingerprint,
+                trained_until=_newest_trained(cleaned.accepted, codes),
+                spans=report.by_span(source.spans, raw, cleaned.accepted),
                 read=rows_read,
                 rejected=cleaned.rejected.num_rows,
                 rejected_by_reason=cleaned.rejected_by_reason,
@@ -109,6 +126,24 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 golden=0 if golden is None else golden.num_rows,
             ),
             cleaned,
+        )
+
+
+def _newest_trained(ratings: pa.Table, codes: splits.Codes) -> int:
+    times = ratings[features.TIMESTAMP].to_numpy()
+    return int(times[np.isin(codes, (splits.TRAIN, splits.EVAL))].max())
+
+
+def _require_unchanged(source: Source, golden: str | None, fingerprint: str) -> None:
+    """Refuses files that are not those whose fingerprint is in the cache key.
+
+    Raises:
+        DataError: They are others.
+    """
+    if golden_set.fingerprint(source.fingerprint(), golden) != fingerprint:
+        raise DataError(
+            f"{source.spans[-1].path}: the files changed while they were read; run again when "
+            "nothing writes there, or write new files aside and rename them"
         )
 
 

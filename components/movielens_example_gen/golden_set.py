@@ -51,6 +51,19 @@ def paths(base: str) -> list[str]:
         raise DataError(f"{_KEY}: {error}") from error
 
 
+def fingerprint(data: str, base: str | None) -> str:
+    """Returns the digest of the data with that of the golden set, if there is one.
+
+    Args:
+        data: Digest of the data.
+        base: Folder, zip archive or file of the golden set; None without one.
+
+    Raises:
+        DataError: A file is missing.
+    """
+    return data if base is None else f"{data} golden set {input_files.fingerprint(paths(base))}"
+
+
 def read(base: str, options: IngestOptions) -> pa.Table:
     """Returns the ratings of a golden set, read and cleaned as the data is.
 
@@ -62,7 +75,7 @@ def read(base: str, options: IngestOptions) -> pa.Table:
         DataError: The files cannot be read, or too many rows cannot be ratings.
     """
     try:
-        own = options.model_copy(update={"edition": recognition.recognise(base)})
+        own = options.model_copy(update={"edition": recognition.recognise(base), "window": None})
         raw, cleaned = reading.read(base, own)
         cleaning.require_few_rejected(cleaned, raw.ratings.num_rows, own.max_rejected_fraction)
         return joining.join(cleaned.accepted, raw)

@@ -134,7 +134,9 @@ def _matched(names: Iterable[str], edition: Edition, place: str) -> dict[str, st
         if name.endswith(edition.suffixes or ("/",)) and name not in edition.optional_files
     ]
     first = edition.files[0]
-    if others and (edition.parts or len(others) == 1):
+    prefix = edition.part_prefix
+    are_parts = prefix is not None and all(name.startswith(prefix) for name in others)
+    if others and (are_parts or len(others) == 1):
         parts = {f"{first}/{number}": name for number, name in enumerate(others[1:], start=1)}
         return {first: others[0], **parts, **optional}
     if others:

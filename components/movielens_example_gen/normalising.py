@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.movielens_example_gen.options import TimestampUnit
+from components.errors import DataError
+from components.movielens_example_gen.options import DateOrder, TimestampUnit
 
 MISSING: Final = ("", "nan", "NaN", "NAN", "null", "NULL", "None", "<NA>", "N/A", r"\N")
 """Texts by which programs write that a value is missing."""
@@ -32,6 +33,9 @@ _NUMBER = r"^-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _DECIMAL_COMMA = r"^[+-]?\d+,\d+$"
 _WHOLE_NUMBER = r"^-?\d{1,18}$"
 _DATE = r"^\d{4}-\d\d-\d\d"
+_YEAR_FIRST = r"^(\d{4})[/.](\d\d)[/.](\d\d)"
+_YEAR_LAST = r"^(?P<first>\d{1,2})[/.-](?P<second>\d{1,2})[/.-](?P<year>\d{4})(?P<rest>.*)$"
+_MONTHS = 12
 # Floats beyond this are not exact, and no time in microseconds is near it.
 _LARGEST_WHOLE_FLOAT = 2.0**53
 # In 1973: numbers between the latest second and this in milliseconds are no times at all.
@@ -66,14 +70,21 @@ def numbers(column: pa.ChunkedArray | pa.Array) -> pa.Array:
 
 
 def seconds(
-    column: pa.ChunkedArray, unit: TimestampUnit | None, latest: int
+    column: pa.ChunkedArray,
+    unit: TimestampUnit | None,
+    latest: int,
+    order: DateOrder | None = None,
 ) -> tuple[pa.Array, str]:
     """Returns int64 seconds since 1970, and what the column holds.
 
     Args:
-        column: Whole numbers, whole floats or ISO 8601 dates; a date without a zone is UTC.
+        column: Whole numbers, whole floats or dates; a date without a zone is UTC.
         unit: Unit of the numbers; None for the one in which most of them are times.
         latest: Latest second that can be a time.
+        order: Order of dates such as 03/04/2020; None to recognise it.
+
+    Raises:
+        DataError: The order of dates cannot be recognised.
     """
     column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
@@ -89,7 +100,7 @@ def seconds(
             return pc.cast(values, pa.int64())
         if pa.types.is_floating(values.type):
             return _whole(values)
-        text = _visible(values)
+        text = _with_iso_dates(_visible(values), order)
         is_whole = pc.match_substring_regex(text, _WHOLE_NUMBER)
         found = pc.cast(pc.if_else(is_whole, text, None), pa.int64())
         if pc.all(is_whole).as_py() in (True, None):
@@ -193,6 +204,41 @@ def _whole(values: pa.Array) -> pa.Array:
         pc.equal(floats, pc.floor(floats)), pc.less(pc.abs(floats), _LARGEST_WHOLE_FLOAT)
     )
     return pc.cast(pc.if_else(whole, floats, None), pa.int64())
+
+
+def _with_iso_dates(text: pa.Array, order: DateOrder | None) -> pa.Array:
+    """Returns texts with dates such as 2020/04/03 and 03/04/2020 as 2020-04-03."""
+    text = pc.replace_substring_regex(text, _YEAR_FIRST, r"\1-\2-\3")
+    parts = pc.extract_regex(text, _YEAR_LAST)
+    if parts.null_count == len(parts):
+        return text
+    first, second = (pc.struct_field(parts, name) for name in ("first", "second"))
+    chosen = order or _recognised_order(text, pc.cast(first, "int8"), pc.cast(second, "int8"))
+    if chosen is None:
+        return text
+    day, month = (first, second) if chosen == "dmy" else (second, first)
+    year, rest = (pc.struct_field(parts, name) for name in ("year", "rest"))
+    two = [pc.utf8_lpad(part, 2, "0") for part in (month, day)]
+    dates = pc.binary_join_element_wise(year, *two, "-")
+    return pc.coalesce(pc.binary_join_element_wise(dates, rest, ""), text)
+
+
+def _recognised_order(text: pa.Array, first: pa.Array, second: pa.Array) -> DateOrder | None:
+    """Returns the order that days after the 12th show; None for a few dates among other texts.
+
+    Raises:
+        DataError: No date shows it, or dates show both.
+    """
+    day_first, day_second = (pc.any(pc.greater(part, _MONTHS)).as_py() for part in (first, second))
+    if day_first != day_second:
+        return "dmy" if day_first else "mdy"
+    if 2 * first.null_count > len(first):
+        return None
+    example = text.filter(pc.is_valid(first))[0].as_py()
+    raise DataError(
+        f"dates such as {example} can be two days: set data.date_order to dmy or mdy, or write "
+        "dates as YYYY-MM-DD"
+    )
 
 
 def _iso_seconds(text: pa.Array) -> pa.Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -14,7 +14,15 @@ EditionName = Literal[
     "csv", "parquet",
 ]  # fmt: skip
 
+AUTO: Final = "auto"
+"""Name for the edition that the files are recognised as."""
+
+PLACEHOLDER: Final = re.compile(r"\{(?P<name>SPAN|VERSION|YYYY|MM|DD)(:(?P<width>[1-9]\d?))?\}")
+"""What stands in a path for a number or a part of a date, as in TFX's ExampleGen."""
+
 TimestampUnit = Literal["s", "ms", "us"]
+
+DateOrder = Literal["dmy", "mdy"]
 
 Role = Literal["user", "movie", "rating", "timestamp", "title", "genres"]
 """What a column of a table of ratings or movies is."""
@@ -82,6 +90,12 @@ class Dialect(Options):
         None, description="Unit of timestamps since 1970: s, ms or us; recognised if not set."
     )
 
+    date_order: DateOrder | None = Field(
+        None,
+        description="Order of dates such as 03/04/2020: dmy or mdy; recognised if not set, if one "
+        "of them has a day after the 12th.",
+    )
+
     @field_validator("delimiter")
     @classmethod
     def _check_delimiter(cls, delimiter: str | None) -> str | None:
@@ -111,7 +125,8 @@ class RowBounds(Options):
 class IngestOptions(Options):
     """Options that the executor receives as JSON; `golden_set` is the path of its ratings."""
 
-    edition: EditionName
+    edition: EditionName | Literal["auto"]
+    window: int | None = None
     split: SplitOptions
     max_rejected_fraction: float
     bounds: RowBounds

@@ -1,28 +1,101 @@
-"""Reads and cleans an edition, and says what was recognised; the step and `data check` do it."""
+"""Reads and cleans ratings, and says what was recognised; the step and `data check` do it."""
 
 from __future__ import annotations
 
-from components.movielens_example_gen import cleaning, input_files
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from components.errors import DataError
+from components.movielens_example_gen import cleaning, input_files, spans
 from components.movielens_example_gen.cleaning import CleanRatings
 from components.movielens_example_gen.options import Dialect, EditionName, IngestOptions
 from components.movielens_example_gen.readers import EDITIONS
+from components.movielens_example_gen.readers.csv_folder import first_of_each
 from components.movielens_example_gen.readers.edition import RawRatings
+from components.movielens_example_gen.spans import Source, Span
+from models import features
+
+SPAN = "span"
+"""Column with the name of the span of a rejected row."""
 
 
 def read(base: str, options: IngestOptions) -> tuple[RawRatings, CleanRatings]:
-    """Returns the tables of an edition, and its ratings without the rows that cannot be ratings.
+    """Returns the tables of a path, and its ratings without the rows that cannot be ratings.
 
     Args:
-        base: Folder, zip archive or file, on this machine or in cloud storage.
-        options: Edition, dialect and bounds.
+        base: Folder, zip archive or file, on this machine or in cloud storage, or a path with
+            placeholders for several of them.
+        options: Edition, window, dialect and bounds.
 
     Raises:
         DataError: The files cannot be read as the edition.
     """
-    raw = read_raw(base, options.edition, options.dialect)
-    edition = EDITIONS[options.edition]
+    return read_source(spans.find(base, options.edition, options.window), options)
+
+
+def read_source(source: Source, options: IngestOptions) -> tuple[RawRatings, CleanRatings]:
+    """Returns what `read` does, of spans that were found before.
+
+    Where several spans have a rating of a movie by a user, the newest rating counts, of equal times
+    that of the newest span. The newest span also describes a movie or a user.
+
+    Raises:
+        DataError: The files cannot be read as the edition, or the columns of two spans differ.
+    """
+    raws = [read_raw(span.path, source.edition, options.dialect) for span in source.spans]
+    raw = raws[0] if len(raws) == 1 else _joined(raws, source.spans)
+    edition = EDITIONS[source.edition]
     cleaned = cleaning.clean(raw, options.bounds, options.dialect, edition.rating_range)
-    return raw, cleaned
+    if len(raws) == 1:
+        return raw, cleaned
+    return raw, dataclasses.replace(
+        cleaned, rejected=_by_span(cleaned.rejected, raw.span_rows, source.spans)
+    )
+
+
+def _joined(raws: Sequence[RawRatings], found: Sequence[Span]) -> RawRatings:
+    for one, span in zip(raws, found, strict=True):
+        if one.ratings.schema != raws[-1].ratings.schema:
+            raise DataError(
+                f"the columns of {span.path} ({_columns(one)}) are not those of {found[-1].path} "
+                f"({_columns(raws[-1])}): write all spans alike"
+            )
+    rows = tuple(one.ratings.num_rows for one in raws)
+    first, last = found[0].name, found[-1].name
+    return RawRatings(
+        ratings=pa.concat_tables([one.ratings for one in raws]),
+        movies=_newest([one.movies for one in raws], features.MOVIE_ID),
+        users=_newest([one.users for one in raws], features.USER_ID),
+        header=raws[-1].header,
+        cut_rows=tuple(
+            sum(rows[:number]) + row for number, one in enumerate(raws) for row in one.cut_rows
+        ),
+        recognised=(f"{len(raws)} spans {first} to {last}", *raws[-1].recognised),
+        span_rows=rows,
+    )
+
+
+def _columns(raw: RawRatings) -> str:
+    return ", ".join(f"{field.name} {field.type}" for field in raw.ratings.schema)
+
+
+def _newest(tables: Sequence[pa.Table | None], key: str) -> pa.Table | None:
+    """Returns the rows of all tables, of each key that of the last table."""
+    present = [table for table in reversed(tables) if table is not None]
+    return first_of_each(pa.concat_tables(present), key) if present else None
+
+
+def _by_span(rejected: pa.Table, rows: Sequence[int], found: Sequence[Span]) -> pa.Table:
+    """Returns rejected rows with the span of each, and its row in the span."""
+    starts = np.cumsum([0, *rows[:-1]])
+    row = rejected[cleaning.ROW].to_numpy()
+    at = np.searchsorted(starts, row, side="right") - 1
+    names = pa.array([span.name for span in found], pa.string()).take(pa.array(at))
+    others = rejected.drop_columns([cleaning.ROW])
+    return others.add_column(0, cleaning.ROW, pa.array(row - starts[at])).add_column(0, SPAN, names)
 
 
 def read_raw(base: str, edition: EditionName, dialect: Dialect | None = None) -> RawRatings:

@@ -87,16 +87,22 @@ class CompileOptions:
 
     def _data(self, config: PipelineConfig) -> str:
         if self.data is not None:
-            return self._location("--data", self.data)
+            return self._spans("--data", self.data, config)
         path: Path | None = config.data.path
         if path is not None:
-            return self._location("data.path", str(path))
+            return self._spans("data.path", str(path), config)
         if config.data.dataset != "ml-100k":
             raise UserError(
                 f"--data: not given; data.dataset={config.data.dataset} needs the folder of its "
                 f"files"
             )
         return image_files.MOVIELENS_100K
+
+    def _spans(self, option: str, uri: str, config: PipelineConfig) -> str:
+        """Checks a place of ratings, in which placeholders stand for spans."""
+        config.data.check_window(uri)
+        self._location(option, config.data.possible_span(uri))
+        return uri.rstrip("/")
 
     def _location(self, option: str, uri: str) -> str:
         return check_location(option, uri, self.target, self.root)

@@ -98,7 +98,7 @@ def compile_pipeline(config: PipelineConfig, options: CompileOptions) -> Compile
     )
     spec = runner.run(pipeline, write_out=False)["pipelineSpec"]
     pipeline_spec.remove_drivers(spec)
-    pipeline_spec.disable_cache(spec, graph.LOOKUPS)
+    pipeline_spec.disable_cache(spec, graph.lookups(config))
     pipeline_spec.pass_parameter(
         spec, graph.DATA_FINGERPRINT, graph.EXAMPLE_GEN, FINGERPRINT_KEY, legacy
     )
@@ -112,7 +112,7 @@ def compile_pipeline(config: PipelineConfig, options: CompileOptions) -> Compile
         pipeline_spec.set_environment(spec, graph.TRAINER, variables)
     if target is Target.KFP and config.kfp.storage_endpoint is not None:
         variables = storage_variables.environment(config.kfp.storage_endpoint)
-        for node_id in storage_variables.STEPS:
+        for node_id in storage_variables.steps(config):
             pipeline_spec.set_environment(spec, node_id, variables)
     if target is Target.VERTEX:
         for node_id in spec["components"]:

@@ -32,7 +32,7 @@ def platform_spec(config: PipelineConfig, training: Iterable[str]) -> dict[str, 
     stores = kubernetes_pb2.KubernetesExecutorConfig(
         secret_as_env=storage_variables.secrets(config)
     )
-    pods = dict.fromkeys(training, trains) | dict.fromkeys(storage_variables.STEPS, stores)
+    pods = dict.fromkeys(training, trains) | dict.fromkeys(storage_variables.steps(config), stores)
     executors = {
         executor_name(node_id): json_format.MessageToDict(pod)
         for node_id, pod in pods.items()

@@ -13,7 +13,7 @@ from kfp.kubernetes import kubernetes_executor_config_pb2 as kubernetes_pb2
 from pipeline import graph
 from pipeline.config.tree import PipelineConfig
 
-STEPS: Final = (
+_STEPS: Final = (
     graph.DATA_FINGERPRINT,
     graph.EXAMPLE_GEN,
     graph.DRIFT_VALIDATOR,
@@ -21,10 +21,14 @@ STEPS: Final = (
     graph.GATE,
     graph.PUSHER,
 )
-"""The steps that read the data, or read or write pushed models."""
 
 # Keys in the Secret of Kubeflow Pipelines' own storage, and the variables that take their values.
 _CREDENTIALS: Final = {"accesskey": "AWS_ACCESS_KEY_ID", "secretkey": "AWS_SECRET_ACCESS_KEY"}
+
+
+def steps(config: PipelineConfig) -> list[str]:
+    """Returns the steps that read the data, or read or write pushed models."""
+    return [*_STEPS, *([graph.WARM_START_MODEL] if config.training.warm_start else [])]
 
 
 def environment(endpoint: str) -> dict[str, str]:

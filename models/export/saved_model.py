@@ -13,6 +13,8 @@ from models.export.signatures import Recommender
 
 # Beside the warm-up requests; model servers ignore a file of this name.
 COMPARISON_GROUP_FILE: Final = "assets.extra/comparison_group.txt"
+# What the next training may start from; likewise.
+TRAINING_WEIGHTS_FILE: Final = "assets.extra/training_weights.npz"
 
 
 def save(recommender: Recommender, folder: str) -> None:

@@ -50,6 +50,8 @@ class TrainingHistory(Record):
             whole catalogue, by k, for the same weights as `eval_rmse`; empty for a model that does
             not retrieve.
         refit: Whether the exported weights were trained on train and eval together.
+        warm_start: Line on the warm start, or why there was none; None without
+            `training.warm_start`.
     """
 
     criterion: str
@@ -60,6 +62,7 @@ class TrainingHistory(Record):
     train_rmse: float | None
     eval_top_k_accuracy: dict[str, float]
     refit: bool
+    warm_start: str | None = None
 
 
 def best_epoch(history: Sequence[EpochResult], criterion: Criterion[Any] = RMSE) -> int:

@@ -156,6 +156,19 @@ def liked_pairs(ratings: Columns, liked_rating: float) -> Columns:
     return {name: ratings[name][liked] for name in (features.USER_INDEX, features.MOVIE_INDEX)}
 
 
+def liked_ranks(
+    model: RankingModel, seen: SeenMovies, pairs: Columns
+) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+    """Returns the rank of each pair's movie among those that its user did not rate in training.
+
+    Args:
+        model: Model on one device.
+        seen: Movies that each user rated in training.
+        pairs: `user_index` and `movie_index`, `[n]`, known or not.
+    """
+    return _in_batches(partial(_ranks, seen.as_ragged(), *_vectors(model)), pairs)
+
+
 def top_k_accuracy(model: RankingModel, pairs: Columns) -> dict[str, float]:
     """Returns how often a movie is among the first k for its user, by k: TFRS's FactorizedTopK.
 

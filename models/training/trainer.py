@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, replace
-from itertools import chain
+from dataclasses import asdict
 from typing import Any, Protocol
 
 import tensorflow as tf
 
 from models.catalogue import Catalogue
-from models.columns import RATED_COLUMNS, Columns, ColumnStorage, in_parts, stream_columns
+from models.columns import RATED_COLUMNS, Columns, ColumnStorage, stream_columns
 from models.contracts import RankingModel, predicts_ratings
 from models.export import reference_predictions, saved_model, warm_up
 from models.export.signatures import Recommender
-from models.factory import build_model
 from models.options import ExportOptions, ModelOptions, TrainingOptions, with_values
-from models.rating_statistics import RatingStatistics, measure
 from models.seen_movies import newest
-from models.training import devices, history, metrics
+from models.training import devices, history, metrics, warm_start
 from models.training.checkpoints import training_key
-from models.training.history import EpochResult
-from models.training.loop import TrainingLoop
-from models.training.metrics import Criterion
+from models.training.passes import Passes, Trained
 from models.training.training_data import StepArguments, TrainingData, known, read_training_data
+from models.training.warm_start import EarlierWeights, WarmStart
 
 
 class TrainerArguments(StepArguments, Protocol):
@@ -31,69 +27,13 @@ class TrainerArguments(StepArguments, Protocol):
 
     Attributes:
         hyperparameters: KerasTuner's best values from the Tuner step; None without one.
+        base_model: Folder of the export to start from, which may be missing; None without one.
     """
 
     serving_model_dir: str
     model_run_dir: str
     hyperparameters: dict[str, Any] | None
-
-
-@dataclass(frozen=True)
-class _EvalFigures:
-    """Figures of the best weights on the eval split, before they are trained on it."""
-
-    rmse: float | None
-    top_k_accuracy: dict[str, float]
-
-
-@dataclass(frozen=True)
-class _Trained:
-    """A trained model on the device of this process, and its history.
-
-    Attributes:
-        model: Model to export.
-        criterion: Criterion of early stopping.
-        epochs: Results of the epochs before the refit.
-        eval_figures: Figures on the eval split before the refit.
-        refit: Whether the model was trained on the eval split too.
-        statistics: Statistics of the ratings that it was trained on.
-    """
-
-    model: RankingModel
-    criterion: Criterion[Any]
-    epochs: list[EpochResult]
-    eval_figures: _EvalFigures
-    refit: bool
-    statistics: RatingStatistics
-
-
-@dataclass(frozen=True)
-class _Setting:
-    """The setting that all trainings of one call of `run_fn` share."""
-
-    model: ModelOptions
-    training: TrainingOptions
-    data: TrainingData
-    checkpoints: str
-    strategy: tf.distribute.Strategy
-
-    def start(
-        self, name: str, statistics: RatingStatistics, criterion: Criterion[Any]
-    ) -> tuple[RankingModel, TrainingLoop]:
-        """Returns a model with its initial weights, and a loop that starts or resumes it."""
-        options = self.training
-        with devices.scope(self.strategy, self.model):
-            model = build_model(self.model, statistics, options.seed, options.precision)
-        folder = os.path.join(self.checkpoints, name)
-        return model, TrainingLoop(
-            model, options, folder, strategy=self.strategy, criterion=criterion
-        )
-
-    def on_one_device(self, model: RankingModel, statistics: RatingStatistics) -> RankingModel:
-        """Returns a copy of the model that needs no device of other processes."""
-        copy = build_model(self.model, statistics, self.training.seed)
-        devices.copy_weights(model.trainable_variables, copy.trainable_variables)
-        return copy
+    base_model: str | None
 
 
 def run_fn(arguments: TrainerArguments) -> None:
@@ -131,23 +71,49 @@ def run_fn(arguments: TrainerArguments) -> None:
     strategy = devices.choose_strategy(options, task)
     storage = ColumnStorage(options.memory_budget_bytes)
     data = read_training_data(arguments, storage)
-    setting = _Setting(
+    earlier, why_cold = _earlier_weights(arguments, model_options, options)
+    start = None if earlier is None else WarmStart.of(earlier, data.catalogue)
+    passes = Passes(
         model=model_options,
         training=options,
         data=data,
-        checkpoints=_checkpoint_folder(arguments.custom_config, model_options, options, data),
+        storage=storage,
+        checkpoints=_checkpoint_folder(
+            arguments.custom_config, model_options, options, data, earlier
+        ),
         strategy=strategy,
+        warm_start=start,
     )
-    trained = _train(setting, storage)
+    trained = passes.run()
     processes = devices.Processes(strategy)
     if processes.is_chief:
-        _write_history(arguments.model_run_dir, trained, data.train)
+        _write_history(
+            arguments.model_run_dir, trained, data.train, why_cold if start is None else str(start)
+        )
         _write_reference_predictions(arguments, trained.model, data.catalogue, storage)
         _export(_recommender(arguments, model_options, data, trained), arguments, data.catalogue)
-        if tf.io.gfile.exists(setting.checkpoints):
-            tf.io.gfile.rmtree(setting.checkpoints)
+        if options.warm_start:
+            warm_start.write(
+                arguments.serving_model_dir, model_options, data.catalogue, trained.models
+            )
+        if tf.io.gfile.exists(passes.checkpoints):
+            tf.io.gfile.rmtree(passes.checkpoints)
     with processes.explain_losses():
         processes.wait_for_all()
+
+
+def _earlier_weights(
+    arguments: TrainerArguments, model: ModelOptions, training: TrainingOptions
+) -> tuple[EarlierWeights | None, str | None]:
+    """Returns the weights to start from, if any, and for a warm start that is none, the reason."""
+    if not training.warm_start:
+        return None, None
+    earlier = None if arguments.base_model is None else warm_start.read(arguments.base_model)
+    if earlier is None:
+        return None, "cold, no earlier model of other ratings keeps its weights"
+    if earlier.options != model:
+        return None, "cold, the options of the last model differ"
+    return earlier, None
 
 
 def _checkpoint_folder(
@@ -155,12 +121,14 @@ def _checkpoint_folder(
     model: ModelOptions,
     training: TrainingOptions,
     data: TrainingData,
+    earlier: EarlierWeights | None,
 ) -> str:
-    """Returns a folder that only trainings of equal options, code and ratings share."""
+    """Returns a folder that only trainings of equal options, code, ratings and start share."""
     settings = {
         "model": model.model_dump(mode="json"),
         "training": training.model_dump(mode="json"),
         "code_fingerprint": custom_config["code_fingerprint"],
+        "warm_start": earlier and earlier.digest,
     }
     key = training_key(settings, data.train, data.evaluation)
     return os.path.join(custom_config["checkpoints"], key)
@@ -176,7 +144,7 @@ def _export(recommender: Recommender, arguments: TrainerArguments, catalogue: Ca
 
 
 def _recommender(
-    arguments: TrainerArguments, options: ModelOptions, data: TrainingData, trained: _Trained
+    arguments: TrainerArguments, options: ModelOptions, data: TrainingData, trained: Trained
 ) -> Recommender:
     export = ExportOptions.model_validate(arguments.custom_config["export"])
     statistics = trained.statistics
@@ -217,58 +185,9 @@ def _chosen_options(arguments: TrainerArguments) -> tuple[ModelOptions, Training
     )
 
 
-def _train(setting: _Setting, storage: ColumnStorage) -> _Trained:
-    """Finds the best number of epochs on eval and, with `refit`, trains again on both splits."""
-    data, statistics = setting.data, setting.data.statistics
-    criterion = metrics.criterion_for(setting.model, statistics)
-    model, training = setting.start("train", statistics, criterion)
-    epochs = training.train(data.train, data.evaluation)
-    known_eval = storage.collect(known(in_parts(data.evaluation), data.catalogue))
-    model = setting.on_one_device(model, statistics)
-    trained = _Trained(
-        model=model,
-        criterion=criterion,
-        epochs=epochs,
-        eval_figures=_eval_figures(setting.model, model, data.evaluation, known_eval),
-        refit=False,
-        statistics=statistics,
-    )
-    if not setting.training.refit:
-        return trained
-    both = storage.canonical_order(storage.collect(chain(in_parts(data.train), [known_eval])))
-    statistics = measure(both, statistics.users, statistics.movies)
-    model, training = setting.start("refit", statistics, criterion)
-    training.train_for(both, history.best_epoch(epochs, criterion))
-    return replace(
-        trained,
-        model=setting.on_one_device(model, statistics),
-        refit=True,
-        statistics=statistics,
-    )
-
-
-def _eval_figures(
-    options: ModelOptions, model: RankingModel, ratings: Columns, known: Columns
-) -> _EvalFigures:
-    """Returns the figures of a model on one device.
-
-    Args:
-        options: Options of the model.
-        model: Model that was not trained on the ratings.
-        ratings: Ratings of the eval split.
-        known: Those of them whose user and movie are known.
-    """
-    return _EvalFigures(
-        rmse=metrics.rmse(model, ratings) if predicts_ratings(model) else None,
-        top_k_accuracy=metrics.top_k_accuracy(
-            model, metrics.liked_pairs(known, options.liked_rating)
-        )
-        if options.retrieves
-        else {},
-    )
-
-
-def _write_history(folder: str, trained: _Trained, train_ratings: Columns) -> None:
+def _write_history(
+    folder: str, trained: Trained, train_ratings: Columns, begun: str | None
+) -> None:
     """Writes the history as `history.json` and as scalars for TensorBoard."""
     tf.io.gfile.makedirs(folder)
     criterion = trained.criterion
@@ -285,6 +204,7 @@ def _write_history(folder: str, trained: _Trained, train_ratings: Columns) -> No
             else None,
             eval_top_k_accuracy=trained.eval_figures.top_k_accuracy,
             refit=trained.refit,
+            warm_start=begun,
         ),
     )
     writer = tf.summary.create_file_writer(folder)

@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from models import features
+from models.contracts import Tables
 from models.layers.embeddings import normal_vectors, row_dot, rows
 from models.layers.fold_in import SquaredErrorFoldIn
 from models.layers.rating_heads import DotProductRating
@@ -87,6 +88,13 @@ class BiasedMatrixFactorization(tfrs.Model):
     def score_of(self, dot: tf.Tensor) -> tf.Tensor:
         """Returns the dot itself: a rating that is not clipped."""
         return dot
+
+    def tables(self) -> Tables:
+        """Returns b_u, p_u and b_i, q_i."""
+        return Tables(
+            user=(self.user_bias, self.user_embedding),
+            movie=(self.movie_bias, self.movie_embedding),
+        )
 
     def user_vectors(self) -> tf.Tensor:
         """Returns p_u, μ + b_u, 1 for each user, `[users + 1, dimension + 2]`."""

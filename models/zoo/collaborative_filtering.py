@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from models import features
+from models.contracts import Tables
 from models.layers.embeddings import normal_vectors, row_dot, rows
 from models.layers.fold_in import SquaredErrorFoldIn
 from models.layers.rating_heads import DotProductRating
@@ -79,6 +80,10 @@ class CollaborativeFiltering(tfrs.Model):
     def score_of(self, dot: tf.Tensor) -> tf.Tensor:
         """Returns the dot itself: a rating that is not clipped."""
         return dot
+
+    def tables(self) -> Tables:
+        """Returns w_j, b_j and x_i."""
+        return Tables(user=(self.w, self.b), movie=(self.x,))
 
     def user_vectors(self) -> tf.Tensor:
         """Returns w_j, b_j, 1 for each user, `[users + 1, dimension + 2]`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from models import features
+from models.contracts import Tables
 from models.layers.embeddings import row_dot, rows
 from models.layers.fold_in import SoftmaxFoldIn
 from models.layers.rating_heads import WeightedDotProductRating
@@ -53,6 +54,15 @@ class MultitaskModel(TwoTower):
             + self._options.retrieval_weight * self._retrieval_loss(inputs)
             + self._options.l2_embedding * self._penalty(inputs)
             + self._options.l2_bias * tf.reduce_mean(bias_penalty)
+        )
+
+    def tables(self) -> Tables:
+        """Returns the tables of `two_tower`, the biases of the ratings, and the weights a."""
+        towers = super().tables()
+        return Tables(
+            user=(*towers.user, self.user_rating_bias),
+            movie=(*towers.movie, self.movie_rating_bias),
+            shared=(self.rating_scale,),
         )
 
     def fold_in(self) -> SoftmaxFoldIn:

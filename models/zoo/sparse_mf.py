@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from models import features
+from models.contracts import Tables
 from models.layers.embeddings import normal_vectors, row_dot, rows, with_unknown_row
 from models.layers.fold_in import SquaredErrorFoldIn
 from models.layers.rating_heads import DotProductRating
@@ -87,6 +88,10 @@ class SparseMatrixFactorization(tfrs.Model):
     def score_of(self, dot: tf.Tensor) -> tf.Tensor:
         """Returns the dot itself: a rating that is not clipped."""
         return dot
+
+    def tables(self) -> Tables:
+        """Returns p_u and q_i."""
+        return Tables(user=(self.user_embedding,), movie=(self.movie_embedding,))
 
     def user_vectors(self) -> tf.Tensor:
         """Returns p_u, μ, and −μ or, for the unknown user, 0: `[users + 1, dimension + 2]`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from models.contracts import Tables
 from models.layers.embeddings import normal_vectors, rows
 from models.options import ModelOptions
 from models.rating_statistics import RatingStatistics
@@ -34,6 +35,11 @@ class SVDPlusPlus(BiasedMatrixFactorization):
         )
         self.seen_movie_index = tf.Variable(statistics.seen.movie_index, trainable=False)
         self.seen_row_splits = tf.Variable(statistics.seen.row_splits, trainable=False)
+
+    def tables(self) -> Tables:
+        """Returns the tables of `biased_mf`, and y."""
+        tables = super().tables()
+        return tables._replace(movie=(*tables.movie, self.implicit_embedding))
 
     def _user_rows(self, users: tf.Tensor) -> tf.Tensor:
         # A batch has many ratings of one user; the sum is computed once.

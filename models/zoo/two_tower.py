@@ -9,6 +9,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
 from models import features
+from models.contracts import Tables
 from models.layers.choice_weights import choice_weight
 from models.layers.embeddings import normal_vectors, row_dot, rows
 from models.layers.fold_in import SoftmaxFoldIn
@@ -78,6 +79,10 @@ class TwoTower(tfrs.Model):
     def score_of(self, dot: tf.Tensor) -> tf.Tensor:
         """Returns the dot itself: log-odds."""
         return dot
+
+    def tables(self) -> Tables:
+        """Returns p_u and q_i, b_i."""
+        return Tables(user=(self.user_embedding,), movie=(self.movie_embedding, self.movie_bias))
 
     def user_vectors(self) -> tf.Tensor:
         """Returns p_u, 1 for each user, `[users + 1, dimension + 1]`."""

@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from movierec.cli import exit_codes, help_pages
+from movierec.cli.backtest import backtest
 from movierec.cli.compile import compile_job
 from movierec.cli.config import config
 from movierec.cli.data import data
@@ -35,6 +36,7 @@ app.add_typer(datasets, rich_help_panel=help_pages.TRAIN)
 app.add_typer(data, rich_help_panel=help_pages.TRAIN)
 app.command(rich_help_panel=help_pages.TRAIN)(config)
 app.command(rich_help_panel=help_pages.TRAIN)(evaluate)
+app.command(rich_help_panel=help_pages.TRAIN)(backtest)
 app.command(rich_help_panel=help_pages.TRAIN)(recommend)
 app.command(rich_help_panel=help_pages.TRAIN)(prune)
 app.command(rich_help_panel=help_pages.SERVE)(serve)

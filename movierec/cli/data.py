@@ -30,7 +30,10 @@ def _data(context: typer.Context) -> None:
 def check(
     path: Annotated[
         Path,
-        typer.Argument(metavar="PATH", help="Folder, zip archive or file of the ratings."),
+        typer.Argument(
+            metavar="PATH",
+            help="Folder, zip archive or file of the ratings, or a path with {SPAN}.",
+        ),
     ],
     config: options.ConfigFile = None,
     overrides: options.Overrides = None,
@@ -70,8 +73,11 @@ def _show(report: DataReport) -> None:
     for reason, count in report.rejected_by_reason.items():
         print(f"  {count:,} {reason}")
         for example in report.examples[reason]:
-            fields = ", ".join(f"{name} {value}" for name, value in list(example.items())[1:])
-            print(f"    row {example['row'] + 1}: {fields}")
+            fields = [f"{name} {value}" for name, value in example.items() if name != "row"]
+            print(f"    row {example['row'] + 1}: {', '.join(fields)}")
+    for span in report.spans:
+        mean = "" if span.mean is None else f", mean {span.mean:.2f}"
+        print(f"  {span.name}: {span.accepted:,} of {span.read:,} rows{mean}")
     for title, counts in (("rating", report.ratings), ("year", report.years)):
         _show_histogram(title, counts)
 

@@ -47,6 +47,8 @@ def show_summary(console: Console, summary: Summary) -> None:
     if summary.ranking is not None:
         figures.append(_ranking(summary.ranking, summary.gate))
     console.print(_side_by_side(gap, _rows(summary), Group(*figures), _seconds(summary)))
+    if summary.warm_start is not None:
+        console.print(plain(f"start: {summary.warm_start}"), soft_wrap=True)
     if summary.tuning is not None:
         console.print(_tuning(summary.tuning))
     console.print(_drift(summary.drift))
@@ -198,13 +200,13 @@ def _tuning(tuning: Tuning) -> str:
 
 
 def _drift(drift: DriftReport) -> Text:
-    if drift.version is None:
+    if drift.version is None and not drift.moves:
         return Text("drift: no blessed model to compare the data with")
     accepted = f"; accepted: {', '.join(drift.accepted)}" if drift.accepted else ""
     within = sum(not move.exceeded for move in drift.moves)
     return Text(
         f"drift: {within} of {len(drift.moves)} measures are within their limits, compared with "
-        f"version {drift.version}{accepted}"
+        f"{'the spans before' if drift.version is None else f'version {drift.version}'}{accepted}"
     )
 
 

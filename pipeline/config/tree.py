@@ -22,13 +22,20 @@ from pydantic import (
 
 from components.drift.limits import DriftLimits
 from components.gate.limits import GateLimits
-from components.movielens_example_gen.options import Dialect, EditionName, SplitOptions
+from components.movielens_example_gen.options import (
+    AUTO,
+    PLACEHOLDER,
+    Dialect,
+    EditionName,
+    SplitOptions,
+)
 from models import features
 from models.options import ExportOptions, ModelOptions, TransformOptions, TuningOptions
 from models.registry import with_model_defaults
 from pipeline.config.beam import BeamConfig
 from pipeline.config.cluster import KfpConfig, TrainingConfig, VertexConfig
 from pipeline.config.errors import UserError, listed
+from pipeline.config.expectations import expectation
 from pipeline.config.kubernetes import KubernetesConfig
 from pipeline.config.section import Section
 from serving.defaults import DEFAULT_MODEL
@@ -61,9 +68,6 @@ LocalPath = Annotated[
 # Keys whose relative paths in a file are relative to it.
 _PATHS_IN_FILES: Final = (("data", "path"), ("gate", "golden_set"))
 
-AUTO: Final = "auto"
-"""Name for the edition that the files are recognised as."""
-
 
 class DataConfig(Dialect, Section):
     """The ratings to train on."""
@@ -73,7 +77,12 @@ class DataConfig(Dialect, Section):
         description="Edition of the ratings; auto, the default with a path, recognises the files.",
     )
     path: LocalPath | None = Field(
-        None, description="Folder, zip archive or file of the ratings; ml-100k finds its own."
+        None,
+        description="Folder, zip archive or file of the ratings; ml-100k finds its own. With "
+        "{SPAN}, or {YYYY}, {MM} and {DD}, one for each week.",
+    )
+    window: int | None = Field(
+        None, ge=1, description="Number of newest spans of the path to read; all if not set."
     )
     name: str | None = Field(
         None, description="Only models with the same name are compared; `dataset` if not set."
@@ -88,6 +97,23 @@ class DataConfig(Dialect, Section):
         if isinstance(values, Mapping) and values.get("path") and "dataset" not in values:
             return {**values, "dataset": AUTO}
         return values
+
+    def check_window(self, path: str) -> None:
+        """Refuses a window over a path without placeholders.
+
+        Raises:
+            UserError: The path has none, and a window is set.
+        """
+        if self.window is not None and not PLACEHOLDER.search(path):
+            raise UserError(
+                f"data.window={self.window}: {path} has no spans; expected {{SPAN}}, or {{YYYY}}, "
+                "{MM} and {DD} in data.path"
+            )
+
+    @staticmethod
+    def possible_span(path: str) -> str:
+        """Returns a path with numbers in place of the placeholders."""
+        return PLACEHOLDER.sub("0", path)
 
     @property
     def dialect(self) -> Dialect:
@@ -179,6 +205,15 @@ class PipelineConfig(Section):
     kfp: KfpConfig = KfpConfig()
     beam: BeamConfig = BeamConfig()
     runner: RunnerConfig = RunnerConfig()
+
+    @model_validator(mode="after")
+    def _check_warm_start(self) -> PipelineConfig:
+        if self.training.warm_start and not self.model.trains_by_gradients:
+            raise ValueError(
+                f"training.warm_start: {self.model.name} computes its weights anew; expected a "
+                "model that is trained by gradients"
+            )
+        return self
 
 
 def load_config(path: Path | None = None, overrides: Iterable[str] = ()) -> PipelineConfig:
@@ -278,16 +313,14 @@ def _explain(error: ValidationError) -> str:
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return f"{key}: no such key{_suggestion(key)}"
-    problem = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "tuple_type":
-        problem = 'expected a list such as ["A", "B"]'
-    if first["type"] in ("string_type", "path_type"):
-        problem = "expected text, in quotes"
+    problem = expectation(error)
     value = first["input"]
     # A date is shown as it was written.
     text = str(value) if isinstance(value, datetime.date | datetime.time) else repr(value)
     given = "" if isinstance(value, Mapping) else f"{text} is not allowed: "
-    return f"{key}: {given}{problem[0].lower()}{problem[1:]}"
+    # A rule over several sections names its key itself.
+    place = f"{key}: " if key else ""
+    return f"{place}{given}{problem}"
 
 
 def _suggestion(key: str) -> str:

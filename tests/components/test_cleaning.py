@@ -64,7 +64,7 @@ def clean(
         (("7", "1", "3", "4102444801"), cleaning.TIMESTAMP_OUT_OF_RANGE),
         (("7", "1", "3", "1e300"), cleaning.TIMESTAMP_NOT_A_NUMBER),
         (("7", "1", "3", "2020-13-01"), cleaning.TIMESTAMP_NOT_A_NUMBER),
-        (("7", "1", "3", "01/02/2020"), cleaning.TIMESTAMP_NOT_A_NUMBER),
+        (("7", "1", "3", "3 April 2020"), cleaning.TIMESTAMP_NOT_A_NUMBER),
         (("7", "1", "--3", "9"), cleaning.RATING_NOT_A_NUMBER),
         (("7", "1", "3", "9" * 19), cleaning.TIMESTAMP_NOT_A_NUMBER),
     ],
@@ -118,6 +118,33 @@ def test_the_unit_of_times_is_recognised_or_set(unit: Any, factor: int) -> None:
         assert cleaned.accepted["timestamp"].to_pylist() == [964982703 + at for at in range(5)]
 
 
+def cleaned_times(*texts: str, order: Any = None) -> list[int]:
+    rows = [("7", str(movie), "3", text) for movie, text in enumerate(texts)]
+    found: list[int] = (
+        clean(raw(*rows), Dialect(date_order=order)).accepted["timestamp"].to_pylist()
+    )
+    return found
+
+
+def test_the_order_of_dates_is_recognised_or_set() -> None:
+    # 2020-04-03, 2020-03-04, 2020-04-13 and 2020-04-14.
+    april_3, march_4, april_13, april_14 = 1585872000, 1583280000, 1586736000, 1586822400
+    assert cleaned_times("03/04/2020", "13/04/2020") == [april_3, april_13]
+    assert cleaned_times("03-04-2020 00:00:05", "04.14.2020") == [march_4 + 5, april_14]
+    assert cleaned_times("3/4/2020", "4/3/2020", order="dmy") == [april_3, march_4]
+    assert cleaned_times("3/4/2020", order="mdy") == [march_4]
+    assert cleaned_times("2020/04/03", "2020.04.13") == [april_3, april_13]
+
+
+@pytest.mark.parametrize("texts", [("03/04/2020", "04/03/2020"), ("13/04/2020", "04/13/2020")])
+def test_dates_that_can_be_two_days_are_asked_about(texts: tuple[str, ...]) -> None:
+    with pytest.raises(DataError, match=r"such as \S+/2020 can be two days: set data\.date_order"):
+        cleaned_times(*texts)
+    # A few of them among other times are damage.
+    others = [str(10**9 + second) for second in range(5)]
+    assert len(cleaned_times(*others, "03/04/2020")) == 5
+
+
 def test_numbers_that_are_times_in_no_unit_are_set_aside() -> None:
     cleaned = clean(raw(*(("7", str(movie), "3", "9000000000") for movie in range(5))))
     assert cleaned.rejected_by_reason == {cleaning.TIMESTAMP_OUT_OF_RANGE: 5}
@@ -156,7 +183,7 @@ def test_a_repeated_header_is_one_bad_row() -> None:
 
 
 def test_a_cut_last_row_is_set_aside() -> None:
-    cleaned = clean(raw(("7", "1", "3", "1"), ("7", "2", "3", "1")), cut_row=1)
+    cleaned = clean(raw(("7", "1", "3", "1"), ("7", "2", "3", "1")), cut_rows=(1,))
     assert cleaned.rejected_by_reason == {cleaning.CUT: 1}
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from components.errors import DataError
-from components.movielens_example_gen import reading
+from components.movielens_example_gen import reading, recognition
 
 
 def test_reads_ids_and_numbers_as_text_and_splits_genres(csv_folder: Path) -> None:
@@ -74,3 +74,33 @@ def test_a_missing_file_is_named(csv_folder: Path) -> None:
     (csv_folder / "ratings.csv").unlink()
     with pytest.raises(DataError, match=r"ratings\.csv: not found in"):
         reading.read_raw(str(csv_folder), "csv")
+
+
+def spark_parts(folder: Path, *parts: str) -> None:
+    """Writes a folder as Spark does: parts, checksums and a marker."""
+    for number, text in enumerate(parts):
+        name = f"part-{number:05}-c000.csv"
+        (folder / name).write_text(text)
+        (folder / f".{name}.crc").write_bytes(b"crc")
+    (folder / "_SUCCESS").touch()
+
+
+@pytest.mark.parametrize("header", ["", "userId,movieId,rating,timestamp\n"])
+def test_parts_that_spark_wrote_hold_the_ratings_together(tmp_path: Path, header: str) -> None:
+    spark_parts(tmp_path, f"{header}7,1,4,100\n8,1,3,101\n", "", f"{header}9,2,5,102\n", header)
+    assert recognition.recognise(str(tmp_path)) == "csv"
+    rows = reading.read_raw(str(tmp_path), "csv").ratings.to_pylist()
+    assert [tuple(row.values()) for row in rows] == [
+        ("7", "1", "4", "100"),
+        ("8", "1", "3", "101"),
+        ("9", "2", "5", "102"),
+    ]
+
+
+def test_parts_that_differ_or_are_empty_are_refused(tmp_path: Path) -> None:
+    spark_parts(tmp_path, "userId,movieId,rating\n7,1,4\n", "user,movieId,rating\n8,1,4\n")
+    with pytest.raises(DataError, match=r"part-00000.* has another header .* write all parts"):
+        reading.read_raw(str(tmp_path), "csv")
+    spark_parts(tmp_path, "", "")
+    with pytest.raises(DataError, match=r"part-00000.* have no rows"):
+        reading.read_raw(str(tmp_path), "csv")

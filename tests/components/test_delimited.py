@@ -94,9 +94,9 @@ def test_lines_may_end_in_any_way_with_blank_ones_between(
 
 
 def test_a_last_line_that_is_cut_within_its_last_field_is_noted(tmp_path: Path) -> None:
-    assert read(tmp_path, HEADER + many(30)).cut_row is None
-    assert read(tmp_path, (HEADER + many(30))[:-1]).cut_row is None
-    assert read(tmp_path, (HEADER + many(30))[:-2]).cut_row == 29
+    assert read(tmp_path, HEADER + many(30)).cut_rows == ()
+    assert read(tmp_path, (HEADER + many(30))[:-1]).cut_rows == ()
+    assert read(tmp_path, (HEADER + many(30))[:-2]).cut_rows == (29,)
     assert "line 31 has 3 fields" in refused(tmp_path, (HEADER + many(30))[:-11])
 
 

@@ -99,6 +99,13 @@ def test_a_published_edition_is_recognised_and_read(
     # The seventh flag of u.item is that of crime.
     genres = ["Crime"] if name == "ml-100k" else ["Comedy", "Drama"]
     assert raw.movies["movie_genres"].to_pylist() == [genres] * MOVIES_OF_EACH
+    assert (raw.users is not None) == (name in ("ml-100k", "ml-1m"))
+    if name == "ml-1m":
+        assert raw.users is not None
+        # Group 1 is under 18, and occupation 10 is "K-12 student".
+        assert raw.users.to_pylist() == [
+            {"user_id": "1", "user_age": 1, "user_gender": "F", "user_occupation": "student"}
+        ]
     line = reading.recognised(edition, raw, cleaned)
     assert line.startswith(name)
     assert "seconds" in line

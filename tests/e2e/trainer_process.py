@@ -24,6 +24,7 @@ def main(workspace: Path, out: Path, custom_config: Path) -> None:
             serving_model_dir=str(out / "model"),
             model_run_dir=str(out / "run"),
             hyperparameters=None,
+            base_model=None,
             custom_config=json.loads(custom_config.read_text()),
         )
     )

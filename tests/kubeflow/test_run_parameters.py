@@ -57,11 +57,11 @@ def test_a_push_folder_that_is_given_is_that(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "problem"),
     [
-        ("epochs", "0", "input should be greater than or equal to 1"),
-        ("epochs", "-3", "input should be greater than or equal to 1"),
+        ("epochs", "0", "expected 1 or more"),
+        ("epochs", "-3", "expected 1 or more"),
         ("epochs", "2.5", "expected NUMBER_INTEGER"),
-        ("max_rmse", "0", "input should be greater than 0"),
-        ("max_rmse", "-1", "input should be greater than 0"),
+        ("max_rmse", "0", "expected more than 0"),
+        ("max_rmse", "-1", "expected more than 0"),
         ("max_rmse", "inf", "expected NUMBER_DOUBLE"),
         ("pipeline_root", "", "expected gs://BUCKET/PATH or"),
         ("pipeline_root", "here", "expected gs://BUCKET/PATH or"),

@@ -19,7 +19,7 @@ _HALF_STARS = (0.5, 5.0)
 
 EDITIONS: dict[EditionName, Edition] = {
     "ml-100k": movielens_100k.EDITION,
-    "ml-1m": dat_folder.edition("MovieLens 1M: 6,040 users, 2000-03", (1.0, 5.0)),
+    "ml-1m": dat_folder.edition("MovieLens 1M: 6,040 users, 2000-03", (1.0, 5.0), users=True),
     "ml-10m": dat_folder.edition("MovieLens 10M: 71,567 users, 1995-2009", _HALF_STARS),
     "ml-20m": csv_folder.edition("MovieLens 20M: 138,493 users, 1995-2015", _HALF_STARS),
     "ml-25m": csv_folder.edition("MovieLens 25M: 162,541 users, 1995-2019", _HALF_STARS),

@@ -33,15 +33,13 @@ def read(files: Files, dialect: Dialect) -> RawRatings:
     Raises:
         DataError: A file cannot be read as a table with the columns of ratings or of movies.
     """
-    ratings = delimited.read(
-        files[RATINGS],
-        delimited.Format(
-            roles=("user", "movie", "rating", "timestamp"),
-            required=("user", "movie", "rating"),
-            by_name=() if MOVIES in files else ("title", "genres"),
-        ),
-        dialect,
+    parts = [path for name, path in files.items() if name != MOVIES]
+    form = delimited.Format(
+        roles=("user", "movie", "rating", "timestamp"),
+        required=("user", "movie", "rating"),
+        by_name=() if MOVIES in files else ("title", "genres"),
     )
+    ratings = delimited.read_parts(parts, form, dialect)
     movies = _movies(files[MOVIES], dialect) if MOVIES in files else ratings
     return RawRatings(
         ratings=pa.table(
@@ -57,14 +55,17 @@ def read(files: Files, dialect: Dialect) -> RawRatings:
             for role, feature in RATING_ROLES.items()
             if role in ratings.header
         },
-        cut_row=ratings.cut_row,
-        recognised=(os.path.basename(files[RATINGS]), ratings.recognised),
+        cut_rows=ratings.cut_rows,
+        recognised=(
+            os.path.basename(parts[0]) if len(parts) == 1 else f"{len(parts)} files",
+            ratings.recognised,
+        ),
     )
 
 
 def read_headless_ratings(
     path: str, delimiter: str, dialect: Dialect
-) -> tuple[pa.Table, int | None]:
+) -> tuple[pa.Table, tuple[int, ...]]:
     """Reads a published file of ratings, which has all four columns and neither header nor quotes.
 
     Args:
@@ -73,7 +74,7 @@ def read_headless_ratings(
         dialect: What is set of the dialect.
 
     Returns:
-        The ratings, and the position of a last row that may be cut.
+        The ratings, and the position of a last row that may be cut, if there is one.
 
     Raises:
         DataError: The file is damaged.
@@ -90,7 +91,7 @@ def read_headless_ratings(
         dialect,
     )
     table = pa.table({feature: ratings.columns[role] for role, feature in RATING_ROLES.items()})
-    return table, ratings.cut_row
+    return table, ratings.cut_rows
 
 
 def _movies(path: str, dialect: Dialect) -> delimited.TextTable:
@@ -144,6 +145,7 @@ def edition(description: str, rating_range: tuple[float, float] | None) -> Editi
         files=(RATINGS,),
         optional_files=(MOVIES,),
         suffixes=(".csv", ".tsv", ".txt", ".dat") if rating_range is None else (),
+        part_prefix="part-",
         rating_range=rating_range,
     )
 

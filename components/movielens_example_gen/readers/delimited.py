@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import dataclasses
 import io
 import os
 import re
@@ -110,14 +111,14 @@ class TextTable:
         columns: Text of each column that was found, by what it is; an empty field is null.
         header: Names of these columns in the file; empty if it has no header.
         delimiter: Text between two fields.
-        cut_row: Position of a last row without a line end whose last field is shorter than any
-            other; None if there is none.
+        cut_rows: Positions of last rows without a line end whose last field is shorter than any
+            other in the file.
     """
 
     columns: Mapping[Role, pa.ChunkedArray]
     header: Mapping[Role, str]
     delimiter: str
-    cut_row: int | None
+    cut_rows: tuple[int, ...]
 
     @property
     def recognised(self) -> str:
@@ -139,6 +140,7 @@ class Format:
         quoting: Whether fields can be in quotes.
         latin_1: Whether a file that is not UTF-8 is Latin-1.
         also: More names of columns.
+        is_part: Whether the file may have a header only, since others have rows.
     """
 
     roles: Sequence[Role]
@@ -149,6 +151,7 @@ class Format:
     quoting: bool = True
     latin_1: bool = False
     also: Mapping[Role, frozenset[str]] = field(default_factory=dict)
+    is_part: bool = False
 
 
 def read(path: str, form: Format, dialect: Dialect) -> TextTable:
@@ -178,9 +181,9 @@ def read(path: str, form: Format, dialect: Dialect) -> TextTable:
             if header
             else _positions_by_order(len(rows[0]), form, dialect, kind)
         )
-        if header and len(rows) == 1:
+        if header and len(rows) == 1 and not form.is_part:
             raise DataError("the file has no rows")
-        columns, cut_row = _Parse(
+        columns, cut_rows = _Parse(
             path, encoding, delimiter, form.quoting, header, len(rows[0]), at
         ).table()
     except FileNotFoundError as error:
@@ -191,7 +194,45 @@ def read(path: str, form: Format, dialect: Dialect) -> TextTable:
     except UnicodeDecodeError as error:
         raise DataError(f"{name}: {_NOT_UTF_8}") from error
     found = {role: rows[0][number].strip() for role, number in at.items()} if header else {}
-    return TextTable(columns, found, delimiter, cut_row)
+    return TextTable(columns, found, delimiter, cut_rows)
+
+
+def read_parts(paths: Sequence[str], form: Format, dialect: Dialect) -> TextTable:
+    """Reads files that hold one table together; of several, empty ones do not count.
+
+    Raises:
+        DataError: A file cannot be read, the files are written in different ways, or all are empty.
+    """
+    if len(paths) == 1:
+        return read(paths[0], form, dialect)
+    form = dataclasses.replace(form, is_part=True)
+    filled = [path for path in paths if os.path.getsize(path)]
+    tables = [read(path, form, dialect) for path in filled]
+    rows = [len(next(iter(table.columns.values()))) for table in tables]
+    if not sum(rows):
+        raise DataError(f"{os.path.basename(paths[0])} and the other parts have no rows")
+    last = tables[-1]
+    for path, table in zip(filled, tables, strict=True):
+        if (table.header, table.delimiter) != (last.header, last.delimiter):
+            raise DataError(
+                f"{os.path.basename(path)} has another header or delimiter than "
+                f"{os.path.basename(filled[-1])}: write all parts alike"
+            )
+    return TextTable(
+        columns={
+            role: pa.chunked_array(
+                [chunk for table in tables for chunk in table.columns[role].chunks], pa.string()
+            )
+            for role in last.columns
+        },
+        header=last.header,
+        delimiter=last.delimiter,
+        cut_rows=tuple(
+            sum(rows[:number]) + row
+            for number, table in enumerate(tables)
+            for row in table.cut_rows
+        ),
+    )
 
 
 _NOT_UTF_8 = "not UTF-8; a latin-1 file is converted with `iconv -f latin1 -t utf-8`"
@@ -391,7 +432,7 @@ class _Parse:
     width: int
     positions: Mapping[Any, int]
 
-    def table(self) -> tuple[dict[Any, pa.ChunkedArray], int | None]:
+    def table(self) -> tuple[dict[Any, pa.ChunkedArray], tuple[int, ...]]:
         counts = _count(self.path)
         quoting = self.quoting and counts.quotes
         escapes = (True, False) if quoting and counts.escapes else (False,)
@@ -404,7 +445,7 @@ class _Parse:
                 if number == len(escapes) - 1:
                     raise
         columns = {role: table[str(at)] for role, at in self.positions.items()}
-        return columns, None if counts.ends_with_line else self._cut_row(table)
+        return columns, () if counts.ends_with_line else self._cut_rows(table)
 
     def _rows(self, counts: _Counts, quoting: bool, escape: bool) -> pa.Table:
         broken: list[pa.csv.InvalidRow] = []
@@ -493,12 +534,13 @@ class _Parse:
                     )
         return None
 
-    def _cut_row(self, table: pa.Table) -> int | None:
+    def _cut_rows(self, table: pa.Table) -> tuple[int, ...]:
         lengths = pc.fill_null(pc.utf8_length(table[str(self.width - 1)]), 0)
         if len(lengths) <= _FEW_ROWS:
-            return None
+            return ()
         last = len(lengths) - 1
-        return last if lengths[last].as_py() < pc.min(lengths.slice(0, last)).as_py() else None
+        is_cut = lengths[last].as_py() < pc.min(lengths.slice(0, last)).as_py()
+        return (last,) if is_cut else ()
 
 
 def _count(path: str) -> _Counts:

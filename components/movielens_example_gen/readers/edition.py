@@ -28,16 +28,18 @@ class RawRatings:
         users: `user_id`, `user_age` int64, `user_gender` string and `user_occupation` string; None
             if nothing describes the users.
         header: Names of the ratings' columns in their file; empty if it has no header.
-        cut_row: Position of a last row that may be cut; None if it is whole.
+        cut_rows: Positions of last rows of files that may be cut.
         recognised: Phrases for people on what was recognised in the files.
+        span_rows: Number of rows of each span, where there are several.
     """
 
     ratings: pa.Table
     movies: pa.Table | None = None
     users: pa.Table | None = None
     header: Mapping[str, str] = field(default_factory=dict)
-    cut_row: int | None = None
+    cut_rows: tuple[int, ...] = ()
     recognised: tuple[str, ...] = ()
+    span_rows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class Edition:
         other_files: Names of the files of another form of the edition, instead of `files`.
         suffixes: Ends of the names of files that hold the ratings if none has their name; empty if
             names are fixed.
-        parts: Whether several such files hold the ratings together.
+        part_prefix: Start of the names of several such files that hold the ratings together; None
+            if only one may.
         rating_range: Lowest and highest rating in stars; None if it depends on the data.
     """
 
@@ -62,5 +65,5 @@ class Edition:
     optional_files: tuple[str, ...] = ()
     other_files: tuple[str, ...] = ()
     suffixes: tuple[str, ...] = ()
-    parts: bool = False
+    part_prefix: str | None = None
     rating_range: tuple[float, float] | None = None

@@ -44,12 +44,12 @@ def read(files: Files, dialect: Dialect) -> RawRatings:
 
 
 def _read_text(files: Files, dialect: Dialect) -> RawRatings:
-    ratings, cut_row = read_headless_ratings(files[_RATINGS], "\t", dialect)
+    ratings, cut_rows = read_headless_ratings(files[_RATINGS], "\t", dialect)
     return _raw(
         ratings,
         _bars(files[_MOVIES], _MOVIE_COLUMNS),
         _bars(files[_USERS], _USER_COLUMNS),
-        cut_row,
+        cut_rows,
     )
 
 
@@ -68,7 +68,7 @@ def _bars(path: str, columns: Sequence[str]) -> pa.Table:
 
 
 def _raw(
-    ratings: pa.Table, movies: pa.Table, users: pa.Table, cut_row: int | None = None
+    ratings: pa.Table, movies: pa.Table, users: pa.Table, cut_rows: tuple[int, ...] = ()
 ) -> RawRatings:
     return RawRatings(
         ratings=ratings,
@@ -87,7 +87,7 @@ def _raw(
                 features.USER_OCCUPATION: users["occupation"],
             }
         ),
-        cut_row=cut_row,
+        cut_rows=cut_rows,
     )
 
 

@@ -100,5 +100,5 @@ EDITION = Edition(
     files=(RATINGS,),
     optional_files=(MOVIES,),
     suffixes=(".parquet",),
-    parts=True,
+    part_prefix="",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tfx import types
 from tfx.types import standard_artifacts
@@ -14,8 +15,10 @@ from components.drift.limits import DriftLimits
 from components.drift.report import DriftReport
 from components.errors import DataError
 from components.gate.release import write_statistics
+from components.movielens_example_gen.report import SpanReport
 from models.export.saved_model import write_comparison_group
 from pipeline import SCHEMA_FILE
+from tests.components import ingest_reports
 from tests.components import weekly_ratings as weekly
 
 
@@ -29,8 +32,17 @@ def push(folder: Path, number: int, version: str, group: str = "group") -> None:
     write_statistics(str(pushed), weekly.train_statistics(week, week.stars))
 
 
-def run(folder: Path, pushed: Path, number: int, accepted: str = "") -> DriftReport:
+def run(
+    folder: Path,
+    pushed: Path,
+    number: int,
+    accepted: str = "",
+    spans: tuple[SpanReport, ...] = (),
+) -> DriftReport:
     """Runs the step on the ratings up to a week."""
+    examples = standard_artifacts.Examples()
+    examples.uri = str(folder / "examples")
+    ingest_reports.write(folder / "examples", spans=spans)
     week = weekly.week(number)
     statistics = standard_artifacts.ExampleStatistics()
     statistics.uri = str(folder / "statistics")
@@ -45,7 +57,7 @@ def run(folder: Path, pushed: Path, number: int, accepted: str = "") -> DriftRep
     drift: types.Artifact = simple_artifacts.Metrics()
     drift.uri = str(folder / "drift")
     Executor().Do(
-        {"statistics": [statistics], "schema": [schema]},
+        {"examples": [examples], "statistics": [statistics], "schema": [schema]},
         {"drift": [drift]},
         {
             "limits": DriftLimits().model_dump_json(),
@@ -88,3 +100,37 @@ def test_a_truncated_week_stops_the_run_unless_it_is_accepted(tmp_path: Path) ->
     assert "users" in str(caught.value)
     report = run(tmp_path / "3", tmp_path / "pushed", 26, accepted=",".join([*names, "genres"]))
     assert list(report.accepted) == names
+
+
+def span(name: str, *stars: int) -> SpanReport:
+    """A span with so many ratings of 1 to 5 stars."""
+    count = sum(stars)
+    mean = sum(star * n for star, n in enumerate(stars, start=1)) / count if count else None
+    return SpanReport(
+        name=name, read=count, accepted=count, users=1, movies=1, mean=mean, histogram=stars
+    )
+
+
+def test_a_broken_week_is_seen_among_many(tmp_path: Path) -> None:
+    """One week of 52 moves the statistics of all of them by less than the limits."""
+    good = [span(f"week-{number}", 6, 11, 27, 34, 22) for number in range(51)]
+    usual = (*good, span("new", 7, 10, 26, 35, 22))
+    (move,) = run(tmp_path / "a", tmp_path / "pushed", 26, "", usual).moves
+    assert (move.name, move.exceeded) == ("span", False)
+    flipped = (*good, span("new", 22, 34, 27, 11, 6))
+    with pytest.raises(DataError) as caught:
+        run(tmp_path / "b", tmp_path / "pushed", 26, "", flipped)
+    assert "spans before; if the change is meant, --accept-drift span" in str(caught.value)
+    assert "new mean 2.45" in str(caught.value)
+    accepted = run(tmp_path / "c", tmp_path / "pushed", 26, "span", flipped)
+    assert accepted.accepted == ("span",)
+    # By the definition, in float64: H((p + q) / 2) - (H(p) + H(q)) / 2, in bits.
+    p, q = np.array([22, 34, 27, 11, 6]) / 100, np.array([6, 11, 27, 34, 22]) / 100
+    entropy = [-np.sum(one * np.log2(one)) for one in ((p + q) / 2, p, q)]
+    expected = entropy[0] - (entropy[1] + entropy[2]) / 2
+    assert accepted.moves[0].moved == pytest.approx(expected)
+
+
+def test_the_first_span_and_an_empty_one_have_nothing_to_compare(tmp_path: Path) -> None:
+    for name, spans in (("one", (span("1", 1, 1, 1, 1, 1),)), ("none", (span("1", 1), span("2")))):
+        assert run(tmp_path / name, tmp_path / "pushed", 26, "", spans).moves == ()

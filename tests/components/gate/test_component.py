@@ -19,6 +19,7 @@ from components.gate.limits import GateLimits
 from components.gate.record import GateRecord
 from components.gate.release import read_record, read_statistics, write_record
 from models.export.saved_model import write_comparison_group
+from tests.components import ingest_reports
 
 # Users and ratings.
 HOLDOUT = [(b"a", 5.0), (b"a", 4.0), (b"b", 2.0), (b"b", 3.5), (b"c", 1.0), (b"d", 5.0)]
@@ -106,6 +107,7 @@ def examples(folder: Path) -> types.Artifact:
     made = artifact(standard_artifacts.Examples, folder)
     made.split_names = '["train", "eval", "holdout"]'
     (folder / "Split-holdout").mkdir()
+    ingest_reports.write(folder, trained_until=77)
     path = str(folder / "Split-holdout" / "data_tfrecord-00000-of-00001.gz")
     with tf.io.TFRecordWriter(path, "GZIP") as writer:
         for user, stars in HOLDOUT:
@@ -219,7 +221,7 @@ def test_a_first_model_is_released_without_a_baseline(tmp_path: Path) -> None:
     blessing, release = run(tmp_path, {"": 0.9})
     assert blessing.get_int_custom_property("blessed") == 1
     record = read_record(str(Path(release.uri) / "Format-Serving"))
-    assert record == GateRecord(rmse=0.9, ndcg=None)
+    assert record == GateRecord(rmse=0.9, ndcg=None, data_fingerprint="digest", trained_until=77)
 
 
 def test_an_accepted_move_is_recorded_and_holds_for_the_model_that_was_pushed(

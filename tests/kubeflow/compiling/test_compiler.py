@@ -329,9 +329,29 @@ def test_data_of_this_machine_is_for_dry_runs(tmp_path: Path) -> None:
         compiled(Target.KFP, "data.dataset=csv")
 
 
-def test_data_elsewhere_is_not_recognised() -> None:
-    with pytest.raises(UserError, match=r"data\.dataset=auto: .* name the edition"):
-        compiled(Target.KFP, "data.dataset=auto", data="gs://data/ml")
+@pytest.mark.parametrize("target", Target)
+def test_data_elsewhere_is_recognised_and_found_by_the_steps(target: Target) -> None:
+    pattern = "gs://data/{YYYY}-{MM}-{DD}"
+    job = compiled(target, "data.dataset=auto", "data.window=4", data=pattern)
+    assert {p.name: p.value for p in job.parameters}["data"] == pattern
+    values = constants(job, "data-fingerprint")
+    assert values["edition"] == "auto"
+    assert int(values["window"]) == 4
+    with pytest.raises(UserError, match=r"data\.window=4: gs://data/ml has no spans"):
+        compiled(target, "data.window=4", data="gs://data/ml")
+    with pytest.raises(UserError, match="does not reach it"):
+        compiled(target, data="gs://data/{WEEK}")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_warm_start_is_looked_up_in_every_run(target: Target) -> None:
+    assert "warm-start-model" not in tasks(usual(target))
+    found = tasks(compiled(target, "training.warm_start=true"))
+    assert "cachingOptions" not in found["warm-start-model"]
+    source = found["trainer"]["inputs"]["artifacts"]["base_model"]["taskOutputArtifact"]
+    assert source == {"producerTask": "warm-start-model", "outputArtifactKey": "base_model"}
+    examples = found["warm-start-model"]["inputs"]["artifacts"]["examples"]["taskOutputArtifact"]
+    assert examples["producerTask"] == "movie-lens-example-gen"
 
 
 def test_the_graph_of_this_machine_has_neither_lookup() -> None:

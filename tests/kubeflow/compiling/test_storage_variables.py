@@ -50,14 +50,18 @@ def environments(pipeline: CompiledPipeline) -> dict[str, Any]:
 
 
 def test_steps_that_read_and_write_the_storage_are_led_to_it() -> None:
-    pipeline = compiled(f"kfp.storage_endpoint={ENDPOINT}", f"kfp.storage_secret={SECRET}")
+    pipeline = compiled(
+        f"kfp.storage_endpoint={ENDPOINT}",
+        f"kfp.storage_secret={SECRET}",
+        "training.warm_start=true",
+    )
     steps = {
         f"exec-{name}"
         for name, task in pipeline.spec["root"]["dag"]["tasks"].items()
         for source in task["inputs"].get("parameters", {}).values()
         if source.get("componentInputParameter") in {"data", "push"}
     }
-    assert len(steps) == 6
+    assert len(steps) == 7
     variable = {"name": "AWS_ENDPOINT_URL", "value": ENDPOINT}
     assert environments(pipeline) == {step: [variable] for step in steps}
     executors = pipeline.platforms["platforms"]["kubernetes"]["deploymentSpec"]["executors"]

@@ -13,7 +13,7 @@ from tests.movierec.cli.command import COMMAND, assert_refused, imported_by, mov
 
 ROOT = Path(__file__).parents[3]
 COMMANDS = (
-    *("run", "datasets", "data", "config", "evaluate", "recommend", "prune"),
+    *("run", "datasets", "data", "config", "evaluate", "backtest", "recommend", "prune"),
     *("serve", "versions", "rollback", "promote", "query"),
     *("compile", "run-compiled", "submit", "serving-manifests"),
 )

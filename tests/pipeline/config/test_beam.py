@@ -273,7 +273,7 @@ def test_a_key_that_does_nothing_is_refused(key: str) -> None:
         ),
         (["beam.runner=FnApiRunner"], "'direct', 'flink', 'spark', 'dataflow' or 'portable'"),
         (["beam.runner=portable", "beam.job_endpoint=8099"], "expected HOST:PORT"),
-        (["beam.workers=0"], "greater than or equal to 1"),
+        (["beam.workers=0"], "expected 1 or more"),
     ],
 )
 def test_what_is_refused(overrides: list[str], part: str) -> None:

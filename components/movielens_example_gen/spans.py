@@ -1,0 +1,167 @@
+"""The spans of a path such as `ratings/{YYYY}-{MM}-{DD}`: a folder, archive or file for each week.
+
+The placeholders are those of TFX's ExampleGen. TFX makes a glob of such a path; here every other
+character is literal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from tfx.components.example_gen import utils
+from tfx.dsl.io import fileio
+from tfx.proto import example_gen_pb2
+
+from components.errors import DataError
+from components.movielens_example_gen import input_files, recognition
+from components.movielens_example_gen.options import AUTO, PLACEHOLDER, EditionName
+from components.movielens_example_gen.readers import EDITIONS
+
+_DATE_DIGITS: Final = {"YYYY": 4, "MM": 2, "DD": 2}
+_NO_VERSION: Final = -1
+
+
+@dataclass(frozen=True, order=True)
+class Span:
+    """The ratings of one week, or of any other stretch of time.
+
+    Attributes:
+        number: Number in the path, or days from 1970 to the date; 0 for a path without either.
+        version: Number of the version; -1 for a path without one.
+        name: Number or date as the path has it; empty for a path without either.
+        path: Folder, zip archive or file.
+    """
+
+    number: int
+    version: int
+    name: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a run reads: spans of one edition.
+
+    Attributes:
+        edition: Name of the edition.
+        spans: Spans, oldest first, at least one.
+    """
+
+    edition: EditionName
+    spans: tuple[Span, ...]
+
+    def fingerprint(self) -> str:
+        """Returns the digest of the files of these spans, and of no others.
+
+        Raises:
+            DataError: A file that the edition needs is not there.
+        """
+        edition = EDITIONS[self.edition]
+        return input_files.fingerprint(
+            path for span in self.spans for path in input_files.paths(span.path, edition)
+        )
+
+
+def find(path: str, edition: EditionName | Literal["auto"], window: int | None) -> Source:
+    """Returns what a path holds now.
+
+    Args:
+        path: Folder, zip archive or file, or a path with placeholders for several of them.
+        edition: Name of the edition, or auto to recognise it by the files.
+        window: Number of newest spans to read; None for all.
+
+    Raises:
+        DataError: There is nothing, or the spans are of several editions.
+    """
+    found = resolve(path)
+    if window is not None:
+        found = found[-window:]
+    if edition != AUTO:
+        return Source(edition, tuple(found))
+    newest = recognition.recognise(found[-1].path)
+    for span in found[:-1]:
+        other = recognition.recognise(span.path)
+        if other != newest:
+            raise DataError(
+                f"{span.path} is {other} and {found[-1].path} is {newest}: set data.dataset, or "
+                "data.window to spans of one edition"
+            )
+    return Source(newest, tuple(found))
+
+
+def resolve(path: str) -> list[Span]:
+    """Returns all spans of a path, oldest first; of several versions of a span, the newest.
+
+    A path without placeholders, or one that exists as it stands, is one span.
+
+    Raises:
+        DataError: The placeholders do not go together, nothing matches, a date is none, or two
+            paths are the same version of a span.
+    """
+    if not PLACEHOLDER.search(path) or fileio.exists(path):
+        return [Span(0, _NO_VERSION, "", path)]
+    try:
+        utils.verify_split_pattern_specs(example_gen_pb2.Input.Split(pattern=path))
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    newest: dict[int, Span] = {}
+    for span in sorted(_matches(path)):
+        earlier = newest.get(span.number)
+        if earlier is not None and earlier.version == span.version:
+            raise DataError(f"{earlier.path} and {span.path} are the same span: keep one")
+        newest[span.number] = span
+    if not newest:
+        raise DataError(f"{path}: no folder or file matches")
+    return [newest[number] for number in sorted(newest)]
+
+
+def _matches(path: str) -> Iterator[Span]:
+    """Yields a span for each place that a path can stand for, folder by folder."""
+    waiting: list[tuple[str, list[str], dict[str, str]]] = [("", path.split("/"), {})]
+    while waiting:
+        folder, (part, *rest), values = waiting.pop()
+        for name, found in _names(folder, part):
+            place, known = f"{folder}{name}", {**values, **found}
+            if rest:
+                waiting.append((f"{place}/", rest, known))
+            elif fileio.exists(place):
+                yield _span(place, known)
+
+
+def _names(folder: str, part: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yields the names that one part of a path can stand for, with the values in them."""
+    if not PLACEHOLDER.search(part):
+        yield part, {}
+    elif fileio.isdir(folder or "."):
+        pattern = re.compile(_regex(part))
+        for listed in fileio.listdir(folder or "."):
+            name = listed.rstrip("/")
+            if match := pattern.fullmatch(name):
+                yield name, match.groupdict()
+
+
+def _regex(part: str) -> str:
+    """Returns the regular expression of one part of a path; widths count digits, as in TFX."""
+    regex, end = "", 0
+    for placeholder in PLACEHOLDER.finditer(part):
+        name = placeholder["name"]
+        width = placeholder["width"] or _DATE_DIGITS.get(name)
+        digits = rf"[0-9]{{{width}}}" if width else "[0-9]+"
+        regex += f"{re.escape(part[end : placeholder.start()])}(?P<{name}>{digits})"
+        end = placeholder.end()
+    return regex + re.escape(part[end:])
+
+
+def _span(path: str, values: dict[str, str]) -> Span:
+    version = int(values.get("VERSION", _NO_VERSION))
+    if "SPAN" in values:
+        return Span(int(values["SPAN"]), version, values["SPAN"], path)
+    date = [values[part] for part in _DATE_DIGITS]
+    try:
+        number = utils.date_to_span_number(*map(int, date))
+    except ValueError as error:
+        raise DataError(f"{path}: {'-'.join(date)} is no date") from error
+    return Span(number, version, "-".join(date), path)

@@ -1,0 +1,1 @@
+"""Backtests: how models trained in past weeks would have fared in the week after."""
