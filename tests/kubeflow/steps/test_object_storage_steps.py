@@ -28,7 +28,7 @@ from models.export.saved_model import COMPARISON_GROUP_FILE
 from pipeline import SCHEMA_FILE
 from pipeline.config.errors import UserError
 from pipeline.config.tree import load_config
-from tests.components import weekly_ratings
+from tests.components import ingest_reports, weekly_ratings
 from tests.components.weekly_ratings import week
 from tests.kubeflow import s3_server, trainer_step
 from tests.kubeflow.s3_server import Bucket
@@ -190,7 +190,10 @@ def test_data_that_moved_since_the_last_push_stops_a_run_until_it_is_accepted(
     split = tmp_path / "statistics" / "Split-train"
     split.mkdir(parents=True)
     (split / "FeatureStats.pb").write_bytes(train_statistics(13))
+    examples = tmp_path / "examples"
+    ingest_reports.write(examples)
     given = {
+        "examples": (str(examples), {}),
         "statistics": (str(split.parent), {"split_names": '["train"]'}),
         "schema": (str(SCHEMA_FILE.parent), {}),
     }
