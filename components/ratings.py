@@ -58,4 +58,5 @@ def ranking(model: PushedModel, ratings: Columns, liked_rating: float) -> Rankin
     """Returns how high a pushed model ranks the liked movies among ratings it has not seen."""
     liked = ratings[features.RATING] >= liked_rating
     users, movies = (ratings[name][liked] for name in (features.USER_ID, features.MOVIE_ID))
-    return ranking_figures(users, model.ranks(users, movies))
+    by_model, _ = model.ranks(users, movies)
+    return ranking_figures(users, by_model)

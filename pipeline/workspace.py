@@ -51,7 +51,7 @@ class Workspace:
 
     @property
     def runs(self) -> Path:
-        """One folder for each run, with `summary.json`, `config.toml` and `log.txt`."""
+        """One folder for each run, with its summary, configuration, log and report."""
         return self.root / "runs"
 
     def serving(self, model_name: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,15 +73,15 @@ class PushedModel:
         self,
         user_ids: np.ndarray[Any, np.dtype[Any]],
         movie_ids: np.ndarray[Any, np.dtype[Any]],
-    ) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Returns the rank of each movie among those that its user did not rate in training.
+    ) -> tuple[np.ndarray[Any, np.dtype[np.int64]], np.ndarray[Any, np.dtype[np.int64]]]:
+        """Returns the ranks of movies among those that their users did not rate in training.
 
         Args:
             user_ids: bytes `[n]`, raw ids.
             movie_ids: bytes `[n]`, raw ids.
 
         Returns:
-            int64 `[n]`, where 1 is the best.
+            Ranks by the model and by popularity, int64 `[n]` each, where 1 is the best.
         """
         evaluate = self._signatures[signature_names.TRANSFORM_FEATURES]
         examples = [
@@ -94,28 +95,58 @@ class PushedModel:
             ).SerializeToString()
             for user_id, movie_id in zip(user_ids, movie_ids, strict=True)
         ]
-        ranks = [
-            evaluate(examples=tf.constant(examples[start : start + _RANKING_BATCH], tf.string))[
-                signature_names.RANK
-            ].numpy()
+        outputs = [
+            evaluate(examples=tf.constant(examples[start : start + _RANKING_BATCH], tf.string))
             for start in range(0, len(examples), _RANKING_BATCH)
         ]
-        return np.concatenate(ranks) if ranks else np.empty(0, np.int64)
+        by_model, by_popularity = (
+            np.concatenate([np.empty(0, np.int64), *(part[name].numpy() for part in outputs)])
+            for name in (signature_names.RANK, signature_names.POPULARITY_RANK)
+        )
+        return by_model, by_popularity
 
     def recommend(self, user_id: str, k: int) -> list[Recommendation]:
         """Returns the k best movies that a user did not rate in training, or all that are left."""
+        (ranking,) = self.recommend_each([user_id], k)
+        return ranking
+
+    def recommend_each(self, user_ids: Sequence[str], k: int) -> list[list[Recommendation]]:
+        """Returns for each of n users what `recommend` returns.
+
+        Args:
+            user_ids: Raw ids, n within the limits of the signature.
+            k: Number of movies for each.
+        """
+        return [
+            [
+                Recommendation(movie_id.decode(), title.decode(), float(score))
+                for movie_id, title, score in zip(*columns, strict=True)
+                if movie_id
+            ]
+            for columns in zip(*self.recommendations(user_ids, k), strict=True)
+        ]
+
+    def recommendations(
+        self, user_ids: Sequence[str], k: int
+    ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, np.dtype[np.float32]]]:
+        """Returns the k best movies of n users as arrays.
+
+        Args:
+            user_ids: Raw ids, n within the limits of the signature.
+            k: Number of movies for each, limited to the size of the catalogue.
+
+        Returns:
+            Ids and titles, bytes `[n, k]`, and scores, float32 `[n, k]`. Where a user has fewer
+            movies left, ids are empty and scores −inf.
+        """
         outputs = self._signatures[signature_names.RECOMMEND](
-            user_id=tf.constant([user_id]), k=tf.constant(k, tf.int32)
+            user_id=tf.constant(user_ids, tf.string), k=tf.constant(k, tf.int32)
         )
-        columns = (
-            outputs[name][0].numpy()
+        movie_ids, titles, scores = (
+            outputs[name].numpy()
             for name in (features.MOVIE_ID, features.MOVIE_TITLE, signature_names.SCORE)
         )
-        return [
-            Recommendation(movie_id.decode(), title.decode(), float(score))
-            for movie_id, title, score in zip(*columns, strict=True)
-            if movie_id
-        ]
+        return movie_ids, titles, scores
 
 
 def _bytes(value: bytes) -> tf.train.Feature:

@@ -20,7 +20,8 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # All that ask for the fixture `story`.
 STORY_FILES = {
-    f"tests/e2e/test_{name}.py" for name in ("bad_data", "commands", "signatures", "story")
+    f"tests/e2e/test_{name}.py"
+    for name in ("bad_data", "commands", "report", "signatures", "story")
 }
 
 RATINGS_HEADER = "userId,movieId,rating,timestamp"

@@ -19,6 +19,7 @@ from movierec.cli.promote import promote
 from movierec.cli.prune import prune
 from movierec.cli.query import query
 from movierec.cli.recommend import recommend
+from movierec.cli.report import report
 from movierec.cli.rollback import rollback
 from movierec.cli.run import run
 from movierec.cli.run_compiled import run_compiled
@@ -38,6 +39,7 @@ app.command(rich_help_panel=help_pages.TRAIN)(config)
 app.command(rich_help_panel=help_pages.TRAIN)(evaluate)
 app.command(rich_help_panel=help_pages.TRAIN)(backtest)
 app.command(rich_help_panel=help_pages.TRAIN)(recommend)
+app.command(rich_help_panel=help_pages.TRAIN)(report)
 app.command(rich_help_panel=help_pages.TRAIN)(prune)
 app.command(rich_help_panel=help_pages.SERVE)(serve)
 app.command(rich_help_panel=help_pages.SERVE)(versions)

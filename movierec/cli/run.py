@@ -9,6 +9,7 @@ import typer
 
 from models import features
 from movierec.cli import exit_codes, options, output
+from movierec.cli.report import write_report
 from pipeline.config.errors import RunInterruptedError
 from pipeline.workspace import Workspace
 from serving.shutdown import handle_stop_signals
@@ -70,10 +71,13 @@ def run(
         raise RunInterruptedError(
             "interrupted; the next run continues after the steps that have finished"
         ) from error
+    report = write_report(Workspace(workspace), summary)
     if as_json:
         print(summary.model_dump_json(indent=2))
     else:
         _show(summary, user)
+        if report is not None:
+            output.print_line(f"report: {report}")
     if summary.refusal:
         output.print_error(f"not pushed: {summary.refusal}")
         raise typer.Exit(exit_codes.NOT_PUSHED)

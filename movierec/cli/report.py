@@ -1,0 +1,87 @@
+"""`movierec report`: the page on a run."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from movierec.cli import options, output
+from pipeline.config.errors import UserError
+from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pipeline.summary import Summary
+
+
+def report(
+    run: Annotated[
+        str | None,
+        typer.Argument(metavar="[RUN]", help="Id of the run; the newest if not given."),
+    ] = None,
+    workspace: options.WorkspaceFolder = options.DEFAULT_WORKSPACE,
+) -> None:
+    """Write the report on a run again: one HTML page that opens from disk.
+
+    Every run writes it as report.html beside its summary.json.
+
+    Example: movierec report 20260131-120000
+    """
+    folder = Workspace(workspace)
+    with output.hidden_logs():
+        from movierec.report import page
+
+        found = find_run(folder, run)
+        try:
+            path = page.write(folder, found)
+        except OSError as error:
+            missing = error.filename or error
+            raise UserError(
+                f"run {found.run_id}: {missing} is gone; `movierec prune` removes the outputs of "
+                "old runs"
+            ) from error
+    output.print_line(path)
+
+
+def find_run(workspace: Workspace, run_id: str | None) -> Summary:
+    """Returns the summary of a run that reached its end.
+
+    Args:
+        workspace: Workspace of the run.
+        run_id: Id of the run; None for the newest.
+
+    Raises:
+        UserError: There is no such run.
+    """
+    from pipeline import summary
+
+    runs = list(summary.newest_first(workspace))
+    if not runs:
+        raise UserError(f"{workspace.runs}: no run has reached its end; run `movierec run` first")
+    found = next((one for one in runs if run_id in (None, one.run_id)), None)
+    if found is None:
+        newest = ", ".join(one.run_id for one in runs[:5])
+        raise UserError(f"run {run_id}: no such run in {workspace.runs}; the newest are {newest}")
+    return found
+
+
+def write_report(workspace: Workspace, summary: Summary) -> Path | None:
+    """Writes the report on a run that has just ended; one that fails is a line of warning.
+
+    The run has its verdict already, and a page about it must not change that.
+    """
+    from pipeline import run_log
+
+    log = workspace.runs / summary.run_id / "log.txt"
+    with run_log.redirected(log):
+        try:
+            from movierec.report import page
+
+            return page.write(workspace, summary)
+        except Exception as error:
+            logging.exception("the report failed")
+            reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+    output.print_error(f"warning: no report ({reason}); the traceback is in {log}")
+    return None

@@ -1,0 +1,156 @@
+"""Everything that the report on a run is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+# TFX comes first: it stands in for a module that TFDV misses.
+from tfx.utils import path_utils
+
+from models import features
+from models.export.saved_model import read_table
+from models.training import history
+from movierec.report.rated_rows import RatedRows, read_rows
+from pipeline import graph, metadata
+from pipeline.config.tree import PipelineConfig, load_config
+from pipeline.summary import Summary, newest_first
+from pipeline.workspace import Workspace
+from serving.pushed_model import PushedModel
+
+CONFIG_FILE: Final = "config.toml"
+# Rows of a split that are read: more would take longer than a reader waits.
+MOST_ROWS: Final = 200_000
+
+Vector = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Popularity:
+    """What an export knows of its training ratings.
+
+    Attributes:
+        user_ids: Raw ids of the known users, bytes `[users]`.
+        user_counts: Number of training ratings of each user, int64 `[users]`.
+        movie_ids: Raw ids of the catalogue, bytes `[movies]`.
+        movie_counts: Number of training ratings of each movie, int64 `[movies]`.
+        seen: Movies that each user rated in training, user by user, int32 `[ratings]`.
+        seen_splits: Start of each user's movies, and the end, int64 `[users + 2]`.
+    """
+
+    user_ids: Vector
+    user_counts: Vector
+    movie_ids: Vector
+    movie_counts: Vector
+    seen: Vector
+    seen_splits: Vector
+
+    def counts_of_users(self, ids: Vector) -> Vector:
+        """Returns the number of training ratings of users, 0 for an unknown one."""
+        return np.append(self.user_counts, 0)[positions(self.user_ids, ids)]
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything that the report on a run is made from.
+
+    Attributes:
+        summary: Summary of the run.
+        config: Configuration of the run.
+        training: History of the training.
+        rejected: Path of the rejected rows as CSV.
+        model: Exported model of the run.
+        popularity: Tables of that export.
+        train: Training ratings.
+        holdout: Ratings of the holdout.
+        predicted: Predicted ratings of the holdout, float64 `[n]`; None if the model predicts none.
+        last_predicted: Those of the last blessed model; None if it is gone or predicts none.
+        last: Summary of the run that made the last blessed model; None if there is none.
+    """
+
+    summary: Summary
+    config: PipelineConfig
+    training: history.TrainingHistory
+    rejected: Path
+    model: PushedModel
+    popularity: Popularity
+    train: RatedRows
+    holdout: RatedRows
+    predicted: Vector | None
+    last_predicted: Vector | None
+    last: Summary | None
+
+
+def collect(workspace: Workspace, summary: Summary) -> Material:
+    """Reads the outputs of a run.
+
+    Raises:
+        OSError: Some of them are gone.
+        UnreadableModelError: The model cannot be loaded.
+    """
+    root = workspace.root.resolve()
+    outputs = metadata.outputs_of_run(workspace.metadata_db, summary.run_id)
+    config = load_config(workspace.runs / summary.run_id / CONFIG_FILE)
+    export = root / path_utils.serving_model_dir(outputs[graph.TRAINER]["model"].uri)
+    model = PushedModel(export)
+    holdout = read_rows(summary.examples, features.HOLDOUT, MOST_ROWS)
+    last_version = _last_version(workspace, config, summary)
+    return Material(
+        summary=summary,
+        config=config,
+        training=history.read(str(root / outputs[graph.TRAINER]["model_run"].uri)),
+        rejected=Path(summary.examples, "rejected.csv"),
+        model=model,
+        popularity=_popularity(str(export)),
+        train=read_rows(summary.examples, features.TRAIN, MOST_ROWS),
+        holdout=holdout,
+        predicted=_predictions(model, holdout),
+        last_predicted=None
+        if last_version is None or not last_version.exists()
+        else _predictions(PushedModel(last_version), holdout),
+        last=None if last_version is None else _run_that_pushed(workspace, last_version),
+    )
+
+
+def positions(ids: Vector, wanted: Vector) -> Vector:
+    """Returns the position of each wanted id, and the number of ids for one that is not there."""
+    order = np.argsort(ids)
+    found = np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)
+    place = order[found]
+    return np.where(ids[place] == wanted, place, len(ids))
+
+
+def _last_version(workspace: Workspace, config: PipelineConfig, summary: Summary) -> Path | None:
+    version = summary.drift.version
+    if version is None:
+        return None
+    return workspace.serving(config.serving.model_name).resolve() / version
+
+
+def _run_that_pushed(workspace: Workspace, version: Path) -> Summary | None:
+    runs = [run for run in newest_first(workspace) if run.pushed_model == str(version)]
+    # Later runs may have found their model pushed already.
+    return runs[-1] if runs else None
+
+
+def _predictions(model: PushedModel, rows: RatedRows) -> Vector | None:
+    if not model.predicts_ratings:
+        return None
+    columns = rows.columns
+    predicted = model.predict(columns[features.USER_ID], columns[features.MOVIE_ID])
+    return predicted.astype(np.float64)
+
+
+def _popularity(export: str) -> Popularity:
+    counts = read_table(export, "user_rating_counts")
+    return Popularity(
+        user_ids=read_table(export, "user_ids"),
+        user_counts=counts[:-1],
+        movie_ids=read_table(export, "movie_ids"),
+        movie_counts=read_table(export, "movie_popularity").astype(np.int64),
+        seen=read_table(export, "seen_movie_index"),
+        seen_splits=read_table(export, "seen_row_splits"),
+    )

@@ -1,0 +1,148 @@
+"""Renders the report on a run, and writes it beside the run's summary."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from models import features
+from movierec.report import changes, lists, sections
+from movierec.report.conditions import conditions
+from movierec.report.material import CONFIG_FILE, Material, collect
+from movierec.report.slices import figures_of, rating_slices
+from pipeline import atomic_file
+from pipeline.config.tree import load_config
+from pipeline.dataset_download import FETCHED, TERMS
+from pipeline.summary import Summary
+from pipeline.workspace import Workspace
+
+REPORT_FILE: Final = "report.html"
+
+_REJECTED_SHOWN: Final = 5
+_FEATURES: Final = {
+    "movie_genres": "Genre",
+    "user_activity": "Activity: the user's training ratings",
+    "movie_popularity_decile": "Popularity decile of the movie, 10 the most rated",
+    "user_gender": "Gender",
+    "user_age_group": "Age",
+    "user_occupation": "Occupation",
+}
+
+
+def write(workspace: Workspace, summary: Summary) -> Path:
+    """Writes the report on a run into the run's folder, and returns its path.
+
+    Raises:
+        OSError: An output of the run is gone, or the page cannot be written.
+        UnreadableModelError: The model cannot be loaded.
+    """
+    path = workspace.runs / summary.run_id / REPORT_FILE
+    atomic_file.write_text(path, render(workspace, collect(workspace, summary)))
+    return path
+
+
+def render(workspace: Workspace, material: Material) -> str:
+    """Returns the report as one HTML page that needs no other file."""
+    return environment().get_template("report.html").render(_content(workspace, material))
+
+
+def environment() -> Environment:
+    """Returns the templates, with the filters that they use."""
+    made = Environment(
+        loader=PackageLoader("movierec.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["figure"] = lambda value: "–" if value is None else f"{value:.4f}"
+    made.filters["signed"] = lambda value: f"{value:+.4f}"
+    made.filters["count"] = lambda value: f"{value:,}"
+    made.filters["share"] = lambda value: f"{value:.1%}"
+    return made
+
+
+def _content(workspace: Workspace, material: Material) -> dict[str, Any]:
+    summary = material.summary
+    slices = rating_slices(material)
+    rmse = summary.rmse.holdout if summary.rmse is not None else None
+    curve = sections.ranking_curve(material)
+    return {
+        "summary": summary,
+        "version": version_of("movierec"),
+        "config": material.config,
+        "conditions": conditions(summary, material.config),
+        "last": material.last,
+        "changes": _changes(workspace, material),
+        "data_charts": sections.data_charts(material),
+        "rejected": _rejected(material.rejected),
+        "training": material.training,
+        "learning_charts": sections.learning_charts(material),
+        "whole": _whole(material),
+        "features": _FEATURES,
+        "slices": {
+            feature: [one for one in slices if one.feature == feature]
+            for feature in dict.fromkeys(one.feature for one in slices)
+        },
+        "slice_charts": {} if rmse is None else sections.slice_charts(slices, rmse),
+        "error_charts": sections.error_charts(material),
+        "curve": curve,
+        "ranking_charts": sections.ranking_charts(curve) if curve else [],
+        "lists": lists.list_figures(material),
+        "time_chart": sections.time_chart(summary.seconds),
+        "sample_users": lists.sample_users(material),
+        "sampled": _sampled(material),
+        "terms": TERMS if material.config.data.dataset in FETCHED else None,
+    }
+
+
+def _whole(material: Material) -> Any:
+    """Returns the figures of the whole holdout, like those of a slice; None without predictions."""
+    if material.predicted is None or not len(material.holdout):
+        return None
+    columns = material.holdout.columns
+    ratings = columns[features.RATING].astype(np.float64)
+    last = material.last_predicted
+    return figures_of(
+        "",
+        "",
+        np.arange(len(ratings)),
+        material.predicted - ratings,
+        None if last is None else last - ratings,
+        columns[features.USER_ID],
+    )
+
+
+def _changes(workspace: Workspace, material: Material) -> dict[str, list[changes.Change]]:
+    last = material.last
+    if last is None:
+        return {}
+    before = load_config(workspace.runs / last.run_id / CONFIG_FILE)
+    return {
+        "configuration": changes.of_configuration(before, material.config),
+        "data": changes.of_data(last, material.summary),
+        "figures": changes.of_figures(last, material.summary),
+    }
+
+
+def _rejected(path: Path) -> list[dict[str, str]]:
+    """Returns the first rejected rows."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(itertools.islice(csv.DictReader(file), _REJECTED_SHOWN))
+
+
+def _sampled(material: Material) -> list[str]:
+    """Returns what is measured on a part of the ratings or users, in words."""
+    rows = material.summary.rows
+    return [
+        f"{len(read):,} of {getattr(rows, split):,} ratings of {split}, from files at equal "
+        "distances"
+        for split, read in ((features.TRAIN, material.train), (features.HOLDOUT, material.holdout))
+        if len(read) < getattr(rows, split)
+    ]

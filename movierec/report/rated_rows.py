@@ -1,0 +1,70 @@
+"""Raw ratings for the report: all rows of a split, or those of some of its files."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import tensorflow as tf
+
+from components.movielens_example_gen.executor import ROWS_PER_SHARD
+from models import features
+from models.columns import Columns
+
+_SPEC: Final = {
+    features.USER_ID: tf.io.FixedLenFeature([], tf.string),
+    features.MOVIE_ID: tf.io.FixedLenFeature([], tf.string),
+    features.MOVIE_TITLE: tf.io.FixedLenFeature([], tf.string, default_value=""),
+    features.RATING: tf.io.FixedLenFeature([], tf.float32),
+    features.USER_AGE: tf.io.FixedLenFeature([], tf.int64, default_value=0),
+    features.USER_GENDER: tf.io.FixedLenFeature([], tf.string, default_value=""),
+    features.USER_OCCUPATION: tf.io.FixedLenFeature([], tf.string, default_value=""),
+    features.MOVIE_GENRES: tf.io.VarLenFeature(tf.string),
+}
+
+
+@dataclass(frozen=True)
+class RatedRows:
+    """Rows of a split.
+
+    Attributes:
+        columns: `user_id`, `movie_id`, `movie_title`, `user_gender`, `user_occupation` (bytes,
+            empty where the data has none), `user_age` (0 likewise) and `rating`, `[n]` each.
+        genres: Genres of all rows, bytes `[g]`.
+        genre_rows: Row of each genre, int64 `[g]`.
+        complete: Whether these are all rows of the split.
+    """
+
+    columns: Columns
+    genres: np.ndarray[Any, Any]
+    genre_rows: np.ndarray[Any, np.dtype[np.int64]]
+    complete: bool
+
+    def __len__(self) -> int:
+        """Returns the number of rows."""
+        return len(self.columns[features.RATING])
+
+
+def read_rows(examples: str, split: str, limit: int) -> RatedRows:
+    """Returns the rows of a split, or of files at equal distances if it has too many.
+
+    Args:
+        examples: Folder of an examples artifact.
+        split: Name of the split.
+        limit: Number of rows to read at most, but at least one file.
+    """
+    paths = sorted(tf.io.gfile.glob(os.path.join(examples, f"Split-{split}", "*")))
+    count = min(len(paths), max(1, limit // ROWS_PER_SHARD))
+    chosen = [paths[place * len(paths) // count] for place in range(count)]
+    records = tf.data.TFRecordDataset(chosen, "GZIP").take(limit).batch(max(1, limit))
+    serialized = next(iter(records), tf.constant([], tf.string))
+    parsed = tf.io.parse_example(serialized, _SPEC)
+    genres = parsed.pop(features.MOVIE_GENRES)
+    return RatedRows(
+        columns={name: values.numpy() for name, values in parsed.items()},
+        genres=genres.values.numpy(),
+        genre_rows=genres.indices.numpy()[:, 0],
+        complete=len(chosen) == len(paths) and len(serialized) < limit,
+    )

@@ -1,0 +1,154 @@
+"""Slices of the holdout: the error in each, with its interval and the change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import tensorflow as tf
+
+from components.gate.interval import Interval, rmse_difference
+from models import features
+from models.activity import activity_slice
+from models.beyond_accuracy import popularity_deciles
+from movierec.report.material import Material, Popularity, positions
+from movierec.report.rated_rows import RatedRows
+from pipeline.sliced_batches import rows_by_value
+
+CONFIDENCE: Final = 0.95
+POPULARITY_DECILE: Final = "movie_popularity_decile"
+AGE_GROUP: Final = "user_age_group"
+# First ages of MovieLens-1M's groups.
+_AGES: Final = (18, 25, 35, 45, 50, 56)
+_AGE_NAMES: Final = ("under 18", "18-24", "25-34", "35-44", "45-49", "50-55", "56+")
+
+Vector = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class SliceFigures:
+    """The error of a model in a slice.
+
+    Attributes:
+        feature: Feature that slices.
+        value: Value of the feature.
+        ratings: Number of ratings in the slice.
+        users: Number of their users.
+        rmse: RMSE in stars.
+        interval: Interval of the RMSE; None for a slice of one user.
+        change: Interval of the change against the last blessed model; None likewise, or without
+            one.
+    """
+
+    feature: str
+    value: str
+    ratings: int
+    users: int
+    rmse: float
+    interval: Interval | None
+    change: Interval | None
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """Ends of the interval of the RMSE."""
+        return None if self.interval is None else (self.interval.low, self.interval.high)
+
+    @property
+    def moved(self) -> bool:
+        """Whether the interval of the change leaves out zero."""
+        return self.change is not None and not self.change.low <= 0 <= self.change.high
+
+
+def rating_slices(material: Material) -> list[SliceFigures]:
+    """Returns the slices of the holdout by feature; none for a model that predicts no ratings."""
+    if material.predicted is None:
+        return []
+    rows = material.holdout
+    ratings = rows.columns[features.RATING].astype(np.float64)
+    errors = material.predicted - ratings
+    last = None if material.last_predicted is None else material.last_predicted - ratings
+    return [
+        figures_of(feature, value, chosen, errors, last, rows.columns[features.USER_ID])
+        for feature, values in _sliced(rows, material.popularity)
+        for value, chosen in values
+    ]
+
+
+def figures_of(
+    feature: str,
+    value: str,
+    rows: Vector,
+    errors: Vector,
+    last_errors: Vector | None,
+    users: Vector,
+) -> SliceFigures:
+    """Returns the figures of a slice.
+
+    Args:
+        feature: Name of the feature.
+        value: Value of the feature.
+        rows: Rows of the slice, int `[m]`.
+        errors: Errors of the model on all rows in stars, float64 `[n]`.
+        last_errors: Those of the last blessed model, or None.
+        users: User of each row, `[n]`.
+    """
+    own, of = errors[rows], users[rows]
+    several = len(np.unique(of)) > 1
+    # Against no error at all, the difference is the RMSE itself.
+    return SliceFigures(
+        feature=feature,
+        value=value,
+        ratings=len(rows),
+        users=len(np.unique(of)),
+        rmse=float(np.sqrt(np.mean(np.square(own)))),
+        interval=rmse_difference(own, np.zeros_like(own), of, CONFIDENCE) if several else None,
+        change=rmse_difference(own, last_errors[rows], of, CONFIDENCE)
+        if several and last_errors is not None
+        else None,
+    )
+
+
+def _sliced(
+    rows: RatedRows, popularity: Popularity
+) -> Iterator[tuple[str, list[tuple[str, Vector]]]]:
+    """Yields each feature that the data has, with its values and their rows, in order."""
+    columns = rows.columns
+    activity = activity_slice(
+        tf.constant(popularity.counts_of_users(columns[features.USER_ID]), tf.int64)
+    ).numpy()
+    deciles = np.append(popularity_deciles(popularity.movie_counts), 0)
+    decile = deciles[positions(popularity.movie_ids, columns[features.MOVIE_ID])]
+    age = columns[features.USER_AGE]
+    groups = np.array(_AGE_NAMES)[np.searchsorted(_AGES, age, side="right")]
+    yield features.MOVIE_GENRES, _genres(rows)
+    yield features.USER_ACTIVITY, sorted(_by_value(activity), key=lambda one: _number(one[0]))
+    named = np.where(decile > 0, decile.astype(str), "")
+    yield POPULARITY_DECILE, sorted(_by_value(named), key=lambda one: _number(one[0]))
+    yield features.USER_GENDER, _by_value(columns[features.USER_GENDER])
+    by_age = _by_value(np.where(age > 0, groups, ""))
+    yield AGE_GROUP, sorted(by_age, key=lambda one: _AGE_NAMES.index(one[0]))
+    yield features.USER_OCCUPATION, _by_value(columns[features.USER_OCCUPATION])
+
+
+def _genres(rows: RatedRows) -> list[tuple[str, Vector]]:
+    names, code = np.unique(rows.genres, return_inverse=True)
+    return [
+        (name.decode(), np.unique(rows.genre_rows[code == place]))
+        for place, name in enumerate(names)
+    ]
+
+
+def _by_value(values: Vector) -> list[tuple[str, Vector]]:
+    """Returns the rows of each value but the empty one, which stands for none."""
+    found = rows_by_value([values], len(values))
+    named = [
+        (value.decode() if isinstance(value, bytes) else str(value), rows) for value, rows in found
+    ]
+    return [(value, rows) for value, rows in named if value]
+
+
+def _number(text: str) -> int:
+    """Returns the number that a name of a range begins with."""
+    return int(text.partition("-")[0].rstrip("+"))

@@ -1,0 +1,113 @@
+"""The page on a run beside the run's own figures."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from movierec.cli.report import write_report
+from movierec.report import page
+from movierec.report.lists import list_figures
+from movierec.report.material import Material, collect
+from movierec.report.rated_rows import read_rows
+from movierec.report.slices import rating_slices
+from pipeline.workspace import Workspace
+from tests.e2e.pipeline_runs import Story
+from tests.e2e.pushed_models import pushed, split_ratings, vocabulary
+from tests.movierec.cli.command import assert_refused, movierec
+
+
+@pytest.fixture(scope="module")
+def material(story: Story) -> Material:
+    return collect(Workspace(story.workspace), story.runs["version deleted"])
+
+
+@pytest.fixture(scope="module")
+def html(story: Story) -> str:
+    path = page.write(Workspace(story.workspace), story.runs["version deleted"])
+    assert path.name == "report.html"
+    assert path.with_name("summary.json").exists()
+    return path.read_text(encoding="utf-8")
+
+
+def test_the_page_needs_no_other_file(html: str) -> None:
+    assert len(html.encode()) < 2_000_000
+    assert "<script" not in html
+    assert "url(" not in re.sub(r"url\(#[^)]*\)", "", html)
+    links = re.findall(r'(?:href|src)="([^"]*)"', html)
+    assert links
+    assert all(link.startswith("#") for link in links)
+    ids = re.findall(r'\bid="([^"]*)"', html)
+    assert len(ids) == len(set(ids))
+    assert {link[1:] for link in links} <= set(ids)
+
+
+def test_figures_are_those_of_the_summary(story: Story, html: str) -> None:
+    summary = story.runs["version deleted"]
+    assert summary.rmse is not None
+    for figure in (summary.rmse.holdout, summary.rmse.eval, summary.baselines.bias_only):
+        assert f"{figure:.4f}" in html
+    assert html.index("Pushed") < html.index("Conditions of the gate")
+    for split in ("train", "eval", "holdout"):
+        assert f"{getattr(summary.rows, split):,}" in html
+
+
+def test_slices_are_those_of_the_evaluator(story: Story, material: Material) -> None:
+    found = {f"{one.feature}={one.value}": one.rmse for one in rating_slices(material)}
+    expected = story.runs["version deleted"].slices
+    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-6)
+
+
+def test_coverage_and_popularity_are_those_of_the_recommendations(
+    story: Story, material: Material
+) -> None:
+    summary = story.runs["version deleted"]
+    movies, users = vocabulary(summary, "movie_ids"), vocabulary(summary, "user_ids")
+    counts = dict.fromkeys(movies, 0)
+    # The exported model was trained on both splits, but for what only eval has.
+    for user, movie, _ in split_ratings(summary, "train") + split_ratings(summary, "eval"):
+        if movie in counts and user in users:
+            counts[movie] += 1
+    answer = pushed(summary).signatures["recommend"](user_id=np.array(users, object), k=10)
+    lists = answer["movie_id"].numpy().astype(str)
+    shown = [movie for movie in lists.ravel() if movie]
+    found = list_figures(material).figures
+    assert found.users == len(users)
+    assert found.coverage == pytest.approx(len(set(shown)) / len(movies))
+    assert found.average_popularity == pytest.approx(np.mean([counts[movie] for movie in shown]))
+    novelty = [-np.log2(counts[movie] / len(users)) for movie in shown]
+    assert found.novelty == pytest.approx(np.mean(novelty))
+
+
+def test_rows_that_are_read_are_those_of_the_split(story: Story) -> None:
+    summary = story.runs["first"]
+    rows = read_rows(summary.examples, "holdout", 200_000)
+    expected = split_ratings(summary, "holdout")
+    columns = (rows.columns[name] for name in ("user_id", "movie_id", "rating"))
+    found = zip(*columns, strict=True)
+    assert [(user.decode(), movie.decode(), stars) for user, movie, stars in found] == expected
+    assert len(read_rows(summary.examples, "holdout", 10)) == 10
+
+
+def test_the_command_writes_the_page_of_any_run(story: Story) -> None:
+    workspace = ("--workspace", str(story.workspace))
+    run = story.runs["stricter gate"]
+    result = movierec("report", run.run_id, *workspace)
+    assert result.returncode == 0, result.stderr
+    html = Path(result.stdout.strip()).read_text(encoding="utf-8")
+    assert "Not pushed" in html
+    assert '<span class="missed">' in html
+    assert_refused(movierec("report", "nothing", *workspace), "run nothing: no such run")
+
+
+def test_a_report_that_fails_is_one_line_and_no_error(
+    tmp_path: Path, story: Story, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = story.runs["first"]
+    (tmp_path / "runs" / run.run_id).mkdir(parents=True)
+    assert write_report(Workspace(tmp_path), run) is None
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("movierec: warning: no report (")

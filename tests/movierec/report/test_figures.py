@@ -1,0 +1,92 @@
+"""Figures of the report beside their definitions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from movierec.report import changes
+from movierec.report.conditions import conditions
+from movierec.report.lists import genre_diversity
+from movierec.report.sections import calibration
+from movierec.report.slices import figures_of
+from pipeline.config.tree import GateConfig, PipelineConfig
+from pipeline.summary import Rmse
+from tests.pipeline.summaries import summary
+
+
+def test_a_slice_has_the_error_of_its_rows(rng: np.random.Generator) -> None:
+    errors, last = rng.normal(0, 1, 300), rng.normal(0, 1.3, 300)
+    users = np.repeat(np.arange(60), 5)
+    rows = np.flatnonzero(rng.random(300) < 0.5)
+    found = figures_of("genre", "Drama", rows, errors, last, users)
+    assert found.ratings == len(rows)
+    assert found.users == len(set(users[rows]))
+    expected = np.sqrt(np.mean(errors[rows] ** 2))
+    assert found.rmse == pytest.approx(expected)
+    assert found.change is not None
+    assert found.change.difference == pytest.approx(expected - np.sqrt(np.mean(last[rows] ** 2)))
+    # Against the bootstrap over users.
+    of = [rows[users[rows] == user] for user in np.unique(users[rows])]
+    sums = np.array([np.sum(errors[own] ** 2) for own in of])
+    counts = np.array([len(own) for own in of])
+    draws = rng.integers(0, len(of), (4000, len(of)))
+    low, high = np.quantile(np.sqrt(sums[draws].sum(1) / counts[draws].sum(1)), [0.025, 0.975])
+    assert found.ends == pytest.approx((low, high), abs=0.2 * (high - low))
+
+
+def test_a_slice_of_one_user_has_no_interval() -> None:
+    found = figures_of("genre", "Noir", np.arange(3), np.ones(3), np.zeros(3), np.zeros(3))
+    assert found.rmse == 1
+    assert found.interval is None
+    assert found.change is None
+    assert not found.moved
+
+
+def test_calibration_has_bins_of_equal_size(rng: np.random.Generator) -> None:
+    predicted, actual = rng.normal(3, 1, 95), rng.integers(1, 6, 95).astype(float)
+    bins = calibration(predicted, actual)
+    assert sum(one.ratings for one in bins) == 95
+    assert {one.ratings for one in bins} <= {9, 10}
+    lowest = np.argsort(predicted)[: bins[0].ratings]
+    assert bins[0].predicted == pytest.approx(predicted[lowest].mean())
+    assert bins[0].actual == pytest.approx(actual[lowest].mean())
+    assert bins[0].low == pytest.approx(np.percentile(actual[lowest], 25))
+
+
+def test_diversity_is_the_mean_jaccard_distance_of_genres() -> None:
+    # Genres AB, B, none, C.
+    genres = np.array([[1, 1, 0], [0, 1, 0], [0, 0, 0], [0, 0, 1]], bool)
+    # 1 − 1/2, 1 and 1; the movie without genres does not count.
+    lists = np.array([[0, 1, 3, 2]])
+    assert genre_diversity(lists, genres) == pytest.approx((0.5 + 1 + 1) / 3)
+    assert genre_diversity(np.array([[0, -1]]), genres) is None
+
+
+def test_every_condition_has_its_value_and_its_limit() -> None:
+    run = summary(rmse=Rmse(train=0.8, eval=0.9, holdout=0.95), slices={"movie_genres=War": 0.93})
+    config = PipelineConfig(gate=GateConfig(slices=("movie_genres=War",)))
+    found = {one.name: one for one in conditions(run, config)}
+    assert (found["RMSE"].value, found["RMSE"].limit, found["RMSE"].met) == (
+        "0.9500",
+        "≤ 0.94",
+        False,
+    )
+    # 0.95 of biases only less 0.95.
+    assert found["gain over biases"].met is False
+    assert found["change of RMSE"].met is None
+    assert found["RMSE on movie_genres=War"].met is True
+
+
+def test_changes_are_what_differs() -> None:
+    before = PipelineConfig()
+    now = PipelineConfig(gate=GateConfig(max_rmse=0.9, slices=("movie_genres=War",)))
+    assert {one.name: (one.before, one.now) for one in changes.of_configuration(before, now)} == {
+        "gate.max_rmse": ("0.94", "0.9"),
+        "gate.slices": ("[]", "['movie_genres=War']"),
+    }
+    better = summary(rmse=Rmse(train=0.8, eval=0.94, holdout=0.91))
+    figures = {one.name: one.difference for one in changes.of_figures(summary(), better)}
+    assert figures["RMSE"] == "-0.0200"
+    assert figures["RMSE on train"] == "+0.0000"
+    assert changes.of_data(summary(), summary()) == []
