@@ -108,15 +108,28 @@ def ranking_figures(
             rate in training, int `[n]`.
         cutoff: Number of first ranks that count.
     """
-    _, user, liked = np.unique(users, return_inverse=True, return_counts=True)
-    if not len(liked):
+    ndcg, recall = figures_by_user(users, ranks, cutoff)
+    if not len(ndcg):
         return RankingFigures(0, np.nan, np.nan)
+    return RankingFigures(users=len(ndcg), ndcg=float(ndcg.mean()), recall=float(recall.mean()))
+
+
+def figures_by_user(
+    users: np.ndarray[Any, np.dtype[Any]],
+    ranks: np.ndarray[Any, np.dtype[Any]],
+    cutoff: int = CUTOFF,
+) -> tuple[np.ndarray[Any, np.dtype[np.float64]], np.ndarray[Any, np.dtype[np.float64]]]:
+    """Returns NDCG and Recall of each user, float64 `[users]` each, in order of the users.
+
+    Args:
+        users: User who likes each movie, `[n]`, any sortable dtype.
+        ranks: Rank of each movie for its user, from 1, int `[n]`.
+        cutoff: Number of first ranks that count.
+    """
+    _, user, liked = np.unique(users, return_inverse=True, return_counts=True)
     discounts = 1 / np.log2(np.arange(2, cutoff + 2))
     shown = ranks <= cutoff
     gain = np.where(shown, discounts[np.minimum(ranks, cutoff) - 1], 0.0)
     ideal = np.cumsum(discounts)[np.minimum(liked, cutoff) - 1]
-    return RankingFigures(
-        users=len(liked),
-        ndcg=float(np.mean(np.bincount(user, gain) / ideal)),
-        recall=float(np.mean(np.bincount(user, shown) / liked)),
-    )
+    by_user = len(liked)
+    return np.bincount(user, gain, by_user) / ideal, np.bincount(user, shown, by_user) / liked

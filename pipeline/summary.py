@@ -177,6 +177,11 @@ class Summary(Record):
     cached: list[str]
 
     @property
+    def version(self) -> str | None:
+        """Version of the pushed model; None if it was not pushed."""
+        return None if self.pushed_model is None else Path(self.pushed_model).name
+
+    @property
     def refusal(self) -> str | None:
         """Reason why the model was not pushed, in one line; None if it was."""
         reasons = [verdict.reason for verdict in (self.gate, self.serving) if not verdict.blessed]

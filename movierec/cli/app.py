@@ -23,6 +23,7 @@ from movierec.cli.report import report
 from movierec.cli.rollback import rollback
 from movierec.cli.run import run
 from movierec.cli.run_compiled import run_compiled
+from movierec.cli.runs import runs
 from movierec.cli.serve import serve
 from movierec.cli.serving_manifests import serving_manifests
 from movierec.cli.submit import submit
@@ -40,6 +41,7 @@ app.command(rich_help_panel=help_pages.TRAIN)(evaluate)
 app.command(rich_help_panel=help_pages.TRAIN)(backtest)
 app.command(rich_help_panel=help_pages.TRAIN)(recommend)
 app.command(rich_help_panel=help_pages.TRAIN)(report)
+app.add_typer(runs, rich_help_panel=help_pages.TRAIN)
 app.command(rich_help_panel=help_pages.TRAIN)(prune)
 app.command(rich_help_panel=help_pages.SERVE)(serve)
 app.command(rich_help_panel=help_pages.SERVE)(versions)

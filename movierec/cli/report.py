@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,15 +36,24 @@ def report(
         from movierec.report import page
 
         found = find_run(folder, run)
-        try:
+        with outputs_that_are_there(f"run {found.run_id}"):
             path = page.write(folder, found)
-        except OSError as error:
-            missing = error.filename or error
-            raise UserError(
-                f"run {found.run_id}: {missing} is gone; `movierec prune` removes the outputs of "
-                "old runs"
-            ) from error
     output.print_line(path)
+
+
+@contextmanager
+def outputs_that_are_there(what: str) -> Iterator[None]:
+    """Turns the lack of a run's file into one line about its cause.
+
+    Args:
+        what: Run or runs whose outputs are read.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{what}: {error.filename} is gone; `movierec prune` removes the outputs of old runs"
+        ) from error
 
 
 def find_run(workspace: Workspace, run_id: str | None) -> Summary:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from components.drift.report import DriftReport
     from components.gate.record import GoldenComparison
     from components.serving_validator.report import ServingReport
+    from movierec.report.comparison import Comparison
     from pipeline.sample_user import SampleUser
     from pipeline.summary import Gate, Ranking, Rmse, Summary, Tuning
     from serving.answers import Recommendation, VersionStatus
@@ -106,6 +107,65 @@ def show_status(console: Console, statuses: Sequence[VersionStatus]) -> None:
     for status in statuses:
         table.add_row(str(status.version), plain(status.state), plain(status.error))
     console.print(table)
+
+
+def show_runs(console: Console, runs: Sequence[Summary]) -> None:
+    """Prints the runs, newest first: when, model, data, figures, verdict and version."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("run", "model", "data", "RMSE", "NDCG@10", "verdict", "version"):
+        number = name in ("RMSE", "NDCG@10", "version")
+        table.add_column(
+            name,
+            justify="right" if number else "left",
+            no_wrap=number or name in ("run", "verdict"),
+            overflow="fold",
+        )
+    for run in runs:
+        table.add_row(
+            plain(run.run_id),
+            plain(run.model),
+            plain(run.dataset),
+            "" if run.rmse is None else f"{run.rmse.holdout:.4f}",
+            "" if run.ranking is None else f"{run.ranking.ndcg_at_10:.4f}",
+            Text("pushed", "green") if run.refusal is None else Text("refused", "red"),
+            run.version or "",
+        )
+    console.print(table)
+
+
+def show_comparison(console: Console, comparison: Comparison) -> None:
+    """Prints what differs between two runs, the paired intervals and the slices that moved."""
+    for kind, rows in comparison.changes.items():
+        if not rows:
+            console.print(f"{kind}: the same")
+            continue
+        table = _figure_table(kind, comparison.before.run_id)
+        table.add_column(comparison.now.run_id, justify="right")
+        table.add_column("difference" if rows[0].difference else "", justify="right")
+        for row in rows:
+            table.add_row(plain(row.name), plain(row.before), plain(row.now), row.difference)
+        console.print(table)
+    if comparison.why_not_paired:
+        console.print(f"no paired intervals: {comparison.why_not_paired}", soft_wrap=True)
+        return
+    for name, found in comparison.paired.items():
+        console.print(
+            f"change of {name} on the holdout of {comparison.now.run_id}: {found.difference:+.4f} "
+            f"({found.low:+.4f} to {found.high:+.4f} with {found.confidence:g} confidence)",
+            soft_wrap=True,
+        )
+    for one in comparison.moved:
+        change = one.change
+        assert change is not None
+        console.print(
+            plain(
+                f"moved: {one.feature}={one.value} {change.difference:+.4f} ({change.low:+.4f} to "
+                f"{change.high:+.4f}), RMSE {one.rmse:.4f} on {one.ratings:,} ratings"
+            ),
+            soft_wrap=True,
+        )
+    if not comparison.moved:
+        console.print("no slice moved by more than chance")
 
 
 def plain(text: str) -> Text:

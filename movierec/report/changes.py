@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from movierec.report.material import run_config
 from pipeline.config.tree import PipelineConfig
 from pipeline.summary import Summary
+from pipeline.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,24 @@ class Change:
     before: str
     now: str
     difference: str = ""
+
+
+def between(workspace: Workspace, before: Summary | None, now: Summary) -> dict[str, list[Change]]:
+    """Returns what differs by kind: configuration, data and figures; nothing without a run before.
+
+    Args:
+        workspace: Workspace of both runs.
+        before: Earlier run, or None.
+        now: Later run.
+    """
+    if before is None:
+        return {}
+    configs = (run_config(workspace, run) for run in (before, now))
+    return {
+        "configuration": of_configuration(*configs),
+        "data": of_data(before, now),
+        "figures": of_figures(before, now),
+    }
 
 
 def of_configuration(before: PipelineConfig, now: PipelineConfig) -> list[Change]:

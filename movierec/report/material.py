@@ -21,7 +21,7 @@ from pipeline.summary import Summary, newest_first
 from pipeline.workspace import Workspace
 from serving.pushed_model import PushedModel
 
-CONFIG_FILE: Final = "config.toml"
+_CONFIG_FILE: Final = "config.toml"
 # Rows of a split that are read: more would take longer than a reader waits.
 MOST_ROWS: Final = 200_000
 
@@ -67,6 +67,7 @@ class Material:
         train: Training ratings.
         holdout: Ratings of the holdout.
         predicted: Predicted ratings of the holdout, float64 `[n]`; None if the model predicts none.
+        last_model: Last blessed model; None if there is none, or if it is gone.
         last_predicted: Those of the last blessed model; None if it is gone or predicts none.
         last: Summary of the run that made the last blessed model; None if there is none.
     """
@@ -80,24 +81,35 @@ class Material:
     train: RatedRows
     holdout: RatedRows
     predicted: Vector | None
+    last_model: PushedModel | None
     last_predicted: Vector | None
     last: Summary | None
 
 
-def collect(workspace: Workspace, summary: Summary) -> Material:
-    """Reads the outputs of a run.
+def collect(workspace: Workspace, summary: Summary, before: Summary | None = None) -> Material:
+    """Reads the outputs of a run, and predictions of another model on the same holdout.
+
+    Args:
+        workspace: Workspace of the run.
+        summary: Summary of the run.
+        before: Run whose model stands for the last blessed one; None for the last blessed one.
 
     Raises:
-        OSError: Some of them are gone.
-        UnreadableModelError: The model cannot be loaded.
+        OSError: Some of the outputs are gone.
+        UnreadableModelError: A model cannot be loaded.
     """
     root = workspace.root.resolve()
     outputs = metadata.outputs_of_run(workspace.metadata_db, summary.run_id)
-    config = load_config(workspace.runs / summary.run_id / CONFIG_FILE)
-    export = root / path_utils.serving_model_dir(outputs[graph.TRAINER]["model"].uri)
+    config = run_config(workspace, summary)
+    export = exported_model(workspace, summary)
     model = PushedModel(export)
     holdout = read_rows(summary.examples, features.HOLDOUT, MOST_ROWS)
-    last_version = _last_version(workspace, config, summary)
+    if before is None:
+        last_model = _last_version(workspace, config, summary)
+        before = None if last_model is None else _run_that_pushed(workspace, last_model)
+    else:
+        last_model = exported_model(workspace, before)
+    last = None if last_model is None or not last_model.exists() else PushedModel(last_model)
     return Material(
         summary=summary,
         config=config,
@@ -108,11 +120,22 @@ def collect(workspace: Workspace, summary: Summary) -> Material:
         train=read_rows(summary.examples, features.TRAIN, MOST_ROWS),
         holdout=holdout,
         predicted=_predictions(model, holdout),
-        last_predicted=None
-        if last_version is None or not last_version.exists()
-        else _predictions(PushedModel(last_version), holdout),
-        last=None if last_version is None else _run_that_pushed(workspace, last_version),
+        last_model=last,
+        last_predicted=None if last is None else _predictions(last, holdout),
+        last=before,
     )
+
+
+def run_config(workspace: Workspace, summary: Summary) -> PipelineConfig:
+    """Returns the configuration of a run."""
+    return load_config(workspace.runs / summary.run_id / _CONFIG_FILE)
+
+
+def exported_model(workspace: Workspace, summary: Summary) -> Path:
+    """Returns the folder of the model that a run trained, whether it was pushed or not."""
+    outputs = metadata.outputs_of_run(workspace.metadata_db, summary.run_id)
+    folder = path_utils.serving_model_dir(outputs[graph.TRAINER]["model"].uri)
+    return workspace.root.resolve() / folder
 
 
 def positions(ids: Vector, wanted: Vector) -> Vector:

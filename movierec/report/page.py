@@ -8,16 +8,14 @@ from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from models import features
 from movierec.report import changes, lists, sections
 from movierec.report.conditions import conditions
-from movierec.report.material import CONFIG_FILE, Material, collect
-from movierec.report.slices import figures_of, rating_slices
+from movierec.report.material import Material, collect
+from movierec.report.slices import TITLES, rating_slices, whole
 from pipeline import atomic_file
-from pipeline.config.tree import load_config
 from pipeline.dataset_download import FETCHED, TERMS
 from pipeline.summary import Summary
 from pipeline.workspace import Workspace
@@ -25,14 +23,6 @@ from pipeline.workspace import Workspace
 REPORT_FILE: Final = "report.html"
 
 _REJECTED_SHOWN: Final = 5
-_FEATURES: Final = {
-    "movie_genres": "Genre",
-    "user_activity": "Activity: the user's training ratings",
-    "movie_popularity_decile": "Popularity decile of the movie, 10 the most rated",
-    "user_gender": "Gender",
-    "user_age_group": "Age",
-    "user_occupation": "Occupation",
-}
 
 
 def write(workspace: Workspace, summary: Summary) -> Path:
@@ -79,13 +69,13 @@ def _content(workspace: Workspace, material: Material) -> dict[str, Any]:
         "config": material.config,
         "conditions": conditions(summary, material.config),
         "last": material.last,
-        "changes": _changes(workspace, material),
+        "changes": changes.between(workspace, material.last, summary),
         "data_charts": sections.data_charts(material),
         "rejected": _rejected(material.rejected),
         "training": material.training,
         "learning_charts": sections.learning_charts(material),
-        "whole": _whole(material),
-        "features": _FEATURES,
+        "whole": whole(material),
+        "features": TITLES,
         "slices": {
             feature: [one for one in slices if one.feature == feature]
             for feature in dict.fromkeys(one.feature for one in slices)
@@ -99,35 +89,6 @@ def _content(workspace: Workspace, material: Material) -> dict[str, Any]:
         "sample_users": lists.sample_users(material),
         "sampled": _sampled(material),
         "terms": TERMS if material.config.data.dataset in FETCHED else None,
-    }
-
-
-def _whole(material: Material) -> Any:
-    """Returns the figures of the whole holdout, like those of a slice; None without predictions."""
-    if material.predicted is None or not len(material.holdout):
-        return None
-    columns = material.holdout.columns
-    ratings = columns[features.RATING].astype(np.float64)
-    last = material.last_predicted
-    return figures_of(
-        "",
-        "",
-        np.arange(len(ratings)),
-        material.predicted - ratings,
-        None if last is None else last - ratings,
-        columns[features.USER_ID],
-    )
-
-
-def _changes(workspace: Workspace, material: Material) -> dict[str, list[changes.Change]]:
-    last = material.last
-    if last is None:
-        return {}
-    before = load_config(workspace.runs / last.run_id / CONFIG_FILE)
-    return {
-        "configuration": changes.of_configuration(before, material.config),
-        "data": changes.of_data(last, material.summary),
-        "figures": changes.of_figures(last, material.summary),
     }
 
 

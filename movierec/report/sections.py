@@ -205,17 +205,26 @@ def ranking_curve(material: Material) -> list[RankingCurve]:
     """
     if not material.model.retrieves:
         return []
-    columns = material.holdout.columns
-    liked = columns[features.RATING] >= material.config.model.liked_rating
-    users, movies = (columns[name][liked] for name in (features.USER_ID, features.MOVIE_ID))
-    kept = _whole_users(users, max(1, _MOST_SCORES // len(material.popularity.movie_ids)))
-    users, movies = users[kept], movies[kept]
+    users, movies = liked_pairs(material)
     by_model, by_popularity = material.model.ranks(users, movies)
     found = []
     for k in CUTOFFS:
         model, popularity = (ranking_figures(users, r, k) for r in (by_model, by_popularity))
         found.append(RankingCurve(k, model.ndcg, popularity.ndcg, model.recall, popularity.recall))
     return found
+
+
+def liked_pairs(material: Material) -> tuple[Vector, Vector]:
+    """Returns user and movie of each liked rating of the holdout, for users who are not too many.
+
+    Returns:
+        User ids and movie ids, bytes `[n]` each.
+    """
+    columns = material.holdout.columns
+    liked = columns[features.RATING] >= material.config.model.liked_rating
+    users, movies = (columns[name][liked] for name in (features.USER_ID, features.MOVIE_ID))
+    kept = _whole_users(users, max(1, _MOST_SCORES // len(material.popularity.movie_ids)))
+    return users[kept], movies[kept]
 
 
 def _whole_users(users: Vector, limit: int) -> Vector:

@@ -20,6 +20,16 @@ from pipeline.sliced_batches import rows_by_value
 CONFIDENCE: Final = 0.95
 POPULARITY_DECILE: Final = "movie_popularity_decile"
 AGE_GROUP: Final = "user_age_group"
+TITLES: Final = {
+    features.MOVIE_GENRES: "Genre",
+    features.USER_ACTIVITY: "Activity: the user's training ratings",
+    POPULARITY_DECILE: "Popularity decile of the movie, 10 the most rated",
+    features.USER_GENDER: "Gender",
+    AGE_GROUP: "Age",
+    features.USER_OCCUPATION: "Occupation",
+}
+"""Titles of the features that slice, in the order of the report."""
+
 # First ages of MovieLens-1M's groups.
 _AGES: Final = (18, 25, 35, 45, 50, 56)
 _AGE_NAMES: Final = ("under 18", "18-24", "25-34", "35-44", "45-49", "50-55", "56+")
@@ -65,15 +75,35 @@ def rating_slices(material: Material) -> list[SliceFigures]:
     """Returns the slices of the holdout by feature; none for a model that predicts no ratings."""
     if material.predicted is None:
         return []
-    rows = material.holdout
-    ratings = rows.columns[features.RATING].astype(np.float64)
-    errors = material.predicted - ratings
-    last = None if material.last_predicted is None else material.last_predicted - ratings
     return [
-        figures_of(feature, value, chosen, errors, last, rows.columns[features.USER_ID])
-        for feature, values in _sliced(rows, material.popularity)
+        _measured(material, material.predicted, feature, value, chosen)
+        for feature, values in _sliced(material.holdout, material.popularity)
         for value, chosen in values
     ]
+
+
+def whole(material: Material) -> SliceFigures | None:
+    """Returns the figures of the whole holdout, like those of a slice; None without predictions."""
+    if material.predicted is None or not len(material.holdout):
+        return None
+    everything = np.arange(len(material.holdout))
+    return _measured(material, material.predicted, "", "", everything)
+
+
+def _measured(
+    material: Material, predicted: Vector, feature: str, value: str, rows: Vector
+) -> SliceFigures:
+    columns = material.holdout.columns
+    ratings = columns[features.RATING].astype(np.float64)
+    last = material.last_predicted
+    return figures_of(
+        feature,
+        value,
+        rows,
+        predicted - ratings,
+        None if last is None else last - ratings,
+        columns[features.USER_ID],
+    )
 
 
 def figures_of(

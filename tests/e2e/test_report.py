@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from movierec.report.material import Material, collect
 from movierec.report.rated_rows import read_rows
 from movierec.report.slices import rating_slices
 from pipeline.workspace import Workspace
-from tests.e2e.pipeline_runs import Story
+from tests.e2e.pipeline_runs import ROWS, Story
 from tests.e2e.pushed_models import pushed, split_ratings, vocabulary
 from tests.movierec.cli.command import assert_refused, movierec
 
@@ -101,6 +102,45 @@ def test_the_command_writes_the_page_of_any_run(story: Story) -> None:
     assert "Not pushed" in html
     assert '<span class="missed">' in html
     assert_refused(movierec("report", "nothing", *workspace), "run nothing: no such run")
+
+
+def test_runs_are_listed_newest_first(story: Story) -> None:
+    result = movierec("runs", "--json", "--workspace", str(story.workspace))
+    assert result.returncode == 0, result.stderr
+    listed = {run["run_id"]: run for run in json.loads(result.stdout)}
+    assert sorted(listed, reverse=True) == list(listed)
+    for name in ("first", "stricter gate"):
+        run = story.runs[name]
+        assert run.rmse is not None
+        found = listed[run.run_id]
+        assert found["figures"]["RMSE"] == run.rmse.holdout
+        assert found["pushed"] is (name == "first")
+        assert found["ratings"] == ROWS
+    assert listed[story.runs["first"].run_id]["version"] == story.versions["first"][-1]
+
+
+def test_two_runs_are_compared_on_one_holdout(story: Story, tmp_path: Path) -> None:
+    worse, better = story.runs["worse model let through"], story.runs["first"]
+    page = tmp_path / "compared.html"
+    command = ("runs", "compare", worse.run_id, better.run_id, "--html", str(page), "--json")
+    result = movierec(*command, "--workspace", str(story.workspace))
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    changed = {
+        one["name"]: (one["before"], one["now"]) for one in found["changes"]["configuration"]
+    }
+    assert changed["training.epochs"] == ("1", "12")
+    # Both runs have the same ratings, so the holdout is that of either.
+    assert worse.rmse is not None
+    assert better.rmse is not None
+    change = found["paired"]["RMSE"]
+    expected = better.rmse.holdout - worse.rmse.holdout
+    assert change["difference"] == pytest.approx(expected, abs=1e-6)
+    assert change["low"] < change["difference"] < change["high"] < 0
+    assert {one["feature"] for one in found["moved"]} >= {"user_activity"}
+    html = page.read_text(encoding="utf-8")
+    assert f"{expected:+.4f}" in html
+    assert "training.epochs" in html
 
 
 def test_a_report_that_fails_is_one_line_and_no_error(

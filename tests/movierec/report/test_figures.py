@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from movierec.report import changes
+from movierec.report.comparison import mean_difference
 from movierec.report.conditions import conditions
 from movierec.report.lists import genre_diversity
 from movierec.report.sections import calibration
@@ -90,3 +91,13 @@ def test_changes_are_what_differs() -> None:
     assert figures["RMSE"] == "-0.0200"
     assert figures["RMSE on train"] == "+0.0000"
     assert changes.of_data(summary(), summary()) == []
+
+
+def test_the_interval_of_a_mean_difference_is_that_of_a_bootstrap(rng: np.random.Generator) -> None:
+    hard = rng.normal(0, 1, 500)
+    now, before = hard + rng.normal(0.1, 0.3, 500), hard
+    found = mean_difference(now, before)
+    assert found.difference == pytest.approx(np.mean(now) - np.mean(before))
+    draws = rng.integers(0, 500, (4000, 500))
+    low, high = np.quantile((now - before)[draws].mean(1), [0.025, 0.975])
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.1 * (high - low))
