@@ -14,6 +14,7 @@ from movierec.cli.config import config
 from movierec.cli.data import data
 from movierec.cli.datasets import datasets
 from movierec.cli.evaluate import evaluate
+from movierec.cli.export import export
 from movierec.cli.output import print_error
 from movierec.cli.promote import promote
 from movierec.cli.prune import prune
@@ -42,6 +43,7 @@ app.command(rich_help_panel=help_pages.TRAIN)(backtest)
 app.command(rich_help_panel=help_pages.TRAIN)(recommend)
 app.command(rich_help_panel=help_pages.TRAIN)(report)
 app.add_typer(runs, rich_help_panel=help_pages.TRAIN)
+app.add_typer(export, rich_help_panel=help_pages.TRAIN)
 app.command(rich_help_panel=help_pages.TRAIN)(prune)
 app.command(rich_help_panel=help_pages.SERVE)(serve)
 app.command(rich_help_panel=help_pages.SERVE)(versions)
