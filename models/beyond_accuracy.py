@@ -15,7 +15,7 @@ Vector = np.ndarray[Any, np.dtype[Any]]
 
 
 class BeyondAccuracy(Record):
-    """Figures of the lists of some users.
+    """Figures of the lists of some users; None where nothing is recommended to anybody.
 
     Attributes:
         users: Number of users.
@@ -28,17 +28,17 @@ class BeyondAccuracy(Record):
         long_tail_share: Share of the recommendations outside the most rated fifth of the movies.
         average_popularity: Mean number of training ratings of a recommended movie.
         popularity_lift: How much more popular a user's list is than what the user rated, as a
-            share of the latter; 0 is without bias.
+            share of the latter; 0 is without bias, None if nobody of them rated anything.
     """
 
     users: int
     k: int
     coverage: float
-    gini: float
-    novelty: float
-    long_tail_share: float
-    average_popularity: float
-    popularity_lift: float
+    gini: float | None
+    novelty: float | None
+    long_tail_share: float | None
+    average_popularity: float | None
+    popularity_lift: float | None
 
 
 def beyond_accuracy(
@@ -61,11 +61,12 @@ def beyond_accuracy(
     movies = lists[lists >= 0]
     times = np.sort(np.bincount(movies, minlength=len(popularity)))
     place = np.arange(1, len(times) + 1)
+    if not len(movies):
+        return BeyondAccuracy(
+            users=len(lists), k=lists.shape[1], coverage=0.0, gini=None, novelty=None,
+            long_tail_share=None, average_popularity=None, popularity_lift=None,
+        )  # fmt: skip
     recommended = popularity[movies].astype(np.float64)
-    shown = np.where(lists >= 0, popularity[lists], np.nan).astype(np.float64)
-    has_both = ~np.isnan(profile_popularity) & (lists >= 0).any(axis=1)
-    in_lists = np.nanmean(shown[has_both], axis=1).mean() if has_both.any() else np.nan
-    in_profiles = profile_popularity[has_both].mean() if has_both.any() else np.nan
     return BeyondAccuracy(
         users=len(lists),
         k=lists.shape[1],
@@ -74,8 +75,17 @@ def beyond_accuracy(
         novelty=float(np.mean(np.log2(all_users / np.maximum(recommended, 1)))),
         long_tail_share=float(np.mean(~in_head(popularity)[movies])),
         average_popularity=float(recommended.mean()),
-        popularity_lift=float(in_lists / in_profiles - 1),
+        popularity_lift=_popularity_lift(lists, popularity, profile_popularity),
     )
+
+
+def _popularity_lift(lists: Vector, popularity: Vector, profile_popularity: Vector) -> float | None:
+    has_both = ~np.isnan(profile_popularity) & (lists >= 0).any(axis=1)
+    if not has_both.any():
+        return None
+    shown = np.where(lists >= 0, popularity[lists], np.nan).astype(np.float64)[has_both]
+    in_lists = np.nanmean(shown, axis=1).mean()
+    return float(in_lists / profile_popularity[has_both].mean() - 1)
 
 
 def in_head(popularity: Vector) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -26,6 +26,10 @@ USER_ACTIVITY: Final = "user_activity"
 # In minutes since 1970, which fit into an int32.
 RATED_AT: Final = "rated_at"
 
+# Values that slice the evaluation, made from a feature.
+USER_AGE_GROUP: Final = "user_age_group"
+MOVIE_POPULARITY_DECILE: Final = "movie_popularity_decile"
+
 # Splits.
 TRAIN: Final = "train"
 EVAL: Final = "eval"

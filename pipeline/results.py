@@ -91,6 +91,9 @@ def _gate(config: PipelineConfig, report: GateReport, judgement: Judgement) -> s
         above_best=judgement.above_best,
         golden=judgement.golden,
         max_golden_regression=limits.max_golden_regression,
+        min_catalogue_coverage=limits.min_catalogue_coverage,
+        max_popularity_lift=limits.max_popularity_lift,
+        lists=judgement.lists,
         reason="; ".join(failures or [*report.merits, *judgement.notes]),
     )
 

@@ -19,6 +19,7 @@ from tensorflow_model_analysis.slicer import slicer_lib
 from tensorflow_model_analysis.utils import util
 
 from models import features, signature_names
+from pipeline.slice_values import age_groups, deciles_of_movies
 
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 SliceKey = tuple[tuple[str, Any], ...]
@@ -52,16 +53,25 @@ def custom_extractors(
         *(extractor for extractor in extractors if extractor.stage_name not in _REPLACED),
         tfma.extractors.Extractor(
             stage_name=slice_key_extractor.SLICE_KEY_EXTRACTOR_STAGE_NAME,
-            ptransform=_CutSlices(eval_config),
+            ptransform=_CutSlices(eval_config, _candidate(eval_shared_model)),
         ),
     ]
+
+
+def _candidate(eval_shared_model: Any) -> str | None:
+    """Returns the folder of the model that is evaluated; None where predictions are given."""
+    if eval_shared_model is None:
+        return None
+    models = eval_shared_model if isinstance(eval_shared_model, list) else [eval_shared_model]
+    return next(str(one.model_path) for one in models if one.model_name != tfma.BASELINE_KEY)
 
 
 class _CutSlices(beam.PTransform):
     """Makes extracts of one slice each from extracts with a batch of ratings."""
 
-    def __init__(self, eval_config: tfma.EvalConfig) -> None:
+    def __init__(self, eval_config: tfma.EvalConfig, candidate: str | None) -> None:
         super().__init__()
+        self._candidate = candidate
         models = [spec.name for spec in eval_config.model_specs]
         # Without a baseline, TFMA's extracts have no level for the model.
         self._models = models if len(models) > 1 else []
@@ -96,8 +106,22 @@ class _CutSlices(beam.PTransform):
                 yield (), np.arange(count)
                 continue
             (name,) = names
-            for value, rows in rows_by_value(self._values(batch, name), count):
+            for value, rows in self._rows_by_value(batch, name, count):
                 yield ((name, value.decode() if isinstance(value, bytes) else value),), rows
+
+    def _rows_by_value(
+        self, batch: types.Extracts, name: str, count: int
+    ) -> Iterable[tuple[Any, Rows]]:
+        """Returns each value of a feature, or of what is made from one, and its rows."""
+        if name == features.USER_AGE_GROUP:
+            ages = rows_by_value(self._values(batch, features.USER_AGE), count)
+            return _merged((age_groups(age), rows) for age, rows in ages)
+        if name == features.MOVIE_POPULARITY_DECILE:
+            if self._candidate is None:
+                return ()
+            movies = np.asarray(batch[constants.FEATURES_KEY][features.MOVIE_ID]).reshape(-1)
+            return rows_by_value([deciles_of_movies(self._candidate, movies.astype(bytes))], count)
+        return rows_by_value(self._values(batch, name), count)
 
     def _values(self, batch: types.Extracts, name: str) -> list[Any]:
         """Returns the batches of a feature: as the models transform it, or else the raw one."""
@@ -129,6 +153,15 @@ def rows_by_value(batches: Iterable[Any], count: int) -> Iterator[tuple[Any, Row
     ends = np.searchsorted(pairs, np.arange(len(found) + 1) * count)
     for value, start, end in zip(found, ends[:-1], ends[1:], strict=True):
         yield value, pairs[start:end] % count
+
+
+def _merged(found: Iterable[tuple[Any, Rows]]) -> Iterator[tuple[str, Rows]]:
+    """Yields each value once, with the rows of all entries that have it."""
+    by_value: dict[str, list[Rows]] = {}
+    for value, rows in found:
+        by_value.setdefault(str(value), []).append(rows)
+    for value, parts in by_value.items():
+        yield value, np.unique(np.concatenate(parts))
 
 
 def _taken(extracts: dict[str, Any], rows: Rows) -> dict[str, Any]:

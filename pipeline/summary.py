@@ -13,6 +13,7 @@ from components.drift.report import DriftReport
 from components.gate.interval import Interval
 from components.gate.record import GoldenComparison
 from components.serving_validator.report import ServingReport
+from models.beyond_accuracy import BeyondAccuracy
 from models.records import Record
 from pipeline import atomic_file
 from pipeline.config.errors import UserError
@@ -106,7 +107,9 @@ class Gate(Record):
     that predicts no ratings by `max_baseline_ndcg_shift`. A rating model must
     gain `min_gain_over_biases` over the bias-only prediction. `interval` is the confidence interval
     of the change of RMSE. `golden` has the figures on the golden set, on which RMSE may rise, and
-    NDCG@10 fall, by `max_golden_regression` from the best blessed model's.
+    NDCG@10 fall, by `max_golden_regression` from the best blessed model's. `lists` are the figures
+    of the recommendation lists, where `min_catalogue_coverage` or `max_popularity_lift` limits
+    them.
     """
 
     blessed: bool
@@ -126,6 +129,9 @@ class Gate(Record):
     above_best: float
     golden: GoldenComparison | None = None
     max_golden_regression: float
+    min_catalogue_coverage: float | None = None
+    max_popularity_lift: float | None = None
+    lists: BeyondAccuracy | None = None
     reason: str
 
 

@@ -22,7 +22,7 @@ _RANKING_BATCH = 512
 class PushedModel:
     """One version of the model, with its signatures as methods."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path | str) -> None:
         """Loads the SavedModel in a version's folder.
 
         Raises:

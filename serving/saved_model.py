@@ -35,7 +35,7 @@ _NUMBERED: Final = re.compile(r"^\(\d+\)\s+(?:[A-Z_]+:\s*)?")
 _ASSERTION: Final = re.compile(r"^assertion failed: \[([^\[\]]*)\]")
 
 
-def load_saved_model(folder: Path) -> Any:
+def load_saved_model(folder: Path | str) -> Any:
     """Returns the loaded object, which must be kept as long as its signatures are used.
 
     Raises:

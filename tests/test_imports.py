@@ -18,6 +18,7 @@ ALLOWED = {
     "models": set(),
     "serving": {"models.features", "models.signature_names", "models.export.warm_up"},
     "components": {
+        "models.beyond_accuracy",
         "models.columns",
         "models.export.saved_model",
         "models.features",

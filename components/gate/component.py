@@ -25,9 +25,12 @@ from components.gate.record import GateRecord, GoldenComparison
 from components.gate.shift import Shift, rmse_shift
 from components.movielens_example_gen import golden_set
 from components.movielens_example_gen import report as ingest_report
+from components.recommendation_lists import list_figures, read_counts
 from components.step_types import Artifacts, Properties
 from models import features
+from models.beyond_accuracy import BeyondAccuracy
 from models.columns import Columns
+from serving.pushed_model import PushedModel
 
 EVALUATION_KEY: Final = "evaluation"
 EVALUATOR_BLESSING_KEY: Final = "evaluator_blessing"
@@ -82,6 +85,7 @@ class Executor(base_executor.BaseExecutor):
                 exec_properties[pushed_baseline.COMPARISON_GROUP_KEY],
             ),
             on_golden=_on_golden(input_dict, export, last, exec_properties[LIKED_KEY]),
+            lists=_lists(export, limits),
         )
         evaluated = artifact_utils.get_single_instance(input_dict[EVALUATOR_BLESSING_KEY])
         blessed = not judgement.failures and model_utils.is_model_blessed(evaluated)
@@ -304,6 +308,14 @@ def _on_golden(
         ratings.read(examples, features.GOLDEN),
         liked_rating,
     )
+
+
+def _lists(export: str, limits: GateLimits) -> BeyondAccuracy | None:
+    """Returns the figures of the recommendation lists, which take time, if a limit needs them."""
+    if limits.min_catalogue_coverage is None and limits.max_popularity_lift is None:
+        return None
+    _, figures = list_figures(PushedModel(export), read_counts(export))
+    return figures
 
 
 def _write_blessing(

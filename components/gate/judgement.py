@@ -11,6 +11,7 @@ from components.gate.interval import Interval
 from components.gate.limits import BASELINE_MOVE, GateLimits
 from components.gate.record import GateRecord, GoldenComparison
 from components.gate.shift import Shift
+from models.beyond_accuracy import BeyondAccuracy
 from models.records import Record
 
 ACCEPTED: Final = "accepted: "
@@ -59,6 +60,7 @@ class Judgement(Record):
             None if it is not known.
         baseline_ndcg_when_blessed: NDCG@10 of it there; None if it is not known.
         golden: Comparison on the golden set; None without one.
+        lists: Figures of the recommendation lists; None if no limit asks for them.
     """
 
     failures: tuple[str, ...]
@@ -69,6 +71,7 @@ class Judgement(Record):
     baseline_rmse_when_blessed: float | None
     baseline_ndcg_when_blessed: float | None
     golden: GoldenComparison | None = None
+    lists: BeyondAccuracy | None = None
 
 
 def judge(
@@ -80,6 +83,7 @@ def judge(
     accepted: Collection[str] = (),
     why_no_baseline: str = "",
     on_golden: GoldenComparison | None = None,
+    lists: BeyondAccuracy | None = None,
 ) -> Judgement:
     """Judges a model.
 
@@ -92,6 +96,7 @@ def judge(
         accepted: Names of moves that a person accepted for this run.
         why_no_baseline: Reason why there is none.
         on_golden: Comparison on the golden set; None without one.
+        lists: Figures of the recommendation lists, where a limit asks for them.
     """
     failures: list[str] = []
     notes: list[str] = []
@@ -121,8 +126,11 @@ def judge(
     if on_golden is not None:
         notes.append(golden.note(on_golden))
         failures += golden.objections(on_golden, limits)
+    if lists is not None:
+        failures += _beyond_accuracy(lists, limits)
     then = None if baseline is None else baseline.record
     return Judgement(
+        lists=lists,
         failures=tuple(failures),
         notes=tuple(notes),
         above_best=above_best,
@@ -132,6 +140,24 @@ def judge(
         baseline_ndcg_when_blessed=then and then.ndcg,
         golden=on_golden,
     )
+
+
+def _beyond_accuracy(lists: BeyondAccuracy, limits: GateLimits) -> Iterator[str]:
+    """Yields the objections that too few movies are recommended, or too popular ones."""
+    coverage, lift = limits.min_catalogue_coverage, limits.max_popularity_lift
+    if coverage is not None and lists.coverage < coverage:
+        yield (
+            f"the lists of ten have {lists.coverage:.4f} of the catalogue "
+            f"(gate.min_catalogue_coverage {coverage:g})"
+        )
+    measured = lists.popularity_lift
+    if lift is not None and measured is None:
+        yield "nothing is recommended whose popularity can be measured (gate.max_popularity_lift)"
+    if lift is not None and measured is not None and measured > lift:
+        yield (
+            f"recommended movies are {measured:+.4f} more popular than what their users rated "
+            f"(gate.max_popularity_lift allows {lift:+g})"
+        )
 
 
 def _floor(rmse: float, bias_only: float, limits: GateLimits) -> Iterator[str]:

@@ -56,6 +56,19 @@ class GateLimits(Options):
         description="Largest rise of RMSE, or fall of NDCG@10, from the best blessed model's on "
         "the golden set.",
     )
+    min_catalogue_coverage: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Least share of the catalogue that is in a user's first ten recommendations; "
+        "if not set, it is not measured.",
+    )
+    max_popularity_lift: float | None = Field(
+        None,
+        gt=-1,
+        description="Largest relative excess of the popularity of a user's first ten "
+        "recommendations over that of what the user rated; if not set, it is not measured.",
+    )
     require_baseline: bool = Field(
         False, description="Whether a model is refused where no pushed model compares with it."
     )

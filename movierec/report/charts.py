@@ -123,6 +123,8 @@ def lines(
         if "y" in log:
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter(_WHOLE)
+        # They take most of the time of a logarithmic chart.
+        axes.minorticks_off()
         if len(series) > 1:
             axes.legend()
         axes.grid(axis="y")

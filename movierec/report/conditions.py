@@ -33,6 +33,7 @@ def conditions(summary: Summary, config: PipelineConfig) -> list[Condition]:
     return [
         *_of_ratings(summary, config),
         *_of_rankings(summary),
+        *_of_lists(summary),
         *_of_slices(summary, config),
         *_of_drift(summary),
         _of_server(summary, config),
@@ -96,6 +97,19 @@ def _of_rankings(summary: Summary) -> Iterator[Condition]:
         None if last is None else ranking.ndcg_at_10 - last,
         -gate.max_ranking_regression,
     )
+
+
+def _of_lists(summary: Summary) -> Iterator[Condition]:
+    gate, lists = summary.gate, summary.gate.lists
+    if gate.min_catalogue_coverage is not None:
+        coverage = None if lists is None else lists.coverage
+        key = "gate.min_catalogue_coverage"
+        yield _at_least("catalogue coverage", key, coverage, gate.min_catalogue_coverage)
+    if gate.max_popularity_lift is not None:
+        lift = None if lists is None else lists.popularity_lift
+        yield _at_most(
+            "popularity lift", "gate.max_popularity_lift", lift, gate.max_popularity_lift
+        )
 
 
 def _of_slices(summary: Summary, config: PipelineConfig) -> Iterator[Condition]:

@@ -7,24 +7,20 @@ from typing import Any, Final
 
 import numpy as np
 
+from components.recommendation_lists import list_figures, positions
 from models import features
-from models.beyond_accuracy import BeyondAccuracy, beyond_accuracy
-from models.ranking import CUTOFF
-from movierec.report.material import Material, Popularity, positions
+from models.beyond_accuracy import BeyondAccuracy
+from movierec.report.material import Material
 from pipeline.sample_user import SampleUser, sample_user
-from serving.pushed_model import PushedModel
 
 SAMPLE_USERS: Final = 10
 _MOVIES_SHOWN: Final = 8
-# Scores that are computed for the figures: users times movies.
-_MOST_SCORES: Final = 30_000_000
-_USERS_AT_ONCE: Final = 1_000
 
 Vector = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)
-class ListFigures:
+class ReportedLists:
     """Figures of the lists of the known users, or of some of them.
 
     Attributes:
@@ -39,20 +35,14 @@ class ListFigures:
     all_users: int
 
 
-def list_figures(material: Material) -> ListFigures:
+def reported_lists(material: Material) -> ReportedLists:
     """Returns the figures of the first ten recommendations of users at equal distances."""
-    popularity = material.popularity
-    users = _some_users(popularity)
-    lists = recommended(material.model, popularity, users)
-    return ListFigures(
-        figures=beyond_accuracy(
-            lists,
-            popularity.movie_counts,
-            _profile_popularity(popularity)[users],
-            len(popularity.user_ids),
-        ),
+    counts = material.popularity
+    lists, figures = list_figures(material.model, counts)
+    return ReportedLists(
+        figures=figures,
         diversity=genre_diversity(lists, _genre_table(material)),
-        all_users=len(popularity.user_ids),
+        all_users=len(counts.user_ids),
     )
 
 
@@ -66,24 +56,6 @@ def sample_users(material: Material) -> list[SampleUser]:
         sample_user(material.model, rated, ids[order[place]].decode(), _MOVIES_SHOWN)
         for place in places
     ]
-
-
-def recommended(model: PushedModel, popularity: Popularity, users: Vector) -> Vector:
-    """Returns the indices of the movies in the lists of users, int `[n, k]`, −1 for none.
-
-    Args:
-        model: Model that recommends.
-        popularity: Tables of its export.
-        users: Indices of the users, int `[n]`.
-    """
-    ids = [user.decode() for user in popularity.user_ids[users]]
-    parts = [
-        model.recommendations(ids[start : start + _USERS_AT_ONCE], CUTOFF)[0]
-        for start in range(0, len(ids), _USERS_AT_ONCE)
-    ]
-    movie_ids = np.concatenate(parts)
-    found = positions(popularity.movie_ids, movie_ids.ravel()).reshape(movie_ids.shape)
-    return np.where(found < len(popularity.movie_ids), found, -1)
 
 
 def genre_diversity(lists: Vector, genres: Vector) -> float | None:
@@ -107,20 +79,6 @@ def genre_diversity(lists: Vector, genres: Vector) -> float | None:
         return None
     distance = 1 - common[:, first, second][counted] / union[:, first, second][counted]
     return float(distance.mean())
-
-
-def _some_users(popularity: Popularity) -> Vector:
-    known = len(popularity.user_ids)
-    count = min(known, max(1, _MOST_SCORES // len(popularity.movie_ids)))
-    return np.arange(count) * known // count
-
-
-def _profile_popularity(popularity: Popularity) -> Vector:
-    """Returns the mean popularity of what each user rated in training, NaN for nothing."""
-    sizes = np.diff(popularity.seen_splits)
-    sums = np.concatenate([[0], np.cumsum(popularity.movie_counts[popularity.seen])])
-    totals = np.diff(sums[popularity.seen_splits])
-    return np.where(sizes > 0, totals / np.maximum(sizes, 1), np.nan)
 
 
 def _genre_table(material: Material) -> Vector:

@@ -11,8 +11,8 @@ import numpy as np
 # TFX comes first: it stands in for a module that TFDV misses.
 from tfx.utils import path_utils
 
+from components.recommendation_lists import TrainingCounts, read_counts
 from models import features
-from models.export.saved_model import read_table
 from models.training import history
 from movierec.report.rated_rows import RatedRows, read_rows
 from pipeline import graph, metadata
@@ -23,34 +23,9 @@ from serving.pushed_model import PushedModel
 
 _CONFIG_FILE: Final = "config.toml"
 # Rows of a split that are read: more would take longer than a reader waits.
-MOST_ROWS: Final = 200_000
+MOST_ROWS: Final = 100_000
 
 Vector = np.ndarray[Any, np.dtype[Any]]
-
-
-@dataclass(frozen=True)
-class Popularity:
-    """What an export knows of its training ratings.
-
-    Attributes:
-        user_ids: Raw ids of the known users, bytes `[users]`.
-        user_counts: Number of training ratings of each user, int64 `[users]`.
-        movie_ids: Raw ids of the catalogue, bytes `[movies]`.
-        movie_counts: Number of training ratings of each movie, int64 `[movies]`.
-        seen: Movies that each user rated in training, user by user, int32 `[ratings]`.
-        seen_splits: Start of each user's movies, and the end, int64 `[users + 2]`.
-    """
-
-    user_ids: Vector
-    user_counts: Vector
-    movie_ids: Vector
-    movie_counts: Vector
-    seen: Vector
-    seen_splits: Vector
-
-    def counts_of_users(self, ids: Vector) -> Vector:
-        """Returns the number of training ratings of users, 0 for an unknown one."""
-        return np.append(self.user_counts, 0)[positions(self.user_ids, ids)]
 
 
 @dataclass(frozen=True)
@@ -77,7 +52,7 @@ class Material:
     training: history.TrainingHistory
     rejected: Path
     model: PushedModel
-    popularity: Popularity
+    popularity: TrainingCounts
     train: RatedRows
     holdout: RatedRows
     predicted: Vector | None
@@ -116,7 +91,7 @@ def collect(workspace: Workspace, summary: Summary, before: Summary | None = Non
         training=history.read(str(root / outputs[graph.TRAINER]["model_run"].uri)),
         rejected=Path(summary.examples, "rejected.csv"),
         model=model,
-        popularity=_popularity(str(export)),
+        popularity=read_counts(str(export)),
         train=read_rows(summary.examples, features.TRAIN, MOST_ROWS),
         holdout=holdout,
         predicted=_predictions(model, holdout),
@@ -138,14 +113,6 @@ def exported_model(workspace: Workspace, summary: Summary) -> Path:
     return workspace.root.resolve() / folder
 
 
-def positions(ids: Vector, wanted: Vector) -> Vector:
-    """Returns the position of each wanted id, and the number of ids for one that is not there."""
-    order = np.argsort(ids)
-    found = np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)
-    place = order[found]
-    return np.where(ids[place] == wanted, place, len(ids))
-
-
 def _last_version(workspace: Workspace, config: PipelineConfig, summary: Summary) -> Path | None:
     version = summary.drift.version
     if version is None:
@@ -165,15 +132,3 @@ def _predictions(model: PushedModel, rows: RatedRows) -> Vector | None:
     columns = rows.columns
     predicted = model.predict(columns[features.USER_ID], columns[features.MOVIE_ID])
     return predicted.astype(np.float64)
-
-
-def _popularity(export: str) -> Popularity:
-    counts = read_table(export, "user_rating_counts")
-    return Popularity(
-        user_ids=read_table(export, "user_ids"),
-        user_counts=counts[:-1],
-        movie_ids=read_table(export, "movie_ids"),
-        movie_counts=read_table(export, "movie_popularity").astype(np.int64),
-        seen=read_table(export, "seen_movie_index"),
-        seen_splits=read_table(export, "seen_row_splits"),
-    )

@@ -54,7 +54,8 @@ def environment() -> Environment:
     made.filters["figure"] = lambda value: "–" if value is None else f"{value:.4f}"
     made.filters["signed"] = lambda value: f"{value:+.4f}"
     made.filters["count"] = lambda value: f"{value:,}"
-    made.filters["share"] = lambda value: f"{value:.1%}"
+    made.filters["share"] = lambda value: "–" if value is None else f"{value:.1%}"
+    made.filters["tenths"] = lambda value: "–" if value is None else f"{value:,.1f}"
     return made
 
 
@@ -84,7 +85,7 @@ def _content(workspace: Workspace, material: Material) -> dict[str, Any]:
         "error_charts": sections.error_charts(material),
         "curve": curve,
         "ranking_charts": sections.ranking_charts(curve) if curve else [],
-        "lists": lists.list_figures(material),
+        "lists": lists.reported_lists(material),
         "time_chart": sections.time_chart(summary.seconds),
         "sample_users": lists.sample_users(material),
         "sampled": _sampled(material),

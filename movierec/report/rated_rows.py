@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -41,6 +42,11 @@ class RatedRows:
     genres: np.ndarray[Any, Any]
     genre_rows: np.ndarray[Any, np.dtype[np.int64]]
     complete: bool
+
+    @cached_property
+    def user_codes(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Number for the user of each row, int64 `[n]`, which sorts faster than the id."""
+        return np.unique(self.columns[features.USER_ID].astype(bytes), return_inverse=True)[1]
 
     def __len__(self) -> int:
         """Returns the number of rows."""

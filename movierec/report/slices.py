@@ -10,29 +10,24 @@ import numpy as np
 import tensorflow as tf
 
 from components.gate.interval import Interval, rmse_difference
+from components.recommendation_lists import TrainingCounts, positions
 from models import features
 from models.activity import activity_slice
 from models.beyond_accuracy import popularity_deciles
-from movierec.report.material import Material, Popularity, positions
+from movierec.report.material import Material
 from movierec.report.rated_rows import RatedRows
-from pipeline.sliced_batches import rows_by_value
+from pipeline.slice_values import AGE_GROUPS, age_groups
 
 CONFIDENCE: Final = 0.95
-POPULARITY_DECILE: Final = "movie_popularity_decile"
-AGE_GROUP: Final = "user_age_group"
 TITLES: Final = {
     features.MOVIE_GENRES: "Genre",
     features.USER_ACTIVITY: "Activity: the user's training ratings",
-    POPULARITY_DECILE: "Popularity decile of the movie, 10 the most rated",
+    features.MOVIE_POPULARITY_DECILE: "Popularity decile of the movie, 10 the most rated",
     features.USER_GENDER: "Gender",
-    AGE_GROUP: "Age",
+    features.USER_AGE_GROUP: "Age",
     features.USER_OCCUPATION: "Occupation",
 }
 """Titles of the features that slice, in the order of the report."""
-
-# First ages of MovieLens-1M's groups.
-_AGES: Final = (18, 25, 35, 45, 50, 56)
-_AGE_NAMES: Final = ("under 18", "18-24", "25-34", "35-44", "45-49", "50-55", "56+")
 
 Vector = np.ndarray[Any, np.dtype[Any]]
 
@@ -102,7 +97,7 @@ def _measured(
         rows,
         predicted - ratings,
         None if last is None else last - ratings,
-        columns[features.USER_ID],
+        material.holdout.user_codes,
     )
 
 
@@ -125,58 +120,55 @@ def figures_of(
         users: User of each row, `[n]`.
     """
     own, of = errors[rows], users[rows]
-    several = len(np.unique(of)) > 1
+    count = len(np.unique(of))
     # Against no error at all, the difference is the RMSE itself.
     return SliceFigures(
         feature=feature,
         value=value,
         ratings=len(rows),
-        users=len(np.unique(of)),
+        users=count,
         rmse=float(np.sqrt(np.mean(np.square(own)))),
-        interval=rmse_difference(own, np.zeros_like(own), of, CONFIDENCE) if several else None,
+        interval=rmse_difference(own, np.zeros_like(own), of, CONFIDENCE) if count > 1 else None,
         change=rmse_difference(own, last_errors[rows], of, CONFIDENCE)
-        if several and last_errors is not None
+        if count > 1 and last_errors is not None
         else None,
     )
 
 
 def _sliced(
-    rows: RatedRows, popularity: Popularity
+    rows: RatedRows, counts: TrainingCounts
 ) -> Iterator[tuple[str, list[tuple[str, Vector]]]]:
     """Yields each feature that the data has, with its values and their rows, in order."""
     columns = rows.columns
     activity = activity_slice(
-        tf.constant(popularity.counts_of_users(columns[features.USER_ID]), tf.int64)
+        tf.constant(counts.counts_of_users(columns[features.USER_ID]), tf.int64)
     ).numpy()
-    deciles = np.append(popularity_deciles(popularity.movie_counts), 0)
-    decile = deciles[positions(popularity.movie_ids, columns[features.MOVIE_ID])]
+    deciles = np.append(popularity_deciles(counts.movie_counts), 0)
+    decile = deciles[positions(counts.movie_ids, columns[features.MOVIE_ID])]
     age = columns[features.USER_AGE]
-    groups = np.array(_AGE_NAMES)[np.searchsorted(_AGES, age, side="right")]
     yield features.MOVIE_GENRES, _genres(rows)
     yield features.USER_ACTIVITY, sorted(_by_value(activity), key=lambda one: _number(one[0]))
-    named = np.where(decile > 0, decile.astype(str), "")
-    yield POPULARITY_DECILE, sorted(_by_value(named), key=lambda one: _number(one[0]))
+    yield (
+        features.MOVIE_POPULARITY_DECILE,
+        sorted(_by_value(decile.astype(str)), key=lambda one: _number(one[0])),
+    )
     yield features.USER_GENDER, _by_value(columns[features.USER_GENDER])
-    by_age = _by_value(np.where(age > 0, groups, ""))
-    yield AGE_GROUP, sorted(by_age, key=lambda one: _AGE_NAMES.index(one[0]))
+    by_age = _by_value(np.where(age > 0, age_groups(age), ""))
+    yield features.USER_AGE_GROUP, sorted(by_age, key=lambda one: AGE_GROUPS.index(one[0]))
     yield features.USER_OCCUPATION, _by_value(columns[features.USER_OCCUPATION])
 
 
 def _genres(rows: RatedRows) -> list[tuple[str, Vector]]:
-    names, code = np.unique(rows.genres, return_inverse=True)
-    return [
-        (name.decode(), np.unique(rows.genre_rows[code == place]))
-        for place, name in enumerate(names)
-    ]
+    # A row counts once in a slice, however often it has the genre.
+    return [(name, np.unique(rows.genre_rows[own])) for name, own in _by_value(rows.genres)]
 
 
 def _by_value(values: Vector) -> list[tuple[str, Vector]]:
-    """Returns the rows of each value but the empty one, which stands for none."""
-    found = rows_by_value([values], len(values))
-    named = [
-        (value.decode() if isinstance(value, bytes) else str(value), rows) for value, rows in found
+    """Returns the rows of each text but the empty one, which stands for none."""
+    names, code = np.unique(values.astype(bytes), return_inverse=True)
+    return [
+        (name.decode(), np.flatnonzero(code == place)) for place, name in enumerate(names) if name
     ]
-    return [(value, rows) for value, rows in named if value]
 
 
 def _number(text: str) -> int:

@@ -54,7 +54,14 @@ def _absolute(path: Path) -> Path:
         raise ValueError("no such user; a path that begins with ~ is written ./~") from error
 
 
-SLICE_FEATURES = (features.MOVIE_GENRES, features.USER_ACTIVITY)
+SLICE_FEATURES = (
+    features.MOVIE_GENRES,
+    features.USER_ACTIVITY,
+    features.MOVIE_POPULARITY_DECILE,
+    features.USER_GENDER,
+    features.USER_AGE_GROUP,
+    features.USER_OCCUPATION,
+)
 """Features whose values slice the evaluation."""
 
 # A path on this machine. It is made absolute, so that no step depends on a working directory.

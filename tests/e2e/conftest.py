@@ -78,7 +78,7 @@ def story(cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Story:
     told = Story(tmp_path_factory.mktemp("workspace"), data)
     told.tell("first", *SMALL)
     told.tell("again", *SMALL)
-    told.tell("stricter gate", *SMALL, "gate.max_rmse=0.5")
+    told.tell("stricter gate", *SMALL, "gate.max_rmse=0.5", "gate.max_popularity_lift=-0.99")
     told.tell("worse model", *HARDLY_TRAINED)
     told.tell("worse model let through", *HARDLY_TRAINED, *LET_THROUGH)
     told.tell("back to the first", *SMALL)

@@ -11,7 +11,7 @@ import pytest
 
 from movierec.cli.report import write_report
 from movierec.report import page
-from movierec.report.lists import list_figures
+from movierec.report.lists import reported_lists
 from movierec.report.material import Material, collect
 from movierec.report.rated_rows import read_rows
 from movierec.report.slices import rating_slices
@@ -58,8 +58,7 @@ def test_figures_are_those_of_the_summary(story: Story, html: str) -> None:
 
 def test_slices_are_those_of_the_evaluator(story: Story, material: Material) -> None:
     found = {f"{one.feature}={one.value}": one.rmse for one in rating_slices(material)}
-    expected = story.runs["version deleted"].slices
-    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-6)
+    assert found == pytest.approx(story.runs["version deleted"].slices, abs=1e-6)
 
 
 def test_coverage_and_popularity_are_those_of_the_recommendations(
@@ -75,7 +74,7 @@ def test_coverage_and_popularity_are_those_of_the_recommendations(
     answer = pushed(summary).signatures["recommend"](user_id=np.array(users, object), k=10)
     lists = answer["movie_id"].numpy().astype(str)
     shown = [movie for movie in lists.ravel() if movie]
-    found = list_figures(material).figures
+    found = reported_lists(material).figures
     assert found.users == len(users)
     assert found.coverage == pytest.approx(len(set(shown)) / len(movies))
     assert found.average_popularity == pytest.approx(np.mean([counts[movie] for movie in shown]))

@@ -70,9 +70,11 @@ def test_baselines_are_fitted_on_train_and_eval_and_measured_on_holdout(story: S
     assert summary.baselines.bias_only < summary.baselines.global_mean
 
 
-def test_results_are_sliced_by_activity_and_genre(story: Story) -> None:
+def test_results_are_sliced_by_what_the_data_has(story: Story) -> None:
     slices = story.runs["first"].slices
-    assert {name.partition("=")[0] for name in slices} == {"movie_genres", "user_activity"}
+    assert {name.partition("=")[0] for name in slices} == {
+        "movie_genres", "user_activity", "movie_popularity_decile",
+    }  # fmt: skip
     assert {"movie_genres=Drama", "user_activity=1-20"} <= set(slices)
 
 
@@ -116,6 +118,8 @@ def test_a_model_worse_than_the_gate_is_not_pushed(story: Story) -> None:
     assert not summary.gate.blessed
     assert summary.pushed_model is None
     assert "is above gate.max_rmse 0.5" in summary.gate.reason
+    assert "(gate.max_popularity_lift allows -0.99)" in summary.gate.reason
+    assert story.runs["first"].gate.lists is None, "what no limit needs is not measured"
     assert story.versions["stricter gate"] == story.versions["first"]
 
 

@@ -34,6 +34,15 @@ def test_equal_lists_of_everything_are_without_concentration() -> None:
     assert found.popularity_lift == pytest.approx(0)
 
 
+def test_where_nothing_is_recommended_there_are_no_figures() -> None:
+    found = beyond_accuracy(np.full((2, 3), -1), POPULARITY, np.ones(2), 10)
+    assert found.coverage == 0
+    assert found.gini is found.novelty is found.popularity_lift is None
+    unrated = beyond_accuracy(np.array([[0]]), POPULARITY, np.array([np.nan]), 10)
+    assert unrated.popularity_lift is None
+    assert unrated.average_popularity == 8
+
+
 def test_the_head_is_the_most_rated_fifth() -> None:
     assert in_head(np.array([1, 9, 3, 9, 2, 2, 2, 2, 2, 2])).nonzero()[0].tolist() == [1, 3]
 

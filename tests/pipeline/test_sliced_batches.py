@@ -43,11 +43,16 @@ class Row:
         self.predicted = {name: np.float32(draw.uniform(0.5, 5)) for name in models}
         self.rank = {name: int(draw.integers(1, 15)) for name in models}
         self.popularity_rank = {name: int(draw.integers(1, 15)) for name in models}
+        self.gender = "FM"[draw.integers(2)]
+        # Two ages of one group, and one of the next.
+        self.age = int(draw.choice([25, 34, 35]))
         # Each model knows its own number of a user's ratings.
         self.activity = {name: draw.choice([b"few", b"many"]) for name in models}
 
     def slices(self) -> set[tuple[str, str]]:
         own = {("user_activity", str(value, "utf-8")) for value in self.activity.values()}
+        own.add(("user_gender", self.gender))
+        own.add(("user_age_group", "35-44" if self.age == 35 else "25-34"))
         return own | {("movie_genres", genre) for genre in self.genres}
 
 
@@ -64,7 +69,11 @@ def extracts(batch: list[Row], models: list[str]) -> dict[str, Any]:
 
     flat = [(row, place, genre) for row, one in enumerate(batch) for place, genre in
             enumerate(one.genres)]  # fmt: skip
-    raw = {"user_id": np.array([[row.user] for row in batch], object)}
+    raw = {
+        "user_id": np.array([[row.user] for row in batch], object),
+        "user_gender": np.array([[row.gender.encode()] for row in batch], object),
+        "user_age": np.array([[row.age] for row in batch]),
+    }
     if flat:
         raw["movie_genres"] = VarLenTensorValue(
             values=np.array([genre.encode() for *_, genre in flat], object),

@@ -11,6 +11,7 @@ from components.gate.judgement import Baseline, Figures, Judgement, judge
 from components.gate.limits import GateLimits
 from components.gate.record import GateRecord
 from components.gate.shift import Shift
+from models.beyond_accuracy import BeyondAccuracy
 
 
 def weeks(rises: list[float], limits: GateLimits, start: float = 0.9) -> list[Judgement]:
@@ -156,3 +157,21 @@ def test_an_export_without_a_record_is_compared_as_far_as_it_goes() -> None:
     assert judgement.above_best == pytest.approx(0.005)
     assert "no record" in judgement.notes[0]
     assert judge(Figures(rmse=0.92), baseline, 1.0, GateLimits()).failures
+
+
+def test_too_few_or_too_popular_recommendations_refuse_a_model() -> None:
+    lists = BeyondAccuracy(
+        users=9, k=10, coverage=0.2, gini=0.9, novelty=3.0, long_tail_share=0.1,
+        average_popularity=70.0, popularity_lift=0.3,
+    )  # fmt: skip
+
+    def failures(lists: BeyondAccuracy, **limits: float) -> tuple[str, ...]:
+        return judge(Figures(rmse=0.9), None, 1.0, GateLimits(**limits), lists=lists).failures
+
+    assert failures(lists, min_catalogue_coverage=0.2, max_popularity_lift=0.3) == ()
+    (few,) = failures(lists, min_catalogue_coverage=0.21)
+    assert "0.2000 of the catalogue" in few
+    (popular,) = failures(lists, max_popularity_lift=0.29)
+    assert "+0.3000 more popular" in popular
+    nothing = lists.model_copy(update={"coverage": 0.0, "popularity_lift": None})
+    assert len(failures(nothing, min_catalogue_coverage=0.1, max_popularity_lift=1)) == 2
