@@ -111,6 +111,7 @@ def _run(
         **summary.with_paths_in(home, collected),
         run_id=folder.name,
         seconds=_rounded({**progress.seconds, "total": time.perf_counter() - started}),
+        peak_memory_mb=progress.peak_memory_mb,
         cached=progress.cached,
     )
     summary.write(home, result)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import logging
+import resource
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Final, Self
 
 from rich.console import Console, RenderableType
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
 
 from models.training.progress import Progress as TrainingProgress
+
+# Linux counts resident memory in units of 1,024 bytes.
+_BYTES_PER_UNIT: Final = 1_024
+_MEGABYTE: Final = 1e6
 
 
 class _NoteColumn(ProgressColumn):
@@ -28,6 +33,8 @@ class StepProgress:
 
     Attributes:
         seconds: Wall time of each finished step, by id.
+        peak_memory_mb: Largest memory of this process until the end of each finished step, by id,
+            in megabytes.
         cached: Ids of the steps whose earlier result was used.
         current: Id of the step that runs or has failed; None between steps.
     """
@@ -35,6 +42,7 @@ class StepProgress:
     def __init__(self, screen: IO[str]) -> None:
         """Shows the progress on a text stream, usually standard error."""
         self.seconds: dict[str, float] = {}
+        self.peak_memory_mb: dict[str, float] = {}
         self.cached: list[str] = []
         self.current: str | None = None
         self._task: TaskID | None = None
@@ -78,6 +86,8 @@ class StepProgress:
             raise
         elapsed = time.perf_counter() - started
         self.seconds[name] = elapsed
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _BYTES_PER_UNIT
+        self.peak_memory_mb[name] = round(peak / _MEGABYTE, 1)
         self._show(task, name, "cached" if name in self.cached else f"{elapsed:.1f} s")
         self.current = None
 

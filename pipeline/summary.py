@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from components.drift.report import DriftReport
 from components.gate.interval import Interval
@@ -156,6 +156,8 @@ class Summary(Record):
             ServingValidator did not bless the model, or a pin kept it out.
         pin_verdict: What a pin or a rollback meant for the push; None if there was none.
         seconds: Wall time by step, and `total`.
+        peak_memory_mb: Largest memory of the run's process until the end of each step, in
+            megabytes; empty for a summary of an earlier release.
         cached: Steps whose earlier result was used.
     """
 
@@ -180,6 +182,7 @@ class Summary(Record):
     pushed_model: str | None
     pin_verdict: str | None = None
     seconds: dict[str, float]
+    peak_memory_mb: dict[str, float] = Field(default_factory=dict)
     cached: list[str]
 
     @property

@@ -84,6 +84,10 @@ def _content(workspace: Workspace, material: Material) -> dict[str, Any]:
         "slice_charts": {} if rmse is None else sections.slice_charts(slices, rmse),
         "error_charts": sections.error_charts(material),
         "curve": curve,
+        "ranked": {
+            "measured": len(sections.liked_pairs(material)[0]),
+            "liked": int(sections.is_liked(material).sum()),
+        },
         "ranking_charts": sections.ranking_charts(curve) if curve else [],
         "lists": lists.reported_lists(material),
         "time_chart": sections.time_chart(summary.seconds),

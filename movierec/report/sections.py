@@ -221,10 +221,16 @@ def liked_pairs(material: Material) -> tuple[Vector, Vector]:
         User ids and movie ids, bytes `[n]` each.
     """
     columns = material.holdout.columns
-    liked = columns[features.RATING] >= material.config.model.liked_rating
+    liked = is_liked(material)
     users, movies = (columns[name][liked] for name in (features.USER_ID, features.MOVIE_ID))
     kept = _whole_users(users, max(1, _MOST_SCORES // len(material.popularity.movie_ids)))
     return users[kept], movies[kept]
+
+
+def is_liked(material: Material) -> Vector:
+    """Returns which ratings of the holdout are of a liked movie, bool `[n]`."""
+    liked: Vector = material.holdout.columns[features.RATING] >= material.config.model.liked_rating
+    return liked
 
 
 def _whole_users(users: Vector, limit: int) -> Vector:
