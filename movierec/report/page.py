@@ -107,8 +107,8 @@ def _sampled(material: Material) -> list[str]:
     """Returns what is measured on a part of the ratings or users, in words."""
     rows = material.summary.rows
     return [
-        f"{len(read):,} of {getattr(rows, split):,} ratings of {split}, from files at equal "
-        "distances"
+        f"{len(read):,} of {getattr(rows, split):,} ratings of {split}, the first ones of files "
+        "at equal distances"
         for split, read in ((features.TRAIN, material.train), (features.HOLDOUT, material.holdout))
         if len(read) < getattr(rows, split)
     ]

@@ -10,9 +10,11 @@ from typing import Any, Final
 import numpy as np
 import tensorflow as tf
 
-from components.movielens_example_gen.executor import ROWS_PER_SHARD
 from models import features
 from models.columns import Columns
+
+# Files of a split that are read: rows of one file are often of few users.
+_FILES: Final = 10
 
 _SPEC: Final = {
     features.USER_ID: tf.io.FixedLenFeature([], tf.string),
@@ -35,13 +37,11 @@ class RatedRows:
             empty where the data has none), `user_age` (0 likewise) and `rating`, `[n]` each.
         genres: Genres of all rows, bytes `[g]`.
         genre_rows: Row of each genre, int64 `[g]`.
-        complete: Whether these are all rows of the split.
     """
 
     columns: Columns
     genres: np.ndarray[Any, Any]
     genre_rows: np.ndarray[Any, np.dtype[np.int64]]
-    complete: bool
 
     @cached_property
     def user_codes(self) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -54,23 +54,28 @@ class RatedRows:
 
 
 def read_rows(examples: str, split: str, limit: int) -> RatedRows:
-    """Returns the rows of a split, or of files at equal distances if it has too many.
+    """Returns the rows of a split or, of too many, the first ones of files at equal distances.
 
     Args:
         examples: Folder of an examples artifact.
         split: Name of the split.
-        limit: Number of rows to read at most, but at least one file.
+        limit: Number of rows to read at most.
     """
     paths = sorted(tf.io.gfile.glob(os.path.join(examples, f"Split-{split}", "*")))
-    count = min(len(paths), max(1, limit // ROWS_PER_SHARD))
-    chosen = [paths[place * len(paths) // count] for place in range(count)]
-    records = tf.data.TFRecordDataset(chosen, "GZIP").take(limit).batch(max(1, limit))
-    serialized = next(iter(records), tf.constant([], tf.string))
-    parsed = tf.io.parse_example(serialized, _SPEC)
+    count = min(len(paths), _FILES)
+    serialized = [
+        record
+        for place in range(count)
+        for record in tf.data.TFRecordDataset(paths[place * len(paths) // count], "GZIP")
+        .take(limit // count)
+        .batch(limit)
+    ]
+    parsed = tf.io.parse_example(
+        tf.concat([tf.constant([], tf.string), *serialized], axis=0), _SPEC
+    )
     genres = parsed.pop(features.MOVIE_GENRES)
     return RatedRows(
         columns={name: values.numpy() for name, values in parsed.items()},
         genres=genres.values.numpy(),
         genre_rows=genres.indices.numpy()[:, 0],
-        complete=len(chosen) == len(paths) and len(serialized) < limit,
     )
