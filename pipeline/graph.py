@@ -128,8 +128,6 @@ def create_pipeline(
         # The last blessed model is in no cache key.
         _add_to_cache_key(drift_validator, "drift", "started", str(time.time_ns()))
     transform = _transform(config, examples, schema_gen.outputs["schema"])
-    # Nothing is learnt from data that broke the schema, or that moved too far.
-    transform.add_upstream_node(drift_validator)
     baselines = RatingBaselines(
         examples=transform.outputs["transformed_examples"],
         code_fingerprint=fingerprint("components.rating_baselines"),
@@ -144,6 +142,9 @@ def create_pipeline(
         config, transform, tuner, warm_start_model, locations.checkpoints, make_trainer
     )
     training = [step for step in (tuner, warm_start_model, trainer) if step is not None]
+    for learner in filter(None, (baselines, tuner, trainer)):
+        # Nothing is learnt from data that broke the schema, or that moved too far.
+        learner.add_upstream_node(drift_validator)
     serving_validator = _serving_validator(config, examples, trainer)
     evaluation = _in_cluster_evaluation if in_cluster else _evaluation
     baseline, evaluator = evaluation(config, examples, trainer.outputs["model"], locations)

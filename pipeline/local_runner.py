@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import logging
 import os
@@ -12,13 +11,11 @@ from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from components.errors import DataError
-from models.training.progress import current_report
 from pipeline import accepted_drift as accepted_drift_names
-from pipeline import beam_check, run_log, summary
-from pipeline.config.errors import EXPECTED, UserError
+from pipeline import beam_check, run_log, step_processes, summary
 from pipeline.config.tree import PipelineConfig, to_toml
 from pipeline.datasets import locate, recognised, require_golden_set
+from pipeline.step_failure import StepFailedError, explain
 from pipeline.step_progress import StepProgress
 from pipeline.workspace import Workspace
 
@@ -28,25 +25,10 @@ if TYPE_CHECKING:
 _START_UP = "start-up"
 _REPORT = "report"
 
+# Memory, in bytes, that a further step at once takes on MovieLens-1M and smaller data.
+_MEMORY_PER_JOB = 4 << 30
+
 _TERMINAL_SIZE = {"COLUMNS": "100", "LINES": "50"}
-
-
-class StepFailedError(UserError):
-    """A step ended with an error.
-
-    Attributes:
-        table: Lines of a table that belongs below the message.
-    """
-
-    def __init__(self, message: str, table: tuple[str, ...] = ()) -> None:
-        """Constructs the error.
-
-        Args:
-            message: Message, one line.
-            table: Lines of a table that belongs below it.
-        """
-        super().__init__(message)
-        self.table = table
 
 
 def run(
@@ -72,6 +54,7 @@ def run(
             configured, or there is no such move.
         StepFailedError: A step failed. The run pushed nothing.
     """
+    jobs = jobs_of(config)
     accepted = accepted_drift_names.parse("--accept-drift", accepted_drift)
     with run_log.redirected(Path(os.devnull)):
         config = recognised(config)
@@ -82,7 +65,16 @@ def run(
         folder = workspace.new_run()
         (folder / "config.toml").write_text(to_toml(config), encoding="utf-8")
         with run_log.redirected(folder / "log.txt", verbose) as screen:
-            return _run(config, workspace, data, folder, screen, accepted)
+            return _run(config, workspace, data, folder, screen, accepted, jobs)
+
+
+def jobs_of(config: PipelineConfig) -> int:
+    """Returns how many steps run at once; must be called before anything imports TensorFlow."""
+    if not step_processes.can_fork():
+        return 1
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    fitting = max(2, memory // _MEMORY_PER_JOB)
+    return config.runner.jobs or min(len(os.sched_getaffinity(0)), fitting)
 
 
 def _run(
@@ -92,21 +84,24 @@ def _run(
     folder: Path,
     screen: IO[str],
     accepted_drift: str,
+    jobs: int,
 ) -> summary.Summary:
     started = time.perf_counter()
     home = Workspace(workspace.root.resolve())
     with StepProgress(screen) as progress:
         try:
-            with _paths_for_steps(config, home) as paths:
-                outputs = _launch(config, home, paths, data, folder.name, progress, accepted_drift)
+            with _tuned_process(), _paths_for_steps(config, home) as paths:
+                outputs = _launch(config, home, paths, data, folder, progress, accepted_drift, jobs)
                 with progress.step(_REPORT):
                     from pipeline import results
 
                     collected = results.collect(config, outputs)
+        except StepFailedError:
+            # Its process has written the log.
+            raise
         except Exception as error:
             logging.exception("%s failed", progress.current)
-            table = error.table if isinstance(error, DataError) else ()
-            raise StepFailedError(_explain(error, progress.current, folder), table) from error
+            raise explain(error, progress.current, folder) from error
     result = summary.Summary(
         **summary.with_paths_in(home, collected),
         run_id=folder.name,
@@ -138,9 +133,10 @@ def _launch(
     workspace: Workspace,
     paths: Workspace,
     data: Path,
-    run_id: str,
+    folder: Path,
     progress: StepProgress,
     accepted_drift: str,
+    jobs: int,
 ) -> Outputs:
     """Runs every step, and returns the artifacts of the run.
 
@@ -149,9 +145,10 @@ def _launch(
         workspace: Workspace, by an absolute path.
         paths: Workspace as the steps see it.
         data: Folder of the data, an absolute path.
-        run_id: Id of the run.
+        folder: Folder of the run, whose name is the run's id.
         progress: Display of the steps.
         accepted_drift: Moves of the data that are accepted, as one text.
+        jobs: Largest number of steps at once.
     """
     with progress.step(_START_UP):
         # These imports take seconds, which the progress shows under this step.
@@ -171,20 +168,16 @@ def _launch(
         pipeline = create_pipeline(config, locations, accepted_drift=accepted_drift)
         pipeline.metadata_connection_config = metadata.connection(workspace.metadata_db)
         metadata.forget_superseded_pushes(workspace.metadata_db, serving)
-    token = current_report.set(progress.note)
-    try:
-        with _tuned_process():
-            ObservedDagRunner(run_id, progress).run(pipeline)
-    finally:
-        current_report.reset(token)
-    return metadata.outputs_of_run(workspace.metadata_db, run_id)
+    ObservedDagRunner(folder, progress, jobs).run(pipeline)
+    return metadata.outputs_of_run(workspace.metadata_db, folder.name)
 
 
 @contextmanager
 def _tuned_process() -> Iterator[None]:
-    """Sets the process up so that steps take a tenth less time, with the same results."""
+    """Sets the process up so that imports and steps take less time, with the same results."""
     thresholds = gc.get_threshold()
-    # Graphs of millions of objects live as long as a step: earlier scans find nothing to free.
+    # Modules live on, and graphs of millions of objects as long as a step: earlier scans find
+    # nothing to free.
     gc.set_threshold(100_000, 50, 50)
     # Beam builds an argument parser for every stage, and each looks up the terminal's size.
     assumed = {n: v for n, v in _TERMINAL_SIZE.items() if n not in os.environ}
@@ -199,50 +192,3 @@ def _tuned_process() -> Iterator[None]:
 
 def _rounded(seconds: dict[str, float]) -> dict[str, float]:
     return {step: round(value, 3) for step, value in seconds.items()}
-
-
-def _explain(error: Exception, step: str | None, folder: Path) -> str:
-    if isinstance(error, DataError):
-        return f"{step}: {error.message}"
-    if isinstance(error, EXPECTED):
-        return f"{step}: {error}"
-    if _is_disk_full(error):
-        return (
-            f"{step}: no space left on the disk of {folder.parents[1]}; free some, for instance "
-            "with `movierec prune`, and run again: steps that have finished are kept"
-        )
-    if isinstance(error, OSError):
-        return f"{step}: {error.strerror or error} ({error.filename or folder})"
-    if _is_out_of_memory(error):
-        return (
-            f"{step}: out of memory; lower training.memory_budget, training.batch_size or "
-            f"model.dimension, or beam.workers; the traceback is in {folder / 'log.txt'}"
-        )
-    first_line = str(error).strip().partition("\n")[0]
-    return f"{step}: {type(error).__name__}: {first_line}; the traceback is in {folder / 'log.txt'}"
-
-
-def _is_disk_full(error: BaseException | None) -> bool:
-    """Returns whether an error, or one that it followed from, is a full disk.
-
-    TensorFlow raises the error of exhausted memory for it too, and Beam and SQLite their own.
-    """
-    texts = (os.strerror(errno.ENOSPC), "database or disk is full")
-    while error is not None:
-        if any(text in str(error) for text in texts):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def _is_out_of_memory(error: BaseException | None) -> bool:
-    """Returns whether an error, or one that it followed from, is a lack of memory."""
-    while error is not None:
-        # TensorFlow's error, whose import takes seconds; it is loaded if it was raised.
-        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-            return True
-        # Beam raises another error with the text of the worker's.
-        if isinstance(error, RuntimeError) and "MemoryError" in str(error):
-            return True
-        error = error.__cause__ or error.__context__
-    return False

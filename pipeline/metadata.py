@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
 
 from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
@@ -15,6 +18,8 @@ from components.atomic_pusher import PIN_VERDICT_KEY
 from pipeline import PIPELINE_NAME
 from pipeline.config.errors import UserError
 from serving.version_pin import served_version
+
+_LOCK_FILE: Final = ".metadata.lock"
 
 
 def check_readable(database: Path) -> None:
@@ -44,6 +49,39 @@ Outputs = dict[str, dict[str, metadata_store_pb2.Artifact]]
 def connection(database: Path) -> metadata_store_pb2.ConnectionConfig:
     """Returns the connection to a workspace's SQLite database, which the first use creates."""
     return metadata.sqlite_metadata_connection_config(str(database))
+
+
+class TurnsMetadata(metadata.Metadata):
+    """A connection to a SQLite database that processes take in turns.
+
+    SQLite refuses a process that wants to write while another one does.
+    """
+
+    def __init__(self, connection_config: metadata_store_pb2.ConnectionConfig) -> None:
+        """Takes the connection of a workspace's database."""
+        super().__init__(connection_config)
+        # Closing any file of the database would release SQLite's own locks.
+        self._lock = Path(connection_config.sqlite.filename_uri).with_name(_LOCK_FILE)
+        self._entered = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Waits for its turn, and connects."""
+        with ExitStack() as stack:
+            lock = stack.enter_context(self._lock.open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            super().__enter__()
+            self._entered = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[Exception] | None = None,
+        exc_value: Exception | None = None,
+        exc_tb: TracebackType | None = None,
+    ) -> None:
+        """Disconnects, and lets others take their turn."""
+        with self._entered:
+            super().__exit__(exc_type, exc_value, exc_tb)
 
 
 def outputs_of_run(database: Path, run_id: str) -> Outputs:

@@ -12,7 +12,8 @@ from typing import IO
 
 import absl.logging
 
-_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+# Steps that run at once have processes of their own, named after them.
+_FORMAT = "%(asctime)s %(processName)s %(levelname)s %(name)s: %(message)s"
 
 
 @contextmanager

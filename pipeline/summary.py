@@ -156,8 +156,8 @@ class Summary(Record):
             ServingValidator did not bless the model, or a pin kept it out.
         pin_verdict: What a pin or a rollback meant for the push; None if there was none.
         seconds: Wall time by step, and `total`.
-        peak_memory_mb: Largest memory of the run's process until the end of each step, in
-            megabytes; empty for a summary of an earlier release.
+        peak_memory_mb: Largest memory of each step's process until its end, in megabytes; empty for
+            a summary of an earlier release.
         cached: Steps whose earlier result was used.
     """
 

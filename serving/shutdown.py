@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +13,8 @@ from typing import Any, Final
 
 # Signals that ask a process to end: `kill`, Ctrl-C, and the end of the terminal.
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+_SET_PARENT_DEATH_SIGNAL: Final = 1
 
 
 @contextmanager
@@ -52,3 +56,21 @@ def end_process_after(seconds: float, exit_code: int) -> threading.Timer:
     timer.daemon = True
     timer.start()
     return timer
+
+
+def end_with_parent(parent: int, number: signal.Signals) -> bool:
+    """Has the system send a signal to this process when the thread that started it ends.
+
+    Works on Linux (`PR_SET_PDEATHSIG`, prctl(2)); on other systems, nothing happens.
+
+    Args:
+        parent: Id of the process that started this one.
+        number: Signal to send.
+
+    Returns:
+        Whether the parent still runs; if not, the signal will never be sent.
+    """
+    if sys.platform != "linux":
+        return True
+    ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, number)
+    return os.getppid() == parent

@@ -192,6 +192,12 @@ class RunnerConfig(Section):
     """The run of the steps."""
 
     cache: bool = Field(True, description="Whether to reuse the results of unchanged steps.")
+    jobs: int | None = Field(
+        None,
+        ge=1,
+        description="Most steps at once; with 1, all in one process. The number of cores if not "
+        "set, and less where memory is small.",
+    )
 
 
 class PipelineConfig(Section):

@@ -2,10 +2,10 @@
 
     python -m serving.launch.candidate_server BASE_PATH MODEL_NAME [--binary FILE]
 
-is that process. The embedded server listens on a port of the loopback address, TensorFlow Serving
-on a UNIX socket. The process prints one line of JSON on standard output: `{"address": ...}` once
-the server answers, or `{"error": ...}`. It serves until its standard input is closed, as it is when
-the parent is killed.
+is that process, or a fork of this one does the same. The embedded server listens on a port of the
+loopback address, TensorFlow Serving on a UNIX socket. The process prints one line of JSON on
+standard output: `{"address": ...}` once the server answers, or `{"error": ...}`. It serves until
+its standard input is closed, as it is when the parent is killed.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -30,8 +31,9 @@ from typing import IO, Final
 from serving import ports
 from serving.errors import ServerUnavailableError, ServingError
 from serving.launch import readiness, server_choice, tensorflow_serving_command
-from serving.launch.server_choice import Binary
+from serving.launch.server_choice import Binary, Embedded
 from serving.launch.server_process import ServerProcess
+from serving.launch.spare_process import SpareProcess
 from serving.launch.tensorflow_serving_command import BINARY, socket_path
 from serving.server_options import ServerOptions, WantedServer
 from serving.shutdown import end_process_after
@@ -66,6 +68,29 @@ class CandidateServer:
 
     address: str
     kind: str
+
+
+Process = subprocess.Popen[bytes] | SpareProcess
+"""The process that a server runs in."""
+
+# The fork that the next embedded server takes.
+_spare: ContextVar[SpareProcess | None] = ContextVar("_spare", default=None)
+
+
+@contextmanager
+def spare_process() -> Iterator[None]:
+    """Forks a process that becomes the embedded server of a candidate inside the block.
+
+    It saves the seconds in which a new process imports TensorFlow. This process must have imported
+    TensorFlow, and must not have started any thread.
+    """
+    spare = SpareProcess(_serve_as_told)
+    token = _spare.set(spare)
+    try:
+        yield
+    finally:
+        _spare.reset(token)
+        _end(spare)
 
 
 @contextmanager
@@ -105,13 +130,8 @@ def candidate_server(
         base_path = Path(folder) / model_name
         base_path.mkdir()
         (base_path / str(CANDIDATE_VERSION)).symlink_to(saved_model.resolve())
-        command = [
-            *PROCESS_COMMAND,
-            str(base_path),
-            model_name,
-            *(("--binary", str(chosen.path)) if isinstance(chosen, Binary) else ()),
-        ]
-        with _log(Path(folder)) as log, _process(command, log) as process:
+        log_file = Path(folder) / "log.txt"
+        with log_file.open("w+b") as log, _process(chosen, base_path, model_name, log) as process:
             report = _first_line(process, startup_seconds, isinstance(chosen, Binary))
             if "address" not in report:
                 reason = report.get("error") or _end_of(log, process)
@@ -124,36 +144,45 @@ def candidate_server(
             )
 
 
-def _log(folder: Path) -> IO[bytes]:
-    return (folder / "log.txt").open("w+b")
-
-
 @contextmanager
-def _process(command: list[str], log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+def _process(
+    chosen: Binary | Embedded, base_path: Path, model_name: str, log: IO[bytes]
+) -> Iterator[Process]:
     """Starts the process, and ends it by closing its input, or by SIGKILL after a while."""
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        # A terminal's Ctrl-C reaches it through this process alone.
-        start_new_session=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
+    spare = _spare.get()
+    if spare is not None and not spare.told and isinstance(chosen, Embedded):
+        process: Process = spare
+        spare.tell([str(base_path), model_name, log.name])
+    else:
+        binary = ("--binary", str(chosen.path)) if isinstance(chosen, Binary) else ()
+        process = subprocess.Popen(
+            [*PROCESS_COMMAND, str(base_path), model_name, *binary],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            # A terminal's Ctrl-C reaches it through this process alone.
+            start_new_session=True,
+        )
     try:
         yield process
     finally:
-        process.stdin.close()
-        try:
-            process.wait(_GRACE_SECONDS + _MARGIN_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        process.stdout.close()
+        _end(process)
 
 
-def _first_line(process: subprocess.Popen[bytes], seconds: float, in_child: bool) -> dict[str, str]:
+def _end(process: Process) -> None:
+    """Closes the input of a process, and kills it if that does not end it."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.close()
+    try:
+        process.wait(_GRACE_SECONDS + _MARGIN_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    process.stdout.close()
+
+
+def _first_line(process: Process, seconds: float, in_child: bool) -> dict[str, str]:
     """Returns the report of the process; empty if it ended before.
 
     Args:
@@ -200,7 +229,7 @@ def processor_seconds(process: int, in_child: bool) -> float:
     return (int(user) + int(system)) / _TICKS
 
 
-def _end_of(log: IO[bytes], process: subprocess.Popen[bytes]) -> str:
+def _end_of(log: IO[bytes], process: Process) -> str:
     """Returns the exit code of the process and the last line of its log, as one line."""
     code = process.wait()
     log.seek(0)
@@ -215,13 +244,24 @@ def main() -> int:
     parser.add_argument("model_name")
     parser.add_argument("--binary", type=Path)
     arguments = parser.parse_args()
+    return _serve(arguments.base_path, arguments.model_name, arguments.binary)
 
+
+def _serve_as_told(arguments: Sequence[str]) -> int:
+    """Serves in a spare process and returns its exit code."""
+    base_path, model_name, log = arguments
+    with open(log, "ab", buffering=0) as file:
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    return _serve(Path(base_path), model_name, None)
+
+
+def _serve(base_path: Path, model_name: str, binary: Path | None) -> int:
     orphaned = threading.Event()
     threading.Thread(target=_watch_parent, args=[orphaned], daemon=True).start()
     report = _report_channel()
     options = ServerOptions(
-        arguments.model_name,
-        arguments.base_path,
+        model_name,
+        base_path,
         port=0,
         # Whoever starts a candidate has checked them, or chosen not to.
         check_ops=False,
@@ -231,9 +271,7 @@ def main() -> int:
     )
     try:
         with (
-            _embedded(options)
-            if arguments.binary is None
-            else _tensorflow_serving(arguments.binary, options, orphaned)
+            _embedded(options) if binary is None else _tensorflow_serving(binary, options, orphaned)
         ) as address:
             print(json.dumps({"address": address}), file=report)
             orphaned.wait()

@@ -9,7 +9,6 @@ signal, and the program may outlive its parent there.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -20,9 +19,10 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
 
+from serving.shutdown import end_with_parent
+
 _KEPT_LINES: Final = 200
 _SHOWN_LINES: Final = 3
-_SET_PARENT_DEATH_SIGNAL: Final = 1
 # A shell's exit code for a program that cannot be executed.
 _CANNOT_BE_RUN: Final = 126
 
@@ -122,11 +122,8 @@ class ServerProcess:
 def main() -> int:
     """Runs the program in place of this process; returns an exit code only if that fails."""
     parent, *command = sys.argv[1:]
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
-        if os.getppid() != int(parent):
-            # The parent ended before the signal was set.
-            return 0
+    if not end_with_parent(int(parent), signal.SIGTERM):
+        return 0
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         # Python ignores them, and the program would inherit that.
         signal.signal(number, signal.SIG_DFL)

@@ -56,9 +56,8 @@ def test_figures_are_those_of_the_summary(story: Story, html: str) -> None:
         assert f"{getattr(summary.rows, split):,}" in html
     peaks = list(summary.peak_memory_mb.values())
     assert len(peaks) > 10
-    # TensorFlow alone takes hundreds of megabytes, and the largest so far never falls.
-    assert peaks == sorted(peaks)
-    assert 300 < peaks[0] < 100_000
+    # TensorFlow alone takes hundreds of megabytes.
+    assert 300 < min(peaks) <= max(peaks) < 100_000
 
 
 def test_slices_are_those_of_the_evaluator(story: Story, material: Material) -> None:

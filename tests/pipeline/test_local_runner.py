@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,16 @@ def test_a_damaged_database_is_found_before_the_first_step(
     config = load_config(None, ["data.dataset=csv", f"data.path={csv_folder}"])
     with pytest.raises(StepFailedError, match=f"{database}: damaged"):
         local_runner.run(config, Workspace(tmp_path / "workspace"))
+
+
+@pytest.mark.parametrize(
+    ("gib", "cores", "jobs"), [(6, 16, 2), (64, 4, 4), (64, 32, 16), (64, 1, 1)]
+)
+def test_jobs_follow_cores_and_memory(
+    monkeypatch: pytest.MonkeyPatch, gib: int, cores: int, jobs: int
+) -> None:
+    monkeypatch.setattr(local_runner.step_processes, "can_fork", lambda: True)
+    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": gib << 18, "SC_PAGE_SIZE": 4096}.get)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    assert local_runner.jobs_of(load_config()) == jobs
+    assert local_runner.jobs_of(load_config(None, ["runner.jobs=3"])) == 3

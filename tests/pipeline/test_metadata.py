@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,21 @@ def test_only_the_push_of_the_served_version_is_taken_from_the_cache(workspace: 
     (serving / PIN_FILE).write_text(Pin(version=10).model_dump_json())
     metadata.forget_superseded_pushes(store.database, serving)
     assert store.live("PushedModel") == [False, False, False, True]
+
+
+def test_processes_take_turns(tmp_path: Path) -> None:
+    """Each opens the lock anew, as two connections of one process do."""
+    connection = metadata.connection(tmp_path / "metadata.db")
+    happened = []
+
+    def enter() -> None:
+        with metadata.TurnsMetadata(connection):
+            happened.append("second enters")
+
+    with metadata.TurnsMetadata(connection):
+        second = threading.Thread(target=enter)
+        second.start()
+        second.join(0.5)
+        happened.append("first leaves")
+    second.join()
+    assert happened == ["first leaves", "second enters"]

@@ -1,0 +1,107 @@
+"""The failure of a step, and the line that a person reads about it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from pathlib import Path
+
+from components.errors import DataError
+from pipeline.config.errors import EXPECTED, UserError
+
+_LESS_MEMORY = (
+    "lower training.memory_budget, training.batch_size or model.dimension, beam.workers or "
+    "runner.jobs"
+)
+
+
+class StepFailedError(UserError):
+    """A step ended with an error.
+
+    Attributes:
+        table: Lines of a table that belongs below the message.
+    """
+
+    def __init__(self, message: str, table: tuple[str, ...] = ()) -> None:
+        """Constructs the error.
+
+        Args:
+            message: Message, one line.
+            table: Lines of a table that belongs below it.
+        """
+        super().__init__(message)
+        self.table = table
+
+
+def explain(error: Exception, step: str | None, folder: Path) -> StepFailedError:
+    """Returns the failure of a step, for the person who started the run.
+
+    Args:
+        error: Error of the step.
+        step: Id of the step; None between steps.
+        folder: Folder of the run, with its log.
+    """
+    if isinstance(error, DataError):
+        return StepFailedError(f"{step}: {error.message}", error.table)
+    return StepFailedError(f"{step}: {_reason(error, folder)}")
+
+
+def explain_end(exit_code: int, step: str) -> StepFailedError:
+    """Returns the failure of a step whose process ended without a word.
+
+    Args:
+        exit_code: Exit code of the process, less than 0 if a signal ended it.
+        step: Id of the step.
+    """
+    if exit_code >= 0:
+        return StepFailedError(f"{step}: its process ended with exit code {exit_code}")
+    if exit_code == -signal.SIGKILL:
+        return StepFailedError(
+            f"{step}: its process was killed, as when memory runs out; if so, {_LESS_MEMORY}"
+        )
+    return StepFailedError(f"{step}: its process was ended by {signal.Signals(-exit_code).name}")
+
+
+def _reason(error: Exception, folder: Path) -> str:
+    """Returns why a step failed, in one line."""
+    if isinstance(error, EXPECTED):
+        return str(error)
+    if _is_disk_full(error):
+        return (
+            f"no space left on the disk of {folder.parents[1]}; free some, for instance "
+            "with `movierec prune`, and run again: steps that have finished are kept"
+        )
+    if isinstance(error, OSError):
+        return f"{error.strerror or error} ({error.filename or folder})"
+    traceback = f"the traceback is in {folder / 'log.txt'}"
+    if _is_out_of_memory(error):
+        return f"out of memory; {_LESS_MEMORY}; {traceback}"
+    first_line = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {first_line}; {traceback}"
+
+
+def _is_disk_full(error: BaseException | None) -> bool:
+    """Returns whether an error, or one that it followed from, is a full disk.
+
+    TensorFlow raises the error of exhausted memory for it too, and Beam and SQLite their own.
+    """
+    texts = (os.strerror(errno.ENOSPC), "database or disk is full")
+    while error is not None:
+        if any(text in str(error) for text in texts):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    """Returns whether an error, or one that it followed from, is a lack of memory."""
+    while error is not None:
+        # TensorFlow's error, whose import takes seconds; it is loaded if it was raised.
+        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+            return True
+        # Beam raises another error with the text of the worker's.
+        if isinstance(error, RuntimeError) and "MemoryError" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
