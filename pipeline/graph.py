@@ -8,14 +8,13 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tfx import types
 from tfx.components.evaluator.component import Evaluator
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
-from tfx.components.tuner.component import Tuner
 from tfx.dsl.components.base import base_node
 from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
 from tfx.dsl.components.common.resolver import Resolver
@@ -45,6 +44,9 @@ from pipeline.gate import evaluation_config
 from pipeline.ingest_options import ingest_options
 from pipeline.ranking_metrics import NDCG
 from pipeline.rating_metrics import RMSE
+
+if TYPE_CHECKING:
+    from tfx.components.tuner.component import Tuner
 
 DATA_FINGERPRINT: Final = "DataFingerprint"
 EXAMPLE_GEN: Final = beam_config.EXAMPLE_GEN
@@ -233,6 +235,9 @@ def _transform(
 
 
 def _tuner(config: PipelineConfig, transform: Transform, checkpoints: str) -> Tuner:
+    # KerasTuner takes a second to import, and most runs do not search.
+    from tfx.components.tuner.component import Tuner  # noqa: PLC0415
+
     return Tuner(
         tuner_fn="models.training.tuner.tuner_fn",
         custom_config={

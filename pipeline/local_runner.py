@@ -15,6 +15,7 @@ from pipeline import accepted_drift as accepted_drift_names
 from pipeline import beam_check, run_log, step_processes, summary
 from pipeline.config.tree import PipelineConfig, to_toml
 from pipeline.datasets import locate, recognised, require_golden_set
+from pipeline.lean_imports import lean_imports
 from pipeline.step_failure import StepFailedError, explain
 from pipeline.step_progress import StepProgress
 from pipeline.workspace import Workspace
@@ -151,10 +152,11 @@ def _launch(
         jobs: Largest number of steps at once.
     """
     with progress.step(_START_UP):
-        # These imports take seconds, which the progress shows under this step.
-        from pipeline import metadata
-        from pipeline.dag_runner import ObservedDagRunner
-        from pipeline.graph import Locations, create_pipeline
+        with lean_imports():
+            # These imports take seconds, which the progress shows under this step.
+            from pipeline import metadata
+            from pipeline.dag_runner import ObservedDagRunner
+            from pipeline.graph import Locations, create_pipeline
 
         serving = workspace.serving(config.serving.model_name)
         locations = Locations(
