@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Final
 
 # TFDV 1.16 cannot be imported before TFX, which stands in for a module that it misses.
@@ -21,17 +22,14 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx import types
 from tfx.components.statistics_gen import executor
 from tfx.components.statistics_gen.component import StatisticsGen
-from tfx.components.util import tfxio_utils
 from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils, standard_component_specs
-from tfx_bsl.public import tfxio
 
+from components.record_batches import read_record_batches, split_files
 from components.step_types import Artifacts, Properties
 
 EXACT_VALUES: Final = 1 << 18
 """Different values of a text feature whose counts are exact; of more values, they are estimates."""
-
-_ROWS_AT_ONCE: Final = 1 << 14
 
 
 class Executor(executor.Executor):
@@ -52,13 +50,14 @@ class Executor(executor.Executor):
         target = artifact_utils.get_single_instance(written)
         target.split_names, target.span = source.split_names, source.span
         for split in artifact_utils.decode_split_names(source.split_names):
-            reader = tfxio_utils.get_split_tfxio(examples, split, ["StatisticsGen"])
             path = os.path.join(
                 artifact_utils.get_split_uri(written, split), executor.DEFAULT_FILE_NAME
             )
             tf.io.gfile.makedirs(os.path.dirname(path))
             with tf.io.gfile.GFile(path, "wb") as file:
-                file.write(compute(reader).SerializeToString(deterministic=True))
+                file.write(
+                    compute(split_files(examples, split)).SerializeToString(deterministic=True)
+                )
 
 
 class StreamingStatisticsGen(StatisticsGen):
@@ -84,16 +83,15 @@ def make_statistics_gen(examples: types.BaseChannel, in_one_process: bool) -> St
     return StatisticsGen(examples=examples, stats_options=options)
 
 
-def compute(reader: tfxio.TFXIO) -> statistics_pb2.DatasetFeatureStatisticsList:
+def compute(files: Sequence[str]) -> statistics_pb2.DatasetFeatureStatisticsList:
     """Returns TFDV's default statistics of all features.
 
     Args:
-        reader: Source of the rows.
+        files: Gzipped TFRecords of tf.Example.
     """
     generators = _generators()
     accumulators = [generator.create_accumulator() for generator in generators]
-    options = tfxio.RecordBatchesOptions(batch_size=_ROWS_AT_ONCE, num_epochs=1, shuffle=False)
-    for batch in reader.RecordBatches(options):
+    for batch in read_record_batches(files):
         accumulators = [
             generator.add_input(accumulator, batch)
             for generator, accumulator in zip(generators, accumulators, strict=True)

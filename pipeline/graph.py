@@ -227,6 +227,7 @@ def _transform(
         ),
         # StatisticsGen has described the raw data.
         disable_statistics=True,
+        disable_analyzer_cache=True,
         custom_config={
             "transform": config.transform.model_dump(mode="json"),
             "code_fingerprint": fingerprint("models.preprocessing", "components.transform"),
