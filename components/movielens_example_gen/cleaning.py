@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +58,9 @@ class CleanRatings:
     @property
     def rejected_by_reason(self) -> dict[str, int]:
         """Number of rejected rows by reason, highest first."""
-        return dict(Counter(self.rejected[REASON].to_pylist()).most_common())
+        counted = pc.value_counts(self.rejected[REASON].combine_chunks())
+        reasons, counts = (counted.field(name).to_pylist() for name in ("values", "counts"))
+        return dict(sorted(zip(reasons, counts, strict=True), key=lambda found: -found[1]))
 
 
 class _Reasons:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
-from typing import Final, NamedTuple
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
 
 import apache_beam as beam
 import numpy as np
@@ -39,6 +39,10 @@ ROWS_PER_SHARD: Final = 100_000
 """Rows in one output file."""
 
 _STAGED: Final = "staged"
+# At the lowest level, files take a third more space than at the default one.
+_FORMAT: Final = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
+
+_Positions = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class Shard(NamedTuple):
@@ -89,7 +93,6 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             golden = golden_set.read(options.golden_set, options)
             codes = golden_set.withhold(codes, cleaned.accepted, golden)
         _require_unchanged(source, options.golden_set, fingerprint)
-        rows = joining.to_list_columns(joining.join(cleaned.accepted, raw))
 
         artifact = artifact_utils.get_single_instance(
             output_dict[standard_component_specs.EXAMPLES_KEY]
@@ -101,15 +104,17 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         for code, split in enumerate(features.SPLITS):
             folder = artifact_utils.get_split_uri([artifact], split)
             staged = os.path.join(staging, split)
-            shards += _stage(rows.filter(pa.array(codes == code)), staged, folder)
+            positions = np.flatnonzero(codes == code)
+            own = (cleaned.accepted.take(part) for part in _parts(positions))
+            shards += _stage((joining.join(part, raw) for part in own), staged, folder)
         if golden is not None:
             staged, folder = os.path.join(staging, features.GOLDEN), golden_set.folder(artifact.uri)
-            shards += _stage(joining.to_list_columns(golden), staged, folder)
+            own = (golden.take(part) for part in _parts(np.arange(golden.num_rows)))
+            shards += _stage(own, staged, folder)
         with self._make_beam_pipeline() as pipeline:
             _ = pipeline | beam.Create(shards) | beam.Reshuffle() | beam.Map(_write_shard)
         fileio.rmtree(staging)
 
-        counts = Counter(codes.tolist())
         report.write(
             artifact.uri,
             report.IngestReport(
@@ -121,8 +126,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 read=rows_read,
                 rejected=cleaned.rejected.num_rows,
                 rejected_by_reason=cleaned.rejected_by_reason,
-                splits={name: counts[code] for code, name in enumerate(features.SPLITS)},
-                withheld=counts[golden_set.WITHHELD],
+                splits={
+                    name: int(np.count_nonzero(codes == code))
+                    for code, name in enumerate(features.SPLITS)
+                },
+                withheld=int(np.count_nonzero(codes == golden_set.WITHHELD)),
                 golden=0 if golden is None else golden.num_rows,
             ),
             cleaned,
@@ -154,26 +162,38 @@ def _describe(artifact: types.Artifact) -> None:
     examples_utils.set_file_format(artifact, "tfrecords_gzip")
 
 
-def _stage(rows: pa.Table, staged: str, folder: str) -> list[Shard]:
-    """Writes the rows of a split as files that Beam's workers can read one by one."""
+def _parts(rows: _Positions) -> list[_Positions]:
+    """Returns the positions of rows shard by shard.
+
+    Titles and genres are joined to a shard at a time: those of all ratings together take several
+    times the memory of the ratings.
+    """
+    return np.split(rows, range(ROWS_PER_SHARD, len(rows), ROWS_PER_SHARD)) if len(rows) else []
+
+
+def _stage(tables: Iterable[pa.Table], staged: str, folder: str) -> list[Shard]:
+    """Writes the rows of a split as files that Beam's workers can read one by one.
+
+    Args:
+        tables: Joined ratings of each shard.
+        staged: Folder for these files.
+        folder: Folder of the split.
+    """
     fileio.makedirs(staged)
     fileio.makedirs(folder)
-    count = -(-rows.num_rows // ROWS_PER_SHARD)
-    shards = [
-        Shard(
-            os.path.join(staged, f"{number}.arrow"),
-            os.path.join(folder, f"data_tfrecord-{number:05}-of-{count:05}.gz"),
-        )
-        for number in range(count)
-    ]
-    batches = rows.combine_chunks().to_batches(max_chunksize=ROWS_PER_SHARD)
-    for shard, batch in zip(shards, batches, strict=True):
+    written = []
+    for number, table in enumerate(tables):
+        rows = joining.to_list_columns(table)
         sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, batch.schema) as writer:
-            writer.write_batch(batch)
-        with fileio.open(shard.staged, "wb") as file:
+        with pa.ipc.new_stream(sink, rows.schema) as writer:
+            writer.write_table(rows)
+        written.append(os.path.join(staged, f"{number}.arrow"))
+        with fileio.open(written[-1], "wb") as file:
             file.write(sink.getvalue().to_pybytes())
-    return shards
+    return [
+        Shard(path, os.path.join(folder, f"data_tfrecord-{number:05}-of-{len(written):05}.gz"))
+        for number, path in enumerate(written)
+    ]
 
 
 def _write_shard(shard: Shard) -> None:
@@ -183,7 +203,7 @@ def _write_shard(shard: Shard) -> None:
     records = example_coder.RecordBatchToExamplesEncoder().encode(batch)
     # Not in the split's folder: every file there is read as records.
     aside = f"{shard.staged}.incoming"
-    with tf.io.TFRecordWriter(aside, options="GZIP") as writer:
+    with tf.io.TFRecordWriter(aside, options=_FORMAT) as writer:
         for record in records:
             writer.write(record)
     fileio.rename(aside, shard.target, overwrite=True)

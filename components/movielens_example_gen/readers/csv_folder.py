@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -131,7 +132,7 @@ def movie_table(columns: Mapping[Role, pa.ChunkedArray]) -> pa.Table:
 
 def first_of_each(table: pa.Table, key: str) -> pa.Table:
     """Returns the first row of each key that is not null, in the same order."""
-    positions = pa.table({"id": table[key], "at": pa.array(range(len(table)), pa.int64())})
+    positions = pa.table({"id": table[key], "at": np.arange(len(table))})
     positions = positions.filter(pc.is_valid(positions["id"]))
     first = positions.group_by("id").aggregate([("at", "min")])["at_min"]
     return table.take(first.take(pc.sort_indices(first)))
