@@ -22,10 +22,10 @@ RATING_COLUMNS: Mapping[str, tf.io.FixedLenFeature] = {
     features.RATING: tf.io.FixedLenFeature([], tf.float32),
 }
 
-# The columns that say who rated what, and when.
+# The same columns, and when somebody rated.
 RATED_COLUMNS: Mapping[str, tf.io.FixedLenFeature] = {
-    name: tf.io.FixedLenFeature([], tf.int64)
-    for name in (features.USER_INDEX, features.MOVIE_INDEX, features.RATED_AT)
+    **RATING_COLUMNS,
+    features.RATED_AT: tf.io.FixedLenFeature([], tf.int64),
 }
 
 _RECORDS_PER_PARSE = 16_384

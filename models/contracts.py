@@ -65,7 +65,7 @@ class RankingModel(Protocol):
         """Returns the movies' vectors, `[movies + 1, d]`.
 
         The dot with a user's vector ranks the movies for that user. The first
-        `ModelOptions.dimension` entries measure how similar movies are.
+        `ModelOptions.similarity_dimension` entries measure how similar movies are.
         """
 
     def fold_in(self) -> FoldIn:
@@ -106,20 +106,21 @@ class FittingModel(RankingModel, Protocol):
     """The contract of a model with closed-form or sampled updates; see `ImplicitALS` and `EASE`.
 
     Attributes:
-        variables: The weights, and all other state that `fit` keeps from one epoch to the next.
+        variables: The weights, and all other state that `fit` keeps from one step to the next.
+        steps_per_epoch: Number of steps in an epoch; without the attribute each step is one.
     """
 
     variables: Sequence[tf.Variable]
 
-    def fit(self, ratings: Columns, first_epoch: int) -> Iterator[float]:
-        """Updates the model epoch by epoch, without end, and yields the mean loss of each.
+    def fit(self, ratings: Columns, first_step: int) -> Iterator[float]:
+        """Updates the model step by step, without end, and yields the mean loss of each.
 
-        An epoch depends only on the ratings, its number, the model's seed and `variables`, so that
-        a training resumes at any of them.
+        A step depends only on the ratings, its number, the model's seed and `variables`, so that a
+        training resumes at any of them.
 
         Args:
             ratings: `user_index`, `movie_index` and `rating` of known users and movies, `[n]`.
-            first_epoch: Number of the first epoch, from 1.
+            first_step: Number of the first step, from 1 over all epochs.
 
         Raises:
             ValueError: The model cannot be fitted to these ratings; the message is one line.

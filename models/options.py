@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, Field, ValidationError, field_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from models.records import Options
 from models.registry import MODELS
@@ -34,6 +34,21 @@ def _registered(name: str) -> str:
 
 
 ModelName = Annotated[str, AfterValidator(_registered)]
+ChoiceWeightName = Literal["liked", "graded", "rated"]
+_CHOICE_WEIGHTS: tuple[str, ...] = get_args(ChoiceWeightName)
+
+
+def _a_part(part: str) -> str:
+    name, separator, weight = part.partition(":")
+    if name not in MODELS or name == "blend" or (separator and weight not in _CHOICE_WEIGHTS):
+        raise ValueError(
+            f"{part}: expected a model other than blend, or one with a choice weight "
+            f"({', '.join(_CHOICE_WEIGHTS)}), such as ease:graded"
+        )
+    return part
+
+
+PartName = Annotated[str, AfterValidator(_a_part)]
 
 
 class ModelOptions(Options):
@@ -50,9 +65,9 @@ class ModelOptions(Options):
     liked_rating: float = Field(
         4.0, description="Lowest rating that counts as liked (retrieval models)."
     )
-    choice_weight: Literal["liked", "graded"] = Field(
+    choice_weight: ChoiceWeightName = Field(
         "liked",
-        description="Weight of a rating as a choice: 1 if liked, or graded by its stars "
+        description="Weight of a rating as a choice: 1 if liked, graded by its stars, or 1 for any "
         "(two_tower, ease, ials).",
     )
     draw_dimension: int = Field(
@@ -75,6 +90,17 @@ class ModelOptions(Options):
         ge=1,
         description="Largest memory in MiB for matrices over all pairs of movies (ease).",
     )
+    parts: tuple[PartName, ...] = Field(
+        ("two_tower:graded", "ease:graded", "ease:rated", "bayesian_mf"),
+        min_length=1,
+        description="Models whose scores are summed, each with a choice weight if it has one "
+        "(blend).",
+    )
+    part_weights: tuple[Annotated[float, Field(ge=0)], ...] = Field(
+        (),
+        description="Weights of the parts' scores; empty chooses them on hidden ratings (blend).",
+    )
+    part_epochs: int = Field(150, ge=1, description="Largest number of epochs of a part (blend).")
     rating_weight: float = Field(
         1.0, ge=0, description="Weight of the rating task's loss (multitask)."
     )
@@ -96,6 +122,22 @@ class ModelOptions(Options):
     def trains_by_gradients(self) -> bool:
         """Whether the GradientTape loop trains the model, not its own `fit`."""
         return MODELS[self.name].by_gradients
+
+    @property
+    def similarity_dimension(self) -> int:
+        """Number of first entries of a movie's vector that measure how similar movies are."""
+        return sum(part.dimension for part, _ in part_options(self, 0)) or self.dimension
+
+    @model_validator(mode="after")
+    def _check_part_weights(self) -> ModelOptions:
+        if self.part_weights and len(self.part_weights) != len(self.parts):
+            raise ValueError(
+                f"part_weights has {len(self.part_weights)} numbers and parts has "
+                f"{len(self.parts)}: expected one for each, or none"
+            )
+        if self.part_weights and not any(self.part_weights):
+            raise ValueError("part_weights are all 0: expected a larger one")
+        return self
 
 
 class TrainingOptions(Options):
@@ -247,8 +289,45 @@ _TUNABLE = {
         "warm_epochs",
         "warm_share",
         "warm_rate",
+        "part_epochs",
     )
 }
+
+
+def part_options(
+    options: ModelOptions, seed: int
+) -> tuple[tuple[ModelOptions, TrainingOptions], ...]:
+    """Returns the options of the parts of a blend; none for another model.
+
+    A part has the defaults of its model, at most `dimension` and `part_epochs` of the blend, and
+    what the blend's options say about the data and the machine.
+
+    Args:
+        options: Options of the blend.
+        seed: Seed of the parts' trainings.
+    """
+    if options.name != "blend":
+        return ()
+    chosen = []
+    for part in options.parts:
+        name, _, weight = part.partition(":")
+        model = ModelOptions.model_validate({"name": name, **MODELS[name].model})
+        training = TrainingOptions.model_validate(MODELS[name].training)
+        changes: dict[str, Any] = {
+            "dimension": min(model.dimension, options.dimension),
+            "liked_rating": options.liked_rating,
+            "memory_limit": options.memory_limit,
+        }
+        if weight:
+            changes["choice_weight"] = weight
+        epochs = min(training.epochs, options.part_epochs)
+        chosen.append(
+            (
+                model.model_copy(update=changes),
+                training.model_copy(update={"epochs": epochs, "seed": seed}),
+            )
+        )
+    return tuple(chosen)
 
 
 def with_values(

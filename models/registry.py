@@ -107,6 +107,14 @@ MODELS: Mapping[str, ModelEntry] = {
         model={"dimension": 64, "init_stddev": 0.0125, "l2_embedding": 0.03, "gravity": 0.1},
         training={"epochs": 12, "patience": 5},
     ),
+    "blend": ModelEntry(
+        "models.zoo.blend.Blend",
+        predicts_ratings=False,
+        retrieves=True,
+        by_gradients=False,
+        model={"dimension": 256, "l2_embedding": 0.0},
+        training={"epochs": 1},
+    ),
     "multitask": ModelEntry(
         "models.zoo.multitask.MultitaskModel",
         retrieves=True,

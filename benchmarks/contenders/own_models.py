@@ -47,7 +47,7 @@ def train_as_the_trainer_does(
     """Trains a model with its default options in the two passes of the pipeline's Trainer.
 
     The first pass finds the best epoch on a tenth of the ratings. The second trains on all ratings
-    for that number of epochs.
+    for that number of epochs. A model of one epoch needs no first pass.
 
     Args:
         name: Name of the model.
@@ -64,14 +64,14 @@ def train_as_the_trainer_does(
     with measured.timed("train"):
         users = int(everything["user_index"].max()) + 1
         part, whole = (measure(ratings, users, movies) for ratings in (train, everything))
-        criterion = criterion_for(config.model, part)
-        model = build_model(config.model, part, seed)
-        loop = TrainingLoop(model, config.training.options, report=_to_nobody, criterion=criterion)
-        epochs = best_epoch(loop.train(train, evaluation), criterion)
+        options, epochs = config.training.options, 1
+        if options.epochs > 1:
+            criterion = criterion_for(config.model, part)
+            model = build_model(config.model, part, seed)
+            loop = TrainingLoop(model, options, report=_to_nobody, criterion=criterion)
+            epochs = best_epoch(loop.train(train, evaluation), criterion)
         model = build_model(config.model, whole, seed)
-        TrainingLoop(model, config.training.options, report=_to_nobody).train_for(
-            everything, epochs
-        )
+        TrainingLoop(model, options, report=_to_nobody).train_for(everything, epochs)
     measured.ratings = len(everything["rating"]) * epochs
     return Trained(model, whole)
 

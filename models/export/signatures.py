@@ -100,7 +100,7 @@ class Recommender(tf.Module):
         if predicts_ratings(model):
             self.rating_head = model.rating_head()
         self._retrieves = options.retrieves
-        self._dimension = options.dimension
+        self._dimension = options.similarity_dimension
         self._rating_range = rating_range
         self._score_of = model.score_of
         self._fold_in = model.fold_in()
@@ -111,7 +111,7 @@ class Recommender(tf.Module):
         self.user_ids = tf.Variable(tf.constant(catalogue.user_ids, tf.string), trainable=False)
         self.movie_ids = tf.Variable(tf.constant(catalogue.movie_ids), trainable=False)
         self.movie_titles = tf.Variable(tf.constant(catalogue.movie_titles), trainable=False)
-        directions = self.movie_vectors[: self._movies, : options.dimension]
+        directions = self.movie_vectors[: self._movies, : self._dimension]
         norms = np.linalg.norm(directions.numpy(), axis=1)
         # A movie whose vector is zero is similar to none.
         inverse = np.where(norms > 0, 1 / np.where(norms > 0, norms, 1), 0)

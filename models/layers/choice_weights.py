@@ -22,6 +22,7 @@ def choice_weight(options: ModelOptions, statistics: RatingStatistics) -> Choice
 
     `liked` gives ratings of at least `liked_rating` weight 1, and all others 0. `graded` gives 1 to
     5 stars 0, 0.1, 0.4, 0.9 and 1. Other ratings, and other ranges of ratings, are interpolated.
+    `rated` gives every rating weight 1: what a user rated, the user chose to watch.
 
     Args:
         options: `choice_weight` and `liked_rating` of the model.
@@ -29,6 +30,8 @@ def choice_weight(options: ModelOptions, statistics: RatingStatistics) -> Choice
     """
     if options.choice_weight == "liked":
         return lambda rating: tf.cast(rating >= options.liked_rating, tf.float32)
+    if options.choice_weight == "rated":
+        return tf.ones_like
     lowest, highest = statistics.rating_min, statistics.rating_max
     if lowest == highest:
         return tf.ones_like

@@ -86,17 +86,26 @@ class _OwnUpdates:
         weights = {variable.ref() for variable in model.trainable_variables}
         self.state = [variable for variable in model.variables if variable.ref() not in weights]
         self._model = model
-        self._epochs: Iterator[float] | None = None
+        self._steps_per_epoch: int = getattr(model, "steps_per_epoch", 1)
+        self._steps: Iterator[float] | None = None
         self._are_finite = partial(_all_finite, model.trainable_variables)
 
     def variable_like(self, variable: tf.Variable) -> tf.Variable:
         return tf.Variable(tf.zeros_like(variable), trainable=False)
 
     def of_epoch(self, ratings: Columns, epoch: int, step: int) -> Iterator[Part]:
-        if self._epochs is None:
-            self._epochs = self._model.fit(ratings, epoch)
+        steps = self._steps_per_epoch
+        if self._steps is None:
+            self._steps = self._model.fit(ratings, (epoch - 1) * steps + step + 1)
+        while step < steps:
+            loss = self._take_step(self._steps, epoch)
+            step += 1
+            yield Part(step, steps, loss, row_count(ratings) * step // steps, None)
+
+    def _take_step(self, steps: Iterator[float], epoch: int) -> float:
+        """Takes the next step and returns its loss, after it has checked the model."""
         try:
-            loss = next(self._epochs)
+            loss = next(steps)
         except tf.errors.InvalidArgumentError as error:
             # A decomposition met a matrix that is not finite, or not positive definite.
             raise TrainingDivergedError(
@@ -106,7 +115,7 @@ class _OwnUpdates:
             raise TrainingDivergedError(
                 f"the loss, {loss:g}, or a weight was not finite in epoch {epoch}: {_REMEDY}"
             )
-        yield Part(1, 1, loss, row_count(ratings), None)
+        return loss
 
 
 class _GradientSteps:

@@ -76,13 +76,13 @@ class BayesianMatrixFactorization(tf.Module):
         pairs = _PAIRS_A_ROW * (users + movies + 2)
         self.pair_means = tf.Variable(tf.zeros([3, pairs]), trainable=False)
 
-    def fit(self, ratings: Columns, first_epoch: int) -> Iterator[float]:
+    def fit(self, ratings: Columns, first_step: int) -> Iterator[float]:
         """Draws sweep after sweep; see `models.contracts.FittingModel`.
 
         The loss is the mean squared error of the draw, not of the mean.
         """
         sweep = tf.function(_Sweep(self, ratings).run, autograph=False)
-        epoch = first_epoch
+        epoch = first_step
         while True:
             yield float(sweep(tf.constant(epoch)))
             epoch += 1

@@ -60,12 +60,12 @@ class EASE(tf.Module):
         self.movie_embedding = tf.Variable(tf.zeros([statistics.movies + 1, dimension]))
         self.movie_scale = tf.Variable(tf.ones([statistics.movies + 1, 1]))
 
-    def fit(self, ratings: Columns, first_epoch: int) -> Iterator[float]:
+    def fit(self, ratings: Columns, first_step: int) -> Iterator[float]:
         """Computes the vectors; see `models.contracts.FittingModel`.
 
         The loss is (|X − XB|² + λ|B|²) / n over n ratings. Every epoch gives the same.
         """
-        del first_epoch
+        del first_step
         statistics, l2 = self._statistics, self._options.l2_embedding
         user = tf.constant(ratings[features.USER_INDEX], tf.int64)
         movie = tf.constant(ratings[features.MOVIE_INDEX], tf.int64)

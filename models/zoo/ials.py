@@ -48,12 +48,12 @@ class ImplicitALS(tf.Module):
             for place, known in enumerate((statistics.users, statistics.movies))
         )
 
-    def fit(self, ratings: Columns, first_epoch: int) -> Iterator[float]:
+    def fit(self, ratings: Columns, first_step: int) -> Iterator[float]:
         """Alternates between users and movies; see `models.contracts.FittingModel`.
 
         The loss is that of the class over the number of ratings.
         """
-        del first_epoch
+        del first_step
         epoch = tf.function(_Alternation(self, ratings).epoch, autograph=False)
         while True:
             yield float(epoch()) / row_count(ratings)

@@ -63,7 +63,7 @@ def rating_of(name: str, w: Weights, u: int, i: int) -> float:
 
 RETRIEVAL_MODELS = ("two_tower", "multitask")
 # Models with updates of their own.
-FITTED_RETRIEVAL_MODELS = ("ease", "ials")
+FITTED_RETRIEVAL_MODELS = ("ease", "ials", "blend")
 FITTED_RATING_MODELS = ("bayesian_mf",)
 
 

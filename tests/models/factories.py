@@ -31,6 +31,7 @@ def statistics() -> RatingStatistics:
         movie_rating_mean=np.array([3.0, 3.5, 2.5, 4.0, 3.25]),
         seen=SeenMovies(
             np.array([0, 2, 1, 0, 1, 2, 3, 4, 4, 1, 3], np.int32),
+            np.array([4, 2, 5, 1, 3, 4, 5, 2, 3, 5, 4], np.float32),
             np.array([0, 2, 3, 8, 8, 9, 11, 11]),
         ),
     )
@@ -42,7 +43,9 @@ def statistics_of_one_user(rated: np.ndarray) -> RatingStatistics:
         statistics(),
         users=1,
         ratings=len(rated),
-        seen=SeenMovies(rated, np.array([0, len(rated), len(rated)])),
+        seen=SeenMovies(
+            rated, np.ones(len(rated), np.float32), np.array([0, len(rated), len(rated)])
+        ),
     )
 
 

@@ -9,6 +9,7 @@ def test_they_are_grouped_by_user_and_the_unknown_user_has_none(order: list[int]
     ratings = {
         "user_index": np.array([0, 0, 2, 2, 3], np.int32)[order],
         "movie_index": np.array([1, 4, 3, 5, 0], np.int32)[order],
+        "rating": np.array([2, 5, 4, 1, 3], np.float32)[order],
     }
     seen = seen_movies(ratings, users=3)
     rows = [
@@ -16,11 +17,13 @@ def test_they_are_grouped_by_user_and_the_unknown_user_has_none(order: list[int]
         for start, end in zip(seen.row_splits[:-1], seen.row_splits[1:], strict=True)
     ]
     assert rows == [[1, 4], [], [3, 5], []]
+    assert seen.rating.tolist() == [2, 5, 4, 1]
 
 
-def rows_of(seen: SeenMovies) -> list[set[int]]:
+def rows_of(seen: SeenMovies) -> list[set[tuple[int, float]]]:
+    pairs = list(zip(seen.movie_index.tolist(), seen.rating.tolist(), strict=True))
     return [
-        set(seen.movie_index[start:end].tolist())
+        set(pairs[start:end])
         for start, end in zip(seen.row_splits[:-1], seen.row_splits[1:], strict=True)
     ]
 
@@ -28,8 +31,11 @@ def rows_of(seen: SeenMovies) -> list[set[int]]:
 RATED = {
     "user_index": np.array([0, 0, 0, 1, 1, 3, 3, 3, 3], np.int32),
     "movie_index": np.array([0, 1, 2, 0, 4, 1, 2, 3, 4], np.int32),
+    "rating": np.array([1, 2, 3, 4, 5, 1.5, 2.5, 3.5, 4.5], np.float32),
     "rated_at": np.array([9, 7, 8, 1, 2, 5, 5, 5, 6], np.int32),
 }
+PAIRS = zip(RATED["user_index"].tolist(), RATED["movie_index"].tolist(), strict=True)
+STARS = dict(zip(PAIRS, RATED["rating"].tolist(), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -48,7 +54,10 @@ def test_the_newest_are_kept(limit: int, expected: list[set[int]]) -> None:
         {name: values[rows] for name, values in RATED.items()}
         for rows in ([8, 0, 6, 2, 4], [1, 3, 5, 7])
     ]
-    assert rows_of(newest(seen, limit, in_two)) == expected
+    rows = [
+        {(movie, STARS[user, movie]) for movie in movies} for user, movies in enumerate(expected)
+    ]
+    assert rows_of(newest(seen, limit, in_two)) == rows
 
 
 def test_the_times_are_not_read_where_nobody_has_more() -> None:

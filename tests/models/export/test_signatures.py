@@ -54,7 +54,7 @@ def test_the_vectors_are_exported_once_and_nothing_of_the_training(
         if key.endswith(SUFFIX)
     }
     # Three dimensions, and one entry for each bias of the score.
-    floats = {"two_tower": 4, "multitask": 4, "ease": 4, "ials": 3}.get(name, 5)
+    floats = {"two_tower": 4, "multitask": 4, "ease": 4, "ials": 3, "blend": 17}.get(name, 5)
     expected = {
         "user_rating_counts": [USERS + 1],
         "user_vectors": [USERS + 1, floats],

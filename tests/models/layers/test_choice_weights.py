@@ -34,3 +34,8 @@ def test_graded_weights_follow_the_stars(
 def test_liked_weights_are_all_or_nothing() -> None:
     weigh = choice_weight(ModelOptions(liked_rating=3.5), statistics())
     assert weigh(tf.constant([3.0, 3.5, 5.0])).numpy().tolist() == [0, 1, 1]
+
+
+def test_rated_weights_are_one_whatever_the_stars() -> None:
+    weigh = choice_weight(ModelOptions(choice_weight="rated"), statistics())
+    assert weigh(tf.constant([1.0, 3.5, 5.0])).numpy().tolist() == [1, 1, 1]

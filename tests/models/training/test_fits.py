@@ -20,12 +20,20 @@ from models.training.metrics import criterion_for
 from models.training.progress import Progress, Report
 from tests.models.factories import MOVIES, USERS, ratings
 
-FITTED = sorted(name for name, entry in MODELS.items() if not entry.by_gradients)
+# Of these an epoch is one step; an epoch of a blend has those of its parts.
+FITTED = sorted(
+    name for name, entry in MODELS.items() if not entry.by_gradients and name != "blend"
+)
 EPOCHS = 6
 
 
 def train(
-    name: str, report: Report, folder: Path | None = None, stars: float | None = None
+    name: str,
+    report: Report,
+    folder: Path | None = None,
+    stars: float | None = None,
+    epochs: int = EPOCHS,
+    **changes: object,
 ) -> tuple[list[EpochResult], list[np.ndarray]]:
     """Trains and returns the history and all variables."""
     rng = np.random.default_rng(3)
@@ -34,10 +42,9 @@ def train(
         columns["rating"][0] = stars
     order = np.argsort(columns["user_index"], kind="stable")
     columns = {key: values[order] for key, values in columns.items()}
-    model_options = ModelOptions(
-        name=name, dimension=3, draw_dimension=2, burn_in=2, gravity=0.1, init_stddev=0.1
-    )
-    options = TrainingOptions(epochs=EPOCHS, patience=EPOCHS, checkpoint_seconds=0)
+    chosen = {"draw_dimension": 2, "burn_in": 2, "gravity": 0.1, "init_stddev": 0.1, **changes}
+    model_options = ModelOptions.model_validate({"name": name, "dimension": 3, **chosen})
+    options = TrainingOptions(epochs=epochs, patience=EPOCHS, checkpoint_seconds=0)
     statistics = measure(columns, USERS, MOVIES)
     model = build_model(model_options, statistics, options.seed)
     loop = TrainingLoop(
@@ -83,6 +90,60 @@ def test_an_interrupted_fit_ends_as_an_undisturbed_one_to_the_bit(
             other.loss,
             other.eval_figure,
         )
+
+
+@pytest.mark.parametrize(
+    ("parts", "weights", "number", "after"),
+    [
+        # On the visible ratings, and on all.
+        (("ials:graded", "ease:rated"), (), signal.SIGKILL, 3),
+        (("ials:graded", "ease:rated"), (), signal.SIGTERM, 4),
+        # Inside a part whose optimizer has state.
+        (("ease", "two_tower"), (1, 2), signal.SIGTERM, 3),
+    ],
+)
+def test_a_blend_resumes_between_two_epochs_of_a_part(
+    tmp_path: Path,
+    parts: tuple[str, ...],
+    weights: tuple[float, ...],
+    number: int,
+    after: int,
+) -> None:
+    blend = {"epochs": 1, "parts": parts, "part_weights": weights, "part_epochs": 3}
+    done: list[float] = []
+    history, expected = train("blend", lambda one: done.append(one.fraction_of_epoch), **blend)
+    steps = len(done)
+    assert done == pytest.approx([step / steps for step in range(1, steps + 1)])
+    # EASE takes one epoch, the others three.
+    assert steps == 4 if weights else 8
+
+    def interrupt(progress: Progress) -> None:
+        if progress.fraction_of_epoch == done[after - 1]:
+            if number == signal.SIGKILL:
+                raise KilledError
+            os.kill(os.getpid(), number)
+
+    with pytest.raises((KilledError, TrainingStoppedError)):
+        train("blend", interrupt, tmp_path, **blend)
+    told: list[float] = []
+    resumed, found = train(
+        "blend", lambda one: told.append(one.fraction_of_epoch), tmp_path, **blend
+    )
+    assert told == done[after - (number == signal.SIGKILL) :]
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert [(one.loss, one.eval_figure) for one in resumed] == [
+        (one.loss, one.eval_figure) for one in history
+    ]
+
+
+def test_a_second_epoch_of_a_blend_changes_nothing() -> None:
+    blend = {"parts": ("ials:graded", "ease:rated"), "part_epochs": 2}
+    history, expected = train("blend", lambda _: None, epochs=1, **blend)
+    longer, found = train("blend", lambda _: None, epochs=2, **blend)
+    assert [one.loss for one in longer] == [history[0].loss] * 2
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("name", FITTED)

@@ -82,7 +82,9 @@ def test_the_criterion_ranks_equal_movies_in_their_order(rng: np.random.Generato
         user_vectors=lambda: rng.normal(size=(users + 1, dimension)).astype(np.float32),
         movie_vectors=lambda: tf.constant(vectors),
     )
-    nothing = SeenMovies(np.zeros(0, np.int32), np.zeros(users + 2, np.int64))
+    nothing = SeenMovies(
+        np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(users + 2, np.int64)
+    )
     liked = {
         "user_index": np.arange(users, dtype=np.int32),
         "movie_index": np.full(users, 2, np.int32),

@@ -47,7 +47,11 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rating_max=5.0,
         movie_rating_count=RATED,
         movie_rating_mean=np.array([2.5, 3.5, 1.5]),
-        seen=SeenMovies(np.array([0, 1, 2, 0, 1, 0], np.int32), np.array([0, 3, 5, 6, 6])),
+        seen=SeenMovies(
+            np.array([0, 1, 2, 0, 1, 0], np.int32),
+            np.ones(6, np.float32),
+            np.array([0, 3, 5, 6, 6]),
+        ),
     )
     options = ModelOptions(name="biased_mf", dimension=3)
     model = build_model(options, statistics, seed=1)
