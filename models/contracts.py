@@ -10,6 +10,18 @@ import tensorflow as tf
 from models.columns import Columns
 
 
+class Contributions(NamedTuple):
+    """What ratings add to dot products: with the baseline they add up to the whole.
+
+    Attributes:
+        baseline: Dot products without any rating, float32 `[B]`.
+        of_ratings: What each rating adds, float32 `[B, N]`; 0 for one that does not count.
+    """
+
+    baseline: tf.Tensor
+    of_ratings: tf.Tensor
+
+
 class FoldIn(Protocol):
     """Finds the vectors of new users from a few ratings of theirs."""
 
@@ -21,6 +33,18 @@ class FoldIn(Protocol):
             rating: Ratings of these movies, float32 `[B, N]`.
             known: Which of the ratings count, bool `[B, N]`. A user without any gets the vector
                 of the unknown user.
+        """
+
+    def contributions(
+        self, vectors: tf.Tensor, rating: tf.Tensor, known: tf.Tensor, movie: tf.Tensor
+    ) -> Contributions:
+        """Returns what each rating adds to the dot of the folded-in vector with a movie's.
+
+        Args:
+            vectors: See `__call__`.
+            rating: See `__call__`.
+            known: See `__call__`.
+            movie: Vector of one movie for each user, float32 `[B, d]`.
         """
 
 

@@ -9,14 +9,17 @@ RECOMMEND_EXCLUDING: Final = "recommend_excluding"
 RECOMMEND_FOR_RATINGS: Final = "recommend_for_ratings"
 SIMILAR: Final = "similar"
 MOVIES: Final = "movies"
+EXPLAIN: Final = "explain"
+EXPLAIN_FOR_RATINGS: Final = "explain_for_ratings"
 # For the Evaluator, not for clients: what it needs beside the prediction.
 TRANSFORM_FEATURES: Final = "transform_features"
 
-# Inputs that are not features: serialized tf.Examples, the number of movies to return, and movies
-# to leave out.
+# Inputs that are not features: serialized tf.Examples, the number of movies to return, movies to
+# leave out, and the movie to explain.
 EXAMPLES: Final = "examples"
 K: Final = "k"
 EXCLUDE: Final = "exclude"
+TARGET: Final = "target_movie_id"
 
 # Output of signatures that rank, and of models that predict no ratings: ratings that are not
 # clipped, what retrieval models rank by, or cosines (`similar`).
@@ -26,3 +29,9 @@ SCORE: Final = "score"
 # user did not rate in training, by score and by popularity.
 RANK: Final = "rank"
 POPULARITY_RANK: Final = "popularity_rank"
+
+# Outputs of signatures that explain: the score without any rating, what each listed rating adds to
+# it, and the rest of the score.
+BASELINE: Final = "baseline"
+CONTRIBUTION: Final = "contribution"
+OTHERS: Final = "others"

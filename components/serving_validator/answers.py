@@ -11,8 +11,13 @@ from components.serving_validator.candidate import Outputs, UnservableModelError
 from models import features
 from models.export.sample_requests import Inputs
 from models.signature_names import (
+    BASELINE,
+    CONTRIBUTION,
     EXCLUDE,
+    EXPLAIN,
+    EXPLAIN_FOR_RATINGS,
     MOVIES,
+    OTHERS,
     POPULARITY_RANK,
     PREDICT,
     RANK,
@@ -22,6 +27,7 @@ from models.signature_names import (
     SCORE,
     SERVING_DEFAULT,
     SIMILAR,
+    TARGET,
     TRANSFORM_FEATURES,
     K,
 )
@@ -36,10 +42,17 @@ _DTYPES: Final = {
     features.USER_ACTIVITY: np.dtype(np.object_),
     RANK: np.dtype(np.int64),
     POPULARITY_RANK: np.dtype(np.int64),
+    BASELINE: np.dtype(np.float32),
+    CONTRIBUTION: np.dtype(np.float32),
+    OTHERS: np.dtype(np.float32),
 }
+_LISTED: Final = (features.MOVIE_ID, features.MOVIE_TITLE, features.RATING, CONTRIBUTION)
+_SUMS: Final = (SCORE, BASELINE, OTHERS)
 _RANKED: Final = (features.MOVIE_ID, features.MOVIE_TITLE, SCORE)
 # The bound of a cosine, and the rounding of float32.
 _HIGHEST_COSINE: Final = 1.001
+# Of the largest part: the rounding of float32 in a sum of some thousand.
+_SUM_TOLERANCE: Final = 1e-3
 
 
 def check(signature: str, inputs: Inputs, outputs: Outputs) -> None:
@@ -110,6 +123,40 @@ def _check_titles(inputs: Inputs, outputs: Outputs) -> None:
             )
 
 
+def _check_explained(inputs: Inputs, outputs: Outputs) -> None:
+    """Checks that the parts add up to the score, and that ratings are sent ones, in order."""
+    _check_names(outputs, [*_LISTED, *_SUMS])
+    rows = _rows(inputs)
+    # A catalogue with fewer than k movies gives fewer columns.
+    width = min([int(inputs[K]), *outputs[CONTRIBUTION].shape[1:]])
+    for name in _LISTED:
+        _check_tensor(name, outputs[name], (rows, width))
+    for name in _SUMS:
+        _check_tensor(name, outputs[name], (rows,))
+    known = ~np.isneginf(outputs[SCORE])
+    score, baseline, others, contributions = (
+        outputs[name][known] for name in (*_SUMS, CONTRIBUTION)
+    )
+    for name in (*_SUMS, CONTRIBUTION):
+        _check_finite(name, outputs[name][known])
+    largest = np.max(np.abs([np.ones_like(score), score, baseline, others]), axis=0)
+    difference = np.abs(score - baseline - others - contributions.sum(axis=1))
+    if (difference > _SUM_TOLERANCE * largest).any():
+        raise UnservableModelError(f"{SCORE}: the parts do not add up to it")
+    padded = outputs[features.MOVIE_ID][known] == b""
+    if contributions[padded].any():
+        raise UnservableModelError(f"{CONTRIBUTION}: a place without a movie adds something")
+    ordered = np.where(padded, -np.inf, contributions)
+    if (ordered[:, 1:] > ordered[:, :-1]).any():
+        raise UnservableModelError(f"{CONTRIBUTION}: ratings are not in descending order")
+    if TARGET in inputs:
+        for listed, sent in zip(outputs[features.MOVIE_ID], inputs[features.MOVIE_ID], strict=True):
+            for movie in set(listed) - set(sent) - {b""}:
+                raise UnservableModelError(
+                    f"{features.MOVIE_ID}: {movie.decode(errors='replace')} was not rated"
+                )
+
+
 def _check_ranked(inputs: Inputs, outputs: Outputs, left_out: _Array) -> None:
     """Checks a ranking: best first, each movie once, none left out, and padding only at the end.
 
@@ -144,18 +191,25 @@ def _check_movies(movies: list[bytes], left_out: set[bytes]) -> None:
 
 def _check_outputs(outputs: Outputs, names: Sequence[str], shape: tuple[int, ...]) -> None:
     """Checks that there are these outputs and no others, with the right dtypes and shape."""
+    _check_names(outputs, names)
+    for name in names:
+        _check_tensor(name, outputs[name], shape)
+
+
+def _check_names(outputs: Outputs, names: Sequence[str]) -> None:
     if set(outputs) != set(names):
         raise UnservableModelError(
             f"the outputs are {', '.join(sorted(outputs)) or 'none'}; expected "
             f"{', '.join(sorted(names))}"
         )
-    for name in names:
-        values = outputs[name]
-        if (values.dtype, values.shape) != (_DTYPES[name], shape):
-            raise UnservableModelError(
-                f"{name}: {values.dtype} of shape {list(values.shape)}; expected {_DTYPES[name]} "
-                f"of shape {list(shape)}"
-            )
+
+
+def _check_tensor(name: str, values: _Array, shape: tuple[int, ...]) -> None:
+    if (values.dtype, values.shape) != (_DTYPES[name], shape):
+        raise UnservableModelError(
+            f"{name}: {values.dtype} of shape {list(values.shape)}; expected {_DTYPES[name]} "
+            f"of shape {list(shape)}"
+        )
 
 
 def _check_finite(name: str, values: _Array) -> None:
@@ -180,4 +234,6 @@ _CHECKS: dict[str, Callable[[Inputs, Outputs], None]] = {
     RECOMMEND_FOR_RATINGS: _check_for_ratings,
     SIMILAR: _check_similar,
     MOVIES: _check_titles,
+    EXPLAIN: _check_explained,
+    EXPLAIN_FOR_RATINGS: _check_explained,
 }

@@ -20,6 +20,8 @@ from models.export.sample_requests import Inputs, can_ask, inputs_for
 from models.signature_names import (
     EXAMPLES,
     EXCLUDE,
+    EXPLAIN,
+    EXPLAIN_FOR_RATINGS,
     PREDICT,
     RECOMMEND,
     RECOMMEND_EXCLUDING,
@@ -45,7 +47,8 @@ _NOBODY: Final = b"nobody at all"
 
 _MILLISECONDS: Final = 1e3
 _RANKING = frozenset({RECOMMEND, RECOMMEND_EXCLUDING, RECOMMEND_FOR_RATINGS, SIMILAR})
-_ALWAYS = frozenset({SERVING_DEFAULT, TRANSFORM_FEATURES, *_RANKING})
+_EXPLAINING = frozenset({EXPLAIN, EXPLAIN_FOR_RATINGS})
+_ALWAYS = frozenset({SERVING_DEFAULT, TRANSFORM_FEATURES, *_RANKING, *_EXPLAINING})
 
 _Differences = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -13,6 +13,8 @@ from models import features
 from models.signature_names import (
     EXAMPLES,
     EXCLUDE,
+    EXPLAIN,
+    EXPLAIN_FOR_RATINGS,
     MOVIES,
     PREDICT,
     RECOMMEND,
@@ -20,6 +22,7 @@ from models.signature_names import (
     RECOMMEND_FOR_RATINGS,
     SERVING_DEFAULT,
     SIMILAR,
+    TARGET,
     TRANSFORM_FEATURES,
     K,
 )
@@ -124,4 +127,10 @@ _MAKERS: dict[str, Callable[[_Strings, _Strings], Inputs]] = {
     RECOMMEND_FOR_RATINGS: lambda _, movies: _rated(movies),
     SIMILAR: lambda _, movies: {features.MOVIE_ID: movies, K: _k()},
     MOVIES: lambda _, movies: {features.MOVIE_ID: movies},
+    EXPLAIN: lambda users, movies: {
+        features.USER_ID: users,
+        features.MOVIE_ID: movies,
+        K: _k(),
+    },
+    EXPLAIN_FOR_RATINGS: lambda _, movies: {**_rated(movies), TARGET: movies},
 }

@@ -13,6 +13,13 @@ from models import features
 from models.activity import activity_slice
 from models.catalogue import Catalogue
 from models.contracts import Pairs, RankingModel, predicts_ratings
+from models.export.explanations import (
+    Explanation,
+    Ratings,
+    RatingTable,
+    explain,
+    specs_of_explanation,
+)
 from models.export.id_index import IdIndex
 from models.export.request_limits import (
     MAX_RATINGS,
@@ -27,9 +34,14 @@ from models.options import ModelOptions
 from models.ranking import dot_products, rank_of, without_seen
 from models.seen_movies import SeenMovies
 from models.signature_names import (
+    BASELINE,
+    CONTRIBUTION,
     EXAMPLES,
     EXCLUDE,
+    EXPLAIN,
+    EXPLAIN_FOR_RATINGS,
     MOVIES,
+    OTHERS,
     POPULARITY_RANK,
     PREDICT,
     RANK,
@@ -39,6 +51,7 @@ from models.signature_names import (
     SCORE,
     SERVING_DEFAULT,
     SIMILAR,
+    TARGET,
     TRANSFORM_FEATURES,
 )
 
@@ -56,6 +69,8 @@ _INPUTS: Final = {
     RECOMMEND_FOR_RATINGS: (_LISTS, _STARS, _K),
     SIMILAR: (_STRINGS, _K),
     MOVIES: (_STRINGS,),
+    EXPLAIN: (_STRINGS, _STRINGS, _K),
+    EXPLAIN_FOR_RATINGS: (_LISTS, _STARS, _STRINGS, _K),
 }
 
 _RAW_IDS = {
@@ -119,6 +134,8 @@ class Recommender(tf.Module):
         self.movie_popularity = tf.Variable(popularity.astype(np.float32), trainable=False)
         self.seen_movie_index = tf.Variable(seen.movie_index, trainable=False)
         self.seen_row_splits = tf.Variable(seen.row_splits, trainable=False)
+        self.seen_ratings = RatingTable(seen)
+        self._most_seen = int(np.diff(seen.row_splits).max())
 
     @cached_property
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
@@ -130,6 +147,8 @@ class Recommender(tf.Module):
             RECOMMEND_FOR_RATINGS: self.recommend_for_ratings,
             SIMILAR: self.similar,
             MOVIES: self.movies,
+            EXPLAIN: self.explain,
+            EXPLAIN_FOR_RATINGS: self.explain_for_ratings,
         }
         if hasattr(self, "rating_head"):
             methods |= {SERVING_DEFAULT: self.rate_examples, PREDICT: self.predict}
@@ -303,6 +322,121 @@ class Recommender(tf.Module):
             features.MOVIE_ID: tf.where(known, movie_id, ""),
             features.MOVIE_TITLE: tf.where(known, titles, ""),
         }
+
+    def explain(
+        self, user_id: tf.Tensor, movie_id: tf.Tensor, k: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Returns which ratings of the training raise a movie most for a known user.
+
+        The contributions are those of the fold-in from the ratings that the model holds of the
+        user, at most `ExportOptions.max_seen_per_user`. Where the vector of training differs from
+        that of the fold-in, the difference is among the others.
+
+        Args:
+            user_id: string `[B]`; an unknown user has no ratings.
+            movie_id: Movies to explain, string `[B]`.
+            k: Number of ratings to list, int32 scalar, limited to the catalogue's size.
+
+        Returns:
+            `movie_id`, `movie_title` string, `rating` and `contribution` float32, each `[B, k]`:
+            the user's ratings by what they add to the score, the largest first, with empty
+            strings and zeros after the last. `score`, `baseline` and `others`, float32 `[B]`: the
+            score of `recommend` is the baseline, of a user without ratings, plus the listed
+            contributions plus the others. An unknown movie has no ratings and score −inf.
+        """
+        user_id, k = within_answers(user_id, k, self._movies)
+        user_id, movie_id = with_equal_rows(features.USER_ID, user_id, features.MOVIE_ID, movie_id)
+        users = self.user_index(user_id)
+        target = tf.cast(self.movie_index(movie_id), tf.int32)
+
+        def of_rows(rows: slice) -> Explanation:
+            vectors = rows_to_serve(self.user_vectors, users[rows])
+            return self._explanation(self._ratings_of(users[rows]), target[rows], k, vectors)
+
+        at_once = MAX_RATINGS // min(max(1, self._most_seen), MAX_RATINGS)
+        parts = in_row_parts(of_rows, tf.size(users), at_once, specs_of_explanation())
+        return self._explained(target, Explanation(*parts))
+
+    def explain_for_ratings(
+        self, movie_id: tf.Tensor, rating: tf.Tensor, target_movie_id: tf.Tensor, k: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Returns which of a new user's ratings raise a movie most.
+
+        Args:
+            movie_id: Movies that each user rated, string `[B, N]`, as in `recommend_for_ratings`.
+            rating: Their ratings, float32 `[B, N]`.
+            target_movie_id: Movies to explain, string `[B]`.
+            k: Number of ratings to list, int32 scalar, limited to the catalogue's size.
+
+        Returns:
+            See `explain`; the score is that of `recommend_for_ratings`.
+        """
+        movie_id, k = within_answers(movie_id, k, self._movies)
+        movie_id, rating = with_equal_rows(features.MOVIE_ID, movie_id, features.RATING, rating)
+        movie_id, target_movie_id = with_equal_rows(
+            features.MOVIE_ID, movie_id, TARGET, target_movie_id
+        )
+        rating = tf.clip_by_value(within_ratings(movie_id, rating), *self._rating_range)
+        index = tf.cast(self.movie_index(movie_id), tf.int32)
+        target = tf.cast(self.movie_index(target_movie_id), tf.int32)
+
+        def of_rows(rows: slice) -> Explanation:
+            known = index[rows] < self._movies
+            ratings = Ratings(index[rows], rating[rows], known)
+            return self._explanation(ratings, target[rows], k)
+
+        at_once = MAX_RATINGS // tf.clip_by_value(tf.shape(movie_id)[1], 1, MAX_RATINGS)
+        parts = in_row_parts(of_rows, tf.shape(movie_id)[0], at_once, specs_of_explanation())
+        return self._explained(target, Explanation(*parts))
+
+    def _explanation(
+        self,
+        ratings: Ratings,
+        target: tf.Tensor,
+        k: tf.Tensor,
+        user_vectors: tf.Tensor | None = None,
+    ) -> Explanation:
+        """Returns why the target movies, int32 `[B]`, have their scores.
+
+        Args:
+            ratings: Ratings of the users.
+            target: Movies to explain.
+            k: Number of ratings to list.
+            user_vectors: Vectors that score the movies, float32 `[B, d]`; None folds them in.
+        """
+        movies = rows_to_serve(self.movie_vectors, target)
+        contributions = self._fold_in.contributions(
+            rows_to_serve(self.movie_vectors, ratings.movie_index),
+            ratings.rating,
+            ratings.known,
+            movies,
+        )
+        score = None
+        if user_vectors is not None:
+            score = self._score_of(tf.reduce_sum(user_vectors * movies, axis=1))
+        return explain(contributions, ratings, score, self._score_of, k)
+
+    def _explained(self, target: tf.Tensor, found: Explanation) -> dict[str, tf.Tensor]:
+        """Returns the outputs of the signatures that explain, for targets int32 `[B]`."""
+        known = target < self._movies
+        listed = (found.movie_index >= 0) & known[:, tf.newaxis]
+        position = tf.where(listed, found.movie_index, 0)
+        return {
+            features.MOVIE_ID: tf.where(listed, rows_to_serve(self.movie_ids, position), ""),
+            features.MOVIE_TITLE: tf.where(listed, rows_to_serve(self.movie_titles, position), ""),
+            features.RATING: tf.where(listed, found.rating, 0),
+            CONTRIBUTION: tf.where(listed, found.contribution, 0),
+            SCORE: tf.where(known, found.score, -np.inf),
+            BASELINE: tf.where(known, found.baseline, -np.inf),
+            OTHERS: tf.where(known, found.others, 0),
+        }
+
+    def _ratings_of(self, users: tf.Tensor) -> Ratings:
+        """Returns the ratings of training of some users, `[B, N]` with the N of the most active."""
+        seen = self._seen(users)
+        levels = tf.gather(self.seen_ratings.as_ragged(self.seen_row_splits.read_value()), users)
+        known = tf.sequence_mask(seen.row_lengths(), seen.bounding_shape(axis=1))
+        return Ratings(seen.to_tensor(), self.seen_ratings.stars(levels.to_tensor()), known)
 
     def _ranked(
         self,

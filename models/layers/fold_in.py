@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from models.contracts import Contributions
 from models.layers.choice_weights import ChoiceWeight
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -22,6 +23,20 @@ _LEAST_PENALTY = 1e-6
 
 def _identity(score: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return score, tf.ones_like(score)
+
+
+class _System(NamedTuple):
+    """The normal equations M u = Xᵀ y of each user.
+
+    Attributes:
+        rows: X, float32 `[B, N, f]`.
+        targets: y, float32 `[B, N]`.
+        matrix: M, float32 `[B, f, f]`.
+    """
+
+    rows: tf.Tensor
+    targets: tf.Tensor
+    matrix: tf.Tensor
 
 
 @dataclass(frozen=True)
@@ -50,18 +65,42 @@ class SquaredErrorFoldIn:
 
     def __call__(self, vectors: tf.Tensor, rating: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
         """See `models.contracts.FoldIn`."""
+        system = self._last_step(vectors, rating, known)
+        moved = _solve(
+            system.matrix, tf.linalg.matvec(system.rows, system.targets, transpose_a=True)
+        )
+        return self.start + tf.pad(moved, [[0, 0], [0, len(self.start) - len(self.penalty)]])
+
+    def contributions(
+        self, vectors: tf.Tensor, rating: tf.Tensor, known: tf.Tensor, movie: tf.Tensor
+    ) -> Contributions:
+        """See `models.contracts.FoldIn`."""
+        system = self._last_step(vectors, rating, known)
+        direction = _solve(system.matrix, movie[:, : len(self.penalty)])
+        return Contributions(
+            baseline=tf.linalg.matvec(movie, self.start),
+            of_ratings=tf.linalg.matvec(system.rows, direction) * system.targets,
+        )
+
+    def _last_step(self, vectors: tf.Tensor, rating: tf.Tensor, known: tf.Tensor) -> _System:
+        """Returns the system that the last step solves for what is moved from the start."""
         free = len(self.penalty)
         x, counts = vectors[:, :, :free], tf.cast(known, tf.float32)
         fixed = tf.linalg.matvec(vectors, self.start)
         penalty = self._penalty(counts)
         moved = tf.zeros([tf.shape(x)[0], free])
-        for _ in range(self.iterations):
+        for step in range(self.iterations):
             predicted, slope = self.link(fixed + tf.linalg.matvec(x, moved))
-            step = x * (slope * counts)[:, :, tf.newaxis]
-            gradient = tf.linalg.matvec(step, (rating - predicted) * counts, transpose_a=True)
-            gradient -= tf.linalg.matvec(penalty, moved)
-            moved += _solve(tf.matmul(step, step, transpose_a=True) + penalty, gradient)
-        return self.start + tf.pad(moved, [[0, 0], [0, len(self.start) - free]])
+            rows = x * (slope * counts)[:, :, tf.newaxis]
+            system = _System(
+                rows=rows,
+                targets=(rating - predicted) * counts + tf.linalg.matvec(rows, moved),
+                matrix=tf.matmul(rows, rows, transpose_a=True) + penalty,
+            )
+            if step + 1 < self.iterations:
+                right = tf.linalg.matvec(rows, system.targets, transpose_a=True)
+                moved = _solve(system.matrix, right)
+        return system
 
     def _penalty(self, counts: tf.Tensor) -> tf.Tensor:
         """Returns each user's penalty, `[B, f, f]`."""
@@ -106,15 +145,29 @@ class SoftmaxFoldIn:
 
     def __call__(self, vectors: tf.Tensor, rating: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
         """See `models.contracts.FoldIn`."""
+        pulls, hessian = self._pulls_and_hessian(vectors, rating, known)
+        moved = _solve(hessian, tf.reduce_sum(pulls, axis=1))
+        return tf.concat([moved, tf.ones_like(moved[:, :1])], axis=1)
+
+    def contributions(
+        self, vectors: tf.Tensor, rating: tf.Tensor, known: tf.Tensor, movie: tf.Tensor
+    ) -> Contributions:
+        """See `models.contracts.FoldIn`."""
+        pulls, hessian = self._pulls_and_hessian(vectors, rating, known)
+        direction = _solve(hessian, movie[:, :-1])
+        return Contributions(movie[:, -1], tf.linalg.matvec(pulls, direction))
+
+    def _pulls_and_hessian(
+        self, vectors: tf.Tensor, rating: tf.Tensor, known: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns w g_i (q_i − m), `[B, N, d]`, and the matrix of the step, `[B, d, d]`."""
         ratings = tf.reduce_sum(tf.cast(known, tf.float32), axis=1)
         chosen = self._weight * self._choice_weight(rating) * tf.cast(known, tf.float32)
         choices = tf.reduce_sum(chosen, axis=1)
-        pull = tf.einsum("bn,bnd->bd", chosen, vectors[:, :, :-1] - self._mean)
         hessian = choices[:, tf.newaxis, tf.newaxis] * self._covariance + tf.linalg.diag(
             2 * self._l2 * ratings[:, tf.newaxis] * tf.ones_like(self._mean)
         )
-        moved = _solve(hessian, pull)
-        return tf.concat([moved, tf.ones_like(moved[:, :1])], axis=1)
+        return chosen[:, :, tf.newaxis] * (vectors[:, :, :-1] - self._mean), hessian
 
 
 class ImplicitFoldIn:
@@ -148,14 +201,31 @@ class ImplicitFoldIn:
 
     def __call__(self, vectors: tf.Tensor, rating: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
         """See `models.contracts.FoldIn`."""
+        weighted, systems, has_chosen = self._systems(vectors, rating, known)
+        solved = _solve(systems, tf.reduce_sum(weighted, axis=1))
+        return tf.where(has_chosen[:, tf.newaxis], solved, self._start)
+
+    def contributions(
+        self, vectors: tf.Tensor, rating: tf.Tensor, known: tf.Tensor, movie: tf.Tensor
+    ) -> Contributions:
+        """See `models.contracts.FoldIn`."""
+        weighted, systems, has_chosen = self._systems(vectors, rating, known)
+        return Contributions(
+            tf.where(has_chosen, 0, tf.linalg.matvec(movie, self._start)),
+            tf.linalg.matvec(weighted, _solve(systems, movie)),
+        )
+
+    def _systems(
+        self, vectors: tf.Tensor, rating: tf.Tensor, known: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns g_i v_i `[B, N, d]`, the matrices `[B, d, d]`, and who chose anything `[B]`."""
         chosen = self._choice_weight(rating) * tf.cast(known, tf.float32)
         choices = tf.reduce_sum(chosen, axis=1)
         weighted = chosen[:, :, tf.newaxis] * vectors
         ridge = self._l2 * (choices + self._constant)
         systems = tf.matmul(weighted, vectors, transpose_a=True) + self._gram
         systems += ridge[:, tf.newaxis, tf.newaxis] * tf.eye(len(self._start))
-        solved = _solve(systems, tf.reduce_sum(weighted, axis=1))
-        return tf.where(choices[:, tf.newaxis] > 0, solved, self._start)
+        return weighted, systems, choices > 0
 
 
 def _solve(matrices: tf.Tensor, right: tf.Tensor) -> tf.Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.columns import Columns
-from models.contracts import FoldIn, RankingModel
+from models.contracts import Contributions, FoldIn, RankingModel
 from models.factory import build_model
 from models.options import ModelOptions, TrainingOptions, part_options
 from models.rating_statistics import RatingStatistics, measure
@@ -225,6 +225,7 @@ class _PartwiseFoldIn:
         self._layout = layout
         self._fold_ins = fold_ins
         self._scales = scales
+        self._weights = weights
         self._factors = [w * scale for w, scale in zip(weights, scales, strict=True)]
 
     def __call__(self, vectors: tf.Tensor, rating: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
@@ -235,3 +236,23 @@ class _PartwiseFoldIn:
             for fold_in, table in zip(self._fold_ins, of_parts, strict=True)
         ]
         return self._layout.joined(folded, self._factors)
+
+    def contributions(
+        self, vectors: tf.Tensor, rating: tf.Tensor, known: tf.Tensor, movie: tf.Tensor
+    ) -> Contributions:
+        """Returns the weighted sums of those of the parts; see `models.contracts.FoldIn`."""
+        of_parts = [
+            fold_in.contributions(table, rating, known, own)
+            for fold_in, table, own in zip(
+                self._fold_ins,
+                self._layout.of_parts(vectors, self._scales),
+                self._layout.of_parts(movie, self._scales),
+                strict=True,
+            )
+        ]
+        return Contributions(
+            *(
+                tf.add_n([w * values for w, values in zip(self._weights, field, strict=True)])
+                for field in zip(*of_parts, strict=True)
+            )
+        )

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from models import features
 from models.columns import Columns, row_count
+from models.contracts import Contributions
 from models.layers.choice_weights import ChoiceWeight, choice_weight
 from models.layers.embeddings import with_mean_user, with_unknown_row
 from models.options import ModelOptions
@@ -125,11 +126,26 @@ class _WeightedSum:
 
     def __call__(self, vectors: tf.Tensor, rating: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
         """See `models.contracts.FoldIn`."""
+        weight, has_chosen = self._weights(vectors, rating, known)
+        moved = tf.einsum("bn,bnd->bd", weight, vectors[:, :, :-1])
+        return tf.where(has_chosen[:, tf.newaxis], tf.pad(moved, [[0, 0], [0, 1]]), self._start)
+
+    def contributions(
+        self, vectors: tf.Tensor, rating: tf.Tensor, known: tf.Tensor, movie: tf.Tensor
+    ) -> Contributions:
+        """Returns x_uj B_ji; see `models.contracts.FoldIn`."""
+        weight, has_chosen = self._weights(vectors, rating, known)
+        return Contributions(
+            tf.where(has_chosen, 0, tf.linalg.matvec(movie, self._start)),
+            weight * tf.linalg.matvec(vectors[:, :, :-1], movie[:, :-1]),
+        )
+
+    def _weights(
+        self, vectors: tf.Tensor, rating: tf.Tensor, known: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns x_uj (1 − |w_j|²), float32 `[B, N]`, and who chose anything, bool `[B]`."""
         chosen = self._weight(rating) * tf.cast(known, tf.float32)
-        scale = vectors[:, :, -1]
-        moved = tf.einsum("bn,bnd->bd", chosen * scale, vectors[:, :, :-1])
-        has_chosen = tf.reduce_sum(chosen, axis=1, keepdims=True) > 0
-        return tf.where(has_chosen, tf.pad(moved, [[0, 0], [0, 1]]), self._start)
+        return chosen * vectors[:, :, -1], tf.reduce_sum(chosen, axis=1) > 0
 
 
 def _gram(chosen: tf.SparseTensor) -> tf.Tensor:

@@ -187,17 +187,45 @@ def new_user(
 
     Example: movierec query new-user --rate "Fargo (1996)=5" --rate 50=3.5
     """
-    rated = [_parse_rating(text) for text in rate]
-    movies = _find_movies(client, [text for text, _ in rated])
-    ratings: dict[str, float] = {}
-    for (text, stars), movie in zip(rated, movies, strict=True):
-        if movie.movie_id in ratings:
-            raise UserError(
-                f"--rate {text}={stars:g}: {movie.title or text} is rated twice; expected one "
-                "rating for each movie"
-            )
-        ratings[movie.movie_id] = stars
-    _print_ranking(client.recommend_for_ratings(ratings, k), as_json)
+    _print_ranking(client.recommend_for_ratings(_ratings_of(client, rate), k), as_json)
+
+
+@query.command()
+@_with_client
+def explain(
+    client: "RecommenderClient",
+    movie: MovieName,
+    user: Annotated[str | None, typer.Option(metavar="ID", help="ID of the user.")] = None,
+    rate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MOVIE=STARS",
+            help="Rating of a new user, instead of --user. May be repeated.",
+        ),
+    ] = None,
+    k: options.MovieCount = _DEFAULT_K,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show which ratings of a user raise the score of a movie, and by how much.
+
+    Example: movierec query explain --user 42 --movie "Fargo (1996)"
+    """
+    if (user is None) == (not rate):
+        raise UserError("expected either --user or --rate")
+    (found,) = _find_movies(client, [movie])
+    if user is not None:
+        explanation = client.explain(user, found.movie_id, k)
+    else:
+        ratings = _ratings_of(client, rate or [])
+        explanation = client.explain_for_ratings(ratings, found.movie_id, k)
+    if as_json:
+        output.print_json({**asdict(found), **asdict(explanation)})
+        return
+    from rich.console import Console
+
+    from movierec.cli import tables
+
+    tables.show_explanation(Console(), found.title or found.movie_id, explanation)
 
 
 @query.command()
@@ -228,6 +256,21 @@ def _find_movies(client: "RecommenderClient", texts: Sequence[str]) -> "list[Mov
         known = [None] * len(texts)
     catalogue = client.catalogue() if None in known else []
     return [movie or find_movie(catalogue, text) for text, movie in zip(texts, known, strict=True)]
+
+
+def _ratings_of(client: "RecommenderClient", rate: Sequence[str]) -> dict[str, float]:
+    """Returns the stars of the options `--rate` by movie id."""
+    rated = [_parse_rating(text) for text in rate]
+    movies = _find_movies(client, [text for text, _ in rated])
+    ratings: dict[str, float] = {}
+    for (text, stars), movie in zip(rated, movies, strict=True):
+        if movie.movie_id in ratings:
+            raise UserError(
+                f"--rate {text}={stars:g}: {movie.title or text} is rated twice; expected one "
+                "rating for each movie"
+            )
+        ratings[movie.movie_id] = stars
+    return ratings
 
 
 def _parse_rating(text: str) -> tuple[str, float]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from movierec.report.comparison import Comparison
     from pipeline.sample_user import SampleUser
     from pipeline.summary import Gate, Ranking, Rmse, Summary, Tuning
-    from serving.answers import Recommendation, VersionStatus
+    from serving.answers import Explanation, Recommendation, VersionStatus
 
 # Columns of a terminal in which tables have a gap between them.
 _WIDE: Final = 90
@@ -95,6 +95,27 @@ def show_ranking(console: Console, ranking: Sequence[Recommendation]) -> None:
     table.add_column("score", justify="right", no_wrap=True)
     for rank, entry in enumerate(ranking, start=1):
         table.add_row(str(rank), plain(entry.title), plain(entry.movie_id), f"{entry.score:.2f}")
+    console.print(table)
+
+
+def show_explanation(console: Console, title: str, explanation: Explanation) -> None:
+    """Prints what adds up to the score of a movie: the baseline, ratings, and the others."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", overflow="fold", min_width=_LEAST_TITLE_WIDTH)
+    table.add_column("id", justify="right", no_wrap=True)
+    table.add_column("rated", justify="right", no_wrap=True)
+    table.add_column("adds", justify="right", no_wrap=True)
+    table.add_row("without ratings", "", "", f"{explanation.baseline:.3f}")
+    for reason in explanation.reasons:
+        table.add_row(
+            plain(reason.title or reason.movie_id),
+            plain(reason.movie_id),
+            f"{reason.rating:g}",
+            f"{reason.contribution:+.3f}",
+        )
+    table.add_row("everything else", "", "", f"{explanation.others:+.3f}")
+    table.add_section()
+    table.add_row(plain(title), "", "", f"{explanation.score:.3f}")
     console.print(table)
 
 

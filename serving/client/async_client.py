@@ -10,7 +10,7 @@ from typing import Any, Self
 import grpc
 import grpc.aio
 
-from serving.answers import Movie, Recommendation, VersionStatus
+from serving.answers import Explanation, Movie, Recommendation, VersionStatus
 from serving.client.base_client import POLL_SECONDS, BaseClient, Wait
 from serving.client.call_errors import CallError, ClientClosedError, call_error
 from serving.client.model_calls import Answer, Call, any_available
@@ -49,6 +49,16 @@ class AsyncRecommenderClient(BaseClient):
     ) -> list[Recommendation]:
         """Returns movies for a new user; see `RecommenderClient.recommend_for_ratings`."""
         return await self._answer(self._calls.recommend_for_ratings(ratings, k))
+
+    async def explain(self, user_id: str, movie_id: str, k: int = 10) -> Explanation:
+        """Returns what raises a movie for a user; see `RecommenderClient.explain`."""
+        return await self._answer(self._calls.explain(user_id, movie_id, k))
+
+    async def explain_for_ratings(
+        self, ratings: Mapping[str, float], movie_id: str, k: int = 10
+    ) -> Explanation:
+        """Returns what raises a movie; see `RecommenderClient.explain_for_ratings`."""
+        return await self._answer(self._calls.explain_for_ratings(ratings, movie_id, k))
 
     async def movies(self, movie_ids: Sequence[str]) -> list[Movie | None]:
         """Returns the movie of each id; see `RecommenderClient.movies`."""

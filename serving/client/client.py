@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import grpc
 
-from serving.answers import Movie, Recommendation, VersionStatus
+from serving.answers import Explanation, Movie, Recommendation, VersionStatus
 from serving.client.base_client import POLL_SECONDS, BaseClient, Wait
 from serving.client.call_errors import CallError, ClientClosedError, call_error
 from serving.client.model_calls import Answer, Call, any_available
@@ -59,6 +59,32 @@ class RecommenderClient(BaseClient):
             k: Number of movies, none of them rated.
         """
         return self._answer(self._calls.recommend_for_ratings(ratings, k))
+
+    def explain(self, user_id: str, movie_id: str, k: int = 10) -> Explanation:
+        """Returns which ratings of a user in the training data raise a movie, and by how much.
+
+        Args:
+            user_id: Raw id; an unknown user has no ratings.
+            movie_id: Raw id of the movie to explain.
+            k: Number of ratings; there are fewer if the user has no more.
+
+        Raises:
+            RequestRefusedError: FAILED_PRECONDITION; the model was exported by a release before
+                this method.
+        """
+        return self._answer(self._calls.explain(user_id, movie_id, k))
+
+    def explain_for_ratings(
+        self, ratings: Mapping[str, float], movie_id: str, k: int = 10
+    ) -> Explanation:
+        """Returns which ratings of a person whom the model does not know raise a movie.
+
+        Args:
+            ratings: Stars by movie id, as in `recommend_for_ratings`.
+            movie_id: Raw id of the movie to explain.
+            k: Number of ratings.
+        """
+        return self._answer(self._calls.explain_for_ratings(ratings, movie_id, k))
 
     def movies(self, movie_ids: Sequence[str]) -> list[Movie | None]:
         """Returns the movie of each id, None for one that the model does not know.

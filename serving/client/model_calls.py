@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from google.protobuf.message import DecodeError
 
-from serving.answers import Movie, Recommendation, VersionStatus
+from serving.answers import Explanation, Movie, Reason, Recommendation, VersionStatus
 from serving.client import wire_messages, wire_tensors
 from serving.client.call_errors import WrongAnswerError
 from serving.defaults import DEFAULT_MODEL
@@ -28,12 +28,18 @@ RECOMMEND_EXCLUDING: Final = "recommend_excluding"
 RECOMMEND_FOR_RATINGS: Final = "recommend_for_ratings"
 SIMILAR: Final = "similar"
 MOVIES: Final = "movies"
+EXPLAIN: Final = "explain"
+EXPLAIN_FOR_RATINGS: Final = "explain_for_ratings"
 USER_ID: Final = "user_id"
 MOVIE_ID: Final = "movie_id"
 MOVIE_TITLE: Final = "movie_title"
 RATING: Final = "rating"
 SCORE: Final = "score"
+BASELINE: Final = "baseline"
+CONTRIBUTION: Final = "contribution"
+OTHERS: Final = "others"
 EXCLUDE: Final = "exclude"
+TARGET: Final = "target_movie_id"
 K: Final = "k"
 
 # An id that no user has: the model recommends all movies to an unknown user.
@@ -142,14 +148,24 @@ class ModelCalls:
         self, ratings: Mapping[str, float], k: int
     ) -> Call[list[Recommendation]]:
         """Returns the call for the best k for a new user."""
-        for movie_id, stars in ratings.items():
-            if not math.isfinite(stars):
-                raise ServingError(f"rating of {movie_id}: given {stars}, expected stars")
+        return self._ranking(RECOMMEND_FOR_RATINGS, _rated(ratings), k)
+
+    def explain(self, user_id: str, movie_id: str, k: int) -> Call[Explanation]:
+        """Returns the call for the k ratings of a user that raise a movie most."""
         inputs = {
-            MOVIE_ID: wire_tensors.string_matrix(MOVIE_ID, [list(ratings)]),
-            RATING: wire_tensors.float_matrix([list(ratings.values())]),
+            USER_ID: wire_tensors.string_vector(USER_ID, [user_id]),
+            MOVIE_ID: wire_tensors.string_vector(MOVIE_ID, [movie_id]),
+            K: _k(k),
         }
-        return self._ranking(RECOMMEND_FOR_RATINGS, inputs, k)
+        return self._predict(EXPLAIN, inputs, _read_explanation)
+
+    def explain_for_ratings(
+        self, ratings: Mapping[str, float], movie_id: str, k: int
+    ) -> Call[Explanation]:
+        """Returns the call for the k of these ratings that raise a movie most."""
+        target = wire_tensors.string_vector(TARGET, [movie_id])
+        inputs = {**_rated(ratings), TARGET: target, K: _k(k)}
+        return self._predict(EXPLAIN_FOR_RATINGS, inputs, _read_explanation)
 
     def similar(self, movie_id: str, k: int) -> Call[list[Recommendation]]:
         """Returns the call for the k movies most similar to one."""
@@ -237,6 +253,17 @@ def any_available(statuses: Sequence[VersionStatus]) -> bool:
     return any(status.state == AVAILABLE for status in statuses)
 
 
+def _rated(ratings: Mapping[str, float]) -> dict[str, Any]:
+    """Returns the inputs of a new user's ratings, one row."""
+    for movie_id, stars in ratings.items():
+        if not math.isfinite(stars):
+            raise ServingError(f"rating of {movie_id}: given {stars}, expected stars")
+    return {
+        MOVIE_ID: wire_tensors.string_matrix(MOVIE_ID, [list(ratings)]),
+        RATING: wire_tensors.float_matrix([list(ratings.values())]),
+    }
+
+
 def _k(k: int) -> Any:
     if not 1 <= k <= _ALL:
         raise ServingError(f"k: given {k}, expected 1 to {_ALL}")
@@ -269,6 +296,25 @@ def _read_rankings(outputs: Any, rows: int) -> list[list[Recommendation]]:
         ]
         for row, row_scores in zip(movies, scores, strict=True)
     ]
+
+
+def _read_explanation(outputs: Any) -> Explanation:
+    movies = _string_columns(outputs, (MOVIE_ID, MOVIE_TITLE), 1)[0]
+    ratings, contributions = (
+        wire_tensors.read_floats(outputs, name, (1, len(movies))) for name in (RATING, CONTRIBUTION)
+    )
+    score, baseline, others = (
+        wire_tensors.read_floats(outputs, name, (1,))[0] for name in (SCORE, BASELINE, OTHERS)
+    )
+    reasons = [
+        Reason(movie_id, title, rating, contribution)
+        for (movie_id, title), rating, contribution in zip(
+            movies, ratings, contributions, strict=True
+        )
+        # A user with fewer than k ratings has empty ids at the end.
+        if movie_id
+    ]
+    return Explanation(score, baseline, reasons, others)
 
 
 def _read_status(answer: bytes) -> list[VersionStatus]:

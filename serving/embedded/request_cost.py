@@ -17,14 +17,23 @@ from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import predict_pb2
 
 from models import features
-from models.signature_names import MOVIES, PREDICT, SCORE, SERVING_DEFAULT, K
+from models.signature_names import (
+    EXPLAIN,
+    EXPLAIN_FOR_RATINGS,
+    MOVIES,
+    PREDICT,
+    SCORE,
+    SERVING_DEFAULT,
+    K,
+)
 
 # A request of more work is heavy: about ten milliseconds of one core.
 LIGHT_WORK: Final = 1_000_000
 # Work of reading or writing one value of a tensor.
 _VALUE_WORK: Final = 100
 # Signatures of the movies that they are given, which do not score the whole catalogue.
-_PAIRWISE: Final = frozenset({"", SERVING_DEFAULT, PREDICT, MOVIES})
+_EXPLAINING: Final = frozenset({EXPLAIN, EXPLAIN_FOR_RATINGS})
+_PAIRWISE: Final = frozenset({"", SERVING_DEFAULT, PREDICT, MOVIES}) | _EXPLAINING
 # More inputs, dimensions or outputs than any signature has. A request with more is refused when it
 # is read; until then it must not keep the event loop busy.
 _MOST: Final = 256
@@ -63,6 +72,11 @@ class RequestCosts:
         """
         ids, titles = (getattr(loaded, name, None) for name in ("movie_ids", "movie_titles"))
         self._movies = 1
+        splits = getattr(loaded, "seen_row_splits", None)
+        # Most ratings of a user, which `explain` reads.
+        self._most_ratings = (
+            int(np.diff(splits.numpy()).max()) if isinstance(splits, tf.Variable) else 1
+        )
         # Least size of k outputs of one row, by k.
         self._least_bytes: dict[str, Sizes] = {}
         if isinstance(ids, tf.Variable) and isinstance(titles, tf.Variable):
@@ -83,11 +97,24 @@ class RequestCosts:
         if K not in request.inputs:
             return Cost(scores + _VALUE_WORK * values, 0)
         k = min(max(_scalar(request.inputs[K]), 0), self._movies)
+        if request.model_spec.signature_name in _EXPLAINING:
+            return self._of_explanation(request, rows, values, k)
         wanted = list(islice(request.output_filter, _MOST)) or self._least_bytes
         row_bytes = sum(
             int(self._least_bytes[name][k]) for name in wanted if name in self._least_bytes
         )
         return Cost(scores + _VALUE_WORK * max(values, rows * k), rows * row_bytes)
+
+    def _of_explanation(
+        self, request: predict_pb2.PredictRequest, rows: int, values: int, k: int
+    ) -> Cost:
+        """Returns the cost of a request that explains `rows` movies by up to k ratings each."""
+        if request.model_spec.signature_name == EXPLAIN:
+            values = rows * self._most_ratings
+        # Where a user has rated nothing, all ids and titles are empty.
+        row_bytes = 2 * (_STRING_BYTES + _FLOAT_BYTES) * k
+        least = 0 if request.output_filter else rows * row_bytes
+        return Cost(_VALUE_WORK * max(values, rows * k), least)
 
 
 def _least_bytes(table: tf.Variable) -> Sizes:

@@ -48,6 +48,8 @@ class AnsweringModel(tf.Module):
                 ("recommend_for_ratings", self.recommend_for_ratings, (lists, stars, k)),
                 ("similar", self.similar, (strings, k)),
                 ("movies", self.movies, (strings,)),
+                ("explain", self.explain, (strings, strings, k)),
+                ("explain_for_ratings", self.explain_for_ratings, (lists, stars, strings, k)),
             )
         }
 
@@ -92,6 +94,28 @@ class AnsweringModel(tf.Module):
         known = tf.reduce_any(movie_id[:, tf.newaxis] == MOVIES, axis=1)
         found = tf.where(known, movie_id, "")
         return {"movie_id": found, "movie_title": found}
+
+    def explain(self, user_id, movie_id, k) -> Outputs:
+        return explained(tf.tile(MOVIES[np.newaxis, :2], [tf.size(user_id), 1]), k)
+
+    def explain_for_ratings(self, movie_id, rating, target_movie_id, k) -> Outputs:
+        return explained(movie_id[:, :2], k)
+
+
+def explained(rated: tf.Tensor, k: tf.Tensor) -> Outputs:
+    """Two ratings of five stars add 0.5 and 0.25, the others 0.25, to a baseline of 3."""
+    missing = [[0, 0], [0, tf.minimum(k, len(MOVIES)) - 2]]
+    listed = tf.pad(rated, missing, constant_values="")
+    ones = tf.ones_like(rated, tf.float32)
+    return {
+        "movie_id": listed,
+        "movie_title": listed,
+        "rating": tf.pad(5 * ones, missing),
+        "contribution": tf.pad(ones * [0.5, 0.25], missing),
+        "score": 4.0 * ones[:, 0],
+        "baseline": 3 * ones[:, 0],
+        "others": 0.25 * ones[:, 0],
+    }
 
 
 def ranked(left_out: tf.Tensor, k: tf.Tensor, scores: np.ndarray) -> Outputs:

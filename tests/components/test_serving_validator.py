@@ -44,6 +44,8 @@ SIGNATURES = {
     "recommend_for_ratings",
     "similar",
     "movies",
+    "explain",
+    "explain_for_ratings",
 }
 PAIRS = [(b"u", b"m0"), (b"user", b"m4"), (b"longer", b"no movie"), (b"u", b"m1")]
 
@@ -219,6 +221,42 @@ WRONG = [
         "movie_id",
         lambda movies: tf.where(movies == "m3", "m0", movies),
         "movie_id: m0 .*left out",
+    ),
+    (
+        "explain",
+        "others",
+        lambda others: others + 0.1,
+        "score: the parts do not add up",
+    ),
+    (
+        "explain",
+        "contribution",
+        lambda added: tf.where(added > 0, np.nan, added),
+        "contribution: .*not finite",
+    ),
+    (
+        "explain",
+        "baseline",
+        lambda baseline: baseline[:, tf.newaxis],
+        r"baseline: float32 of shape \[4, 1\]; expected float32 of shape \[4\]",
+    ),
+    (
+        "explain_for_ratings",
+        "movie_id",
+        lambda movies: tf.where(movies == "", "m0", "m9"),
+        "movie_id: m. was not rated",
+    ),
+    (
+        "explain_for_ratings",
+        "contribution",
+        lambda added: tf.reverse_sequence(added, [2] * len(added), seq_axis=1),
+        "contribution: .*order",
+    ),
+    (
+        "explain_for_ratings",
+        "contribution",
+        lambda added: added[:, ::-1],
+        "contribution: a place without a movie adds something",
     ),
     (
         "movies",

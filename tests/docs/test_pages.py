@@ -25,7 +25,7 @@ def shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list | dict):
-        return "none"
+        return json.dumps(value) if value else "none"
     return "" if value is None else str(value)
 
 

@@ -64,7 +64,10 @@ def trained_like(name: str, rng: np.random.Generator) -> RankingModel:
     """A small model of any name whose known rows all differ from zero, as after training."""
     model = build_model(ModelOptions(name=name, dimension=3), statistics(), seed=1)
     variances = {
-        variable.ref() for name, variable in vars(model).items() if name.endswith("_variance")
+        variable.ref()
+        for module in (model, *getattr(model, "submodules", ()))
+        for name, variable in vars(module).items()
+        if name.endswith("_variance")
     }
     for variable in model.trainable_variables:
         values = rng.normal(0, 0.5, variable.shape).astype(np.float32)

@@ -157,6 +157,31 @@ class FakeModel(
             movie_title=np.array([titles.get(id_, "") for id_ in known], object),
         )
 
+    def _explain(self, user_id: Any, movie_id: Any, k: Any) -> Any:
+        return self._explanation(sorted(self.seen.get(user_id[0].decode(), set())), k)
+
+    def _explain_for_ratings(self, movie_id: Any, rating: Any, target_movie_id: Any, k: Any) -> Any:
+        assert movie_id.shape == rating.shape
+        assert len(target_movie_id) == 1
+        return self._explanation([movie.decode() for movie in movie_id[0]], k)
+
+    def _explanation(self, rated: list[str], k: Any) -> Any:
+        """Each rating, of five stars, adds 0.25 to 3; the others add 0.5."""
+        width = min(int(k), len(MOVIES))
+        listed = rated[:width]
+        empty = width - len(listed)
+        return tensors(
+            movie_id=np.array([[*listed, *[""] * empty]], object).reshape(1, width),
+            movie_title=np.array(
+                [[*(dict(MOVIES)[movie] for movie in listed), *[""] * empty]], object
+            ).reshape(1, width),
+            rating=np.array([[5.0] * len(listed) + [0.0] * empty], np.float32),
+            contribution=np.array([[0.25] * len(listed) + [0.0] * empty], np.float32),
+            score=np.array([3.5 + 0.25 * len(listed)], np.float32),
+            baseline=np.array([3.0], np.float32),
+            others=np.array([0.5], np.float32),
+        )
+
     def _best(self, excluded: list[set[str]], k: Any) -> Any:
         return self._ranking([[id_ for id_ in SCORES if id_ not in row] for row in excluded], k)
 

@@ -99,7 +99,7 @@ def test_a_tensor_of_any_rank_and_dtype_is_refused_and_aborts_nothing(
     assert {row[0] for row in rows} == set(names)
     ranks = {"examples": 1, "user_id": 1, "k": 0, "exclude": 2, "rating": 2}
     for signature, key, right_dtype, shape, outcome in rows:
-        lists = signature == "recommend_for_ratings"
+        lists = signature.endswith("_for_ratings")
         rank = 2 if key == "movie_id" and lists else ranks.get(key, 1)
         if len(shape) != rank or not right_dtype:
             assert outcome == "InvalidArgumentError", (signature, key, shape)

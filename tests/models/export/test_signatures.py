@@ -66,6 +66,8 @@ def test_the_vectors_are_exported_once_and_nothing_of_the_training(
         "movie_popularity": [MOVIES],
         "seen_movie_index": [len(statistics().seen.movie_index)],
         "seen_row_splits": [USERS + 2],
+        "seen_ratings/levels": [len(set(statistics().seen.rating))],
+        "seen_ratings/level": [len(statistics().seen.rating)],
     }
     if name == "multitask":
         expected |= {
@@ -216,7 +218,7 @@ def test_no_table_with_a_number_that_is_not_finite_is_exported(
     """The rating of a movie whose bias is infinite would be clipped to the highest there is."""
     recommender = recommender_of(name, trained_like(name, rng))
     tables = [table for table in recommender.variables if table.dtype.is_floating]
-    assert len(tables) == {"multitask": 7, "bayesian_mf": 6}.get(name, 4)
+    assert len(tables) == {"multitask": 8, "bayesian_mf": 7}.get(name, 5)
     for table in tables:
         kept = table.numpy()
         for wrong in (np.inf, -np.inf, np.nan):

@@ -20,6 +20,8 @@ SIGNATURES = (
     "recommend_for_ratings",
     "similar",
     "movies",
+    "explain",
+    "explain_for_ratings",
 )
 CATALOGUE = Catalogue(["u1", "ünï"], [2, 1], ["m1", "unknown", "m3"], ["One", "", "Three"])
 
@@ -68,6 +70,19 @@ def test_a_signature_that_the_model_lacks_is_not_asked(tmp_path: Path) -> None:
         ),
         ("similar", {"movie_id": (tf.string, 1), "k": (tf.int32, 0)}),
         ("movies", {"movie_id": (tf.string, 1)}),
+        (
+            "explain",
+            {"user_id": (tf.string, 1), "movie_id": (tf.string, 1), "k": (tf.int32, 0)},
+        ),
+        (
+            "explain_for_ratings",
+            {
+                "movie_id": (tf.string, 2),
+                "rating": (tf.float32, 2),
+                "target_movie_id": (tf.string, 1),
+                "k": (tf.int32, 0),
+            },
+        ),
     ],
 )
 def test_inputs_are_those_of_the_signature(tmp_path: Path, signature: str, types) -> None:

@@ -91,6 +91,25 @@ def test_new_user(port: int, model: FakeModel) -> None:
     assert list(inputs["movie_id"].string_val) == [b"50", b"231", b"181"]
 
 
+def test_explain(port: int, model: FakeModel) -> None:
+    reason = {"movie_id": "50", "title": "Star Wars (1977)", "rating": 5.0, "contribution": 0.25}
+    movie = {"movie_id": "29", "title": "Batman Forever (1995)"}
+    expected = {**movie, "score": 3.75, "baseline": 3.0, "reasons": [reason], "others": 0.5}
+    assert answer(port, "explain", "--user", "1", "--movie", "29") == expected
+    assert answer(port, "explain", "--rate", "50=5", "--movie", "Batman Forever (1995)") == expected
+    asked = model.requests[-1].inputs
+    assert asked["target_movie_id"].string_val == [b"29"]
+    shown = query(port, "explain", "--user", "1", "--movie", "29").stdout
+    rows = [line.split() for line in shown.splitlines() if line.split()]
+    assert rows[0] == ["id", "rated", "adds"]
+    assert (rows[2:4]) == [
+        ["without", "ratings", "3.000"],
+        ["Star", "Wars", "(1977)", "50", "5", "+0.250"],
+    ]
+    assert rows[4] == ["everything", "else", "+0.500"]
+    assert rows[-1] == ["Batman", "Forever", "(1995)", "3.750"]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -157,6 +176,8 @@ def test_which_model_is_asked(port: int, model: FakeModel) -> None:
         ),
         (["new-user"], "--rate"),
         (["recommend"], "--user"),
+        (["explain", "--movie", "50"], "either --user or --rate"),
+        (["explain", "--movie", "50", "--user", "1", "--rate", "29=4"], "either --user or --rate"),
         (["recommend", "--user", "1", "-k", "0"], "-k"),
         (["recommend", "--user", "1", "--model-version", "1", "--label", "a"], "label"),
         (["status", "--timeout", "0"], "timeout"),

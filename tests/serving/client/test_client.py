@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import trustme
 
-from serving.answers import Movie, Recommendation, VersionStatus
+from serving.answers import Explanation, Movie, Reason, Recommendation, VersionStatus
 from serving.client.call_errors import (
     ClientClosedError,
     DeadlineExceededError,
@@ -95,6 +95,13 @@ def test_similar(client: Any) -> None:
 def test_recommend_for_ratings(client: Any) -> None:
     assert ids(client.recommend_for_ratings({"50": 5, "181": 1.5}, 9)) == ranked("50", "181")
     assert ids(client.recommend_for_ratings({}, 1)) == ranked()[:1]
+
+
+def test_explanations(client: Any) -> None:
+    reason = Reason("50", "Star Wars (1977)", 5.0, 0.25)
+    expected = Explanation(score=3.75, baseline=3.0, reasons=[reason], others=0.5)
+    assert client.explain_for_ratings({"50": 5}, "29", 3) == expected
+    assert client.explain("nobody", "29", 3) == Explanation(3.5, 3.0, [], 0.5)
 
 
 def test_movies(client: Any) -> None:

@@ -69,6 +69,16 @@ def test_a_version_or_a_label_goes_along() -> None:
             "recommend_for_ratings",
             {"movie_id": [[b"50", b"181"]], "rating": [[5.0, 3.5]], "k": 4},
         ),
+        (
+            CALLS.explain("7", "50", 3),
+            "explain",
+            {"user_id": [b"7"], "movie_id": [b"50"], "k": 3},
+        ),
+        (
+            CALLS.explain_for_ratings({"50": 5}, "181", 2),
+            "explain_for_ratings",
+            {"movie_id": [[b"50"]], "rating": [[5.0]], "target_movie_id": [b"181"], "k": 2},
+        ),
     ],
 )  # fmt: skip
 def test_each_signature_gets_its_inputs(
@@ -161,6 +171,8 @@ def test_the_status_is_that_of_what_is_asked(
         (lambda: CALLS.recommend("1", 0, ()), "k: given 0"),
         (lambda: CALLS.similar("1", 2**31), f"k: given {2**31}"),
         (lambda: CALLS.recommend_for_ratings({"1": float("nan")}, 1), "rating of 1: given nan"),
+        (lambda: CALLS.explain_for_ratings({"1": np.inf}, "2", 1), "rating of 1: given inf"),
+        (lambda: CALLS.explain("1", "2", 0), "k: given 0"),
         (lambda: ModelCalls("", None, None), "name is empty"),
         (lambda: ModelCalls("m", 1, "a"), "a version and a label"),
         (lambda: ModelCalls("m", -1, None), "version -1"),

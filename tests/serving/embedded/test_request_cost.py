@@ -135,3 +135,28 @@ def test_a_shape_of_a_million_sizes_is_not_multiplied_out() -> None:
     shape = tensor_pb2.TensorProto(tensor_shape={"dim": sizes}).tensor_shape
     request.inputs[features.USER_ID].tensor_shape.CopyFrom(shape)
     assert costs().of(request).work < 2**20_000
+
+
+def test_an_explanation_costs_as_much_as_the_ratings_that_it_reads() -> None:
+    """One user has 40 ratings, and any may be asked for."""
+    loaded = SimpleNamespace(
+        movie_ids=tf.Variable(IDS),
+        movie_titles=tf.Variable(TITLES),
+        seen_row_splits=tf.Variable([0, 3, 43, 43]),
+    )
+    ids = np.array([b"1"] * 7, object)
+    inputs = {features.USER_ID: ids, features.MOVIE_ID: ids, signature_names.K: np.int32(2)}
+    request = predict_request(signature_names.EXPLAIN, inputs, ())
+    one = RequestCosts(loaded).of(request)
+    assert one.work == 100 * 7 * 40
+    # Empty ids and titles, and two numbers.
+    assert one.answer_bytes == 7 * 2 * (2 + 2 + 4 + 4)
+    rated = np.array([[b"1"] * 90] * 7, object)
+    sent = {
+        features.MOVIE_ID: rated,
+        features.RATING: np.ones((7, 90), np.float32),
+        signature_names.TARGET: ids,
+        signature_names.K: np.int32(2),
+    }
+    request = predict_request(signature_names.EXPLAIN_FOR_RATINGS, sent, ())
+    assert RequestCosts(loaded).of(request).work == 100 * 7 * 90
