@@ -19,29 +19,38 @@ class Catalogue:
         user_rating_counts: Number of ratings of each user in train.
         movie_ids: Raw ids of the movies.
         movie_titles: Titles of the movies, empty where the data has none.
+        movie_genres: Genres of each movie, none where the data has none.
     """
 
     user_ids: list[str]
     user_rating_counts: list[int]
     movie_ids: list[str]
     movie_titles: list[str]
+    movie_genres: list[list[str]]
 
 
 def read_catalogue(transform: tft.TFTransformOutput) -> Catalogue:
     """Reads the catalogue from the vocabularies of a Transform output."""
-    titles = dict(
-        line.decode().split(features.CATALOGUE_SEPARATOR, maxsplit=1)
+    lines = (
+        line.decode().split(features.CATALOGUE_SEPARATOR, maxsplit=2)
         for line in transform.vocabulary_by_name(features.MOVIE_CATALOGUE)
     )
+    # tft.vocabulary drops entries that contain a line break.
+    described = {movie_id: (title, _genre_list(genres)) for movie_id, genres, title in lines}
+    unknown: tuple[str, list[str]] = ("", [])
     users = transform.vocabulary_by_name(features.USER_VOCABULARY)
     movie_ids = _decoded_ids(transform.vocabulary_by_name(features.MOVIE_VOCABULARY))
     return Catalogue(
         user_ids=_decoded_ids(users),
         user_rating_counts=[int(line.split(b" ", maxsplit=1)[0]) for line in users],
         movie_ids=movie_ids,
-        # tft.vocabulary drops entries that contain a line break.
-        movie_titles=[titles.get(movie_id, "") for movie_id in movie_ids],
+        movie_titles=[described.get(movie_id, unknown)[0] for movie_id in movie_ids],
+        movie_genres=[described.get(movie_id, unknown)[1] for movie_id in movie_ids],
     )
+
+
+def _genre_list(joined: str) -> list[str]:
+    return [genre for genre in joined.split(features.GENRE_SEPARATOR) if genre]
 
 
 def _decoded_ids(lines: Iterable[bytes]) -> list[str]:

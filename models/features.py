@@ -42,6 +42,8 @@ GOLDEN: Final = "golden"
 USER_VOCABULARY: Final = "user_vocabulary"
 MOVIE_VOCABULARY: Final = "movie_vocabulary"
 GENRE_VOCABULARY: Final = "genre_vocabulary"
-# A line for each movie: its id, CATALOGUE_SEPARATOR, its title.
+# A line for each movie: its id, its genres and its title, with CATALOGUE_SEPARATOR between them and
+# GENRE_SEPARATOR between the genres.
 MOVIE_CATALOGUE: Final = "movie_catalogue"
 CATALOGUE_SEPARATOR: Final = "\t"
+GENRE_SEPARATOR: Final = "|"

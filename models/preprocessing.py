@@ -45,7 +45,9 @@ def preprocessing_fn(
     movie_index, movie_count = _index_and_count(
         inputs[features.MOVIE_ID], features.MOVIE_VOCABULARY, options.min_ratings_per_movie
     )
-    _write_catalogue(inputs[features.MOVIE_ID], inputs[features.MOVIE_TITLE])
+    _write_catalogue(
+        inputs[features.MOVIE_ID], inputs[features.MOVIE_GENRES], inputs[features.MOVIE_TITLE]
+    )
     rating = inputs[features.RATING]
     return {
         features.USER_INDEX: user_index,
@@ -102,10 +104,17 @@ def _vocabulary_table(path: tf.Tensor, value_index: int) -> tf.lookup.StaticHash
     )
 
 
-def _write_catalogue(movie_ids: tf.Tensor, titles: tf.Tensor | tf.SparseTensor) -> None:
-    """Writes the title of every movie in train into a vocabulary of `id <tab> title`."""
+def _write_catalogue(
+    movie_ids: tf.Tensor, genres: tf.SparseTensor, titles: tf.Tensor | tf.SparseTensor
+) -> None:
+    """Writes every movie in train into a vocabulary of `id <tab> genres <tab> title`."""
+    joined = tf.strings.reduce_join(
+        tf.RaggedTensor.from_sparse(genres), axis=1, separator=features.GENRE_SEPARATOR
+    )
     tft.vocabulary(
-        tf.strings.join([movie_ids, _dense(titles)], separator=features.CATALOGUE_SEPARATOR),
+        tf.strings.join(
+            [movie_ids, joined, _dense(titles)], separator=features.CATALOGUE_SEPARATOR
+        ),
         vocab_filename=features.MOVIE_CATALOGUE,
     )
 

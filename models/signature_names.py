@@ -6,6 +6,7 @@ SERVING_DEFAULT: Final = "serving_default"
 PREDICT: Final = "predict"
 RECOMMEND: Final = "recommend"
 RECOMMEND_EXCLUDING: Final = "recommend_excluding"
+RECOMMEND_AMONG: Final = "recommend_among"
 RECOMMEND_FOR_RATINGS: Final = "recommend_for_ratings"
 SIMILAR: Final = "similar"
 MOVIES: Final = "movies"
@@ -15,10 +16,12 @@ EXPLAIN_FOR_RATINGS: Final = "explain_for_ratings"
 TRANSFORM_FEATURES: Final = "transform_features"
 
 # Inputs that are not features: serialized tf.Examples, the number of movies to return, movies to
-# leave out, and the movie to explain.
+# leave out, movies and genres to choose among, and the movie to explain.
 EXAMPLES: Final = "examples"
 K: Final = "k"
 EXCLUDE: Final = "exclude"
+AMONG_MOVIES: Final = "among_movies"
+AMONG_GENRES: Final = "among_genres"
 TARGET: Final = "target_movie_id"
 
 # Output of signatures that rank, and of models that predict no ratings: ratings that are not

@@ -11,12 +11,15 @@ import tensorflow as tf
 
 from models import features, signature_names
 from serving.answers import Recommendation
-from serving.errors import UnreadableModelError
+from serving.errors import ServingError, UnreadableModelError
 from serving.saved_model import load_saved_model
 
 _PREDICTION_BATCH = 65_536
 # Each row takes memory for the scores of the whole catalogue.
 _RANKING_BATCH = 512
+
+# Ids and titles, and scores.
+_Columns = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, np.dtype[np.float32]]]
 
 
 class PushedModel:
@@ -117,18 +120,9 @@ class PushedModel:
             user_ids: Raw ids, n within the limits of the signature.
             k: Number of movies for each.
         """
-        return [
-            [
-                Recommendation(movie_id.decode(), title.decode(), float(score))
-                for movie_id, title, score in zip(*columns, strict=True)
-                if movie_id
-            ]
-            for columns in zip(*self.recommendations(user_ids, k), strict=True)
-        ]
+        return _rankings(*self.recommendations(user_ids, k))
 
-    def recommendations(
-        self, user_ids: Sequence[str], k: int
-    ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, np.dtype[np.float32]]]:
+    def recommendations(self, user_ids: Sequence[str], k: int) -> _Columns:
         """Returns the k best movies of n users as arrays.
 
         Args:
@@ -139,14 +133,72 @@ class PushedModel:
             Ids and titles, bytes `[n, k]`, and scores, float32 `[n, k]`. Where a user has fewer
             movies left, ids are empty and scores −inf.
         """
-        outputs = self._signatures[signature_names.RECOMMEND](
-            user_id=tf.constant(user_ids, tf.string), k=tf.constant(k, tf.int32)
+        return self._ranked(
+            signature_names.RECOMMEND,
+            user_id=tf.constant(user_ids, tf.string),
+            k=tf.constant(k, tf.int32),
         )
+
+    def recommend_among(
+        self, user_id: str, movie_ids: Sequence[str], genres: Sequence[str], k: int
+    ) -> list[Recommendation]:
+        """Returns the k best movies of an allow-list that a user did not rate in training.
+
+        Args:
+            user_id: Raw id.
+            movie_ids: Ids of allowed movies.
+            genres: Genres whose movies are allowed too.
+            k: Number of movies; there are fewer if no more are allowed.
+
+        Raises:
+            ServingError: The model has no such signature, or does not know a genre.
+        """
+        if signature_names.RECOMMEND_AMONG not in self._signatures:
+            raise ServingError(
+                "the model was exported before it could choose among movies or genres; train and "
+                "push it again"
+            )
+        known = [name.decode() for name in self._loaded.genres.numpy()]
+        for genre in genres:
+            if genre not in known:
+                raise ServingError(
+                    f"genre {genre!r}: the model knows {', '.join(known) or 'no genre'}"
+                )
+        (ranking,) = _rankings(
+            *self._ranked(
+                signature_names.RECOMMEND_AMONG,
+                user_id=tf.constant([user_id]),
+                k=tf.constant(k, tf.int32),
+                among_movies=tf.constant([movie_ids], tf.string, shape=[1, len(movie_ids)]),
+                among_genres=tf.constant([genres], tf.string, shape=[1, len(genres)]),
+            )
+        )
+        return ranking
+
+    def _ranked(self, signature: str, **inputs: tf.Tensor) -> _Columns:
+        """Returns the movies of a signature that ranks."""
+        outputs = self._signatures[signature](**inputs)
         movie_ids, titles, scores = (
             outputs[name].numpy()
             for name in (features.MOVIE_ID, features.MOVIE_TITLE, signature_names.SCORE)
         )
         return movie_ids, titles, scores
+
+
+def _rankings(
+    movie_ids: np.ndarray[Any, Any],
+    titles: np.ndarray[Any, Any],
+    scores: np.ndarray[Any, np.dtype[np.float32]],
+) -> list[list[Recommendation]]:
+    """Returns the movies of each row, without empty ids."""
+    return [
+        [
+            Recommendation(movie_id.decode(), title.decode(), float(score))
+            for movie_id, title, score in zip(*columns, strict=True)
+            if movie_id
+        ]
+        for columns in zip(movie_ids, titles, scores, strict=True)
+    ]
 
 
 def _bytes(value: bytes) -> tf.train.Feature:

@@ -148,7 +148,8 @@ def genres(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _genre_list(names: list[str]) -> list[str]:
-    trimmed = (name.strip() for name in names)
+    # The catalogue separates fields by tabs and entries by line breaks.
+    trimmed = (" ".join(name.split()) for name in names)
     return list(dict.fromkeys(name for name in trimmed if name and name != NO_GENRES))
 
 

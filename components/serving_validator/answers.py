@@ -11,6 +11,8 @@ from components.serving_validator.candidate import Outputs, UnservableModelError
 from models import features
 from models.export.sample_requests import Inputs
 from models.signature_names import (
+    AMONG_GENRES,
+    AMONG_MOVIES,
     BASELINE,
     CONTRIBUTION,
     EXCLUDE,
@@ -22,6 +24,7 @@ from models.signature_names import (
     PREDICT,
     RANK,
     RECOMMEND,
+    RECOMMEND_AMONG,
     RECOMMEND_EXCLUDING,
     RECOMMEND_FOR_RATINGS,
     SCORE,
@@ -99,6 +102,19 @@ def _check_evaluated(inputs: Inputs, outputs: Outputs) -> None:
 def _check_recommended(inputs: Inputs, outputs: Outputs) -> None:
     left_out = inputs.get(EXCLUDE, np.empty((_rows(inputs), 0), object))
     _check_ranked(inputs, outputs, left_out)
+
+
+def _check_among(inputs: Inputs, outputs: Outputs) -> None:
+    _check_recommended(inputs, outputs)
+    if (inputs[AMONG_GENRES] != b"").any():
+        # Which movies are of a genre is the model's own knowledge.
+        return
+    for movies, allowed in zip(outputs[features.MOVIE_ID], inputs[AMONG_MOVIES], strict=True):
+        for movie in movies:
+            if movie and movie not in allowed:
+                raise UnservableModelError(
+                    f"{features.MOVIE_ID}: {movie.decode(errors='replace')} is not allowed"
+                )
 
 
 def _check_for_ratings(inputs: Inputs, outputs: Outputs) -> None:
@@ -231,6 +247,7 @@ _CHECKS: dict[str, Callable[[Inputs, Outputs], None]] = {
     TRANSFORM_FEATURES: _check_evaluated,
     RECOMMEND: _check_recommended,
     RECOMMEND_EXCLUDING: _check_recommended,
+    RECOMMEND_AMONG: _check_among,
     RECOMMEND_FOR_RATINGS: _check_for_ratings,
     SIMILAR: _check_similar,
     MOVIES: _check_titles,

@@ -21,9 +21,11 @@ class IdIndex(tf.Module):
             ids: Known ids by index.
         """
         super().__init__()
+        # A table cannot be empty. Where no id is known, the index of this one is an unknown one's.
+        keys = ids or [""]
         self._table = tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(
-                tf.constant(ids, tf.string), tf.range(len(ids), dtype=tf.int64)
+                tf.constant(keys, tf.string), tf.range(len(keys), dtype=tf.int64)
             ),
             default_value=len(ids),
         )

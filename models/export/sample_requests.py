@@ -11,6 +11,8 @@ from tensorflow_serving.apis import predict_pb2
 
 from models import features
 from models.signature_names import (
+    AMONG_GENRES,
+    AMONG_MOVIES,
     EXAMPLES,
     EXCLUDE,
     EXPLAIN,
@@ -18,6 +20,7 @@ from models.signature_names import (
     MOVIES,
     PREDICT,
     RECOMMEND,
+    RECOMMEND_AMONG,
     RECOMMEND_EXCLUDING,
     RECOMMEND_FOR_RATINGS,
     SERVING_DEFAULT,
@@ -103,12 +106,16 @@ def _example(user_id: bytes, movie_id: bytes) -> bytes:
     return serialized
 
 
+def _next_movies(movies: _Strings, count: int) -> _Strings:
+    """Returns each row's movie and those of the next rows, `[B, count]`."""
+    return np.stack([np.roll(movies, -place) for place in range(count)], axis=1)
+
+
 def _rated(movies: _Strings) -> Inputs:
     """Returns ratings of each row's movie and of the next rows' movies, with one padded place."""
-    rated = [np.roll(movies, -place) for place in range(len(_STARS))]
-    padding = np.full(len(movies), b"", dtype=object)
+    padding = np.full((len(movies), 1), b"", dtype=object)
     return {
-        features.MOVIE_ID: np.stack([*rated, padding], axis=1),
+        features.MOVIE_ID: np.concatenate([_next_movies(movies, len(_STARS)), padding], axis=1),
         features.RATING: np.tile(np.array([*_STARS, 0.0], np.float32), (len(movies), 1)),
         K: _k(),
     }
@@ -123,6 +130,12 @@ _MAKERS: dict[str, Callable[[_Strings, _Strings], Inputs]] = {
         features.USER_ID: users,
         K: _k(),
         EXCLUDE: movies[:, np.newaxis],
+    },
+    RECOMMEND_AMONG: lambda users, movies: {
+        features.USER_ID: users,
+        K: _k(),
+        AMONG_MOVIES: _next_movies(movies, MOVIES_ASKED_FOR),
+        AMONG_GENRES: np.full((len(users), 1), b"", dtype=object),
     },
     RECOMMEND_FOR_RATINGS: lambda _, movies: _rated(movies),
     SIMILAR: lambda _, movies: {features.MOVIE_ID: movies, K: _k()},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property, wraps
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +14,7 @@ from models import features
 from models.activity import activity_slice
 from models.catalogue import Catalogue
 from models.contracts import Pairs, RankingModel, predicts_ratings
+from models.export.allow_list import AllowList, genre_flags
 from models.export.explanations import (
     Explanation,
     Ratings,
@@ -34,6 +36,8 @@ from models.options import ModelOptions
 from models.ranking import dot_products, rank_of, without_seen
 from models.seen_movies import SeenMovies
 from models.signature_names import (
+    AMONG_GENRES,
+    AMONG_MOVIES,
     BASELINE,
     CONTRIBUTION,
     EXAMPLES,
@@ -46,6 +50,7 @@ from models.signature_names import (
     PREDICT,
     RANK,
     RECOMMEND,
+    RECOMMEND_AMONG,
     RECOMMEND_EXCLUDING,
     RECOMMEND_FOR_RATINGS,
     SCORE,
@@ -66,6 +71,7 @@ _INPUTS: Final = {
     PREDICT: (_STRINGS, _STRINGS),
     RECOMMEND: (_STRINGS, _K),
     RECOMMEND_EXCLUDING: (_STRINGS, _K, _LISTS),
+    RECOMMEND_AMONG: (_STRINGS, _K, _LISTS, _LISTS),
     RECOMMEND_FOR_RATINGS: (_LISTS, _STARS, _K),
     SIMILAR: (_STRINGS, _K),
     MOVIES: (_STRINGS,),
@@ -102,7 +108,7 @@ class Recommender(tf.Module):
             model: Trained model whose tables end with a row for unknown ids.
             options: Options of the model.
             rating_range: Lowest and highest training rating.
-            catalogue: Ids, titles and numbers of ratings by the indices of the vectors.
+            catalogue: Ids, titles, genres and numbers of ratings by the indices of the vectors.
             seen: Movies that `recommend` leaves out for each user.
             popularity: Number of training ratings of each movie, int64 `[movies]`.
         """
@@ -126,6 +132,15 @@ class Recommender(tf.Module):
         self.user_ids = tf.Variable(tf.constant(catalogue.user_ids, tf.string), trainable=False)
         self.movie_ids = tf.Variable(tf.constant(catalogue.movie_ids), trainable=False)
         self.movie_titles = tf.Variable(tf.constant(catalogue.movie_titles), trainable=False)
+        of_movies = list(chain.from_iterable(catalogue.movie_genres))
+        genres = sorted(set(of_movies))
+        self.genre_index = IdIndex(genres)
+        self.genres = tf.Variable(tf.constant(genres, tf.string), trainable=False)
+        place = {genre: index for index, genre in enumerate(genres)}
+        indices = tf.constant([place[genre] for genre in of_movies], tf.int32)
+        self.movie_genre_index = tf.Variable(indices, trainable=False)
+        ends = np.cumsum([0, *map(len, catalogue.movie_genres)])
+        self.genre_row_splits = tf.Variable(ends, trainable=False)
         directions = self.movie_vectors[: self._movies, : self._dimension]
         norms = np.linalg.norm(directions.numpy(), axis=1)
         # A movie whose vector is zero is similar to none.
@@ -144,6 +159,7 @@ class Recommender(tf.Module):
             TRANSFORM_FEATURES: self.transform_examples,
             RECOMMEND: self.recommend,
             RECOMMEND_EXCLUDING: self.recommend_excluding,
+            RECOMMEND_AMONG: self.recommend_among,
             RECOMMEND_FOR_RATINGS: self.recommend_for_ratings,
             SIMILAR: self.similar,
             MOVIES: self.movies,
@@ -248,6 +264,46 @@ class Recommender(tf.Module):
         excluded = tf.concat([self._seen(user_index), more], axis=1)
         return self._ranked(
             rows_to_serve(self.user_vectors, user_index), excluded, k, self._score_of
+        )
+
+    def recommend_among(
+        self, user_id: tf.Tensor, k: tf.Tensor, among_movies: tf.Tensor, among_genres: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Returns the k best movies for each user among those of an allow-list.
+
+        A movie is allowed if the user's row of `among_movies` names it, or if their row of
+        `among_genres` names one of its genres. A row that names nothing allows nothing.
+
+        Args:
+            user_id: string `[B]`.
+            k: int32 scalar.
+            among_movies: Ids of allowed movies, string `[B, M]`; unknown ids, such as the empty
+                string, have no effect.
+            among_genres: Allowed genres as the data spells them, string `[B, G]`; unknown ones,
+                such as the empty string, have no effect.
+
+        Returns:
+            See `recommend`; the movies rated in training are left out here too.
+        """
+        user_id, k = within_answers(user_id, k, self._movies)
+        user_id, among_movies = with_equal_rows(
+            features.USER_ID, user_id, AMONG_MOVIES, among_movies
+        )
+        user_id, among_genres = with_equal_rows(
+            features.USER_ID, user_id, AMONG_GENRES, among_genres
+        )
+        user_index = self.user_index(user_id)
+        allow_list = AllowList(
+            tf.cast(self.movie_index(among_movies), tf.int32),
+            genre_flags(tf.cast(self.genre_index(among_genres), tf.int32), self.genres.shape[0]),
+            self._genres_of_movies(),
+        )
+        return self._ranked(
+            rows_to_serve(self.user_vectors, user_index),
+            self._seen(user_index),
+            k,
+            self._score_of,
+            allow_list=allow_list,
         )
 
     def recommend_for_ratings(
@@ -445,6 +501,7 @@ class Recommender(tf.Module):
         k: tf.Tensor,
         score_of: Callable[[tf.Tensor], tf.Tensor],
         scale: tf.Tensor | None = None,
+        allow_list: AllowList | None = None,
     ) -> dict[str, tf.Tensor]:
         """Returns the outputs of the signatures that rank.
 
@@ -454,8 +511,11 @@ class Recommender(tf.Module):
             k: Number of movies, from `within_answers`.
             score_of: Function from dot products to scores, `[B, k]`; −inf marks no answer.
             scale: Factor of each movie's dot products, float32 `[movies]`, or None.
+            allow_list: Movies to choose among for each query; all if None.
         """
-        dot, position = top_k(queries, self.movie_vectors, self._movies, excluded, k, scale)
+        dot, position = top_k(
+            queries, self.movie_vectors, self._movies, excluded, k, scale, allow_list
+        )
         score = tf.where(tf.math.is_finite(dot), score_of(dot), -np.inf)
         found = tf.math.is_finite(score)
         return {
@@ -489,6 +549,14 @@ class Recommender(tf.Module):
             tf.cast(rank_of(without_seen(scores, seen), movies), tf.int64)
             for scores in (dots, popularity)
         ]
+
+    def _genres_of_movies(self) -> tf.RaggedTensor:
+        """Returns the genres of each movie, int32 `[movies, (genres)]`."""
+        return tf.RaggedTensor.from_row_splits(
+            self.movie_genre_index.read_value(),
+            self.genre_row_splits.read_value(),
+            validate=False,
+        )
 
     def _seen(self, user_index: tf.Tensor) -> tf.RaggedTensor:
         """Returns the movies that each user rated in training, int32 `[B, (movies)]`."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from models.export.allow_list import AllowList
 from models.ranking import dot_products, without
 
 # Queries and movies of a block, whose scores take 32 MiB.
@@ -21,6 +23,7 @@ def top_k(
     excluded: tf.RaggedTensor,
     k: tf.Tensor,
     scale: tf.Tensor | None = None,
+    allow_list: AllowList | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the k movies with the highest scores for each query, the highest first.
 
@@ -34,6 +37,7 @@ def top_k(
             effect.
         k: Number of movies to return, int32 scalar, limited to the range 0 to `movies`.
         scale: Factor of each movie's dot products, float32 `[movies]`, or None.
+        allow_list: Movies to choose among for each query; all if None.
 
     Returns:
         Scores, float32 `[B, k]`, and indices, int32 `[B, k]`. Scores are −inf where fewer than k
@@ -43,7 +47,15 @@ def top_k(
     # Where k is 0 no movie is scored.
     scored = tf.where(k > 0, movies, 0)
     scores, indices = in_row_parts(
-        lambda rows: _top_k_of_block(scored, queries[rows], vectors, excluded[rows], k, scale),
+        lambda rows: _top_k_of_block(
+            scored,
+            queries[rows],
+            vectors,
+            excluded[rows],
+            k,
+            scale,
+            None if allow_list is None else allow_list.rows(rows),
+        ),
         tf.shape(queries)[0],
         QUERIES_AT_ONCE,
         [tf.TensorSpec([None, None], tf.float32), tf.TensorSpec([None, None], tf.int32)],
@@ -93,6 +105,7 @@ def _top_k_of_block(
     excluded: tf.RaggedTensor,
     k: tf.Tensor,
     scale: tf.Tensor | None,
+    allow_list: AllowList | None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the top k for a block of queries, merged over blocks of movies."""
     best = tf.zeros([tf.shape(queries)[0], 0])
@@ -108,6 +121,8 @@ def _top_k_of_block(
             scores *= scale[start:end]
         inside = (excluded.values >= start) & (excluded.values < end)
         scores = without(scores, rows[inside], excluded.values[inside] - start)
+        if allow_list is not None:
+            scores = tf.where(allow_list.allowed(start, end), scores, -np.inf)
         block = tf.broadcast_to(tf.range(start, end), tf.shape(scores))
         merged = tf.concat([best, scores], axis=1)
         # Earlier movies are on the left, and TensorFlow's top_k puts the left one of equals first.

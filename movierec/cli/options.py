@@ -55,6 +55,19 @@ UserId = Annotated[
         help="ID of the user. A user whom the model does not know gets popular movies.",
     ),
 ]
+Genres = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--genre",
+        metavar="NAME",
+        help="Genre to choose among, spelt as in the data. May be repeated, and joined with "
+        "--among.",
+    ),
+]
+Among = Annotated[
+    list[str] | None,
+    typer.Option("--among", metavar="ID", help="ID of a movie to choose among. May be repeated."),
+]
 MovieCount = Annotated[
     int, typer.Option("-k", metavar="NUMBER", min=1, help="Number of movies to show.")
 ]

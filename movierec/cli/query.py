@@ -123,13 +123,24 @@ def recommend(
         list[str] | None,
         typer.Option(metavar="ID", help="ID of a movie to leave out. May be repeated."),
     ] = None,
+    among: options.Among = None,
+    genre: options.Genres = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Recommend movies to a user, without those that they rated in the training data.
 
-    Example: movierec query recommend --user 42 -k 5 --exclude 50
+    Example: movierec query recommend --user 42 -k 5 --genre Comedy
     """
-    _print_ranking(client.recommend(user, k, exclude or ()), as_json)
+    if among or genre:
+        if exclude:
+            raise UserError(
+                "--exclude with --among or --genre: expected one of them; leave movies to exclude "
+                "out of --among"
+            )
+        ranking = client.recommend_among(user, among or (), genre or (), k)
+    else:
+        ranking = client.recommend(user, k, exclude or ())
+    _print_ranking(ranking, as_json)
 
 
 @query.command()

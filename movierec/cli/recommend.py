@@ -13,6 +13,8 @@ from serving.defaults import DEFAULT_MODEL
 def recommend(
     user: options.UserId,
     k: options.MovieCount = 10,
+    among: options.Among = None,
+    genre: options.Genres = None,
     workspace: options.WorkspaceFolder = options.DEFAULT_WORKSPACE,
     version: options.PushedVersion = None,
     model_name: options.ModelName = DEFAULT_MODEL,
@@ -20,13 +22,17 @@ def recommend(
 ) -> None:
     """Recommend movies to a user, by a pushed model and without a server.
 
-    Example: movierec recommend --user 42 -k 5
+    Example: movierec recommend --user 42 -k 5 --genre Comedy
     """
     pushed = find_pushed_version(Workspace(workspace), model_name, version)
     with output.hidden_logs():
         from serving.pushed_model import PushedModel
 
-        found = PushedModel(pushed).recommend(user, k)
+        model = PushedModel(pushed)
+        if among or genre:
+            found = model.recommend_among(user, among or (), genre or (), k)
+        else:
+            found = model.recommend(user, k)
     if as_json:
         output.print_json([asdict(entry) for entry in found])
         return

@@ -34,6 +34,16 @@ class AsyncRecommenderClient(BaseClient):
         """Returns the best movies for a user; see `RecommenderClient.recommend`."""
         return await self._answer(self._calls.recommend(user_id, k, exclude))
 
+    async def recommend_among(
+        self,
+        user_id: str,
+        movie_ids: Collection[str] = (),
+        genres: Collection[str] = (),
+        k: int = 10,
+    ) -> list[Recommendation]:
+        """Returns the best movies of an allow-list; see `RecommenderClient.recommend_among`."""
+        return await self._answer(self._calls.recommend_among(user_id, movie_ids, genres, k))
+
     async def recommend_batch(
         self, user_ids: Sequence[str], k: int = 10
     ) -> list[list[Recommendation]]:

@@ -40,6 +40,27 @@ class RecommenderClient(BaseClient):
         """
         return self._answer(self._calls.recommend(user_id, k, exclude))
 
+    def recommend_among(
+        self,
+        user_id: str,
+        movie_ids: Collection[str] = (),
+        genres: Collection[str] = (),
+        k: int = 10,
+    ) -> list[Recommendation]:
+        """Returns the k best movies of an allow-list that a user did not rate in training.
+
+        Args:
+            user_id: Raw id; an unknown user gets the movies that are liked best.
+            movie_ids: Ids of allowed movies; unknown ids allow nothing.
+            genres: Genres whose movies are allowed too, spelt as in the data.
+            k: Number of movies; there are fewer if no more are allowed.
+
+        Raises:
+            RequestRefusedError: FAILED_PRECONDITION; the model was exported by a release before
+                this method.
+        """
+        return self._answer(self._calls.recommend_among(user_id, movie_ids, genres, k))
+
     def recommend_batch(self, user_ids: Sequence[str], k: int = 10) -> list[list[Recommendation]]:
         """Returns the k best movies for each of several users, in one request."""
         return self._answer(self._calls.recommend_batch(user_ids, k))

@@ -25,6 +25,7 @@ AVAILABLE: Final = "AVAILABLE"
 PREDICT: Final = "predict"
 RECOMMEND: Final = "recommend"
 RECOMMEND_EXCLUDING: Final = "recommend_excluding"
+RECOMMEND_AMONG: Final = "recommend_among"
 RECOMMEND_FOR_RATINGS: Final = "recommend_for_ratings"
 SIMILAR: Final = "similar"
 MOVIES: Final = "movies"
@@ -39,6 +40,8 @@ BASELINE: Final = "baseline"
 CONTRIBUTION: Final = "contribution"
 OTHERS: Final = "others"
 EXCLUDE: Final = "exclude"
+AMONG_MOVIES: Final = "among_movies"
+AMONG_GENRES: Final = "among_genres"
 TARGET: Final = "target_movie_id"
 K: Final = "k"
 
@@ -131,6 +134,17 @@ class ModelCalls:
         name = EXCLUDE
         inputs[name] = wire_tensors.string_matrix(name, [list(exclude)])
         return self._ranking(RECOMMEND_EXCLUDING, inputs, k)
+
+    def recommend_among(
+        self, user_id: str, movie_ids: Collection[str], genres: Collection[str], k: int
+    ) -> Call[list[Recommendation]]:
+        """Returns the call for the best k for one user among some movies and genres."""
+        inputs = {
+            USER_ID: wire_tensors.string_vector(USER_ID, [user_id]),
+            AMONG_MOVIES: wire_tensors.string_matrix(AMONG_MOVIES, [list(movie_ids)]),
+            AMONG_GENRES: wire_tensors.string_matrix(AMONG_GENRES, [list(genres)]),
+        }
+        return self._ranking(RECOMMEND_AMONG, inputs, k)
 
     def recommend_batch(self, user_ids: Sequence[str], k: int) -> Call[list[list[Recommendation]]]:
         """Returns the call for the best k for each user."""

@@ -45,6 +45,7 @@ class AnsweringModel(tf.Module):
                 ("transform_features", self.transform, (examples,)),
                 ("recommend", self.recommend, (strings, k)),
                 ("recommend_excluding", self.recommend_excluding, (strings, k, lists)),
+                ("recommend_among", self.recommend_among, (strings, k, lists, lists)),
                 ("recommend_for_ratings", self.recommend_for_ratings, (lists, stars, k)),
                 ("similar", self.similar, (strings, k)),
                 ("movies", self.movies, (strings,)),
@@ -83,6 +84,10 @@ class AnsweringModel(tf.Module):
 
     def recommend_excluding(self, user_id, k, exclude) -> Outputs:
         return ranked(exclude, k, SCORES)
+
+    def recommend_among(self, user_id, k, among_movies, among_genres) -> Outputs:
+        named = tf.reduce_any(among_movies[:, :, tf.newaxis] == MOVIES, axis=1)
+        return ranked(tf.where(named, "", MOVIES), k, SCORES)
 
     def recommend_for_ratings(self, movie_id, rating, k) -> Outputs:
         return ranked(movie_id, k, SCORES)

@@ -41,6 +41,7 @@ SIGNATURES = {
     "predict",
     "recommend",
     "recommend_excluding",
+    "recommend_among",
     "recommend_for_ratings",
     "similar",
     "movies",
@@ -209,6 +210,12 @@ WRONG = [
         "movie_id",
         lambda movies: tf.where(movies == "m1", "m0", movies),
         "movie_id: m0 .*left out",
+    ),
+    (
+        "recommend_among",
+        "movie_id",
+        lambda movies: tf.where(movies == "m1", "m5", movies),
+        "movie_id: m5 is not allowed",
     ),
     (
         "recommend_for_ratings",

@@ -175,7 +175,7 @@ def test_both_tasks_are_judged(retrieval_story: Story) -> None:
 def test_only_vectors_are_exported_and_what_rates(retrieval_story: Story, name: str) -> None:
     summary = retrieval_story.runs[name]
     signatures = {"serving_default", "transform_features", "recommend", "recommend_excluding",
-                  "recommend_for_ratings", "similar", "movies", "explain",
+                  "recommend_among", "recommend_for_ratings", "similar", "movies", "explain",
                   "explain_for_ratings"}  # fmt: skip
     rates = name == "multitask"
     assert set(pushed(summary).signatures) == signatures | ({"predict"} if rates else set())
@@ -190,7 +190,8 @@ def test_only_vectors_are_exported_and_what_rates(retrieval_story: Story, name: 
     assert {key: shapes.pop(key, None) for key in tables} == tables
     assert set(shapes) == {"movie_ids", "movie_titles", "movie_inverse_norms", "movie_popularity",
                            "seen_movie_index", "seen_row_splits", "seen_ratings/levels",
-                           "seen_ratings/level", "user_ids",
+                           "seen_ratings/level", "user_ids", "genres",
+                           "movie_genre_index", "genre_row_splits",
                            "user_rating_counts"}  # fmt: skip
 
 

@@ -91,6 +91,7 @@ def test_catalogue_has_every_movie_with_its_title(transform: tft.TFTransformOutp
     assert catalogue.user_rating_counts == [3, 2, 1]
     assert catalogue.movie_ids == ["m1", "m2", "m3"]
     assert catalogue.movie_titles == ["Heat (1995)", "Amélie, or: a\ttab", ""]
+    assert catalogue.movie_genres == [["Action", "Crime"], ["Comedy"], []]
 
 
 def test_genres_are_a_multi_hot_over_those_of_train(transform: tft.TFTransformOutput) -> None:

@@ -138,6 +138,15 @@ class FakeModel(
             k,
         )
 
+    def _recommend_among(self, user_id: Any, k: Any, among_movies: Any, among_genres: Any) -> Any:
+        """Every movie of the genre Action is a sequel."""
+        rows = []
+        for user, movies, genres in zip(user_id, among_movies, among_genres, strict=True):
+            sequels = {"181", "231"} if b"Action" in genres else set()
+            allowed = {movie.decode() for movie in movies} | sequels
+            rows.append((set(SCORES) - allowed) | self.seen.get(user.decode(), set()))
+        return self._best(rows, k)
+
     def _recommend_for_ratings(self, movie_id: Any, rating: Any, k: Any) -> Any:
         assert movie_id.shape == rating.shape
         return self._best([{movie.decode() for movie in row} for row in movie_id], k)

@@ -12,14 +12,13 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from tensorflow.python.framework import op_def_registry
 
-from models.catalogue import Catalogue
 from models.export import warm_up
 from models.registry import MODELS
 from serving.allowed_ops import check_ops
 from serving.defaults import MAX_MESSAGE_BYTES
 from serving.embedded.loaded_version import LoadedVersion
 from serving.errors import UnreadableModelError
-from tests.models.export.exported_models import COUNTS, MOVIE_IDS, USER_IDS, export
+from tests.models.export.exported_models import CATALOGUE, export
 from tests.serving.hostile_models import HOSTILE, save
 
 # Arguments of an op that name something outside of the graph.
@@ -50,8 +49,7 @@ def test_every_model_of_the_zoo_passes_and_is_warmed_up(
 ) -> None:
     folder = tmp_path / "7"
     signatures = export(name, rng, folder)
-    catalogue = Catalogue(USER_IDS, COUNTS, MOVIE_IDS, MOVIE_IDS)
-    warm_up.write(str(folder), signatures, catalogue)
+    warm_up.write(str(folder), signatures, CATALOGUE)
     version = LoadedVersion(7, folder, MAX_MESSAGE_BYTES)
     assert version.warm_up(folder) == 4 * len(signatures)
     version.close()

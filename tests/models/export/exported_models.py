@@ -22,6 +22,8 @@ USER_IDS = [f"u{place}" for place in range(USERS)]
 MOVIE_IDS = [f"m{place}" for place in range(MOVIES)]
 # Ratings of each user in train, one for each edge of the activity slices.
 COUNTS = [20, 21, 50, 51, 200, 201]
+GENRES = [["Drama"], [], ["Comedy", "Drama"], ["Comedy"], ["Film-Noir"]]
+CATALOGUE = Catalogue(USER_IDS, COUNTS, MOVIE_IDS, [f"Movie {id_}" for id_ in MOVIE_IDS], GENRES)
 
 _VALUES = {
     "string": np.array(b"1", object),
@@ -33,13 +35,13 @@ _VALUES = {
 }
 
 
-def recommender_of(name: str, model: RankingModel) -> Recommender:
+def recommender_of(name: str, model: RankingModel, catalogue: Catalogue = CATALOGUE) -> Recommender:
     measured = statistics()
     return Recommender(
         model=model,
         options=ModelOptions(name=name, dimension=3),
         rating_range=(measured.rating_min, measured.rating_max),
-        catalogue=Catalogue(USER_IDS, COUNTS, MOVIE_IDS, [f"Movie {id_}" for id_ in MOVIE_IDS]),
+        catalogue=catalogue,
         seen=measured.seen,
         popularity=measured.movie_rating_count,
     )

@@ -20,6 +20,7 @@ CATALOGUE = Catalogue(
     [1] * USERS,
     ["unknown", *(f"m{index}" for index in range(1, MOVIES))],
     [""] * MOVIES,
+    [[]] * MOVIES,
 )
 
 

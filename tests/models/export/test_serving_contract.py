@@ -98,6 +98,7 @@ def test_a_tensor_of_any_rank_and_dtype_is_refused_and_aborts_nothing(
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert {row[0] for row in rows} == set(names)
     ranks = {"examples": 1, "user_id": 1, "k": 0, "exclude": 2, "rating": 2}
+    ranks |= {"among_movies": 2, "among_genres": 2}
     for signature, key, right_dtype, shape, outcome in rows:
         lists = signature.endswith("_for_ratings")
         rank = 2 if key == "movie_id" and lists else ranks.get(key, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,13 @@ from models.export.sample_requests import inputs_for
 from models.export.signatures import Recommender
 from models.ranking import NEVER
 from models.registry import MODELS
-from tests.models.export.exported_models import MOVIE_IDS, USER_IDS, recommender_of
+from tests.models.export.exported_models import (
+    CATALOGUE,
+    GENRES,
+    MOVIE_IDS,
+    USER_IDS,
+    recommender_of,
+)
 from tests.models.factories import MOVIES, USERS, statistics, trained_like
 
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -68,6 +75,9 @@ def test_the_vectors_are_exported_once_and_nothing_of_the_training(
         "seen_row_splits": [USERS + 2],
         "seen_ratings/levels": [len(set(statistics().seen.rating))],
         "seen_ratings/level": [len(statistics().seen.rating)],
+        "genres": [3],
+        "movie_genre_index": [5],
+        "genre_row_splits": [MOVIES + 1],
     }
     if name == "multitask":
         expected |= {
@@ -115,6 +125,86 @@ def test_clipping_does_not_hide_a_rating_that_is_no_number(rng: np.random.Genera
     np.testing.assert_array_equal(np.isnan(found), movie_id.numpy() == b"nothing")
 
 
+# Rows of allowed movies and genres, of every kind, and who asks.
+ALLOWED = [
+    ("u1", ["m0", "m4"], ["Comedy"]),
+    ("u0", [], ["Drama", "Film-Noir"]),
+    ("nobody", ["m3", "nothing", "m3", "m1"], []),
+    ("u3", [], []),
+    ("u4", ["nothing"], ["comedy", "nothing"]),
+    ("u5", MOVIE_IDS, ["Drama", "Drama"]),
+]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_best_among_allowed_movies_and_genres(rng: np.random.Generator, name: str) -> None:
+    model = trained_like(name, rng)
+    found = recommender_of(name, model).recommend_among(
+        tf.constant([user for user, _, _ in ALLOWED]),
+        tf.constant(4),
+        *(
+            tf.constant([[*row[part], *[""] * (5 - len(row[part]))] for row in ALLOWED])
+            for part in (1, 2)
+        ),
+    )
+    users, movies = (
+        table.numpy().astype(np.float64) for table in (model.user_vectors(), model.movie_vectors())
+    )
+    seen = statistics().seen
+    for row, (user, named_movies, named_genres) in enumerate(ALLOWED):
+        place = USER_IDS.index(user) if user in USER_IDS else USERS
+        rated = seen.movie_index[seen.row_splits[place] : seen.row_splits[place + 1]]
+        left = [
+            index
+            for index, movie in enumerate(MOVIE_IDS)
+            if index not in rated
+            and (movie in named_movies or set(GENRES[index]) & set(named_genres))
+        ]
+        dots = movies[left] @ users[place]
+        best = np.argsort(-dots, kind="stable")[:4]
+        padding = [b""] * (4 - len(best))
+        ids = [MOVIE_IDS[left[index]].encode() for index in best]
+        assert found["movie_id"][row].numpy().tolist() == ids + padding
+        titles = [b"Movie " + movie for movie in ids]
+        assert found["movie_title"][row].numpy().tolist() == titles + padding
+        scores = found["score"][row].numpy()
+        expected = model.score_of(tf.constant(dots[best], tf.float32))
+        np.testing.assert_allclose(scores[: len(best)], expected, atol=1e-5)
+        assert np.isneginf(scores[len(best) :]).all()
+
+
+@pytest.mark.parametrize("shapes", [((0, 3), (0, 2)), ((0, 0), (0, 0))])
+def test_an_allow_list_of_no_row(rng: np.random.Generator, shapes: tuple) -> None:
+    recommender = recommender_of("biased_mf", trained_like("biased_mf", rng))
+    empty = (tf.zeros(shape, tf.string) for shape in shapes)
+    found = recommender.recommend_among(tf.zeros([0], tf.string), tf.constant(2), *empty)
+    shapes = {name: tuple(value.shape) for name, value in found.items()}
+    assert shapes == dict.fromkeys(("movie_id", "movie_title", "score"), (0, 2))
+
+
+@pytest.mark.parametrize(("movies", "genres"), [(1, 2), (2, 1)])
+def test_an_allow_list_has_a_row_for_each_user(
+    rng: np.random.Generator, movies: int, genres: int
+) -> None:
+    recommender = recommender_of("biased_mf", trained_like("biased_mf", rng))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="with as many rows"):
+        recommender.recommend_among(
+            tf.constant(["u1", "u2"]),
+            tf.constant(1),
+            tf.fill([movies, 1], "m1"),
+            tf.fill([genres, 1], "Drama"),
+        )
+
+
+def test_a_catalogue_without_genres_allows_movies_alone(rng: np.random.Generator) -> None:
+    catalogue = replace(CATALOGUE, movie_genres=[[]] * MOVIES)
+    recommender = recommender_of("biased_mf", trained_like("biased_mf", rng), catalogue)
+    found = recommender.recommend_among(
+        tf.constant(["nobody"]), tf.constant(5), tf.constant([["m2"]]), tf.constant([["Drama", ""]])
+    )
+    assert found["movie_id"].numpy().tolist() == [[b"m2", b"", b"", b"", b""]]
+
+
 @pytest.mark.parametrize("name", ["two_tower", "multitask"])
 def test_the_unknown_movie_has_no_place_and_no_score(rng: np.random.Generator, name: str) -> None:
     """Its vector would be the first of all."""
@@ -153,7 +243,8 @@ def test_the_titles_of_movies(rng: np.random.Generator) -> None:
 
 
 @pytest.mark.parametrize(
-    "signature", ["recommend", "recommend_excluding", "recommend_for_ratings", "similar"]
+    "signature",
+    ["recommend", "recommend_excluding", "recommend_among", "recommend_for_ratings", "similar"],
 )
 def test_rows_times_movies_are_bounded_whatever_k_is(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, signature: str

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from models.export import top_k as top_k_module
+from models.export.allow_list import AllowList
 from models.export.top_k import top_k
 
 DIMENSION = 6
@@ -29,6 +30,47 @@ def expected(
         scores[row, [movie for movie in movies if 0 <= movie < len(vectors)]] = -np.inf
     order = np.argsort(-scores, axis=1, kind="stable")[:, : max(0, k)]
     return np.take_along_axis(scores, order, axis=1), order
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("users", [0, 1, 21])
+@pytest.mark.parametrize("movies", [1, 16, 50])
+def test_the_best_of_an_allow_list_are_found_in_order(
+    rng: np.random.Generator, users: int, movies: int
+) -> None:
+    queries = rng.integers(-3, 4, (users, DIMENSION)).astype(np.float32)
+    vectors = rng.integers(-3, 4, (movies, DIMENSION)).astype(np.float32)
+    genres = [sorted(rng.choice(4, rng.integers(0, 3), replace=False)) for _ in range(movies)]
+    named = rng.integers(-2, movies + 3, (users, 3)).astype(np.int32)
+    flags = (rng.random((users, 4)) < 0.3).astype(np.float32)
+    lengths = np.array([len(row) for row in genres], np.int64)
+    flat = np.array([genre for row in genres for genre in row], np.int32)
+    allow_list = AllowList(
+        tf.constant(named),
+        tf.constant(flags, shape=[users, 4]),
+        tf.RaggedTensor.from_row_lengths(flat, lengths),
+    )
+    forbidden = [
+        [
+            movie
+            for movie in range(movies)
+            if movie not in named[user] and not flags[user, genres[movie]].any()
+        ]
+        for user in range(users)
+    ]
+    nothing = tf.RaggedTensor.from_row_lengths(tf.zeros([0], tf.int32), np.zeros(users, np.int64))
+    compiled = tf.function(
+        lambda k: top_k(
+            tf.constant(queries), tf.constant(vectors), movies, nothing, k, None, allow_list
+        ),
+        autograph=False,
+    )
+    for k in (0, 1, 10, 1_000):
+        found, index = compiled(tf.constant(k))
+        best, order = expected(queries, vectors, forbidden, k, np.ones(movies))
+        np.testing.assert_array_equal(found, best)
+        allowed = np.isfinite(best)
+        np.testing.assert_array_equal(index.numpy()[allowed], order[allowed])
 
 
 @pytest.mark.usefixtures("small_blocks")

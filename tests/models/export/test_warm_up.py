@@ -17,13 +17,16 @@ SIGNATURES = (
     "predict",
     "recommend",
     "recommend_excluding",
+    "recommend_among",
     "recommend_for_ratings",
     "similar",
     "movies",
     "explain",
     "explain_for_ratings",
 )
-CATALOGUE = Catalogue(["u1", "ünï"], [2, 1], ["m1", "unknown", "m3"], ["One", "", "Three"])
+CATALOGUE = Catalogue(
+    ["u1", "ünï"], [2, 1], ["m1", "unknown", "m3"], ["One", "", "Three"], [["A"], [], ["A"]]
+)
 
 
 def written(folder: Path, *signatures: str) -> list[predict_pb2.PredictRequest]:
@@ -67,6 +70,15 @@ def test_a_signature_that_the_model_lacks_is_not_asked(tmp_path: Path) -> None:
         (
             "recommend_for_ratings",
             {"movie_id": (tf.string, 2), "rating": (tf.float32, 2), "k": (tf.int32, 0)},
+        ),
+        (
+            "recommend_among",
+            {
+                "user_id": (tf.string, 1),
+                "k": (tf.int32, 0),
+                "among_movies": (tf.string, 2),
+                "among_genres": (tf.string, 2),
+            },
         ),
         ("similar", {"movie_id": (tf.string, 1), "k": (tf.int32, 0)}),
         ("movies", {"movie_id": (tf.string, 1)}),

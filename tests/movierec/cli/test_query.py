@@ -57,6 +57,8 @@ def test_recommend(port: int, model: FakeModel) -> None:
     assert answer(port, "recommend", "--user", "1", "-k", "2") == movies("29", "181")
     excluding = ["--exclude", "29", "--exclude", "181"]
     assert answer(port, "recommend", "--user", "1", "-k", "1", *excluding) == movies("231")
+    among = ["--among", "50", "--among", "268", "--genre", "Action"]
+    assert answer(port, "recommend", "--user", "1", *among) == movies("181", "231", "268")
     result = query(port, "recommend", "--user", "1", "-k", "2")
     rows = [line.split() for line in result.stdout.splitlines() if line.split()]
     assert rows[0] == ["movie", "id", "score"]

@@ -87,6 +87,12 @@ def test_recommend_batch(client: Any) -> None:
     assert client.recommend_batch([], 3) == []
 
 
+def test_recommend_among(client: Any) -> None:
+    assert ids(client.recommend_among("1", ["50", "246", "x"], ["Action"])) == ["181", "231", "246"]
+    assert ids(client.recommend_among("2", ["246", "50"], k=1)) == ["50"]
+    assert client.recommend_among("2") == []
+
+
 def test_similar(client: Any) -> None:
     assert ids(client.similar("29", 3)) == ranked("29")[:3]
     assert client.similar("unknown") == []

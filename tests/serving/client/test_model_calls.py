@@ -62,6 +62,16 @@ def test_a_version_or_a_label_goes_along() -> None:
             "recommend_excluding",
             {"user_id": [b"7"], "k": 3, "exclude": [[b"1", b"2"]]},
         ),
+        (
+            CALLS.recommend_among("7", ["1", "2"], ["Drama"], 3),
+            "recommend_among",
+            {
+                "user_id": [b"7"],
+                "k": 3,
+                "among_movies": [[b"1", b"2"]],
+                "among_genres": [[b"Drama"]],
+            },
+        ),
         (CALLS.recommend_batch(["7", "8"], 2), "recommend", {"user_id": [b"7", b"8"], "k": 2}),
         (CALLS.similar("50", 1), "similar", {"movie_id": [b"50"], "k": 1}),
         (
@@ -241,6 +251,7 @@ def test_any_bytes_are_an_answer_or_a_wrong_one(answer: bytes) -> None:
     [
         *("PREDICT", "RECOMMEND", "RECOMMEND_EXCLUDING", "RECOMMEND_FOR_RATINGS", "SIMILAR"),
         *("USER_ID", "MOVIE_ID", "MOVIE_TITLE", "RATING", "SCORE", "EXCLUDE", "K"),
+        *("RECOMMEND_AMONG", "AMONG_MOVIES", "AMONG_GENRES"),
     ],
 )
 def test_the_names_are_those_of_the_exported_model(name: str) -> None:

@@ -131,6 +131,14 @@ def test_a_million_users_are_more_than_may_be_ranked_at_once(recommender: Asked)
             signature_names.RECOMMEND_EXCLUDING,
             {USER: [b"u1", b"u3"], signature_names.EXCLUDE: [[b"m1"], [b"m2"]]},
         ),
+        (
+            signature_names.RECOMMEND_AMONG,
+            {
+                USER: [b"u1", b"u3"],
+                signature_names.AMONG_MOVIES: [[b"m1"], [NOT_UTF8]],
+                signature_names.AMONG_GENRES: [[b""], [NOT_UTF8]],
+            },
+        ),
         (signature_names.SIMILAR, {MOVIE: [b"m1", b"m2"]}),
         (
             signature_names.RECOMMEND_FOR_RATINGS,
