@@ -15,6 +15,7 @@ from movierec.cli.data import data
 from movierec.cli.datasets import datasets
 from movierec.cli.evaluate import evaluate
 from movierec.cli.export import export
+from movierec.cli.explore import explore
 from movierec.cli.output import print_error
 from movierec.cli.promote import promote
 from movierec.cli.prune import prune
@@ -46,6 +47,7 @@ app.add_typer(runs, rich_help_panel=help_pages.TRAIN)
 app.add_typer(export, rich_help_panel=help_pages.TRAIN)
 app.command(rich_help_panel=help_pages.TRAIN)(prune)
 app.command(rich_help_panel=help_pages.SERVE)(serve)
+app.command(rich_help_panel=help_pages.SERVE)(explore)
 app.command(rich_help_panel=help_pages.SERVE)(versions)
 app.command(rich_help_panel=help_pages.SERVE)(rollback)
 app.command(rich_help_panel=help_pages.SERVE)(promote)

@@ -6,6 +6,7 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 
 from serving.answers import Movie
@@ -47,17 +48,27 @@ def find_movie(movies: Sequence[Movie], text: str) -> Movie:
     raise MovieNotFoundError(f"{text!r}: no movie of the model has this id or title; {hint}")
 
 
+def titles_containing(movies: Sequence[Movie], text: str, count: int) -> list[Movie]:
+    """Returns the first movies whose title contains a text, without regard to case and spacing.
+
+    Args:
+        movies: Catalogue; earlier movies come first.
+        text: Part of a title; an empty one is in no title.
+        count: Most movies to return.
+    """
+    wanted = _plain(text)
+    containing = (movie for movie in movies if wanted and wanted in _plain(movie.title))
+    return list(islice(containing, count))
+
+
 def _like(movies: Sequence[Movie], wanted: str) -> list[Movie]:
     """Returns movies whose title contains the wanted one, or else is spelt similarly."""
-    titles = [_plain(movie.title) for movie in movies]
-    containing = [
-        movie for movie, title in zip(movies, titles, strict=True) if wanted and wanted in title
-    ]
+    containing = titles_containing(movies, wanted, _SUGGESTIONS)
     if containing:
-        return containing[:_SUGGESTIONS]
+        return containing
     by_title: dict[str, list[Movie]] = {}
-    for movie, title in zip(movies, titles, strict=True):
-        by_title.setdefault(_YEAR.sub("", title), []).append(movie)
+    for movie in movies:
+        by_title.setdefault(_YEAR.sub("", _plain(movie.title)), []).append(movie)
     close = difflib.get_close_matches(_YEAR.sub("", wanted), by_title, _SUGGESTIONS)
     return [movie for title in close for movie in by_title[title]][:_SUGGESTIONS]
 

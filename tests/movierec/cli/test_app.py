@@ -13,8 +13,9 @@ from tests.movierec.cli.command import COMMAND, assert_refused, imported_by, mov
 
 ROOT = Path(__file__).parents[3]
 COMMANDS = (
-    *("run", "datasets", "data", "config", "evaluate", "backtest", "recommend", "prune"),
-    *("serve", "versions", "rollback", "promote", "query"),
+    *("run", "datasets", "data", "config", "evaluate", "backtest", "recommend", "report", "runs"),
+    *("export", "prune"),
+    *("serve", "explore", "versions", "rollback", "promote", "query"),
     *("compile", "run-compiled", "submit", "serving-manifests"),
 )
 QUERIES = ("recommend", "rating", "similar", "new-user", "status")

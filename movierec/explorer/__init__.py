@@ -1,0 +1,1 @@
+"""The explorer: pages in a browser that ask a model server and show its answers."""

@@ -1,0 +1,59 @@
+"""An explorer of a small exported model, with the servers that it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from movierec.explorer.pages import explorer_app
+from movierec.explorer.served_model import ServedModel
+from movierec.explorer.web_server import WebServer
+from pipeline.workspace import Workspace
+from serving.client import RecommenderClient
+from serving.embedded.server import ModelServer
+from serving.server_options import ServerOptions
+from tests.models.export.exported_models import export
+
+MODEL = "movierec"
+
+
+@dataclass
+class Explored:
+    """A running explorer.
+
+    Attributes:
+        url: Its address, without the last slash.
+        folder: Folder of the model's versions.
+        server: Model server that it asks.
+    """
+
+    url: str
+    folder: Path
+    server: ModelServer
+
+    @property
+    def version(self) -> Path:
+        return max(self.folder.iterdir(), key=lambda entry: int(entry.name))
+
+
+@pytest.fixture(scope="module")
+def explored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Explored]:
+    workspace = Workspace(tmp_path_factory.mktemp("workspace"))
+    folder = workspace.serving(MODEL)
+    export("biased_mf", np.random.default_rng(7), folder / "1")
+    server = ModelServer(ServerOptions(MODEL, folder, port=0, poll_seconds=0.2))
+    server.start()
+    try:
+        with RecommenderClient(f"127.0.0.1:{server.port}", MODEL, attempts=1) as client:
+            served = ServedModel(client, workspace, MODEL)
+            pages = WebServer(explorer_app(served, "127.0.0.1"), "127.0.0.1", 0)
+            try:
+                yield Explored(pages.url.rstrip("/"), folder, server)
+            finally:
+                pages.stop()
+    finally:
+        server.stop()

@@ -1,0 +1,199 @@
+"""The explorer's pages over HTTP, against what the exported vectors say."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from urllib.parse import urlencode
+
+import httpx
+import numpy as np
+import pytest
+
+from models.export.saved_model import read_table
+from tests.models.export.exported_models import GENRES, MOVIE_IDS
+from tests.models.factories import MOVIES, USERS, statistics
+from tests.movierec.explorer.conftest import Explored
+
+
+class Tables(HTMLParser):
+    """The cells of a page's tables, row by row, and its links."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.links: list[str] = []
+        self._inside = False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "tr":
+            self.rows.append([])
+        if tag == "td":
+            self._inside = True
+            self.rows[-1].append("")
+        if tag == "a":
+            self.links.append(dict(attrs)["href"] or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = self._inside and tag != "td"
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.rows[-1][-1] += data
+
+
+def get(explored: Explored, path: str, status: int = 200, **query: object) -> str:
+    address = f"{explored.url}{path}?{urlencode(query, doseq=True)}"
+    answer = httpx.get(address, timeout=30, follow_redirects=True)
+    assert answer.status_code == status, answer.text
+    return answer.text
+
+
+def ranked(page: str) -> list[tuple[str, str]]:
+    return [(row[0].strip(), row[-1]) for row in Tables(page).rows if row]
+
+
+def expected(explored: Explored, user: int, left: list[int]) -> list[tuple[str, str]]:
+    users, movies = (
+        read_table(str(explored.version), f"{kind}_vectors").astype(np.float64)
+        for kind in ("user", "movie")
+    )
+    scores = movies[left] @ users[user]
+    return [
+        (f"Movie m{left[place]}", f"{scores[place]:.2f}")
+        for place in np.argsort(-scores, kind="stable")
+    ]
+
+
+def seen(user: int) -> set[int]:
+    rated = statistics().seen
+    return set(rated.movie_index[rated.row_splits[user] : rated.row_splits[user + 1]].tolist())
+
+
+def test_a_user_is_recommended_what_the_vectors_say(explored: Explored) -> None:
+    page = get(explored, "/", user="u0", k=5)
+    left = [movie for movie in range(MOVIES) if movie not in seen(0)]
+    assert ranked(page) == expected(explored, 0, left)
+    assert "Movie m0" in page
+    assert "Movie m2" in page
+    assert f"{len(seen(0))} movies. Their stars are not at hand" in page
+
+
+def test_a_genre_narrows_what_is_recommended(explored: Explored) -> None:
+    left = [m for m in range(MOVIES) if m not in seen(0) and "Comedy" in GENRES[m]]
+    assert left
+    assert ranked(get(explored, "/", user="u0", genre="Comedy")) == expected(explored, 0, left)
+
+
+def test_an_unknown_user_is_named_as_one(explored: Explored) -> None:
+    page = get(explored, "/", user="<b>nobody</b>", k=3)
+    assert "does not know user &lt;b&gt;nobody&lt;/b&gt;" in page
+    assert "<b>nobody" not in page
+    assert ranked(page) == expected(explored, USERS, list(range(MOVIES)))[:3]
+
+
+def test_a_rating_is_predicted(explored: Explored) -> None:
+    (score,) = (text for movie, text in expected(explored, 1, [3]))
+    stars = min(5.0, max(1.0, float(score)))
+    page = get(explored, "/", user="u1", title="movie m3")
+    assert f"<b>{stars:.2f}</b> stars" in page
+
+
+def test_similar_movies_have_the_highest_cosines(explored: Explored) -> None:
+    vectors = read_table(str(explored.version), "movie_vectors")[:MOVIES, :3].astype(np.float64)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosines = vectors @ vectors[2]
+    best = [int(movie) for movie in np.argsort(-cosines) if movie != 2]
+    page = get(explored, "/movies", title="Movie m2")
+    assert ranked(page) == [(f"Movie m{movie}", f"{cosines[movie]:.2f}") for movie in best]
+
+
+def test_a_title_that_is_none_gets_suggestions_that_are_links(explored: Explored) -> None:
+    page = get(explored, "/movies", 404, title="ovie")
+    assert {f"/movies?title={movie}" for movie in MOVIE_IDS} <= set(Tables(page).links)
+    assert "no movie of the model" in page
+    assert "Version <b>" in page
+
+
+def test_suggestions_are_the_titles_that_contain_the_text(explored: Explored) -> None:
+    assert re.findall(r'value="(.*)"', get(explored, "/suggestions", text="E M3")) == ["Movie m3"]
+    assert get(explored, "/suggestions", text="").strip() == ""
+
+
+def test_each_rating_of_somebody_new_changes_the_list(explored: Explored) -> None:
+    first = get(explored, "/new-user")
+    assert ranked(first) == expected(explored, USERS, list(range(MOVIES)))
+    second = get(explored, "/new-user", title="Movie m1", stars=5)
+    third = get(explored, "/new-user", rate=["5:m1", "1:m4"])
+    lists = [ranked(page) for page in (first, second, third)]
+    assert [len(found) for found in lists] == [MOVIES, MOVIES - 1, MOVIES - 2]
+    assert dict(lists[1])["Movie m0"] != dict(lists[2])["Movie m0"]
+    assert "/new-user?rate=5%3Am1&k=10" in Tables(third).links
+    assert "After 2 ratings." in third
+
+
+def test_the_map_has_every_movie_once(explored: Explored) -> None:
+    page = get(explored, "/map")
+    assert sorted(re.findall(r'data-movie="(\w+)"', page)) == MOVIE_IDS
+    dim = re.findall(r'dim" data-movie="(\w+)"', get(explored, "/map", genre="Drama"))
+    assert set(dim) == {m for m, of in zip(MOVIE_IDS, GENRES, strict=True) if "Drama" not in of}
+
+
+def test_the_version_that_answers(explored: Explored) -> None:
+    assert json.loads(get(explored, "/version")) == {"version": explored.version.name}
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "text"),
+    [
+        ("/?user=u1&k=0", 400, "k: "),
+        ("/?user=u1&k=many", 400, "k: "),
+        (f"/?user={'u' * 201}", 400, "user: "),
+        ("/new-user?" + "rate=5:m1&" * 51, 400, "rate: "),
+        ("/new-user?rate=five:m1", 400, "STARS:ID"),
+        ("/new-user?rate=nan:m1", 400, "STARS:ID"),
+        ("/new-user?title=m1&stars=inf", 400, "stars: "),
+        ("/map?genre=Western", 400, "genre"),
+        ("/nothing", 404, "no such page"),
+        ("/static/../pages.py", 404, "no such page"),
+    ],
+)
+def test_what_is_wrong_with_a_request_is_a_page(
+    explored: Explored, path: str, status: int, text: str
+) -> None:
+    answer = httpx.get(explored.url + path)
+    assert answer.status_code == status
+    assert text in answer.text
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil", ""])
+def test_a_foreign_host_name_is_refused(explored: Explored, host: str) -> None:
+    answer = httpx.get(explored.url, headers={"Host": host})
+    assert answer.status_code == 421
+    assert "movierec explorer" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost:1", "LOCALHOST", "127.0.0.1", "[::1]:8600", "10.0.0.9"]
+)
+def test_addresses_and_localhost_are_answered(explored: Explored, host: str) -> None:
+    answer = httpx.get(explored.url, headers={"Host": host})
+    assert answer.status_code == 200
+
+
+def test_pages_load_nothing_from_elsewhere(explored: Explored) -> None:
+    for path in ("/", "/?user=u1", "/movies?title=m1", "/new-user", "/map"):
+        answer = httpx.get(explored.url + path)
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "://" not in re.sub("http://www.w3.org/2000/svg", "", answer.text)
+        assert not re.search(r"\sstyle=|\son\w+=|<style|<script(?! src=\"/static/)", answer.text)
+
+
+def test_only_get_is_answered(explored: Explored) -> None:
+    assert httpx.post(explored.url).status_code == 405
