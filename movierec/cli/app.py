@@ -14,8 +14,8 @@ from movierec.cli.config import config
 from movierec.cli.data import data
 from movierec.cli.datasets import datasets
 from movierec.cli.evaluate import evaluate
-from movierec.cli.export import export
 from movierec.cli.explore import explore
+from movierec.cli.export import export
 from movierec.cli.output import print_error
 from movierec.cli.promote import promote
 from movierec.cli.prune import prune

@@ -145,12 +145,16 @@ class Past:
         )
         known = canonical_order({name: values[is_known] for name, values in columns.items()})
         mean = float(self.stars[train].mean())
+        number = len(movies.ids)
         return Snapshot(
             data=TrainingData(
-                catalogue=Catalogue(users.ids, users.counts, movies.ids, [""] * len(movies.ids)),
+                # Neither titles nor genres matter for the training.
+                catalogue=Catalogue(
+                    users.ids, users.counts, movies.ids, [""] * number, [[]] * number
+                ),
                 train=known,
                 evaluation=canonical_order(self.columns(evaluation, users, movies)),
-                statistics=measure(known, len(users.ids), len(movies.ids), mean),
+                statistics=measure(known, len(users.ids), number, mean),
             ),
             users=users,
             movies=movies,

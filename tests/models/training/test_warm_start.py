@@ -22,6 +22,7 @@ THEN = Catalogue(
     user_rating_counts=[1] * USERS,
     movie_ids=[f"m{row}" for row in range(MOVIES)],
     movie_titles=[""] * MOVIES,
+    movie_genres=[[]] * MOVIES,
 )
 # Users and movies have other rows now, some are gone and some new.
 NOW = Catalogue(
@@ -29,6 +30,7 @@ NOW = Catalogue(
     user_rating_counts=[1] * USERS,
     movie_ids=["m3", "m1", "new", "m0", "newer"],
     movie_titles=[""] * MOVIES,
+    movie_genres=[[]] * MOVIES,
 )
 
 
