@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-# Under nohup it is ignored, also by the processes that tests start and end with it.
+# Under nohup and in the background they are ignored, also by the processes that tests start and end
+# with them.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # All that ask for the fixture `story`.
 STORY_FILES = {

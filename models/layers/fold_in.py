@@ -104,7 +104,7 @@ class SquaredErrorFoldIn:
 
     def _penalty(self, counts: tf.Tensor) -> tf.Tensor:
         """Returns each user's penalty, `[B, f, f]`."""
-        times = tf.reduce_sum(counts, axis=1) if self.per_rating else tf.ones_like(counts[:, 0])
+        times = tf.reduce_sum(counts, axis=1) if self.per_rating else tf.ones(tf.shape(counts)[:1])
         penalty = tf.linalg.diag(times[:, tf.newaxis] * self.penalty)
         return penalty if self.gram is None else penalty + self.gram
 
@@ -211,7 +211,7 @@ class ImplicitFoldIn:
         """See `models.contracts.FoldIn`."""
         weighted, systems, has_chosen = self._systems(vectors, rating, known)
         return Contributions(
-            tf.where(has_chosen, 0, tf.linalg.matvec(movie, self._start)),
+            tf.where(has_chosen, 0.0, tf.linalg.matvec(movie, self._start)),
             tf.linalg.matvec(weighted, _solve(systems, movie)),
         )
 

@@ -136,7 +136,7 @@ class _WeightedSum:
         """Returns x_uj B_ji; see `models.contracts.FoldIn`."""
         weight, has_chosen = self._weights(vectors, rating, known)
         return Contributions(
-            tf.where(has_chosen, 0, tf.linalg.matvec(movie, self._start)),
+            tf.where(has_chosen, 0.0, tf.linalg.matvec(movie, self._start)),
             weight * tf.linalg.matvec(vectors[:, :, :-1], movie[:, :-1]),
         )
 

@@ -59,10 +59,11 @@ def explore(
     find_pushed_version(place, model_name, None)
     with ExitStack() as stack:
         client, server = stack.enter_context(_asked_server(place, model_name, target))
-        from movierec.explorer.pages import explorer_app
-        from movierec.explorer.served_model import ServedModel
-        from movierec.explorer.web_server import WebServer
-        from serving.embedded.server import wait_for_signal
+        with output.hidden_logs():
+            from movierec.explorer.pages import explorer_app
+            from movierec.explorer.served_model import ServedModel
+            from movierec.explorer.web_server import WebServer
+            from serving.embedded.server import wait_for_signal
         from serving.shutdown import handle_stop_signals
 
         pages = WebServer(explorer_app(ServedModel(client, place, model_name), host), host, port)

@@ -81,6 +81,7 @@ def test_nothing_of_the_training_is_exported(story: Story) -> None:
     assert set(sizes) == {
         *("user_vectors", "movie_vectors", "movie_ids", "movie_titles", "movie_inverse_norms"),
         *("movie_popularity", "seen_movie_index", "seen_row_splits"),
+        *("seen_ratings/levels", "seen_ratings/level"),
         *("genres", "movie_genre_index", "genre_row_splits"),
         *("user_ids", "user_rating_counts"),
     }

@@ -36,7 +36,8 @@ class Model(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
     def transform_features(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         parsed = tf.io.parse_example(examples, {"movie_id": tf.io.FixedLenFeature([], tf.string)})
-        return {"rank": tf.strings.to_number(parsed["movie_id"], tf.int32)}
+        rank = tf.strings.to_number(parsed["movie_id"], tf.int32)
+        return {"rank": rank, "popularity_rank": rank}
 
 
 def export(folder: Path, rating: float) -> str:
