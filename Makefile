@@ -1,7 +1,7 @@
 # Needs make and Python 3. Everything else comes from the package registry; nothing needs root.
 #   make run ARGS="--set split.method=time"
 .DEFAULT_GOAL := help
-.PHONY: help run dev test test-all docs peers image image-check lint format lock clean
+.PHONY: help run dev test test-all test-engines kubernetes docs peers image image-check lint format lock clean
 
 PYTHON ?= python3
 ARGS ?=
@@ -50,6 +50,14 @@ test-all: $(DEV) ## runs all tests, the slow ones too
 	@# In the order of the files: the slowest has few tests, and would come last.
 	$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
+test-engines: $(DEV) ## runs what needs engines that are there, and names what it skips
+	@test ! -d .engines || export KUBEBUILDER_ASSETS=$(CURDIR)/.engines/bin \
+			KUBERNETES_CRDS=$(CURDIR)/.engines/crds; \
+		$(BIN)/pytest -rs tests/engines $(ARGS)
+
+kubernetes: ## builds a Kubernetes API server for test-engines with Go, in .engines
+	tests/engines/build_kubernetes.sh .engines
+
 docs: .docs/.installed ## builds the documentation with the API in site/
 	@# Not by --quiet, which hides warnings from --strict. The variable silences the theme's
 	@# announcement about MkDocs 2.
@@ -89,7 +97,7 @@ lock: $(UV) ## pins the newest versions that pyproject.toml allows
 	echo uv | $(COMPILE) --upgrade --no-annotate - -o requirements-uv.lock
 
 clean: ## removes what was installed; keeps the workspace with its models
-	rm -rf $(VENV) .bootstrap .docs .peers dist site .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .bootstrap .docs .engines .peers dist site .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # uv has its own environment, so that the project's holds only what is locked.
