@@ -57,6 +57,18 @@ def users_flipped(share: float) -> Poisoning:
     return Poisoning(share, change)
 
 
+def rows_shuffled(share: float) -> Poisoning:
+    """Returns the poisoning that gives a random share of the ratings each other's stars."""
+
+    def change(_: Array, stars: Array, rng: np.random.Generator) -> Array:
+        rows = np.flatnonzero(rng.random(len(stars)) < share)
+        changed = stars.copy()
+        changed[rows] = rng.permutation(stars[rows])
+        return changed
+
+    return Poisoning(share, change)
+
+
 def _flipped(stars: Array) -> Array:
     return 6.0 - stars
 
@@ -78,6 +90,8 @@ POISONINGS: Final[dict[str, Poisoning]] = {
     "5 % of the rows 3": rows_at_three(0.05),
     "2 % of the rows 3": rows_at_three(0.02),
     "5 % of the rows flipped": rows_flipped(0.05),
+    "all stars shuffled": rows_shuffled(1.0),
+    "5 % of the stars shuffled": rows_shuffled(0.05),
     "50 % of the users flipped": users_flipped(0.5),
     "10 % of the users flipped": users_flipped(0.1),
     "5 % of the users flipped": users_flipped(0.05),

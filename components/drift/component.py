@@ -14,11 +14,13 @@ from tfx.types.experimental import simple_artifacts
 from tfx.utils import io_utils
 
 from components import pushed_baseline
+from components.drift.history import history_moves
 from components.drift.limits import DriftLimits
 from components.drift.moves import moves, span_move
 from components.drift.report import DriftReport, Move, table
 from components.errors import DataError
 from components.gate import release
+from components.movielens_example_gen import rating_sample
 from components.movielens_example_gen import report as ingest_report
 from components.step_types import Artifacts, Properties
 
@@ -61,6 +63,9 @@ class Executor(base_executor.BaseExecutor):
                 limits,
             )
         examples = artifact_utils.get_single_uri(input_dict[standard_component_specs.EXAMPLES_KEY])
+        sample = None if version is None else release.read_sample(version)
+        if sample is not None:
+            found += history_moves(sample, rating_sample.read(examples), limits)
         found += span_move(ingest_report.read(examples).spans, limits)
         names = exec_properties[ACCEPTED_KEY].split(",")
         report = DriftReport(

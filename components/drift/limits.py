@@ -16,6 +16,20 @@ class DriftLimits(Options):
         le=1,
         description="Largest share of the ratings, users or movies that may be gone.",
     )
+    max_changed: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="Largest share of the earlier ratings that may have other stars or times, or a "
+        "movie with another title or genres.",
+    )
+    max_late: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="Largest share of ratings that are new and yet older than the newest earlier "
+        "rating.",
+    )
     max_rating_divergence: float = Field(
         0.0005,
         ge=0,

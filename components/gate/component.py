@@ -23,7 +23,7 @@ from components.gate.judgement import Baseline, Figures, Judgement, judge
 from components.gate.limits import GateLimits
 from components.gate.record import GateRecord, GoldenComparison
 from components.gate.shift import Shift, rmse_shift
-from components.movielens_example_gen import golden_set
+from components.movielens_example_gen import golden_set, rating_sample
 from components.movielens_example_gen import report as ingest_report
 from components.recommendation_lists import list_figures, read_counts
 from components.step_types import Artifacts, Properties
@@ -97,10 +97,12 @@ class Executor(base_executor.BaseExecutor):
         fileio.makedirs(released.uri)
         if blessed:
             folder = path_utils.serving_model_dir(released.uri)
-            ingest = ingest_report.read(
-                artifact_utils.get_single_uri(input_dict[standard_component_specs.EXAMPLES_KEY])
+            examples = artifact_utils.get_single_uri(
+                input_dict[standard_component_specs.EXAMPLES_KEY]
             )
+            ingest = ingest_report.read(examples)
             io_utils.copy_dir(export, folder)
+            release.write_sample(folder, rating_sample.read(examples))
             release.write_statistics(
                 folder,
                 release.train_statistics(input_dict[standard_component_specs.STATISTICS_KEY]),

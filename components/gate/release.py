@@ -18,11 +18,14 @@ from tfx.utils import io_utils
 
 from components.drift.moves import slim
 from components.gate.record import GateRecord
+from components.movielens_example_gen import rating_sample
+from components.movielens_example_gen.rating_sample import RatingSample
 from models import features
 
 # Model servers ignore files of these names.
 RECORD_FILE: Final = "assets.extra/gate_record.json"
 STATISTICS_FILE: Final = "assets.extra/train_statistics.pb"
+SAMPLE_FILE: Final = f"assets.extra/{rating_sample.SAMPLE_FILE}"
 
 
 def write_record(saved_model: str, record: GateRecord) -> None:
@@ -63,3 +66,17 @@ def read_statistics(
         return None
     with fileio.open(path, "rb") as file:
         return Statistics.FromString(file.read())
+
+
+def write_sample(saved_model: str, sample: RatingSample) -> None:
+    """Writes the sample of the ratings into the folder of an exported model."""
+    io_utils.write_bytes_file(os.path.join(saved_model, SAMPLE_FILE), rating_sample.encode(sample))
+
+
+def read_sample(saved_model: str) -> RatingSample | None:
+    """Returns the sample in an exported model, or None if the export has none."""
+    path = os.path.join(saved_model, SAMPLE_FILE)
+    if not fileio.exists(path):
+        return None
+    with fileio.open(path, "rb") as file:
+        return rating_sample.decode(file.read())

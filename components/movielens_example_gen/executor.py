@@ -25,6 +25,7 @@ from components.movielens_example_gen import (
     cleaning,
     golden_set,
     joining,
+    rating_sample,
     reading,
     report,
     spans,
@@ -115,6 +116,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             _ = pipeline | beam.Create(shards) | beam.Reshuffle() | beam.Map(_write_shard)
         fileio.rmtree(staging)
 
+        rating_sample.write(artifact.uri, rating_sample.draw(cleaned.accepted, raw))
         report.write(
             artifact.uri,
             report.IngestReport(

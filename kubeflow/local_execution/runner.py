@@ -26,6 +26,7 @@ from pipeline.workspace import Workspace
 
 _CACHE: Final = "cache"
 _LOCATIONS: Final = "locations"
+_WAKE_SECONDS: Final = 1.0
 
 
 def remote_folder(workspace: Workspace) -> Path:
@@ -152,7 +153,9 @@ def _perform_in_order(
                 running |= {pool.submit(perform, name): name for name in order.get_ready()}
                 if not running:
                     return
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                # A signal that the system gives to another thread does not end the waiting of this
+                # one, which is the only one that runs handlers.
+                for future in wait(running, _WAKE_SECONDS, return_when=FIRST_COMPLETED).done:
                     name = running.pop(future)
                     if future.result():
                         order.done(name)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from components.movielens_example_gen import executor, report
+from components.movielens_example_gen import executor, rating_sample, report
 from components.movielens_example_gen.options import IngestOptions, SplitOptions
 from models import features
 from pipeline import row_bounds
@@ -27,7 +27,13 @@ def test_all_of_it_goes_through_the_storage_of_the_artifact(
     counted = run_step(csv_folder, options, output)
     splits = {f"Split-{name}" for name in features.SPLITS}
     found = {name.strip("/") for name in tf.io.gfile.listdir(output)}
-    assert found == {*splits, report.REPORT_FILE, report.REJECTED_FILE}
+    assert found == {
+        *splits,
+        report.REPORT_FILE,
+        report.REJECTED_FILE,
+        rating_sample.SAMPLE_FILE,
+    }
+    assert len(rating_sample.read(output).keys) == 200
     for name in features.SPLITS:
         files = tf.io.gfile.glob(f"{output}/Split-{name}/*")
         assert len(files) == math.ceil(counted.splits[name] / 50)

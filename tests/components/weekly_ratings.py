@@ -90,3 +90,36 @@ def train_statistics(ratings: Week, stars: Array) -> Statistics:
     lists.append(pa.array([genres[movie] for movie in ratings.movies[rows]], pa.list_(pa.binary())))
     batch = pa.RecordBatch.from_arrays(lists, [*columns, "movie_genres"])
     return stats_impl.generate_statistics_in_memory(batch, stats_options.StatsOptions())
+
+
+def table(ratings: Week, stars: Array | None = None) -> pa.Table:
+    """Returns the ratings as MovieLensExampleGen has them after cleaning.
+
+    Args:
+        ratings: Ratings of a week.
+        stars: Stars in place of theirs.
+    """
+    return pa.table(
+        {
+            "row": np.arange(len(ratings.stars)),
+            "user_id": pa.array([str(user) for user in ratings.users]),
+            "movie_id": pa.array([str(movie) for movie in ratings.movies]),
+            "rating": pa.array(ratings.stars if stars is None else stars, pa.float32()),
+            "timestamp": pa.array(ratings.times, pa.int64()),
+        }
+    )
+
+
+@cache
+def movies() -> pa.Table:
+    """Returns the movies with a title and genres."""
+    _, genres = year()
+    return pa.table(
+        {
+            "movie_id": [str(movie) for movie in range(len(genres))],
+            "movie_title": [f"Movie {movie}" for movie in range(len(genres))],
+            "movie_genres": pa.array(
+                [[name.decode() for name in names] for names in genres], pa.list_(pa.string())
+            ),
+        }
+    )

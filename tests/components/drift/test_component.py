@@ -10,16 +10,27 @@ from tfx import types
 from tfx.types import standard_artifacts
 from tfx.types.experimental import simple_artifacts
 
+from benchmarks.poisonings import POISONINGS, Array, Poisoning
 from components.drift.component import Executor, read_report
 from components.drift.limits import DriftLimits
-from components.drift.report import DriftReport
+from components.drift.report import NAMES, DriftReport
 from components.errors import DataError
-from components.gate.release import write_statistics
+from components.gate import release
+from components.gate.release import write_sample, write_statistics
+from components.movielens_example_gen import rating_sample
+from components.movielens_example_gen.rating_sample import RatingSample
+from components.movielens_example_gen.readers.edition import RawRatings
 from components.movielens_example_gen.report import SpanReport
 from models.export.saved_model import write_comparison_group
 from pipeline import SCHEMA_FILE
 from tests.components import ingest_reports
 from tests.components import weekly_ratings as weekly
+from tests.components.weekly_ratings import Week
+
+
+def sample(week: Week, stars: Array) -> RatingSample:
+    table = weekly.table(week, stars)
+    return rating_sample.draw(table, RawRatings(table, weekly.movies()))
 
 
 def push(folder: Path, number: int, version: str, group: str = "group") -> None:
@@ -30,6 +41,7 @@ def push(folder: Path, number: int, version: str, group: str = "group") -> None:
     (pushed / "saved_model.pb").write_text(version)
     write_comparison_group(str(pushed), group)
     write_statistics(str(pushed), weekly.train_statistics(week, week.stars))
+    write_sample(str(pushed), sample(week, week.stars))
 
 
 def run(
@@ -38,19 +50,24 @@ def run(
     number: int,
     accepted: str = "",
     spans: tuple[SpanReport, ...] = (),
+    poisoning: Poisoning | None = None,
 ) -> DriftReport:
     """Runs the step on the ratings up to a week."""
     examples = standard_artifacts.Examples()
     examples.uri = str(folder / "examples")
     ingest_reports.write(folder / "examples", spans=spans)
     week = weekly.week(number)
+    stars = week.stars
+    if poisoning is not None:
+        stars = poisoning.change(week.users, stars, np.random.default_rng(number))
+    rating_sample.write(examples.uri, sample(week, stars))
     statistics = standard_artifacts.ExampleStatistics()
     statistics.uri = str(folder / "statistics")
     statistics.split_names = '["train"]'
     split = folder / "statistics" / "Split-train"
     split.mkdir(parents=True)
     (split / "FeatureStats.pb").write_bytes(
-        weekly.train_statistics(week, week.stars).SerializeToString()
+        weekly.train_statistics(week, stars).SerializeToString()
     )
     schema = standard_artifacts.Schema()
     schema.uri = str(SCHEMA_FILE.parent)
@@ -80,6 +97,22 @@ def test_a_good_week_goes_on(tmp_path: Path) -> None:
     report = run(tmp_path, tmp_path / "pushed", 27)
     assert report.version == "8"
     assert not any(move.exceeded for move in report.moves)
+
+
+@pytest.mark.parametrize("name", POISONINGS)
+def test_a_poisoned_week_stops_the_run_whatever_is_trained(name: str, tmp_path: Path) -> None:
+    """Of 2 % too: each changes more than 1 % of the ratings that the last blessed model knew."""
+    push(tmp_path / "pushed", 26, "8")
+    with pytest.raises(DataError, match=r"--accept-drift .*changed"):
+        run(tmp_path, tmp_path / "pushed", 27, poisoning=POISONINGS[name])
+
+
+def test_a_version_without_a_sample_is_compared_by_statistics_alone(tmp_path: Path) -> None:
+    """It is one of an earlier release."""
+    push(tmp_path / "pushed", 26, "8")
+    (tmp_path / "pushed" / "8" / release.SAMPLE_FILE).unlink()
+    names = {move.name for move in run(tmp_path, tmp_path / "pushed", 27).moves}
+    assert names == set(NAMES) - {"gone", "changed", "titles", "late", "span"}
 
 
 def test_a_truncated_week_stops_the_run_unless_it_is_accepted(tmp_path: Path) -> None:

@@ -48,7 +48,8 @@ def found(before: Week, now: Week, stars: Array) -> dict[str, Move]:
         SCHEMA,
         DriftLimits(),
     )
-    assert [*(move.name for move in measured), "span"] == list(NAMES)
+    of_history = ["gone", "changed", "titles", "late"]
+    assert [*(move.name for move in measured), *of_history, "span"] == list(NAMES)
     return {move.name: move for move in measured}
 
 

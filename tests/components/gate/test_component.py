@@ -17,12 +17,22 @@ from tfx.types.experimental import simple_artifacts
 from components.gate.component import Executor, read_judgement
 from components.gate.limits import GateLimits
 from components.gate.record import GateRecord
-from components.gate.release import read_record, read_statistics, write_record
+from components.gate.release import read_record, read_sample, read_statistics, write_record
+from components.movielens_example_gen import rating_sample
+from components.movielens_example_gen.rating_sample import RatingSample
 from models.export.saved_model import write_comparison_group
 from tests.components import ingest_reports
 
 # Users and ratings.
 HOLDOUT = [(b"a", 5.0), (b"a", 4.0), (b"b", 2.0), (b"b", 3.5), (b"c", 1.0), (b"d", 5.0)]
+SAMPLE = RatingSample(
+    keys=np.array([0.25]),
+    stars=np.array([5.0], np.float32),
+    times=np.array([7]),
+    movies=np.array([1], np.uint64),
+    oldest=3,
+    newest=77,
+)
 # RMSE of the last model, which predicts 3.0 for all, on these ratings.
 RMSE_OF_LAST = float(np.sqrt((4 + 1 + 1 + 0.25 + 4 + 4) / 6))
 
@@ -108,6 +118,7 @@ def examples(folder: Path) -> types.Artifact:
     made.split_names = '["train", "eval", "holdout"]'
     (folder / "Split-holdout").mkdir()
     ingest_reports.write(folder, trained_until=77)
+    rating_sample.write(str(folder), SAMPLE)
     path = str(folder / "Split-holdout" / "data_tfrecord-00000-of-00001.gz")
     with tf.io.TFRecordWriter(path, "GZIP") as writer:
         for user, stars in HOLDOUT:
@@ -179,6 +190,9 @@ def test_a_blessed_model_is_released_with_its_record(tmp_path: Path) -> None:
     (users,) = dataset.features
     assert users.string_stats.unique == 2
     assert b"secret" not in of_week.SerializeToString()
+    of_ratings = read_sample(str(exported))
+    assert of_ratings is not None
+    assert (of_ratings.keys, of_ratings.newest) == (0.25, 77)
     # The Trainer's own artifact stays as it was.
     assert read_record(str(tmp_path / "model" / "Format-Serving")) is None
 

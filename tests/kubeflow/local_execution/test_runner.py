@@ -2,6 +2,7 @@ import json
 import math
 import os
 import shutil
+import signal
 import threading
 import time
 from pathlib import Path
@@ -675,3 +676,28 @@ def test_an_interrupt_ends_what_runs_and_what_it_started(
     (folder,) = workspace.runs.iterdir()
     tasks = json.loads((folder / TASKS_FILE).read_text("utf-8"))
     assert tasks["after"]["state"] == State.NOT_RUN
+
+
+def test_a_signal_that_another_thread_receives_interrupts_a_run_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that waits for the tasks runs the handler, and does not get the signal itself."""
+    waited: list[bool] = []
+
+    def receive_signal(ran: task_process.Processes, *_: object) -> int:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        ran.sleep(60)
+        waited.append(ran.stopped)
+        return 1
+
+    monkeypatch.setattr(task_process.Processes, "run", receive_signal)
+    handled = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(Job(KFP).add("only"), tmp_path)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        signal.signal(signal.SIGTERM, handled)
+    assert waited == [True]

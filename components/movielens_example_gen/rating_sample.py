@@ -1,0 +1,126 @@
+"""A sample of the ratings that stays the same from run to run, so that two runs can compare it.
+
+Statistics of all ratings cannot tell a rating that was changed from one that is new. The sample
+has the same pairs of user and movie in every run, so it can.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from tfx.dsl.io import fileio
+
+from components.movielens_example_gen import joining, splits
+from components.movielens_example_gen.readers.edition import RawRatings
+from models import features
+
+SAMPLE_FILE: Final = "rating_sample.npz"
+SIZE: Final = 8_192
+"""Most ratings in a sample: a share of 1 % is then known to 0.1 %."""
+
+# Not a seed of a split by hash: the first pairs of such a seed are all in the holdout.
+_SEED: Final = int.from_bytes(b"compared", "little")
+_DIGEST_BYTES: Final = 8
+_SEPARATOR: Final = "\0"
+
+Keys = np.ndarray[Any, np.dtype[np.float64]]
+Stars = np.ndarray[Any, np.dtype[np.float32]]
+Times = np.ndarray[Any, np.dtype[np.int64]]
+Digests = np.ndarray[Any, np.dtype[np.uint64]]
+
+
+@dataclass(frozen=True)
+class RatingSample:
+    """The ratings with the lowest hashes of user and movie, and what bounds all ratings.
+
+    The lowest hashes are a random sample, and one of a larger set of ratings has no other ratings
+    of the smaller set (the k-minimum-values sketch: Bar-Yossef et al., 2002).
+
+    Attributes:
+        keys: float64 `[n]`, hash of each pair of user and movie in [0, 1), ascending.
+        stars: float32 `[n]`, rating in stars.
+        times: int64 `[n]`, time in seconds since 1970.
+        movies: uint64 `[n]`, digest of the movie's title and genres.
+        oldest: Time of the oldest of all ratings.
+        newest: Time of the newest of all ratings.
+    """
+
+    keys: Keys
+    stars: Stars
+    times: Times
+    movies: Digests
+    oldest: int
+    newest: int
+
+    @property
+    def complete_to(self) -> float:
+        """The hash up to which every rating is in the sample."""
+        return float(self.keys[-1]) if len(self.keys) == SIZE else 1.0
+
+
+def draw(ratings: pa.Table, raw: RawRatings) -> RatingSample:
+    """Returns the sample of ratings.
+
+    Args:
+        ratings: Table of one or more ratings with `row`, `user_id`, `movie_id`, `rating` and
+            `timestamp`.
+        raw: Tables of all files, with the movies.
+    """
+    hashes = splits.hash_positions(ratings, _SEED)
+    kept = min(SIZE, len(hashes))
+    rows = np.argpartition(hashes, kept - 1)[:kept]
+    rows = rows[np.argsort(hashes[rows])]
+    chosen = joining.join(ratings.take(rows), raw)
+    times = ratings[features.TIMESTAMP].to_numpy()
+    return RatingSample(
+        keys=hashes[rows],
+        stars=chosen[features.RATING].to_numpy().astype(np.float32),
+        times=times[rows].astype(np.int64),
+        movies=_movie_digests(chosen),
+        oldest=int(times.min()),
+        newest=int(times.max()),
+    )
+
+
+def encode(sample: RatingSample) -> bytes:
+    """Returns a sample as the content of a file."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **vars(sample))
+    return buffer.getvalue()
+
+
+def decode(content: bytes) -> RatingSample:
+    """Returns the sample that `encode` wrote."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        columns = {name: stored[name] for name in ("keys", "stars", "times", "movies")}
+        return RatingSample(**columns, oldest=int(stored["oldest"]), newest=int(stored["newest"]))
+
+
+def write(folder: str, sample: RatingSample) -> None:
+    """Writes the sample into the folder of the examples artifact."""
+    with fileio.open(os.path.join(folder, SAMPLE_FILE), "wb") as file:
+        file.write(encode(sample))
+
+
+def read(folder: str) -> RatingSample:
+    """Returns the sample of an examples artifact."""
+    with fileio.open(os.path.join(folder, SAMPLE_FILE), "rb") as file:
+        return decode(file.read())
+
+
+def _movie_digests(ratings: pa.Table) -> Digests:
+    described = zip(
+        ratings[features.MOVIE_TITLE].to_pylist(),
+        ratings[features.MOVIE_GENRES].to_pylist(),
+        strict=True,
+    )
+    # The order of genres has no meaning.
+    texts = (_SEPARATOR.join([title or "", *sorted(genres or ())]) for title, genres in described)
+    digests = (hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).digest() for text in texts)
+    return np.array([int.from_bytes(digest, "little") for digest in digests], np.uint64)

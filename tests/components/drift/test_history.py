@@ -1,0 +1,201 @@
+"""What became of the ratings that the last blessed model knew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from components.drift.history import history_moves
+from components.drift.limits import DriftLimits
+from components.drift.report import Move
+from components.movielens_example_gen import rating_sample
+from components.movielens_example_gen.rating_sample import RatingSample
+from components.movielens_example_gen.readers.edition import RawRatings
+from tests.components import weekly_ratings as weekly
+
+DAY = 86_400
+
+
+@cache
+def ratings(number: int) -> pa.Table:
+    return weekly.table(weekly.week(number))
+
+
+def sample(table: pa.Table, movies: pa.Table | None = None) -> RatingSample:
+    return rating_sample.draw(table, RawRatings(table, movies or weekly.movies()))
+
+
+@cache
+def before() -> RatingSample:
+    return sample(ratings(26))
+
+
+def moved(table: pa.Table, movies: pa.Table | None = None) -> dict[str, Move]:
+    found = history_moves(before(), sample(table, movies), DriftLimits())
+    return {move.name: move for move in found}
+
+
+def refused(table: pa.Table, movies: pa.Table | None = None) -> set[str]:
+    return {name for name, move in moved(table, movies).items() if move.exceeded}
+
+
+def replaced(table: pa.Table, name: str, change: Callable[[np.ndarray], np.ndarray]) -> pa.Table:
+    """The table with a column that was changed."""
+    values = change(table[name].to_numpy(zero_copy_only=False))
+    return table.set_column(
+        table.column_names.index(name), name, pa.array(values, table[name].type)
+    )
+
+
+def of_users(table: pa.Table, share: float) -> np.ndarray:
+    """Which rows are of a random share of the users."""
+    users = table["user_id"].to_numpy(zero_copy_only=False)
+    distinct = np.unique(users)
+    rng = np.random.default_rng(0)
+    return np.isin(users, rng.choice(distinct, round(share * len(distinct)), replace=False))
+
+
+def test_a_good_week_changes_nothing() -> None:
+    found = moved(ratings(27))
+    assert {name: move.moved for name, move in found.items()} == {
+        "gone": 0,
+        "changed": 0,
+        "titles": 0,
+        "late": 0,
+    }
+    # The sample of more ratings reaches less far, and most of it is compared.
+    assert int(found["changed"].before.split()[0].replace(",", "")) > 0.9 * rating_sample.SIZE
+
+
+def test_the_shares_are_those_of_all_ratings() -> None:
+    """3 % of all ratings have another rating, 2 % another time, 10 % are gone: to a sample's error.
+
+    The sample's standard error is sqrt(p (1 - p) / n).
+    """
+    now = ratings(27)
+    row = np.random.default_rng(3).random(now.num_rows)
+    now = replaced(now, "rating", lambda stars: np.where(row < 0.03, 6 - stars + 0.5, stars))
+    late = (row > 0.5) & (row < 0.52)
+    now = replaced(now, "timestamp", lambda times: np.where(late, times - 9 * DAY, times))
+    found = moved(now.filter(pa.array(row < 0.9)))
+    assert found["changed"].moved == pytest.approx(0.05 / 0.9, abs=4 * np.sqrt(0.05 / 7_000))
+    assert found["gone"].moved == pytest.approx(0.1, abs=4 * np.sqrt(0.1 / 8_000))
+    assert found["titles"].moved == 0
+
+
+@pytest.mark.parametrize("share", [0.05, 1.0])
+def test_user_ids_that_were_mixed_up_are_late(share: float) -> None:
+    """Users get each other's ratings; what both rated has other stars."""
+    now = ratings(27)
+    mixed = of_users(now, share)
+
+    def rotated(users: np.ndarray) -> np.ndarray:
+        own = np.unique(users[mixed])
+        return np.where(mixed, own[(np.searchsorted(own, users) + 1) % len(own)], users)
+
+    assert "late" in refused(replaced(now, "user_id", rotated))
+
+
+def prefixed(ids: np.ndarray) -> np.ndarray:
+    return np.array([f"x{value}" for value in ids], object)
+
+
+def test_ids_in_another_form_are_gone() -> None:
+    for column in ("user_id", "movie_id"):
+        shares = moved(replaced(ratings(27), column, prefixed))
+        assert shares["gone"].moved == 1
+        # But for those of the new week.
+        assert shares["late"].moved == pytest.approx(26 / 27, abs=0.01)
+
+
+@pytest.mark.parametrize("share", [0.05, 1.0])
+def test_users_that_are_there_twice_are_late(share: float) -> None:
+    now = ratings(27)
+    again = replaced(now.filter(pa.array(of_users(now, share))), "user_id", prefixed)
+    assert refused(pa.concat_tables([now, again])) == {"late"}
+
+
+def test_stars_with_noise_or_of_other_rows_are_changed() -> None:
+    now, rng = ratings(27), np.random.default_rng(1)
+    noise = rng.normal(0, 0.05, now.num_rows)
+    assert refused(replaced(now, "rating", lambda stars: stars + noise)) == {"changed"}
+    assert refused(replaced(now, "rating", rng.permutation)) == {"changed"}
+    # float32 and back.
+    rounding = np.float32(1e-6)
+    assert refused(replaced(now, "rating", lambda stars: stars + rounding)) == set()
+
+
+def test_times_that_were_moved_are_changed() -> None:
+    now = ratings(27)
+    assert "changed" in refused(replaced(now, "timestamp", lambda times: times - 10 * DAY))
+    assert "changed" in refused(replaced(now, "timestamp", lambda times: times * 0 + times[0]))
+    # Another time zone is no other time.
+    assert refused(replaced(now, "timestamp", lambda times: times - 7_200)) == set()
+
+
+def test_titles_and_genres_of_other_movies_are_seen() -> None:
+    movies = weekly.movies()
+    order = np.random.default_rng(2).permutation(movies.num_rows)
+    for column in ("movie_title", "movie_genres"):
+        position = movies.column_names.index(column)
+        mixed = movies.set_column(position, column, movies[column].take(pa.array(order)))
+        assert refused(ratings(27), mixed) == {"titles"}, column
+    drama = [[] if "Drama" in genres else genres for genres in movies["movie_genres"].to_pylist()]
+    emptied = movies.set_column(
+        movies.column_names.index("movie_genres"),
+        "movie_genres",
+        pa.array(drama, pa.list_(pa.string())),
+    )
+    assert refused(ratings(27), emptied) == {"titles"}
+
+
+def test_who_rates_again_changes_nothing() -> None:
+    """A third of the earlier ratings are replaced by newer ones of the same users and movies."""
+    now = ratings(27)
+    again = np.random.default_rng(4).random(now.num_rows) < 1 / 3
+    newest = before().newest
+    now = replaced(now, "rating", lambda stars: np.where(again, 6 - stars, stars))
+    now = replaced(now, "timestamp", lambda times: np.where(again, newest + 60, times))
+    assert refused(now) == set()
+
+
+def test_a_window_that_moves_on_loses_nothing() -> None:
+    now = ratings(27)
+    assert refused(now.slice(now.num_rows // 2)) == set()
+    # A hole in the middle is no window.
+    hole = pa.concat_tables([now.slice(0, now.num_rows // 2), now.slice(now.num_rows * 2 // 3)])
+    assert refused(hole) == {"gone"}
+
+
+def test_nothing_in_common_is_no_change() -> None:
+    """A window of one week has only new ratings."""
+    now = ratings(27).slice(ratings(26).num_rows)
+    now = now.filter(pa.array(now["timestamp"].to_numpy() > before().newest))
+    assert all(move.moved == 0 for move in moved(now).values())
+
+
+def test_a_window_that_gets_larger_brings_older_ratings() -> None:
+    short = sample(ratings(26).slice(ratings(26).num_rows // 2))
+    found = history_moves(short, sample(ratings(27)), DriftLimits())
+    assert not any(move.exceeded for move in found)
+
+
+def test_ratings_without_times_are_never_late() -> None:
+    """They all have one time, so there is no older one."""
+    timeless = [replaced(ratings(week), "timestamp", np.zeros_like) for week in (26, 27)]
+    found = list(history_moves(*map(sample, timeless), DriftLimits()))
+    assert not any(move.moved for move in found)
+    flipped = replaced(timeless[1], "rating", lambda stars: 6 - stars)
+    found = list(history_moves(sample(timeless[0]), sample(flipped), DriftLimits()))
+    assert [move.name for move in found if move.exceeded] == ["changed"]
+
+
+def test_a_file_has_all_of_a_sample() -> None:
+    read = rating_sample.decode(rating_sample.encode(before()))
+    for name, values in vars(before()).items():
+        np.testing.assert_array_equal(getattr(read, name), values)
+        assert np.asarray(getattr(read, name)).dtype == np.asarray(values).dtype
