@@ -1,7 +1,7 @@
 # Needs make and Python 3. Everything else comes from the package registry; nothing needs root.
 #   make run ARGS="--set split.method=time"
 .DEFAULT_GOAL := help
-.PHONY: help run dev test test-all test-engines kubernetes docs peers image image-check lint format lock clean
+.PHONY: help run dev test test-all test-engines kubernetes docs peers image image-check sbom sbom-image lint format lock clean
 
 PYTHON ?= python3
 ARGS ?=
@@ -18,6 +18,8 @@ RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
 # The address of a package index, for a build that cannot use the tools' own.
 INDEX_ARGS = $(foreach name,PIP_INDEX_URL UV_INDEX_URL,$(if $($(name)),--build-arg $(name)))
+# Further options of the engine's build, such as --build-arg BASE=NAME@sha256:DIGEST.
+BUILD_ARGS ?=
 IMAGE_LOCK = requirements$(addprefix -,$(filter-out cpu,$(VARIANT))).lock
 CHECK_VARIANT = test -n "$(filter cpu gpu,$(VARIANT))" \
 	|| { echo "movierec: VARIANT=$(VARIANT): expected cpu or gpu" >&2; exit 1; }
@@ -26,7 +28,7 @@ FIND_ENGINE = engine=$$(for engine in docker podman; do \
 	test -n "$$engine" || { echo "movierec: neither Docker nor Podman answers: install one of" \
 		"them and start it; 'docker info' or 'podman info' has to succeed" >&2; exit 1; }
 BUILD_IMAGE = "$$engine" build --platform linux/amd64 $(INDEX_ARGS) \
-	--build-arg LOCK=$(IMAGE_LOCK) --file kubeflow/Dockerfile --tag "$(IMAGE)" .
+	--build-arg LOCK=$(IMAGE_LOCK) $(BUILD_ARGS) --file kubeflow/Dockerfile --tag "$(IMAGE)" .
 # Runs inside the image. Three epochs make no good model, but show that every step works.
 CHECK_IMAGE = for tool in cc hatchling make pip uv; do \
 		if command -v $$tool; then echo "movierec: a build tool is in the image" >&2; exit 1; fi; \
@@ -34,6 +36,10 @@ CHECK_IMAGE = for tool in cc hatchling make pip uv; do \
 	movierec compile --target kfp --image movierec:check --pipeline-root gs://image-check/root \
 		-o job.yaml --set training.epochs=3 --set gate.max_rmse=1.2 \
 	&& movierec run-compiled job.yaml --workspace workspace
+SBOM_ARGS := --output-reproducible
+LIST_IMAGE = import runpy, sys; sys.path.append("/tool"); \
+	sys.argv = "cyclonedx-py environment $(SBOM_ARGS) /opt/movierec".split(); \
+	runpy.run_module("cyclonedx_py", run_name="__main__")
 
 help: ## prints this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -76,6 +82,23 @@ image-check: ## builds the image and has it compile and run a job, without a net
 	@$(FIND_ENGINE); $(BUILD_IMAGE) && "$$engine" run --rm --network none --read-only --tmpfs /tmp \
 		--entrypoint sh "$(IMAGE)" -c '$(CHECK_IMAGE)'
 
+sbom: .sbom/.installed ## lists the locked packages with their licences in dist/ (CycloneDX)
+	@$(UV) venv --quiet --clear --python 3.11 .sbom/locked
+	@$(UV_PIP) sync --quiet --python .sbom/locked/bin/python --require-hashes requirements.lock
+	@mkdir -p dist
+	.sbom/tool/bin/cyclonedx-py environment $(SBOM_ARGS) --pyproject pyproject.toml \
+		--output-file .sbom/locked.json .sbom/locked
+	@mv .sbom/locked.json dist/movierec-$(VERSION).cdx.json
+
+# The image has no tool of the kind, so it is given this one for the moment.
+sbom-image: .sbom/.installed ## lists the packages in the image likewise, with Docker or Podman
+	@mkdir -p dist
+	@$(FIND_ENGINE); "$$engine" run --rm --network none --read-only --tmpfs /tmp \
+		--volume "$(CURDIR)/.sbom/tool/lib/python3.11/site-packages:/tool:ro" \
+		--entrypoint python "$(IMAGE)" -c '$(LIST_IMAGE)' >.sbom/image.json
+	@mv .sbom/image.json dist/movierec-image-$(VERSION).cdx.json
+	@echo "dist/movierec-image-$(VERSION).cdx.json"
+
 lint: $(DEV) ## checks the code with ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -94,10 +117,11 @@ lock: $(UV) ## pins the newest versions that pyproject.toml allows
 		-o requirements-gpu.lock
 	$(COMPILE) --upgrade --group docs -c requirements-dev.lock -o requirements-docs.lock
 	$(COMPILE) --upgrade --group peers -o requirements-peers.lock
+	$(COMPILE) --upgrade --group sbom -o requirements-sbom.lock
 	echo uv | $(COMPILE) --upgrade --no-annotate - -o requirements-uv.lock
 
 clean: ## removes what was installed; keeps the workspace with its models
-	rm -rf $(VENV) .bootstrap .docs .engines .peers dist site .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .bootstrap .docs .engines .peers .sbom dist site .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # uv has its own environment, so that the project's holds only what is locked.
@@ -141,4 +165,12 @@ $(DEV): $(RUNTIME) requirements-dev.lock
 	@echo "installing requirements-peers.lock into .peers"
 	@$(UV) venv --quiet --clear --python 3.11 .peers
 	@$(UV_PIP) install --quiet --python .peers/bin/python --require-hashes -r requirements-peers.lock
+	@touch $@
+
+# An environment of its own, so that the list has nothing of the tool.
+.sbom/.installed: requirements-sbom.lock | $(UV)
+	@echo "installing requirements-sbom.lock into .sbom"
+	@$(UV) venv --quiet --clear --python 3.11 .sbom/tool
+	@$(UV_PIP) install --quiet --python .sbom/tool/bin/python --require-hashes \
+		-r requirements-sbom.lock
 	@touch $@
