@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from models import features
-from models.columns import Columns, read_columns
+from models.columns import Columns, ColumnStorage, read_columns, stream_columns
 from models.ranking import RankingFigures, ranking_figures
 from serving.pushed_model import PushedModel
 
@@ -19,6 +19,8 @@ _RATED = {
     features.MOVIE_TITLE: tf.io.FixedLenFeature([], tf.string, default_value=""),
     features.RATING: tf.io.FixedLenFeature([], tf.float32),
 }
+# More than anybody rates.
+_MOST_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,15 @@ def read(examples: str, split: str) -> Columns:
         Columns `user_id`, `movie_id` and `movie_title` (bytes) and `rating` (float32), `[n]` each.
     """
     return read_columns([os.path.join(examples, f"Split-{split}", "*")], _RATED)
+
+
+def of_user(examples: str, split: str, user_id: str) -> Columns:
+    """Returns what `read` does of one user; only a part of the split is in memory at a time."""
+    files = [os.path.join(examples, f"Split-{split}", "*")]
+    return ColumnStorage(_MOST_BYTES).collect(
+        {name: values[part[features.USER_ID] == user_id.encode()] for name, values in part.items()}
+        for part in stream_columns(files, _RATED)
+    )
 
 
 def errors(model: PushedModel, ratings: Columns) -> Errors:

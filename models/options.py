@@ -161,6 +161,11 @@ class TrainingOptions(Options):
     patience: int = Field(
         10, ge=1, description="Epochs without a better eval figure before training stops."
     )
+    ranked_users: int = Field(
+        2000,
+        ge=1,
+        description="Eval users at most whose movies are ranked after an epoch (retrieval models).",
+    )
     refit: bool = Field(
         True, description="Train again on train and eval for the best number of epochs."
     )
@@ -286,6 +291,7 @@ _TUNABLE = {
         "checkpoint_seconds",
         "liked_rating",
         "patience",
+        "ranked_users",
         "warm_epochs",
         "warm_share",
         "warm_rate",

@@ -66,7 +66,7 @@ def train_as_the_trainer_does(
         part, whole = (measure(ratings, users, movies) for ratings in (train, everything))
         options, epochs = config.training.options, 1
         if options.epochs > 1:
-            criterion = criterion_for(config.model, part)
+            criterion = criterion_for(config.model, options, part)
             model = build_model(config.model, part, seed)
             loop = TrainingLoop(model, options, report=_to_nobody, criterion=criterion)
             epochs = best_epoch(loop.train(train, evaluation), criterion)

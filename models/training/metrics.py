@@ -14,7 +14,7 @@ import tensorflow_recommenders as tfrs
 from models import features
 from models.columns import Columns, row_count
 from models.contracts import RankingModel, RatingModel
-from models.options import ModelOptions
+from models.options import ModelOptions, TrainingOptions
 from models.ranking import dot_products, rank_of, ranking_figures, without_seen
 from models.rating_statistics import RatingStatistics
 from models.seen_movies import SeenMovies
@@ -83,21 +83,27 @@ class NormalizedDiscountedCumulativeGain:
     key = "ndcg_at_10"
     higher_is_better = True
 
-    def __init__(self, seen: SeenMovies, liked_rating: float) -> None:
+    def __init__(
+        self, seen: SeenMovies, liked_rating: float, ranked_users: int | None = None
+    ) -> None:
         """Creates the criterion.
 
         Args:
             seen: Movies that each user rated in training.
             liked_rating: Lowest rating of a liked movie.
+            ranked_users: Largest number of users whose movies are ranked; None ranks those of all.
         """
         self._seen = seen
         self._liked_rating = liked_rating
+        self._ranked_users = ranked_users
 
     def evaluator(
         self, model: RankingModel, ratings: Columns, processes: Processes
     ) -> Callable[[], float]:
         """See `Criterion`."""
         liked = liked_pairs(ratings, self._liked_rating)
+        if self._ranked_users is not None:
+            liked = of_even_users(liked, self._ranked_users)
         users = np.unique(liked[features.USER_INDEX])
         if not len(users):
             raise ValueError(
@@ -122,15 +128,20 @@ class NormalizedDiscountedCumulativeGain:
 RMSE: Final = RootMeanSquaredError()
 
 
-def criterion_for(options: ModelOptions, statistics: RatingStatistics) -> Criterion[Any]:
+def criterion_for(
+    options: ModelOptions, training: TrainingOptions, statistics: RatingStatistics
+) -> Criterion[Any]:
     """Returns the criterion of a model: NDCG@10 if it retrieves, else RMSE.
 
     Args:
         options: Options of the model.
+        training: Options of the training.
         statistics: Statistics of the ratings that it trains on.
     """
     if options.retrieves:
-        return NormalizedDiscountedCumulativeGain(statistics.seen, options.liked_rating)
+        return NormalizedDiscountedCumulativeGain(
+            statistics.seen, options.liked_rating, training.ranked_users
+        )
     return RMSE
 
 
@@ -154,6 +165,24 @@ def liked_pairs(ratings: Columns, liked_rating: float) -> Columns:
     """Returns `user_index` and `movie_index` of the ratings that are at least `liked_rating`."""
     liked = ratings[features.RATING] >= liked_rating
     return {name: ratings[name][liked] for name in (features.USER_INDEX, features.MOVIE_INDEX)}
+
+
+def of_even_users(pairs: Columns, most: int) -> Columns:
+    """Returns the pairs of at most so many users, evenly spaced in the order of their indices.
+
+    Transform numbers users by their numbers of ratings, so active and less active users keep their
+    shares. Equal pairs give an equal choice.
+
+    Args:
+        pairs: `user_index` among columns, each `[n]`.
+        most: Largest number of users to keep, at least 1.
+    """
+    users = np.unique(pairs[features.USER_INDEX])
+    if len(users) <= most:
+        return pairs
+    chosen = users[np.arange(most) * len(users) // most]
+    kept = np.isin(pairs[features.USER_INDEX], chosen)
+    return {name: values[kept] for name, values in pairs.items()}
 
 
 def liked_ranks(

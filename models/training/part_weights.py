@@ -13,7 +13,7 @@ from models import features
 from models.columns import Columns
 from models.ranking import CUTOFF, without_seen
 from models.seen_movies import SeenMovies
-from models.training.metrics import liked_pairs
+from models.training.metrics import liked_pairs, of_even_users
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -80,7 +80,8 @@ def choose_weights(
 def _candidates(
     parts: Sequence[tuple[tf.Tensor, tf.Tensor]], seen: SeenMovies, liked: Columns
 ) -> _Candidates:
-    users = np.unique(liked[features.USER_INDEX])[:_MOST_USERS]
+    liked = of_even_users(liked, _MOST_USERS)
+    users = np.unique(liked[features.USER_INDEX])
     blocks = [
         _block(parts, seen, liked, users[start : start + _USERS_AT_ONCE])
         for start in range(0, max(1, len(users)), _USERS_AT_ONCE)

@@ -98,7 +98,7 @@ class Passes:
             TrainingStoppedError: The process received SIGTERM.
         """
         data, statistics = self.data, self.data.statistics
-        criterion = metrics.criterion_for(self.model, statistics)
+        criterion = metrics.criterion_for(self.model, self.training, statistics)
         model, training = self._start("train", statistics, criterion)
         epochs = training.train(data.train, data.evaluation)
         known_eval = self.storage.collect(known(in_parts(data.evaluation), data.catalogue))
@@ -107,7 +107,7 @@ class Passes:
             models={"train": model},
             criterion=criterion,
             epochs=epochs,
-            eval_figures=_eval_figures(self.model, model, data.evaluation, known_eval),
+            eval_figures=self._eval_figures(model, known_eval),
             statistics=statistics,
         )
         if not self.training.refit:
@@ -145,23 +145,16 @@ class Passes:
         devices.copy_weights(model.trainable_variables, copy.trainable_variables)
         return copy
 
+    def _eval_figures(self, model: RankingModel, known: Columns) -> EvalFigures:
+        """Returns the figures on the eval split.
 
-def _eval_figures(
-    options: ModelOptions, model: RankingModel, ratings: Columns, known: Columns
-) -> EvalFigures:
-    """Returns the figures of a model on one device.
-
-    Args:
-        options: Options of the model.
-        model: Model that was not trained on the ratings.
-        ratings: Ratings of the eval split.
-        known: Those of them whose user and movie are known.
-    """
-    return EvalFigures(
-        rmse=metrics.rmse(model, ratings) if predicts_ratings(model) else None,
-        top_k_accuracy=metrics.top_k_accuracy(
-            model, metrics.liked_pairs(known, options.liked_rating)
-        )
-        if options.retrieves
-        else {},
-    )
+        Args:
+            model: Model on one device that was not trained on the split.
+            known: Ratings of the split whose user and movie are known.
+        """
+        rmse = metrics.rmse(model, self.data.evaluation) if predicts_ratings(model) else None
+        if not self.model.retrieves:
+            return EvalFigures(rmse, {})
+        liked = metrics.liked_pairs(known, self.model.liked_rating)
+        ranked = metrics.of_even_users(liked, self.training.ranked_users)
+        return EvalFigures(rmse, metrics.top_k_accuracy(model, ranked))

@@ -91,7 +91,7 @@ class Trials(base_tuner.BaseTuner):
         self._tuning = tuning
         self._data = data
         self._strategy = devices.choose_strategy(training, devices.current_task())
-        self._criterion = criterion_for(model, data.statistics)
+        self._criterion = criterion_for(model, training, data.statistics)
         super().__init__(
             oracle=_Oracle(
                 objective=keras_tuner.Objective(

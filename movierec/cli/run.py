@@ -102,11 +102,16 @@ def _sample_user(summary: Summary, pushed_model: str, user: str | None) -> Sampl
     """Returns what a user, by default a typical one, rated highest and is recommended."""
     with output.hidden_logs():
         from components import ratings
+        from movierec.report.material import MOST_ROWS
+        from movierec.report.rated_rows import read_rows
         from pipeline import sample_user
         from serving.pushed_model import PushedModel
 
-        rated = ratings.read(summary.examples, features.TRAIN)
+        if user is None:
+            # All train ratings of millions do not fit into memory as text.
+            rated = read_rows(summary.examples, features.TRAIN, MOST_ROWS).columns
+            user = sample_user.typical_user(rated)
+        else:
+            rated = ratings.of_user(summary.examples, features.TRAIN, user)
         model = PushedModel(Path(pushed_model))
-        return sample_user.sample_user(
-            model, rated, user or sample_user.typical_user(rated), _MOVIES_SHOWN
-        )
+        return sample_user.sample_user(model, rated, user, _MOVIES_SHOWN)

@@ -151,7 +151,7 @@ def main() -> None:
         model = trained_like(arguments.model, rng)
         for name in tables:
             getattr(model, name).assign(getattr(initial, name).numpy())
-    criterion = criterion_for(ModelOptions(name=arguments.model), statistics())
+    criterion = criterion_for(ModelOptions(name=arguments.model), options, statistics())
     training = loop.TrainingLoop(model, options, arguments.checkpoints, report, strategy, criterion)
     try:
         history = training.train(columns, evaluation)

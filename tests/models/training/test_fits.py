@@ -52,7 +52,7 @@ def train(
         options,
         None if folder is None else str(folder),
         report,
-        criterion=criterion_for(model_options, statistics),
+        criterion=criterion_for(model_options, options, statistics),
     )
     history = loop.train(columns, evaluation)
     return history, [variable.numpy() for variable in model.variables]

@@ -20,6 +20,7 @@ from models.training.loop import TrainingLoop
 from models.training.metrics import (
     NormalizedDiscountedCumulativeGain,
     criterion_for,
+    of_even_users,
     top_k_accuracy,
 )
 from tests.models.definitions import Weights, retrieval_score
@@ -74,6 +75,34 @@ def test_the_criterion_is_ndcg_over_the_whole_catalogue(rng: np.random.Generator
     assert measure() == pytest.approx(ndcg_of(w, eval_pairs()), rel=1e-9), "as it is when called"
 
 
+@pytest.mark.parametrize(
+    ("most", "ranked"), [(1, [0]), (2, [0, 3]), (3, [0, 1, 5]), (5, [0, 1, 3, 5, USERS])]
+)
+def test_the_criterion_of_many_users_is_that_of_an_even_sample(
+    rng: np.random.Generator, most: int, ranked: list[int]
+) -> None:
+    """Users 0, 1, 3, 5 and the unknown one like a movie: of n, the k-th of m is at ⌊k n / m⌋."""
+    model, w = build(rng)
+    pairs = eval_pairs()
+    theirs = np.isin(pairs["user_index"], ranked)
+    sample = {name: values[theirs] for name, values in pairs.items()}
+    options = ModelOptions(name="two_tower", dimension=3, liked_rating=LIKED)
+    criterion = criterion_for(options, TrainingOptions(ranked_users=most), statistics())
+    measure = criterion.evaluator(model, pairs, Processes(tf.distribute.get_strategy()))
+    assert measure() == pytest.approx(ndcg_of(w, sample), rel=1e-9)
+
+
+def test_an_even_sample_of_users_keeps_all_their_pairs_in_order() -> None:
+    pairs = {
+        "user_index": np.array([9, 2, 5, 2, 7, 9], np.int32),
+        "movie_index": np.array([0, 1, 2, 3, 4, 0], np.int32),
+    }
+    two = of_even_users(pairs, 2)
+    assert two["user_index"].tolist() == [2, 2, 7]
+    assert two["movie_index"].tolist() == [1, 3, 4]
+    assert of_even_users(pairs, 4) is pairs
+
+
 def test_the_criterion_ranks_equal_movies_in_their_order(rng: np.random.Generator) -> None:
     """As the exported model does, on processors too that round the last columns otherwise."""
     users, movies, dimension = 20, 101, 33
@@ -100,10 +129,10 @@ def test_the_criterion_ranks_equal_movies_in_their_order(rng: np.random.Generato
 def test_training_keeps_the_weights_with_the_highest_ndcg(rng: np.random.Generator) -> None:
     model, w = build(rng)
     options = ModelOptions(name="two_tower", dimension=3, liked_rating=LIKED)
-    criterion = criterion_for(options, statistics())
     training = TrainingOptions(
         epochs=12, patience=12, batch_size=16, optimizer="adam", learning_rate=0.3
     )
+    criterion = criterion_for(options, training, statistics())
     history = TrainingLoop(model, training, criterion=criterion).train(ratings(rng), eval_pairs())
     best = best_eval_figure(history, criterion)
     assert best == max(result.eval_figure for result in history)

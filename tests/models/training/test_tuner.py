@@ -49,7 +49,8 @@ def figures(
     """By epoch, of a training outside the tuner."""
     model_options, training = with_values(configured, TRAINING, values)
     model = build_model(model_options, data.statistics, training.seed)
-    loop = TrainingLoop(model, training, criterion=criterion_for(configured, data.statistics))
+    criterion = criterion_for(configured, training, data.statistics)
+    loop = TrainingLoop(model, training, criterion=criterion)
     return [result.eval_figure for result in loop.train(data.train, data.evaluation)]
 
 
