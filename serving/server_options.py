@@ -45,6 +45,23 @@ class BatchingOptions:
 
 
 @dataclass(frozen=True)
+class RequestLogOptions:
+    """Which requests the embedded server logs, and where.
+
+    Attributes:
+        folder: Folder of the log, for one server alone.
+        share: Share of the answered requests that is logged, above 0 and at most 1.
+        max_bytes: Size of all files together; the oldest lines make place for new ones.
+        raw_ids: Whether the ids of users and movies are logged as they are, not as hashes.
+    """
+
+    folder: Path
+    share: float = 0.01
+    max_bytes: int = 100 << 20
+    raw_ids: bool = False
+
+
+@dataclass(frozen=True)
 class ServerOptions:
     """Addresses, limits and times.
 
@@ -61,6 +78,7 @@ class ServerOptions:
         max_concurrent_requests: Most requests at once; further ones are refused.
         check_ops: Whether the embedded server refuses a version with ops that may read or write
             files or call Python; see `serving.allowed_ops`.
+        request_log: Log of requests of the embedded server; None writes none.
         load_retries: Attempts of TensorFlow Serving to load a version after the first one has
             failed; None for half an hour of them, or one minute if there are labels.
         poll_seconds: Seconds between two looks for a new version.
@@ -78,6 +96,7 @@ class ServerOptions:
     max_message_bytes: int = MAX_MESSAGE_BYTES
     max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS
     check_ops: bool = True
+    request_log: RequestLogOptions | None = None
     load_retries: int | None = None
     poll_seconds: float = POLL_SECONDS
     drain_seconds: float = 10.0

@@ -16,7 +16,12 @@ ROOT = Path(__file__).parents[1]
 # By folder, the packages and modules of the others that it may import.
 ALLOWED = {
     "models": set(),
-    "serving": {"models.features", "models.signature_names", "models.export.warm_up"},
+    "serving": {
+        "models.export.training_population",
+        "models.export.warm_up",
+        "models.features",
+        "models.signature_names",
+    },
     "components": {
         "models.beyond_accuracy",
         "models.columns",

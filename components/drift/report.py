@@ -18,7 +18,7 @@ class Move(Record):
     """A move of the data, and how far it may be.
 
     Attributes:
-        name: One of `NAMES`.
+        name: One of `NAMES`, or a feature of requests (`pipeline.request_skew`).
         measure: Measure of the distance.
         before: Data of the last blessed model, for `span` of the earlier spans, as text.
         now: Data of this run, for `span` of its newest one, as text.
@@ -53,10 +53,16 @@ class DriftReport(Record):
     accepted: tuple[str, ...] = ()
 
 
-def table(rows: Sequence[Move]) -> list[str]:
-    """Returns the moves as lines of text with aligned columns."""
+def table(rows: Sequence[Move], before: str = "before", now: str = "now") -> list[str]:
+    """Returns the moves as lines of text with aligned columns.
+
+    Args:
+        rows: Moves to show.
+        before: Heading of what is compared with.
+        now: Heading of what is compared.
+    """
     cells = [
-        ("name", "measure", "before", "now", "moved", "allowed"),
+        ("name", "measure", before, now, "moved", "allowed"),
         *(
             (row.name, row.measure, row.before, row.now, f"{row.moved:.4g}", f"{row.allowed:g}")
             for row in rows

@@ -28,6 +28,7 @@ from movierec.cli.run_compiled import run_compiled
 from movierec.cli.runs import runs
 from movierec.cli.serve import serve
 from movierec.cli.serving_manifests import serving_manifests
+from movierec.cli.skew import skew
 from movierec.cli.submit import submit
 from movierec.cli.versions import versions
 from pipeline.config.errors import EXPECTED, RunInterruptedError
@@ -48,6 +49,7 @@ app.add_typer(export, rich_help_panel=help_pages.TRAIN)
 app.command(rich_help_panel=help_pages.TRAIN)(prune)
 app.command(rich_help_panel=help_pages.SERVE)(serve)
 app.command(rich_help_panel=help_pages.SERVE)(explore)
+app.command(rich_help_panel=help_pages.SERVE)(skew)
 app.command(rich_help_panel=help_pages.SERVE)(versions)
 app.command(rich_help_panel=help_pages.SERVE)(rollback)
 app.command(rich_help_panel=help_pages.SERVE)(promote)

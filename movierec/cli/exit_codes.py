@@ -8,5 +8,8 @@ FAILED: Final = 1
 NOT_PUSHED: Final = 2
 """The run reached its end, but its model was refused and not pushed."""
 
+SKEWED: Final = 2
+"""What a server is asked is too far from what its model was trained on."""
+
 INTERRUPTED: Final = 130
 """Ctrl-C or a signal ended the command."""

@@ -17,6 +17,7 @@ VERTEX: Final = "Vertex AI"
 SCHEDULE: Final = "Schedule"
 SERVER: Final = "Model server"
 TLS: Final = "TLS"
+REQUEST_LOG: Final = "Request log"
 
 
 def show_help_without_command(context: typer.Context) -> None:

@@ -16,7 +16,7 @@ from movierec.cli import help_pages, options, output
 from pipeline.config.errors import UserError
 from pipeline.workspace import Workspace
 from serving.defaults import DEFAULT_MODEL, DEFAULT_PORT, LOOPBACK
-from serving.server_options import WantedServer
+from serving.server_options import RequestLogOptions, WantedServer
 from serving.versions import version_number
 
 if TYPE_CHECKING:
@@ -83,6 +83,45 @@ def serve(
             "server only)."
         ),
     ] = True,
+    request_log: Annotated[
+        Path | None,
+        typer.Option(
+            "--request-log",
+            metavar="DIR",
+            help="Folder for a log of requests, which `movierec skew` reads. Without it, there is "
+            "none (embedded server only).",
+            rich_help_panel=help_pages.REQUEST_LOG,
+        ),
+    ] = None,
+    request_log_share: Annotated[
+        float,
+        typer.Option(
+            "--request-log-share",
+            metavar="SHARE",
+            min=0.0,
+            max=1.0,
+            help="Share of the answered requests that is logged.",
+            rich_help_panel=help_pages.REQUEST_LOG,
+        ),
+    ] = RequestLogOptions.share,
+    request_log_megabytes: Annotated[
+        int,
+        typer.Option(
+            "--request-log-megabytes",
+            metavar="NUMBER",
+            min=1,
+            help="Size of the log; the oldest requests make place for new ones.",
+            rich_help_panel=help_pages.REQUEST_LOG,
+        ),
+    ] = RequestLogOptions.max_bytes >> 20,
+    request_log_raw_ids: Annotated[
+        bool,
+        typer.Option(
+            "--request-log-raw-ids",
+            help="Log the ids of users and movies as they are, not as hashes.",
+            rich_help_panel=help_pages.REQUEST_LOG,
+        ),
+    ] = False,
     labels: Annotated[
         list[str] | None,
         typer.Option(
@@ -135,6 +174,11 @@ def serve(
         metrics_port=metrics_port,
         batching=BatchingOptions() if batching else None,
         check_ops=check_ops,
+        request_log=None
+        if request_log is None
+        else RequestLogOptions(
+            request_log, request_log_share, request_log_megabytes << 20, request_log_raw_ids
+        ),
         version_labels=dict(_parse_label(text) for text in labels or ()),
     )
     announced: list[Started] = []

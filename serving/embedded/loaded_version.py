@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_log_pb2
 
+from models.export.training_population import read_population
 from models.export.warm_up import MAX_WARM_UP_REQUESTS, WARM_UP_FILE
 from models.signature_names import PREDICT, SERVING_DEFAULT
 from serving import allowed_ops
@@ -36,6 +37,7 @@ class LoadedVersion:
         number: Number of the version.
         signature_defs: Description of its signatures, a SignatureDefMap.
         costs: Costs of requests to it.
+        population: Its training data, for the request log; None if that is not wanted or known.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class LoadedVersion:
         batching: BatchingOptions | None = None,
         *,
         check_ops: bool = True,
+        read_training: bool = False,
     ) -> None:
         """Loads the SavedModel in the version's folder.
 
@@ -55,6 +58,7 @@ class LoadedVersion:
             max_bytes: Memory in bytes for values that a request's tensors leave out.
             batching: How `predict` is batched; None calls the model for each request.
             check_ops: Whether to refuse ops that are not allowed.
+            read_training: Whether to read what the model says about its training data.
 
         Raises:
             UnreadableModelError: It is damaged, holds an op that is not allowed, or cannot be
@@ -79,6 +83,7 @@ class LoadedVersion:
         }
         self.signature_defs = _signature_defs(folder)
         self.costs = RequestCosts(self._loaded)
+        self.population = read_population(folder) if read_training else None
 
     def signature(self, name: str) -> Signature:
         """Returns the signature of a name; the empty name stands for the default one.

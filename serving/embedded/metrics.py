@@ -57,13 +57,17 @@ class Metrics:
     """
 
     def __init__(
-        self, in_flight: Callable[[], int], loaded_versions: Callable[[], Collection[int]]
+        self,
+        in_flight: Callable[[], int],
+        loaded_versions: Callable[[], Collection[int]],
+        failed_versions: Callable[[], Collection[int]] = tuple,
     ) -> None:
         """Takes the functions that read the state of the server whenever metrics are read.
 
         Args:
             in_flight: Returns the number of requests that wait or are being answered.
             loaded_versions: Returns the numbers of the versions that answer.
+            failed_versions: Returns the numbers of the versions that do not load.
         """
         self.registry = CollectorRegistry()
         self._requests = Counter(
@@ -79,9 +83,15 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self._logged = Counter(
+            "movierec_logged_requests",
+            "Requests for the request log, by whether they were written.",
+            ["outcome"],
+            registry=self.registry,
+        )
         # It holds as many entries as there are series.
         self._series = cache(self._counted)
-        self.registry.register(_State(in_flight, loaded_versions))
+        self.registry.register(_State(in_flight, loaded_versions, failed_versions))
         ProcessCollector(registry=self.registry)
 
     @contextmanager
@@ -103,6 +113,14 @@ class Metrics:
             count.inc()
             seconds.observe(time.monotonic() - started)
 
+    def count_logged(self, outcome: str) -> None:
+        """Counts a request for the request log.
+
+        Args:
+            outcome: Outcome as in `request_log`, such as `request_log.WRITTEN`.
+        """
+        self._logged.labels(outcome).inc()
+
     def _counted(self, method: str, signature: str, code: str) -> tuple[Counter, Histogram]:
         """Returns the two series of such requests; finding them takes longer than counting."""
         return (
@@ -115,10 +133,16 @@ class _State(Collector):
     """The state of the server, read whenever metrics are read."""
 
     def __init__(
-        self, in_flight: Callable[[], int], loaded_versions: Callable[[], Collection[int]]
+        self,
+        in_flight: Callable[[], int],
+        loaded_versions: Callable[[], Collection[int]],
+        failed_versions: Callable[[], Collection[int]],
     ) -> None:
         self._in_flight = in_flight
-        self._loaded_versions = loaded_versions
+        self._versions = (
+            ("movierec_loaded_version", "1 for each version that answers.", loaded_versions),
+            ("movierec_failed_version", "1 for each version that does not load.", failed_versions),
+        )
 
     def collect(self) -> Iterable[Metric]:
         yield GaugeMetricFamily(
@@ -126,12 +150,11 @@ class _State(Collector):
             "Requests that wait or are being answered.",
             value=self._in_flight(),
         )
-        loaded = GaugeMetricFamily(
-            "movierec_loaded_version", "1 for each version that answers.", labels=["version"]
-        )
-        for number in sorted(self._loaded_versions()):
-            loaded.add_metric([str(number)], 1)
-        yield loaded
+        for name, meaning, numbers in self._versions:
+            versions = GaugeMetricFamily(name, meaning, labels=["version"])
+            for number in sorted(numbers()):
+                versions.add_metric([str(number)], 1)
+            yield versions
 
 
 class _Handler(WSGIRequestHandler):

@@ -20,6 +20,7 @@ from models.signature_names import PREDICT
 from serving.embedded.admission import Admission, is_heavy
 from serving.embedded.metrics import UNKNOWN, Metrics, Observation
 from serving.embedded.request_errors import RequestError, invalid, quoted
+from serving.embedded.request_log import RequestLog
 from serving.embedded.rpc_service import Method, parse, rpc_service
 from serving.embedded.served_versions import ModelSpecs
 
@@ -83,6 +84,7 @@ class PredictionService:
         heavy: Executor,
         max_message_bytes: int,
         batched: bool,
+        request_log: RequestLog | None = None,
     ) -> None:
         """Takes the parts of a server.
 
@@ -94,6 +96,7 @@ class PredictionService:
             heavy: Threads that call the model for heavy requests.
             max_message_bytes: Largest answer, in bytes.
             batched: Whether `predict` waits for other requests, which it must not do in the loop.
+            request_log: Log of answered requests; None writes none.
         """
         self._specs = specs
         self._admission = admission
@@ -102,6 +105,7 @@ class PredictionService:
         self._heavy = heavy
         self._max_message_bytes = max_message_bytes
         self._batched = batched
+        self._request_log = request_log
         # A version, and the seconds that it took to answer a brief request.
         self._last_brief: tuple[int | None, float] = (None, math.inf)
 
@@ -169,8 +173,11 @@ class PredictionService:
         with self._specs.lease(message.model_spec) as version:
             started = time.monotonic()
             response = version.predict(message, caller.seconds_left())
+            seconds = time.monotonic() - started
             if brief:
-                self._last_brief = version.number, time.monotonic() - started
+                self._last_brief = version.number, seconds
+            if self._request_log is not None:
+                self._request_log.offer(message, version.number, version.population, seconds)
         response.model_spec.name = self._specs.model_name
         answer = response.SerializeToString()
         if len(answer) > self._max_message_bytes:

@@ -19,6 +19,7 @@ from serving.embedded.admission import Admission
 from serving.embedded.grpc_server import GrpcServer
 from serving.embedded.loaded_version import LoadedVersion
 from serving.embedded.metrics import Metrics, MetricsPage
+from serving.embedded.request_log import RequestLog
 from serving.embedded.served_versions import ModelSpecs, ServedVersions
 from serving.embedded.version_watcher import VersionStates, VersionWatcher
 from serving.errors import ServingError
@@ -47,7 +48,6 @@ class ModelServer:
         self._served = ServedVersions()
         self._states = VersionStates()
         self._admission = Admission(options.max_concurrent_requests)
-        self._metrics = Metrics(lambda: self._admission.inside, self._served.numbers)
         self._specs = ModelSpecs(options.model_name, options.version_labels, self._served)
         self._watcher = VersionWatcher(
             options.base_path,
@@ -57,6 +57,10 @@ class ModelServer:
             self._states,
             self._tell_health,
         )
+        self._metrics = Metrics(
+            lambda: self._admission.inside, self._served.numbers, self._watcher.failed
+        )
+        self._request_log: RequestLog | None = None
         self._light = ThreadPoolExecutor(_workers(options), thread_name_prefix="predict")
         self._heavy = ThreadPoolExecutor(HEAVY_WORKERS, thread_name_prefix="heavy")
         self._grpc: GrpcServer | None = None
@@ -69,9 +73,14 @@ class ModelServer:
         """Loads the newest version that can be loaded, and answers requests from its return on.
 
         Raises:
-            ServingError: No version loads, a port is taken, or a TLS file cannot be used.
+            ServingError: No version loads, a port is taken, a TLS file cannot be used, or the
+                request log cannot be written.
         """
         try:
+            if self._options.request_log is not None:
+                self._request_log = RequestLog(
+                    self._options.request_log, self._metrics.count_logged
+                )
             self._grpc = self._bound()
             if self._options.metrics_port is not None:
                 self._page = MetricsPage(
@@ -140,6 +149,8 @@ class ModelServer:
             executor.shutdown(wait=False, cancel_futures=True)
         if self._page is not None:
             self._page.close()
+        if self._request_log is not None:
+            self._request_log.close()
         for number in self._served.numbers():
             self._served.retire(number)
         self._served.unload_idle()
@@ -154,6 +165,7 @@ class ModelServer:
             self._heavy,
             self._options.max_message_bytes,
             batched=self._options.batching is not None,
+            request_log=self._request_log,
         )
         model = model_service.ModelService(self._specs, self._states, self._metrics)
         return GrpcServer(
@@ -171,6 +183,7 @@ class ModelServer:
             self._options.max_message_bytes,
             self._options.batching,
             check_ops=self._options.check_ops,
+            read_training=self._options.request_log is not None,
         )
         version.warm_up(folder)
         return version

@@ -211,6 +211,10 @@ class VersionWatcher:
         self._stopped = False
         self._thread: threading.Thread | None = None
 
+    def failed(self) -> list[int]:
+        """Returns the numbers of the versions in the folder that do not load; any thread may."""
+        return list(self._failed)
+
     def load_first(self) -> None:
         """Looks until all versions that are wanted have been tried; a slow one is not waited for.
 

@@ -133,6 +133,11 @@ def _objection(options: ServerOptions) -> str | None:
             "TensorFlow Serving has its metrics on its REST port, which answers predictions in "
             "the clear: leave out --metrics-port or TLS, or use --server embedded"
         )
+    if options.request_log is not None:
+        return (
+            "TensorFlow Serving's release cannot write its request log into files: leave out "
+            "--request-log, or use --server embedded"
+        )
     return None
 
 

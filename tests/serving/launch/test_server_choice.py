@@ -7,7 +7,12 @@ import pytest
 from serving.errors import ServingError
 from serving.launch import server_choice
 from serving.launch.server_choice import Binary, Docker, Embedded
-from serving.server_options import BatchingOptions, ServerOptions, WantedServer
+from serving.server_options import (
+    BatchingOptions,
+    RequestLogOptions,
+    ServerOptions,
+    WantedServer,
+)
 from serving.tls import ServerTls
 from tests.serving.fake_programs import FakePrograms
 
@@ -57,6 +62,16 @@ def test_a_binary_that_is_passed_over_is_named_with_the_reason(
     assert first.getMessage().startswith(f"{binary} is passed over: ")
     assert "not on 127.0.0.1 alone" in first.getMessage()
     assert second.getMessage() == first.getMessage()
+
+
+def test_a_request_log_is_written_by_the_embedded_server_alone(programs: FakePrograms) -> None:
+    programs.add_binary()
+    programs.add_docker()
+    asked = options(request_log=RequestLogOptions(Path("log")))
+    assert server_choice.choose(WantedServer.AUTO, asked) == Embedded()
+    for wanted in (WantedServer.BINARY, WantedServer.DOCKER):
+        with pytest.raises(ServingError, match="--request-log"):
+            server_choice.choose(wanted, asked)
 
 
 def test_docker_that_does_not_answer_is_passed_over(programs: FakePrograms) -> None:
