@@ -138,10 +138,10 @@ def main(
     models = [ModelOptions(name=name) for name in MODELS]
     console = Console(stderr=True)
     with tempfile.TemporaryDirectory() as folder:
-        ratings = rating_sets.movielens_100k()
+        ratings, sides = rating_sets.movielens_100k(), rating_sets.movielens_100k_sides()
         archives = [Path(folder, f"fold-{fold}.npz") for fold in range(1, FOLDS + 1)]
         for fold, archive in enumerate(archives, start=1):
-            rating_sets.save(rating_sets.official_fold(ratings, fold), archive)
+            rating_sets.save({**rating_sets.official_fold(ratings, fold), **sides}, archive)
         rating_models = [model.name for model in models if model.predicts_ratings]
         rated = measure("rating_model", rating_models, _PEERS, archives, seeds, console)
         retrieval_models = [model.name for model in models if model.retrieves]

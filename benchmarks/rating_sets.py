@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,15 @@ from tfx_bsl.coders import example_coder
 
 from components.movielens_example_gen import reading
 from components.movielens_example_gen.options import FOLDS
-from models import features
+from components.movielens_example_gen.readers.edition import RawRatings
+from models import features, side_features
 from pipeline.config.tree import DataConfig
 from pipeline.datasets import locate
 
 Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
+
+# Arrays of a set of ratings that say what is known of its users and of its movies.
+SIDES = ("user_side_features", "movie_side_features")
 
 _ROWS_PER_FILE = 1_000_000
 _EXPONENT = 0.8
@@ -25,7 +30,7 @@ _EXPONENT = 0.8
 
 def movielens_100k() -> Arrays:
     """Returns the 100,000 ratings in the order of the original file, with indices from 0."""
-    ratings = reading.read_raw(str(locate(DataConfig())), "ml-100k").ratings
+    ratings = _raw().ratings
     index = {
         name: np.unique(ratings[column].to_numpy(), return_inverse=True)[1].astype(np.int32)
         for name, column in (
@@ -34,6 +39,27 @@ def movielens_100k() -> Arrays:
         )
     }
     return {**index, features.RATING: ratings[features.RATING].to_numpy().astype(np.float32)}
+
+
+def movielens_100k_sides() -> Arrays:
+    """Returns the side features of all users and movies of `movielens_100k`, by their indices.
+
+    Returns:
+        `user_side_features` and `movie_side_features`, text `[n]`: names of features with
+        `side_features.SEPARATOR` between them.
+    """
+    raw = _raw()
+    tables = (
+        (features.USER_ID, raw.users, _names_of_user),
+        (features.MOVIE_ID, raw.movies, _names_of_movie),
+    )
+    sides = []
+    for column, table, names_of in tables:
+        assert table is not None
+        described = {row[column]: names_of(row) for row in table.to_pylist()}
+        ids = np.unique(raw.ratings[column].to_numpy())
+        sides.append(np.array([side_features.SEPARATOR.join(described[str(one)]) for one in ids]))
+    return {SIDES[0]: sides[0], SIDES[1]: sides[1]}
 
 
 def official_fold(ratings: Arrays, fold: int) -> Arrays:
@@ -91,6 +117,35 @@ def write_records(ratings: Arrays, folder: str) -> None:
         with tf.io.TFRecordWriter(path, options="GZIP") as writer:
             for record in encoder.encode(batch):
                 writer.write(record)
+
+
+def _raw() -> RawRatings:
+    return reading.read_raw(str(locate(DataConfig())), "ml-100k")
+
+
+def _names_of_user(row: dict[str, Any]) -> list[str]:
+    return _names(
+        side_features.user_features(
+            tf.constant([row[features.USER_AGE]]),
+            tf.constant([row[features.USER_GENDER]]),
+            tf.constant([row[features.USER_OCCUPATION]]),
+        )
+    )
+
+
+def _names_of_movie(row: dict[str, Any]) -> list[str]:
+    return _names(
+        side_features.movie_features(
+            tf.constant([row[features.MOVIE_GENRES] or []], tf.string),
+            tf.constant([0]),
+            tf.constant([row[features.MOVIE_TITLE] or ""]),
+        )
+    )
+
+
+def _names(groups: Mapping[str, tf.Tensor]) -> list[str]:
+    of_groups = [names.numpy()[0] for names in groups.values()]
+    return [name.decode() for names in of_groups for name in names if name]
 
 
 def _zipf(rng: np.random.Generator, names: int, count: int) -> np.ndarray[Any, np.dtype[np.int32]]:

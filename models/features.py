@@ -47,3 +47,5 @@ GENRE_VOCABULARY: Final = "genre_vocabulary"
 MOVIE_CATALOGUE: Final = "movie_catalogue"
 CATALOGUE_SEPARATOR: Final = "\t"
 GENRE_SEPARATOR: Final = "|"
+# A line for each user in train of whom something is known: the id and the names of the features.
+USER_SIDE_FEATURES: Final = "user_side_features"

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from models import features
+from models import features, side_features
 from models.activity import activity_slice
 from models.options import TransformOptions
 
@@ -21,7 +21,8 @@ def preprocessing_fn(
 ) -> dict[str, tf.Tensor]:
     """Transforms raw ratings into features for training.
 
-    Vocabularies and statistics come from the train split alone.
+    Vocabularies and statistics come from the train split alone. So does the vocabulary of users'
+    side features, which has a line for each user of whom some are known.
 
     Args:
         inputs: Raw features of a batch of B ratings.
@@ -47,6 +48,12 @@ def preprocessing_fn(
     )
     _write_catalogue(
         inputs[features.MOVIE_ID], inputs[features.MOVIE_GENRES], inputs[features.MOVIE_TITLE]
+    )
+    _write_user_features(
+        inputs[features.USER_ID],
+        inputs[features.USER_AGE],
+        inputs[features.USER_GENDER],
+        inputs[features.USER_OCCUPATION],
     )
     rating = inputs[features.RATING]
     return {
@@ -113,18 +120,40 @@ def _write_catalogue(
     )
     tft.vocabulary(
         tf.strings.join(
-            [movie_ids, joined, _dense(titles)], separator=features.CATALOGUE_SEPARATOR
+            [movie_ids, joined, _dense(titles, "")], separator=features.CATALOGUE_SEPARATOR
         ),
         vocab_filename=features.MOVIE_CATALOGUE,
     )
 
 
-def _dense(values: tf.Tensor | tf.SparseTensor) -> tf.Tensor:
-    """Returns values `[B]`, with an empty string where the optional feature is missing."""
+def _write_user_features(
+    user_ids: tf.Tensor,
+    age: tf.Tensor | tf.SparseTensor,
+    gender: tf.Tensor | tf.SparseTensor,
+    occupation: tf.Tensor | tf.SparseTensor,
+) -> None:
+    """Writes every user in train of whom something is known into a vocabulary.
+
+    A line is the id and the names of the features, with `side_features.SEPARATOR` between them.
+    """
+    groups = side_features.user_features(_dense(age, 0), _dense(gender, ""), _dense(occupation, ""))
+    names = tf.concat(list(groups.values()), axis=1)
+    lines = tf.strings.reduce_join(
+        tf.concat([user_ids[:, tf.newaxis], names], axis=1),
+        axis=1,
+        separator=side_features.SEPARATOR,
+    )
+    has_any = tf.reduce_any(tf.strings.length(names) > 0, axis=1)
+    tft.vocabulary(tf.boolean_mask(lines, has_any), vocab_filename=features.USER_SIDE_FEATURES)
+
+
+def _dense(values: tf.Tensor | tf.SparseTensor, default: str | int) -> tf.Tensor:
+    """Returns values `[B]`, with the default where the optional feature is missing."""
     if isinstance(values, tf.SparseTensor):
         shape = tf.stack([values.dense_shape[0], tf.constant(1, tf.int64)])
         return tf.squeeze(
-            tf.sparse.to_dense(tf.SparseTensor(values.indices, values.values, shape), ""), axis=1
+            tf.sparse.to_dense(tf.SparseTensor(values.indices, values.values, shape), default),
+            axis=1,
         )
     return values
 

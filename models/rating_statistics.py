@@ -10,6 +10,7 @@ import numpy as np
 from models import features
 from models.columns import Columns, in_parts, row_count
 from models.seen_movies import SeenMovies, seen_movies
+from models.side_features import NO_SIDES, Sides
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class RatingStatistics:
         movie_rating_mean: Mean rating of each movie, float64 `[movies]`; `rating_mean` for a movie
             without ratings.
         seen: Movies that each user rated.
+        sides: Side features of the users and movies.
     """
 
     users: int
@@ -38,10 +40,15 @@ class RatingStatistics:
     movie_rating_count: np.ndarray[Any, np.dtype[np.int64]]
     movie_rating_mean: np.ndarray[Any, np.dtype[np.float64]]
     seen: SeenMovies
+    sides: Sides = NO_SIDES
 
 
 def measure(
-    ratings: Columns, users: int, movies: int, rating_mean: float | None = None
+    ratings: Columns,
+    users: int,
+    movies: int,
+    rating_mean: float | None = None,
+    sides: Sides = NO_SIDES,
 ) -> RatingStatistics:
     """Returns the statistics of ratings whose users and movies are known.
 
@@ -50,6 +57,7 @@ def measure(
         users: Number of known users.
         movies: Number of known movies.
         rating_mean: Mean rating where `ratings` are only a part; None computes it.
+        sides: Side features of the users and movies.
     """
     counts, sums = np.zeros(movies, np.int64), np.zeros(movies)
     for part in in_parts(ratings):
@@ -67,4 +75,5 @@ def measure(
         movie_rating_count=counts,
         movie_rating_mean=np.where(counts > 0, sums / np.maximum(counts, 1), rating_mean),
         seen=seen_movies(ratings, users),
+        sides=sides,
     )

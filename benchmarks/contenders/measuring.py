@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
+# Probabilities of central intervals.
+LEVELS = (0.5, 0.8, 0.95)
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -28,6 +30,11 @@ class Measured:
         peak_mib: Peak memory of the process, in MiB.
         test_rmse: RMSE on the test ratings, if there are any.
         test_mae: Mean absolute error on the test ratings, if there are any.
+        test_nll: Mean of −log of the density of the test ratings, if the contender predicts a
+            normal distribution.
+        test_star_nll: Mean of −log of the probability of their whole stars, likewise; the ends of
+            the scale have the tails.
+        coverage: Shares of test ratings within the central intervals of `LEVELS`, likewise.
         ndcg_at_10: NDCG@10 of the movies liked in the test ratings, if the contender ranks.
         recall_at_10: Recall@10 of those movies.
         recall_at_20: Recall@20 of those movies.
@@ -39,6 +46,9 @@ class Measured:
     peak_mib: float = 0.0
     test_rmse: float | None = None
     test_mae: float | None = None
+    test_nll: float | None = None
+    test_star_nll: float | None = None
+    coverage: list[float] | None = None
     ndcg_at_10: float | None = None
     recall_at_10: float | None = None
     recall_at_20: float | None = None

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
-from benchmarks.contenders.measuring import Arrays, Measured, mae, rmse
+from benchmarks.contenders.measuring import LEVELS, Arrays, Measured, mae, rmse
+from benchmarks.rating_sets import SIDES
 from models.columns import RATING_COLUMNS, Columns, canonical_order
-from models.contracts import RankingModel, RatingModel
+from models.contracts import Pairs, RankingModel, RatingModel
 from models.factory import build_model
+from models.layers.rating_heads import NormalRating
 from models.rating_statistics import RatingStatistics, measure
+from models.side_features import SEPARATOR, SideFeatures, Sides, side_features
 from models.training.history import best_epoch
 from models.training.loop import TrainingLoop
 from models.training.metrics import criterion_for
@@ -42,19 +49,25 @@ def statistics_of(ratings: Columns) -> RatingStatistics:
 
 
 def train_as_the_trainer_does(
-    name: str, seed: int, given: Arrays, movies: int, measured: Measured
+    name: str,
+    seed: int,
+    given: Arrays,
+    movies: int,
+    measured: Measured,
+    epochs: int | None = None,
 ) -> Trained:
     """Trains a model with its default options in the two passes of the pipeline's Trainer.
 
     The first pass finds the best epoch on a tenth of the ratings. The second trains on all ratings
-    for that number of epochs. A model of one epoch needs no first pass.
+    for that number of epochs. Where the number is known, there is no first pass.
 
     Args:
         name: Name of the model.
         seed: Seed of that tenth, of the initial weights and of the order of ratings.
-        given: Training ratings.
+        given: Training ratings, and side features if there are any.
         movies: Number of movies.
         measured: Result in which `train` and the number of ratings are set.
+        epochs: Number of epochs; None finds it, but for a model whose default is one.
     """
     config = load_config(overrides=[f"model.name={name}", f"training.seed={seed}"])
     everything = canonical_order({column: given[column] for column in RATING_COLUMNS})
@@ -63,9 +76,16 @@ def train_as_the_trainer_does(
     evaluation = {column: values[is_eval] for column, values in everything.items()}
     with measured.timed("train"):
         users = int(everything["user_index"].max()) + 1
-        part, whole = (measure(ratings, users, movies) for ratings in (train, everything))
-        options, epochs = config.training.options, 1
-        if options.epochs > 1:
+        sides = Sides(
+            *(_side(given, name, size) for name, size in zip(SIDES, (users, movies), strict=True))
+        )
+        part, whole = (
+            measure(ratings, users, movies, sides=sides) for ratings in (train, everything)
+        )
+        options = config.training.options
+        if options.epochs == 1:
+            epochs = 1
+        if epochs is None:
             criterion = criterion_for(config.model, options, part)
             model = build_model(config.model, part, seed)
             loop = TrainingLoop(model, options, report=_to_nobody, criterion=criterion)
@@ -79,7 +99,7 @@ def train_as_the_trainer_does(
 def test(
     model: RatingModel, statistics: RatingStatistics, given: Arrays, measured: Measured
 ) -> None:
-    """Sets the errors on the test ratings.
+    """Sets the errors on the test ratings, and how sure a model was that says so.
 
     Users and movies beyond the tables are unknown. Those within the tables but without a training
     rating are not: they have their initial vectors, shrunk if a penalty covers the whole table.
@@ -89,6 +109,43 @@ def test(
     predicted = model.predict_rating(users, movies).numpy()
     measured.test_rmse = rmse(predicted, given["test_rating"])
     measured.test_mae = mae(predicted, given["test_rating"])
+    head = model.rating_head()
+    if isinstance(head, NormalRating):
+        nowhere = tf.zeros([len(users), 1])
+        variance = head.variance(Pairs(tf.constant(users), tf.constant(movies), nowhere, nowhere))
+        _set_calibration(
+            predicted.astype(np.float64),
+            np.sqrt(variance.numpy().astype(np.float64)),
+            given["test_rating"],
+            measured,
+        )
+
+
+def _set_calibration(
+    predicted: np.ndarray[Any, np.dtype[np.float64]],
+    deviation: np.ndarray[Any, np.dtype[np.float64]],
+    ratings: np.ndarray[Any, Any],
+    measured: Measured,
+) -> None:
+    """Sets the likelihoods and coverages of whole stars from 1 to 5."""
+    normal = NormalDist()
+    errors = (ratings - predicted) / deviation
+    measured.test_nll = float(np.mean(np.log(2 * np.pi * deviation**2) / 2 + errors**2 / 2))
+    cumulative = np.vectorize(normal.cdf)
+    below, above = (
+        np.where(ratings == end, float(side > 0), cumulative(errors + side / (2 * deviation)))
+        for end, side in ((1, -1), (5, 1))
+    )
+    measured.test_star_nll = float(-np.mean(np.log(above - below)))
+    measured.coverage = [
+        float(np.mean(np.abs(errors) <= normal.inv_cdf((1 + level) / 2))) for level in LEVELS
+    ]
+
+
+def _side(given: Arrays, name: str, rows: int) -> SideFeatures:
+    """Returns the side features of the first rows, none where the ratings have none."""
+    lines: Iterable[str] = given[name][:rows] if name in given else []
+    return side_features([line.split(SEPARATOR) if line else [] for line in lines])
 
 
 def _to_nobody(progress: object) -> None:

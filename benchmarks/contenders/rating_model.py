@@ -8,10 +8,16 @@ from models.contracts import predicts_ratings
 
 
 def main() -> None:
-    """Trains and prints the result. Settings: `model`, its name, and `seed`."""
+    """Trains and prints the result.
+
+    Settings: `model`, its name, `seed`, and optionally `epochs`, which takes the place of the first
+    of the Trainer's passes.
+    """
     chosen, measured, given = settings(), Measured(), arrays()
     movies = int(given["movie_index"].max()) + 1
-    trained = train_as_the_trainer_does(chosen["model"], chosen["seed"], given, movies, measured)
+    trained = train_as_the_trainer_does(
+        chosen["model"], chosen["seed"], given, movies, measured, chosen.get("epochs")
+    )
     assert predicts_ratings(trained.model)
     test(trained.model, trained.statistics, given, measured)
     measured.print()

@@ -115,7 +115,7 @@ class Passes:
         both = self.storage.canonical_order(
             self.storage.collect(chain(in_parts(data.train), [known_eval]))
         )
-        statistics = measure(both, statistics.users, statistics.movies)
+        statistics = measure(both, statistics.users, statistics.movies, sides=statistics.sides)
         model, training = self._start("refit", statistics, criterion)
         training.train_for(both, history.best_epoch(epochs, criterion))
         return replace(

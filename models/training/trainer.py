@@ -123,12 +123,13 @@ def _checkpoint_folder(
     data: TrainingData,
     earlier: EarlierWeights | None,
 ) -> str:
-    """Returns a folder that only trainings of equal options, code, ratings and start share."""
+    """Returns a folder that only trainings of equal options, code, data and start share."""
     settings = {
         "model": model.model_dump(mode="json"),
         "training": training.model_dump(mode="json"),
         "code_fingerprint": custom_config["code_fingerprint"],
         "warm_start": earlier and earlier.digest,
+        "side_features": data.statistics.sides.digests(),
     }
     key = training_key(settings, data.train, data.evaluation)
     return os.path.join(custom_config["checkpoints"], key)

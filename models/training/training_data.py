@@ -95,4 +95,6 @@ def _statistics(files: Sequence[str], ratings: Columns, catalogue: Catalogue) ->
         for part in stream_columns(files, _RATING_MEAN_COLUMN)
         if row_count(part)
     )
-    return measure(ratings, len(catalogue.user_ids), len(catalogue.movie_ids), mean)
+    return measure(
+        ratings, len(catalogue.user_ids), len(catalogue.movie_ids), mean, catalogue.sides
+    )

@@ -54,7 +54,7 @@ def tuner_fn(arguments: StepArguments) -> TunerResult:
     data = read_training_data(arguments, ColumnStorage(training.memory_budget_bytes))
     settings = {
         name: custom_config[name] for name in ("model", "training", "tuning", "code_fingerprint")
-    }
+    } | {"side_features": data.statistics.sides.digests()}
     key = training_key(settings, data.train, data.evaluation)
     trials = Trials(
         model=ModelOptions.model_validate(custom_config["model"]),

@@ -12,7 +12,7 @@ from models import features
 from models.columns import Columns
 from models.layers.embeddings import row_dot, rows
 from models.layers.fold_in import SquaredErrorFoldIn
-from models.layers.implicit_kernels import Kernel, implicit_kernel
+from models.layers.kernels import Kernel, implicit_kernel, side_kernel
 from models.layers.mean_products import mean_product
 from models.layers.rating_heads import NormalRating
 from models.layers.row_systems import RowSystems
@@ -36,7 +36,9 @@ class BayesianMatrixFactorization(tf.Module):
     A rating is normal, with precision α a_u d_i. θ_u = (p_u, b_u) is normal around
     m + Σ_k g_k(u), with precision Λ; g_k is a Gaussian process over users with kernel K_k / λ_k.
     So are φ_i = (q_i, c_i) around sums of their own. The first kernel of a side is F Fᵀ, where F
-    says which movies a user rated, or which users rated a movie, over the root of their number.
+    says which movies a user rated, or which users rated a movie, over the root of their number. The
+    second, where the data have side features, is that of age, gender and occupation, or of genres
+    and year, centred: what is not known counts as the mean.
     Λ is Wishart, m normal with precision Λ, λ_k uniform over a grid of magnitudes, a_u and d_i
     Gamma(ν/2, ν/2), α Gamma(1, 1). Every epoch is a sweep: a Gibbs sampler draws all of them, each
     given the others. The first `burn_in` sweeps do not count.
@@ -69,8 +71,15 @@ class BayesianMatrixFactorization(tf.Module):
             tf.Variable(tf.ones([known + 1, 1])) for known in (users, movies)
         )
         self.noise_variance = tf.Variable([1.0])
+        self._side_kernels = [
+            [] if (kernel := side_kernel(side.centred(known))) is None else [kernel]
+            for side, known in zip(statistics.sides, (users, movies), strict=True)
+        ]
         self.sides = [
-            _Side(known, options, [seed, side]) for side, known in enumerate((users, movies))
+            _Side(known, 1 + len(kernels), options, [seed, side])
+            for side, (known, kernels) in enumerate(
+                zip((users, movies), self._side_kernels, strict=True)
+            )
         ]
         self.noise_precision = tf.Variable(_FIRST_NOISE_PRECISION, trainable=False)
         pairs = _PAIRS_A_ROW * (users + movies + 2)
@@ -151,7 +160,9 @@ class _Side(tf.Module):
         noise: a or d, the factor of the noise precision of each row, float32 `[n]`.
     """
 
-    def __init__(self, known: int, options: ModelOptions, seed: Sequence[int]) -> None:
+    def __init__(
+        self, known: int, kernels: int, options: ModelOptions, seed: Sequence[int]
+    ) -> None:
         super().__init__()
         size = options.draw_dimension + 1
         start = tf.random.stateless_normal(
@@ -162,7 +173,9 @@ class _Side(tf.Module):
         self.precision = tf.Variable(
             _FIRST_ROW_PRECISION * tf.eye(size, dtype=tf.float64), trainable=False
         )
-        self.processes = [tf.Variable(tf.zeros([known, size]), trainable=False)]
+        self.processes = [
+            tf.Variable(tf.zeros([known, size]), trainable=False) for _ in range(kernels)
+        ]
         self.noise = tf.Variable(tf.ones([known]), trainable=False)
 
 
@@ -223,8 +236,8 @@ class _Sweep:
         ]
         rank = options.eigenvectors
         self._kernels = [
-            [implicit_kernel(user, movie, users, movies, rank)],
-            [implicit_kernel(movie, user, movies, users, rank)],
+            [implicit_kernel(user, movie, users, movies, rank), *model._side_kernels[0]],
+            [implicit_kernel(movie, user, movies, users, rank), *model._side_kernels[1]],
         ]
         self._pairs = _pairs(self._counts, model._seed)
 

@@ -48,7 +48,7 @@ class Blend(tf.Module):
         self.trials: _Parts | None = None
         if not options.part_weights:
             visible, _ = self._visible_and_hidden()
-            part = measure(visible, statistics.users, statistics.movies)
+            part = measure(visible, statistics.users, statistics.movies, sides=statistics.sides)
             self.trials = _Parts(part, self._part_options, seed)
         trainings = 1 if self.trials is None else 2
         self.steps_per_epoch = trainings * self.parts.steps

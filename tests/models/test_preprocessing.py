@@ -15,6 +15,7 @@ from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 from models import preprocessing
 from models.activity import activity_slice
 from models.catalogue import read_catalogue
+from models.side_features import SideFeatures
 
 SPEC = {
     "user_id": tf.io.FixedLenFeature([], tf.string),
@@ -23,6 +24,9 @@ SPEC = {
     "timestamp": tf.io.FixedLenFeature([], tf.int64),
     "movie_title": tf.io.VarLenFeature(tf.string),
     "movie_genres": tf.io.VarLenFeature(tf.string),
+    "user_age": tf.io.VarLenFeature(tf.int64),
+    "user_gender": tf.io.VarLenFeature(tf.string),
+    "user_occupation": tf.io.VarLenFeature(tf.string),
 }
 
 
@@ -34,6 +38,9 @@ def row(user: str, movie: str, rating: float, title: list[str], genres: list[str
         "timestamp": 119,
         "movie_title": [text.encode() for text in title],
         "movie_genres": [text.encode() for text in genres],
+        "user_age": [34] if user == "u1" else [],
+        "user_gender": [b"F"] if user != "u3" else [],
+        "user_occupation": [b"a writer"] if user == "u1" else [],
     }
 
 
@@ -55,11 +62,11 @@ def transform() -> tft.TFTransformOutput:
     return fit({})
 
 
-def fit(options: dict) -> tft.TFTransformOutput:
+def fit(options: dict, train: list[dict] = TRAIN) -> tft.TFTransformOutput:
     folder = Path(tempfile.mkdtemp())
     metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(SPEC))
     with tft_beam.Context(temp_dir=str(folder / "tmp")):
-        _, function = (TRAIN, metadata) | tft_beam.AnalyzeAndTransformDataset(
+        _, function = (train, metadata) | tft_beam.AnalyzeAndTransformDataset(
             lambda inputs: preprocessing.preprocessing_fn(inputs, {"transform": options})
         )
         _ = function | tft_beam.WriteTransformFn(str(folder))
@@ -94,6 +101,22 @@ def test_catalogue_has_every_movie_with_its_title(transform: tft.TFTransformOutp
     assert catalogue.movie_genres == [["Action", "Crime"], ["Comedy"], []]
 
 
+def test_side_features_are_those_of_each_user_and_movie_of_which_some_are_known(
+    transform: tft.TFTransformOutput,
+) -> None:
+    users, movies = read_catalogue(transform).sides
+
+    def of_rows(side: SideFeatures) -> set[tuple[int, str]]:
+        return {(row, side.names[place]) for row, place in zip(side.row, side.feature, strict=True)}
+
+    assert of_rows(users) == {
+        (0, "age=30"), (0, "gender=F"), (0, "occupation=a writer"), (1, "gender=F"),
+    }  # fmt: skip
+    assert of_rows(movies) == {
+        (0, "genre=Action"), (0, "genre=Crime"), (0, "year=1995"), (1, "genre=Comedy"),
+    }  # fmt: skip
+
+
 def test_genres_are_a_multi_hot_over_those_of_train(transform: tft.TFTransformOutput) -> None:
     genres = transform.vocabulary_by_name("genre_vocabulary")
     assert sorted(genres) == [b"Action", b"Comedy", b"Crime"]
@@ -116,12 +139,17 @@ def test_when_it_was_rated_is_in_whole_minutes(transform: tft.TFTransformOutput)
     assert found.tolist() == [0, 0, 1, after_2038 // 60]
 
 
-def test_rare_users_and_movies_can_be_left_out() -> None:
-    transform = fit({"min_ratings_per_user": 2, "min_ratings_per_movie": 3})
+def test_rare_users_and_movies_can_be_left_out_and_nothing_need_be_known_of_users() -> None:
+    nothing: dict[str, list] = {"user_age": [], "user_gender": [], "user_occupation": []}
+    train = [{**one, **nothing} for one in TRAIN]
+    transform = fit({"min_ratings_per_user": 2, "min_ratings_per_movie": 3}, train)
     found = apply(transform, user_id=["u1", "u2", "u3"], movie_id=["m1", "m2", "m3"])
     assert found["user_index"].tolist() == [0, 1, 2]
     assert found["movie_index"].tolist() == [0, 1, 1]
-    assert read_catalogue(transform).movie_ids == ["m1"]
+    catalogue = read_catalogue(transform)
+    assert catalogue.movie_ids == ["m1"]
+    assert catalogue.sides.users.names == ()
+    assert catalogue.sides.movies.names == ("genre=Action", "genre=Crime", "year=1995")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from models.factory import build_model
 from models.options import ModelOptions, TrainingOptions
 from models.rating_statistics import measure
 from models.registry import MODELS
+from models.side_features import Sides, side_features
 from models.training.history import EpochResult, best_epoch
 from models.training.loop import TrainingLoop
 from models.training.metrics import criterion_for
@@ -25,6 +26,10 @@ FITTED = sorted(
     name for name, entry in MODELS.items() if not entry.by_gradients and name != "blend"
 )
 EPOCHS = 6
+SIDES = Sides(
+    side_features([["gender=F"] if row % 3 else ["gender=M"] for row in range(USERS)]),
+    side_features([[f"genre={row % 2}", "year=1995"] for row in range(MOVIES)]),
+)
 
 
 def train(
@@ -45,7 +50,7 @@ def train(
     chosen = {"draw_dimension": 2, "burn_in": 2, "gravity": 0.1, "init_stddev": 0.1, **changes}
     model_options = ModelOptions.model_validate({"name": name, "dimension": 3, **chosen})
     options = TrainingOptions(epochs=epochs, patience=EPOCHS, checkpoint_seconds=0)
-    statistics = measure(columns, USERS, MOVIES)
+    statistics = measure(columns, USERS, MOVIES, sides=SIDES)
     model = build_model(model_options, statistics, options.seed)
     loop = TrainingLoop(
         model,

@@ -15,6 +15,7 @@ from models.columns import Columns
 from models.contracts import Pairs
 from models.options import ModelOptions
 from models.rating_statistics import RatingStatistics, measure
+from models.side_features import Sides, side_features
 from models.zoo import bayesian_mf
 from models.zoo.bayesian_mf import BayesianMatrixFactorization, Randomness
 from tests.models.factories import rated_by_head, trained_like
@@ -31,8 +32,13 @@ def ratings(rng: np.random.Generator) -> Columns:
     }
 
 
+AGES = side_features([[f"age={row % 3}"] if row != 4 else [] for row in range(USERS)])
+GENRES = side_features([[f"genre={row % 2}", f"genre={row % 3}"] for row in range(MOVIES)])
+SIDES = Sides(AGES, GENRES)
+
+
 def measured(columns: Columns) -> RatingStatistics:
-    return measure(columns, USERS, MOVIES)
+    return measure(columns, USERS, MOVIES, sides=SIDES)
 
 
 def build(columns: Columns, seed: int = 1, **changes: Any) -> BayesianMatrixFactorization:
@@ -91,7 +97,7 @@ class Side:
     theta: np.ndarray
     mean: np.ndarray
     precision: np.ndarray
-    process: np.ndarray
+    processes: list[np.ndarray]
     noise: np.ndarray
 
 
@@ -104,7 +110,7 @@ def snapshot(model: BayesianMatrixFactorization) -> tuple[list[Side], float]:
             array(side.theta),
             array(side.mean),
             array(side.precision),
-            array(side.processes[0]),
+            [array(process) for process in side.processes],
             array(side.noise),
         )
         for side in model.sides
@@ -118,10 +124,13 @@ def normalised_sets(columns: Columns) -> list[np.ndarray]:
     return [f / np.sqrt(np.maximum(f.sum(axis=1, keepdims=True), 1)) for f in (seen, seen.T)]
 
 
-def draw_prior(side: Side, vectors: np.ndarray, values: np.ndarray, drawn: Record) -> np.ndarray:
-    """λ, g, Λ and m of a side, from the numbers drawn; checks the weights and shapes asked for."""
-    d, n = K + 1, len(side.theta)
-    residual = vectors.T @ (side.theta - side.mean)
+def draw_process(
+    side: Side, place: int, vectors: np.ndarray, values: np.ndarray, drawn: Record
+) -> tuple[np.ndarray, float]:
+    """γ and λ of a kernel; checks the weights of each λ."""
+    d = K + 1
+    others = sum(process for other, process in enumerate(side.processes) if other != place)
+    residual = vectors.T @ (side.theta - side.mean - others)
     grid = 10.0 ** np.linspace(-3, 5, 33)
     log_weights, chosen = drawn.choices.pop(0)
     expected = []
@@ -136,13 +145,23 @@ def draw_prior(side: Side, vectors: np.ndarray, values: np.ndarray, drawn: Recor
     kept = values / (values + scale)
     noise = np.linalg.solve(np.linalg.cholesky(side.precision).T, drawn.normals.pop(0)).T
     gamma = kept[:, np.newaxis] * residual + np.sqrt(kept)[:, np.newaxis] * noise
-    side.process = vectors @ gamma
+    return gamma, scale
 
-    own = side.theta - side.process
+
+def draw_prior(
+    side: Side, kernels: list[tuple[np.ndarray, np.ndarray]], drawn: Record
+) -> np.ndarray:
+    """λ, g, Λ and m of a side, from the numbers drawn; checks the shapes asked for."""
+    d, n = K + 1, len(side.theta)
+    scatter, freedom = np.eye(d), d + 1 + n
+    for place, (vectors, values) in enumerate(kernels):
+        gamma, scale = draw_process(side, place, vectors, values, drawn)
+        side.processes[place] = vectors @ gamma
+        scatter += scale * (gamma.T / values) @ gamma
+        freedom += len(values)
+    own = side.theta - sum(side.processes)
     mean = own.mean(axis=0)
-    scatter = np.eye(d) + (own - mean).T @ (own - mean) + n / (n + 1) * np.outer(mean, mean)
-    scatter += scale * (gamma.T / values) @ gamma
-    freedom = d + 1 + n + len(values)
+    scatter += (own - mean).T @ (own - mean) + n / (n + 1) * np.outer(mean, mean)
     below = np.tril(drawn.normals.pop(0), -1)
     shapes, chi = drawn.gammas.pop(0)
     np.testing.assert_allclose(shapes, [(freedom - place) / 2 for place in range(d)])
@@ -151,7 +170,7 @@ def draw_prior(side: Side, vectors: np.ndarray, values: np.ndarray, drawn: Recor
     side.precision = root @ root.T
     spread = np.linalg.cholesky((n + 1) * side.precision)
     side.mean = n / (n + 1) * mean + np.linalg.solve(spread.T, drawn.normals.pop(0))[:, 0]
-    return side.mean + side.process
+    return side.mean + sum(side.processes)
 
 
 def draw_rows(place: int, sides: list[Side], alpha: float, prior: np.ndarray, columns: Columns,
@@ -196,9 +215,10 @@ def test_a_sweep_draws_each_part_given_the_others(rng: np.random.Generator, reco
         values, _ = np.linalg.eigh(features @ features.T)
         values = values[::-1]
         values = values[values > 1e-6 * values[0]]
-        kernels.append((eigenvectors(features, columns, place), values))
+        known = SIDES[place].centred(len(features))
+        kernels.append([(eigenvectors(features, columns, place), values), of_features(known)])
     priors = [
-        draw_prior(side, *kernel, record) for side, kernel in zip(sides, kernels, strict=True)
+        draw_prior(side, of_side, record) for side, of_side in zip(sides, kernels, strict=True)
     ]
     for place in (0, 1):
         draw_rows(place, sides, alpha, priors[place], columns, record.normals.pop(0))
@@ -236,6 +256,16 @@ def eigenvectors(features: np.ndarray, columns: Columns, place: int) -> np.ndarr
         vectors * kernel.values.numpy(), features @ features.T @ vectors, atol=1e-5
     )
     return vectors
+
+
+def of_features(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The eigenvectors in the model's signs, after a check that they are such, and eigenvalues."""
+    kernel = bayesian_mf.side_kernel(features)
+    vectors, values = kernel.vectors.numpy().astype(np.float64), kernel.values.numpy()
+    expected = features @ features.T / np.mean(np.sum(features**2, axis=1))
+    np.testing.assert_allclose((vectors * values) @ vectors.T, expected, atol=1e-6)
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(len(values)), atol=1e-6)
+    return vectors, values
 
 
 def test_the_mean_is_that_of_the_draws_after_the_burn_in(rng: np.random.Generator) -> None:

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from models.layers.implicit_kernels import Kernel, implicit_kernel
+from models.layers import kernels
+from models.layers.kernels import Kernel, implicit_kernel, side_kernel
 
 ROWS, OTHERS = 14, 9
 
@@ -40,3 +41,25 @@ def test_a_lower_rank_keeps_the_largest_eigenvalues(rng: np.random.Generator) ->
     values, vectors = np.linalg.eigh(features @ features.T)
     expected = (vectors[:, -2:] * values[-2:]) @ vectors[:, -2:].T
     np.testing.assert_allclose(dense(kernel), expected, atol=1e-5)
+
+
+def test_a_side_kernel_is_the_product_of_the_features_over_its_mean_diagonal(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Read in parts, the last of which is smaller.
+    monkeypatch.setattr(kernels, "_ROWS_OF_A_PART", 4)
+    one_hot = np.eye(3)[rng.integers(0, 3, ROWS)]
+    features = one_hot - one_hot.mean(axis=0)
+    kernel = side_kernel(features.astype(np.float32))
+    assert kernel is not None
+    expected = features @ features.T / np.mean(np.sum(features**2, axis=1))
+    np.testing.assert_allclose(dense(kernel), expected, atol=1e-5)
+    # The columns add up to 0, so that one direction is left out.
+    vectors = kernel.vectors.numpy()
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(2), atol=1e-5)
+    assert (np.diff(kernel.values.numpy()) <= 0).all()
+
+
+@pytest.mark.parametrize("width", [0, 2])
+def test_features_that_say_nothing_give_no_kernel(width: int) -> None:
+    assert side_kernel(np.zeros([ROWS, width], np.float32)) is None

@@ -1,4 +1,4 @@
-"""Kernels over users or movies, from which other movies or users they have ratings with."""
+"""Kernels over users or movies, from their ratings or their side features."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 Index = np.ndarray[Any, np.dtype[np.integer[Any]]]
+Features = np.ndarray[Any, np.dtype[np.float32]]
 
 # Halko, Martinsson & Tropp, "Finding structure with randomness" (2011), algorithm 4.4.
 _SPARE_DIRECTIONS: Final = 10
 _POWER_ITERATIONS: Final = 3
+_ROWS_OF_A_PART: Final = 65_536
 # Eigenvalues below this part of the largest are rounding.
 _LEAST_EIGENVALUE: Final = 1e-6
 
@@ -76,3 +78,28 @@ def factor_kernel(features: tf.SparseTensor, rank: int) -> Kernel:
         vectors=tf.matmul(directions, tf.cast(tf.boolean_mask(rotation, kept, axis=1), tf.float32)),
         values=tf.boolean_mask(values, kept),
     )
+
+
+def side_kernel(features: Features) -> Kernel | None:
+    """Returns the kernel X Xᵀ of side features, over its mean diagonal entry; None if X is 0.
+
+    Args:
+        features: X, float32 `[n, features]`. Memory beside it holds a part of its rows in float64.
+    """
+    parts = [
+        slice(start, start + _ROWS_OF_A_PART) for start in range(0, len(features), _ROWS_OF_A_PART)
+    ]
+    gram = np.zeros([features.shape[1]] * 2)
+    for part in parts:
+        wide = features[part].astype(np.float64)
+        gram += wide.T @ wide
+    if not gram.any():
+        return None
+    scale = np.sqrt(np.trace(gram) / len(features))
+    values, rotation = np.linalg.eigh(gram / scale**2)
+    kept = np.flatnonzero(values > _LEAST_EIGENVALUE * values[-1])[::-1]
+    weights = rotation[:, kept] / (scale * np.sqrt(values[kept]))
+    vectors = np.empty([len(features), len(kept)], np.float32)
+    for part in parts:
+        vectors[part] = features[part].astype(np.float64) @ weights
+    return Kernel(tf.constant(vectors), tf.constant(values[kept]))
