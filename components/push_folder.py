@@ -73,7 +73,8 @@ def comparison_group(saved_model: str) -> str | None:
     if not fileio.exists(path):
         return None
     with fileio.open(path, "rb") as file:
-        return bytes(file.read()).decode()
+        # One that is damaged names no group, so nothing compares with it.
+        return bytes(file.read()).decode(errors="replace")
 
 
 def digest(saved_model: str) -> str:
@@ -104,7 +105,7 @@ def read_pin(folder: str) -> Pin:
     path = os.path.join(folder, PIN_FILE)
     if not fileio.exists(path):
         return Pin()
-    with fileio.open(path, "r") as file:
+    with fileio.open(path, "rb") as file:
         return parse_pin(file.read(), path)
 
 

@@ -241,7 +241,7 @@ def newest_first(workspace: Workspace) -> Iterator[Summary]:
     """Yields the summaries of the runs that reached their end, with resolved paths."""
     for path in sorted(workspace.runs.glob(f"*/{SUMMARY_FILE}"), reverse=True):
         try:
-            summary = Summary.model_validate_json(path.read_text(encoding="utf-8"))
+            summary = Summary.model_validate_json(path.read_bytes())
         except ValidationError:
             # A summary of another release, or a truncated one, tells nothing.
             continue

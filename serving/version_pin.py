@@ -64,15 +64,16 @@ def read_pin(folder: Path) -> Pin:
     """
     path = folder / PIN_FILE
     try:
-        return parse_pin(path.read_text(encoding="utf-8"), str(path))
+        return parse_pin(path.read_bytes(), str(path))
     except FileNotFoundError:
         return Pin()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise ServingError(f"{path}: {reason}; expected what `movierec rollback` wrote") from error
+    except OSError as error:
+        raise ServingError(
+            f"{path}: {error.strerror}; expected what `movierec rollback` wrote"
+        ) from error
 
 
-def parse_pin(text: str, path: str) -> Pin:
+def parse_pin(text: str | bytes, path: str) -> Pin:
     """Returns the pin that a file's text describes.
 
     Raises:

@@ -41,14 +41,17 @@ class Executor(base_executor.BaseExecutor):
         """Runs the step.
 
         Raises:
-            DataError: The data has moved too far, and nobody accepted it. The message has a line
-                for each such move.
+            DataError: The data has moved too far, and nobody accepted it: the message has a line
+                for each such move. Or a file of the last blessed model is damaged.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         version = pushed_baseline.newest_comparable(
             exec_properties[pushed_baseline.PUSHED_KEY],
             exec_properties[pushed_baseline.COMPARISON_GROUP_KEY],
         )
+        if version is not None:
+            # The Gate needs it after hours of training. A damaged one is told before.
+            release.read_record(version)
         before = None if version is None else release.read_statistics(version)
         limits = DriftLimits.model_validate_json(exec_properties[LIMITS_KEY])
         found: list[Move] = []

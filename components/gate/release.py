@@ -7,8 +7,13 @@ machine and one in a cluster thus remember the same.
 from __future__ import annotations
 
 import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
+from zipfile import BadZipFile
 
+from google.protobuf.message import DecodeError
 from tensorflow_metadata.proto.v0.statistics_pb2 import DatasetFeatureStatisticsList as Statistics
 from tfx import types
 from tfx.components.statistics_gen import stats_artifact_utils
@@ -17,6 +22,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from components.drift.moves import slim
+from components.errors import DataError
 from components.gate.record import GateRecord
 from components.movielens_example_gen import rating_sample
 from components.movielens_example_gen.rating_sample import RatingSample
@@ -35,11 +41,16 @@ def write_record(saved_model: str, record: GateRecord) -> None:
 
 
 def read_record(saved_model: str) -> GateRecord | None:
-    """Returns the record of an exported model, or None if the export has none."""
-    path = os.path.join(saved_model, RECORD_FILE)
-    if not fileio.exists(path):
+    """Returns the record of an exported model, or None if the export has none.
+
+    Raises:
+        DataError: It is damaged.
+    """
+    content = _content(saved_model, RECORD_FILE)
+    if content is None:
         return None
-    return GateRecord.model_validate_json(io_utils.read_string_file(path))
+    with _readable(saved_model, RECORD_FILE):
+        return GateRecord.model_validate_json(content)
 
 
 def train_statistics(
@@ -60,12 +71,19 @@ def write_statistics(saved_model: str, statistics: Statistics) -> None:
 def read_statistics(
     saved_model: str,
 ) -> Statistics | None:
-    """Returns the statistics in an exported model, or None if the export has none."""
-    path = os.path.join(saved_model, STATISTICS_FILE)
-    if not fileio.exists(path):
+    """Returns the statistics in an exported model, or None if the export has none.
+
+    Raises:
+        DataError: They are damaged.
+    """
+    content = _content(saved_model, STATISTICS_FILE)
+    if content is None:
         return None
-    with fileio.open(path, "rb") as file:
-        return Statistics.FromString(file.read())
+    with _readable(saved_model, STATISTICS_FILE):
+        statistics = Statistics.FromString(content)
+        if not statistics.datasets:
+            raise ValueError("no statistics")
+        return statistics
 
 
 def write_sample(saved_model: str, sample: RatingSample) -> None:
@@ -74,9 +92,40 @@ def write_sample(saved_model: str, sample: RatingSample) -> None:
 
 
 def read_sample(saved_model: str) -> RatingSample | None:
-    """Returns the sample in an exported model, or None if the export has none."""
-    path = os.path.join(saved_model, SAMPLE_FILE)
+    """Returns the sample in an exported model, or None if the export has none.
+
+    Raises:
+        DataError: It is damaged.
+    """
+    content = _content(saved_model, SAMPLE_FILE)
+    if content is None:
+        return None
+    with _readable(saved_model, SAMPLE_FILE):
+        return rating_sample.decode(content)
+
+
+def _content(saved_model: str, name: str) -> bytes | None:
+    """Returns the content of a file of an exported model; None if it is not there."""
+    path = os.path.join(saved_model, name)
     if not fileio.exists(path):
         return None
     with fileio.open(path, "rb") as file:
-        return rating_sample.decode(file.read())
+        return bytes(file.read())
+
+
+@contextmanager
+def _readable(saved_model: str, name: str) -> Iterator[None]:
+    """Puts the errors of a damaged file into one line.
+
+    A file that says nothing would leave the gate open, so it stops the run.
+
+    Raises:
+        DataError: The file is damaged.
+    """
+    try:
+        yield
+    except (ValueError, EOFError, KeyError, BadZipFile, zlib.error, DecodeError) as error:
+        raise DataError(
+            f"{os.path.join(saved_model, name)}: damaged, and the model must be compared with what "
+            f"it says; restore it, or move {saved_model} away: the version before is then compared"
+        ) from error

@@ -63,11 +63,10 @@ class Cache:
         """Returns what was made for a fingerprint, if all of it is still there."""
         try:
             entry: dict[str, Any] = json.loads(self._path(key).read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
+            made, present = Outputs(entry["artifacts"], entry["parameters"]), entry["present"]
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
-        if not all(Path(path).exists() for path in entry["present"]):
-            return None
-        return Outputs(entry["artifacts"], entry["parameters"])
+        return made if all(Path(path).exists() for path in present) else None
 
     def keep(self, key: str, outputs: Outputs) -> None:
         """Remembers what was made for a fingerprint.

@@ -169,3 +169,10 @@ def test_the_local_lookup_needs_no_artifacts_of_earlier_runs(tmp_path: Path) -> 
     store = ml_metadata.MetadataStore(connection)
     store.put_artifact_type(metadata_store_pb2.ArtifactType(name="Model"))
     assert [export for _, export in resolve(tmp_path, store, "B")] == ["A"]
+
+
+def test_a_version_whose_group_is_damaged_is_compared_with_nothing(tmp_path: Path) -> None:
+    good = push(tmp_path / "pushed", "7", "group")
+    bad = push(tmp_path / "pushed", "8", "group")
+    (bad / COMPARISON_GROUP_FILE).write_bytes(b"\xff\xfe")
+    assert newest_comparable(str(tmp_path / "pushed"), "group") == str(good)

@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from pipeline import summary
 from pipeline.workspace import Workspace
 from tests.pipeline.summaries import summary as summary_of
@@ -44,3 +46,13 @@ def test_a_path_outside_the_workspace_stays(tmp_path: Path) -> None:
     (workspace.runs / made.run_id).mkdir(parents=True)
     summary.write(workspace, made)
     assert [found.examples for found in summary.newest_first(workspace)] == [made.examples]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b"{}"])
+def test_a_damaged_summary_says_nothing_and_hides_no_other(tmp_path: Path, content: bytes) -> None:
+    workspace = Workspace(tmp_path)
+    for run_id in ("2024-01-01", "2024-01-02"):
+        (workspace.runs / run_id).mkdir(parents=True)
+        summary.write(workspace, summary_of(run_id=run_id))
+    (workspace.runs / "2024-01-02" / "summary.json").write_bytes(content)
+    assert [found.run_id for found in summary.newest_first(workspace)] == ["2024-01-01"]

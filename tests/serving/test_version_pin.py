@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from components import push_folder
 from serving.errors import ServingError
 from serving.version_pin import PIN_FILE, Change, Pin, fixed_version, read_pin, served_version
 from tests.serving.pushed_versions import push
@@ -67,3 +68,16 @@ def test_a_damaged_pin_is_one_line_that_names_the_file(tmp_path: Path, content: 
     with pytest.raises(ServingError, match=f"^{tmp_path / PIN_FILE}: ") as error:
         read_pin(tmp_path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"half", b"\xff\xfe", b"[]", b'{"version": "x"}'])
+def test_a_damaged_pin_is_one_line_with_a_remedy(tmp_path: Path, content: bytes) -> None:
+    push(tmp_path, 3)
+    (tmp_path / PIN_FILE).write_bytes(content)
+    # Servers and commands read it on this machine, and steps wherever it is.
+    for read in (read_pin, lambda folder: push_folder.read_pin(str(folder))):
+        with pytest.raises(ServingError) as caught:
+            read(tmp_path)
+        (line,) = str(caught.value).splitlines()
+        assert line.startswith(f"{tmp_path / PIN_FILE}: damaged (")
+        assert "remove it to serve the newest version" in line

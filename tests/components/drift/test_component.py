@@ -115,6 +115,19 @@ def test_a_version_without_a_sample_is_compared_by_statistics_alone(tmp_path: Pa
     assert names == set(NAMES) - {"gone", "changed", "titles", "late", "span"}
 
 
+@pytest.mark.parametrize(
+    "name", [release.RECORD_FILE, release.STATISTICS_FILE, release.SAMPLE_FILE]
+)
+def test_a_damaged_file_of_the_last_version_stops_the_run_before_it_trains(
+    name: str, tmp_path: Path
+) -> None:
+    push(tmp_path / "pushed", 26, "8")
+    damaged = tmp_path / "pushed" / "8" / name
+    damaged.write_bytes(b"\xff\xfe garbage")
+    with pytest.raises(DataError, match=f"{damaged}: damaged, "):
+        run(tmp_path, tmp_path / "pushed", 27)
+
+
 def test_a_truncated_week_stops_the_run_unless_it_is_accepted(tmp_path: Path) -> None:
     """Half of the ratings and of the users are gone; the newest comparable version counts."""
     push(tmp_path / "pushed", 13, "8")

@@ -438,6 +438,14 @@ def test_what_is_gone_is_made_again(tmp_path: Path) -> None:
     assert states(run(cached_chain(KFP), tmp_path)) == {"first": "done", "second": "done"}
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[]", b"{}", b'{"artifacts": {}}'])
+def test_a_damaged_entry_of_the_cache_is_none(content: bytes, tmp_path: Path) -> None:
+    run(cached_chain(KFP), tmp_path)
+    for entry in (tmp_path / "ws" / "cache").iterdir():
+        entry.write_bytes(content)
+    assert states(run(cached_chain(KFP), tmp_path)) == {"first": "done", "second": "done"}
+
+
 def test_without_leave_nothing_is_cached(tmp_path: Path) -> None:
     job = Job(KFP).add("only")
     run(job, tmp_path)
