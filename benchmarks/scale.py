@@ -44,6 +44,7 @@ class Measured:
         seconds: Seconds of the whole command.
         cpu_seconds: Time on all cores.
         peak_mib: Most memory of the largest process, in MiB.
+        peak_mib_of_steps: Most memory of each step's process until its end, in MiB.
         disk_mib: Size of the workspace, in MiB.
         pushed: Whether the model was pushed.
     """
@@ -53,6 +54,7 @@ class Measured:
     seconds: float
     cpu_seconds: float
     peak_mib: float
+    peak_mib_of_steps: dict[str, float]
     disk_mib: float
     pushed: bool
 
@@ -98,6 +100,9 @@ def measure(millions: float, settings: Sequence[str]) -> Measured:
             seconds=run.seconds,
             cpu_seconds=run.cpu_seconds,
             peak_mib=run.peak_mib,
+            peak_mib_of_steps={
+                step: peak * 1e6 / _MIB for step, peak in summary["peak_memory_mb"].items()
+            },
             disk_mib=sum(path.stat().st_size for path in files) / _MIB,
             pushed=summary["pushed_model"] is not None,
         )
@@ -152,11 +157,16 @@ def as_table(measured: Sequence[Measured]) -> Table:
     add("total, seconds", [run.seconds for run in measured])
     add("CPU seconds", [run.cpu_seconds for run in measured])
     blank = [""] * (3 if several else 0)
+    peaks = [
+        (f"{step}, MiB", [f"{run.peak_mib_of_steps.get(step, 0):,.0f}" for run in measured])
+        for step in measured[0].peak_mib_of_steps
+    ]
     for name, cells in (
         ("ratings a second", [f"{run.ratings / run.seconds:,.0f}" for run in measured]),
         ("peak MiB", [f"{run.peak_mib:,.0f}" for run in measured]),
         ("disk MiB", [f"{run.disk_mib:,.0f}" for run in measured]),
         ("pushed", ["yes" if run.pushed else "no" for run in measured]),
+        *peaks,
     ):
         table.add_row(name, *cells, *blank)
     return table

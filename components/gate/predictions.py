@@ -25,7 +25,12 @@ _ROWS_AT_ONCE: Final = 8_192
 def holdout(examples: list[types.Artifact]) -> Columns:
     """Returns the user id, the movie id and the rating of each row of the holdout."""
     uris = artifact_utils.get_split_uris(examples, features.HOLDOUT)
-    return read_columns([io_utils.all_files_pattern(uri) for uri in uris], _COLUMNS)
+    rows = read_columns([io_utils.all_files_pattern(uri) for uri in uris], _COLUMNS)
+    # As bytes of one width, ids take a tenth of the memory and sort many times as fast.
+    return {
+        name: values.astype(bytes) if values.dtype == object else values
+        for name, values in rows.items()
+    }
 
 
 def errors(saved_model: str, ratings: Columns) -> Vector:

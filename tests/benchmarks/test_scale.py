@@ -31,11 +31,21 @@ def test_users_and_movies_are_those_of_movielens() -> None:
 
 def test_each_size_has_a_column() -> None:
     runs = [
-        scale.Measured(size, {"Trainer": float(place)}, 10.0 * place, 9.0, 512.0, 64.0, place > 1)
+        scale.Measured(
+            ratings=size,
+            steps={"Trainer": float(place)},
+            seconds=10.0 * place,
+            cpu_seconds=9.0,
+            peak_mib=512.0,
+            peak_mib_of_steps={"Trainer": 1500.0 * place},
+            disk_mib=64.0,
+            pushed=place > 1,
+        )
         for place, size in enumerate(SIZES, 1)
     ]
-    header, trainer, *_, pushed = rows(scale.as_table(runs))
+    header, trainer, *_, pushed, peak = rows(scale.as_table(runs))
     assert header[1:4] == ["100,000", "1,000,000", "10,000,000"]
     assert trainer[:4] == ["Trainer", "1.0", "2.0", "3.0"]
     assert pushed[:4] == ["pushed", "no", "yes", "yes"]
+    assert peak[:4] == ["Trainer, MiB", "1,500", "3,000", "4,500"]
     assert len(rows(scale.as_table(runs[:1]))[0]) == 2

@@ -1,5 +1,6 @@
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -243,6 +244,17 @@ def test_of_ratings_of_one_movie_by_one_user_the_newest_stays() -> None:
     )
     assert cleaned.accepted["row"].to_pylist() == [1, 3, 5]
     assert cleaned.rejected_by_reason == {cleaning.DUPLICATE: 3}
+
+
+def test_the_newest_rating_of_each_pair_stays_among_many() -> None:
+    """By definition: of equal times, the last row."""
+    draws = np.random.default_rng(5).integers(0, [9, 7, 4], (150, 3))
+    rows = [(f"u{user}", f"m{movie}", "3", f"{time}") for user, movie, time in draws]
+    newest: dict[tuple[str, str], tuple[int, int]] = {}
+    for row, (user, movie, _, time) in enumerate(rows):
+        newest[user, movie] = max(newest.get((user, movie), (0, 0)), (int(time), row))
+    kept = clean(raw(*rows)).accepted["row"].to_pylist()
+    assert kept == sorted(row for _, row in newest.values())
 
 
 def test_a_rejected_rating_does_not_supersede_a_good_one() -> None:
