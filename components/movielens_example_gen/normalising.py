@@ -260,10 +260,13 @@ def _numbers(values: pa.Array) -> pa.Array:
         text,
     )
     text = pc.replace_substring_regex(text, r"^\+", "")
-    # As pandas, R and databases write booleans.
-    words = pc.index_in(pc.utf8_lower(text), value_set=pa.array(["false", "true"]))
-    text = pc.coalesce(pc.cast(words, pa.string()), text)
-    return pc.cast(pc.if_else(pc.match_substring_regex(text, _NUMBER), text, None), pa.float64())
+    is_number = pc.match_substring_regex(text, _NUMBER)
+    if pc.all(is_number).as_py() is False:
+        # As pandas, R and databases write booleans.
+        words = pc.index_in(pc.utf8_lower(text), value_set=pa.array(["false", "true"]))
+        text = pc.coalesce(pc.cast(words, pa.string()), text)
+        is_number = pc.or_kleene(is_number, pc.is_valid(words))
+    return pc.cast(pc.if_else(is_number, text, None), pa.float64())
 
 
 def _whole(values: pa.Array) -> pa.Array:
