@@ -74,6 +74,23 @@ class RatingsByWeek:
             changed = pa.array(stars, pa.float32())
             ratings = ratings.set_column(position, features.RATING, changed)
         _write_ratings(folder, ratings)
+        self._write_movies(folder)
+
+    def write_span(self, folder: Path, week: int) -> None:
+        """Writes the ratings of one week alone, in the same form; the first has those before too.
+
+        Args:
+            folder: Folder to write into.
+            week: Number of the week.
+        """
+        before = 0 if week == 1 else self.until(week - 1).num_rows
+        # Written aside: a folder that is there is whole.
+        aside = folder.with_name(f"{folder.name}.tmp")
+        _write_ratings(aside, self.until(week).slice(before))
+        self._write_movies(aside)
+        aside.rename(folder)
+
+    def _write_movies(self, folder: Path) -> None:
         pyarrow.csv.write_csv(
             pa.table(
                 {

@@ -21,18 +21,22 @@ ROW = "row"
 REASON = "reason"
 
 REPEATED_HEADER = "header among the rows"
+BLANK = "blank row"
 CUT = "last line, cut"
 MISSING_ID = "missing id"
 ID_HAS_SPACE = "id with white space"
 RATING_NOT_A_NUMBER = "rating not a number"
 RATING_OUT_OF_RANGE = "rating out of range"
 RATING_BETWEEN_STEPS = "rating between two steps"
-TIMESTAMP_NOT_A_NUMBER = "timestamp not a whole number"
+TIMESTAMP_NOT_A_TIME = "timestamp not a time"
 TIMESTAMP_OUT_OF_RANGE = "timestamp out of range"
 DUPLICATE = "duplicate of a newer rating"
 
-NO_DAMAGE = (DUPLICATE,)
-"""Reasons that do not count towards `data.max_rejected_fraction`: re-ratings are normal."""
+NO_DAMAGE = (DUPLICATE, BLANK)
+"""Reasons that do not count towards `data.max_rejected_fraction`.
+
+Re-ratings are normal, and Excel leaves rows of delimiters alone below a table.
+"""
 
 # Ratings are float32 further on.
 _STEP_TOLERANCE = 1e-4
@@ -122,7 +126,12 @@ def clean(
     reasons.mark(_is_header(raw, encoded), REPEATED_HEADER)
     if raw.cut_rows:
         reasons.mark(np.isin(np.arange(rows), raw.cut_rows), CUT)
-    reasons.mark(_is_missing(users) | _is_missing(movies), MISSING_ID)
+    missing_users, missing_movies = _is_missing(users), _is_missing(movies)
+    reasons.mark(
+        missing_users & missing_movies & raw.ratings[features.RATING].is_null().to_numpy(),
+        BLANK,
+    )
+    reasons.mark(missing_users | missing_movies, MISSING_ID)
     reasons.mark(_has_space(users) | _has_space(movies), ID_HAS_SPACE)
     reasons.mark(~np.isfinite(rating_values), RATING_NOT_A_NUMBER)
     lowest, highest = max(scale[0], bounds.rating_min), min(scale[1], bounds.rating_max)
@@ -130,7 +139,7 @@ def clean(
     if dialect.rating_step is not None:
         steps = (np.nan_to_num(rating_values) - scale[0]) / dialect.rating_step
         reasons.mark(np.abs(steps - np.round(steps)) > _STEP_TOLERANCE, RATING_BETWEEN_STEPS)
-    reasons.mark(pc.is_null(timestamps).to_numpy(zero_copy_only=False), TIMESTAMP_NOT_A_NUMBER)
+    reasons.mark(pc.is_null(timestamps).to_numpy(zero_copy_only=False), TIMESTAMP_NOT_A_TIME)
     outside = (seconds < bounds.timestamp_min) | (seconds > bounds.timestamp_max)
     reasons.mark(outside, TIMESTAMP_OUT_OF_RANGE)
     reasons.mark(_superseded(users, movies, seconds, reasons.none), DUPLICATE)
@@ -161,7 +170,10 @@ def clean(
 
 
 def _timestamps(table: pa.Table, dialect: Dialect, bounds: RowBounds) -> tuple[pa.Array, str]:
-    if features.TIMESTAMP not in table.column_names:
+    if (
+        features.TIMESTAMP not in table.column_names
+        or table[features.TIMESTAMP].null_count == table.num_rows
+    ):
         return pa.array(np.zeros(table.num_rows, np.int64)), "no times"
     return normalising.seconds(
         table[features.TIMESTAMP],

@@ -15,9 +15,11 @@ from typing import IO, Final
 from tfx.dsl.io import fileio
 
 from components.errors import DataError
+from components.movielens_example_gen.readers import partitions
 from components.movielens_example_gen.readers.edition import Edition, Files
 
 _BLOCK = 1 << 20
+_GZIP_MAGIC: Final = b"\x1f\x8b"
 
 MAX_UNPACKED_BYTES: Final = 1 << 36
 """Bytes that one archived file may have; the largest published one has 2^30."""
@@ -36,7 +38,7 @@ def fingerprint(files: Iterable[str]) -> str:
     count = 0
     for path in files:
         count += 1
-        digest.update(os.path.basename(path).encode() + b"\0")
+        digest.update(partitions.name_in(path).encode() + b"\0")
         with fileio.open(path, "rb") as file:
             while block := file.read(_BLOCK):
                 digest.update(block)
@@ -83,18 +85,41 @@ def local_files(base: str, edition: Edition) -> Iterator[Files]:
 def names_in(base: str) -> list[str]:
     """Returns the names of the files in a folder or a zip archive; none for any other file.
 
+    Hidden files and those that Excel and macOS leave behind are left out. Files in folders such as
+    `date=2026-11-22` have the folder in their name; other folders are not searched.
+
     Raises:
         DataError: There is no such folder or file, or the archive is damaged.
     """
     if not _is_file(base):
         try:
-            return sorted(name.rstrip("/") for name in fileio.listdir(base))
+            return sorted(_listed(base))
         except (fileio.NotFoundError, FileNotFoundError) as error:
             raise DataError(f"{base}: no such file or folder") from error
     if not is_zip(base):
         return []
     with _opened(base) as archive:
         return sorted(_members(archive))
+
+
+def _listed(folder: str) -> Iterator[str]:
+    for listed in fileio.listdir(folder):
+        name = listed.rstrip("/")
+        path = os.path.join(folder, name)
+        if partitions.is_folder(name) and fileio.isdir(path):
+            yield from (f"{name}/{inner}" for inner in _listed(path))
+        elif not _is_left_behind(name):
+            yield name
+
+
+def _is_left_behind(name: str) -> bool:
+    """Returns whether a name is that of a hidden file or of a lock of Excel."""
+    return name.startswith((".", "~$"))
+
+
+def plain_name(name: str) -> str:
+    """Returns a name in small letters, without the end of a file that gzip compressed."""
+    return name.casefold().removesuffix(".gz")
 
 
 def read_start(base: str, name: str, size: int) -> bytes:
@@ -118,24 +143,38 @@ def _is_file(base: str) -> bool:
 
 def _in_folder(folder: str, edition: Edition) -> dict[str, str]:
     found = _matched(names_in(folder), edition, folder)
-    return {name: os.path.join(folder, actual) for name, actual in found.items()}
+    paths = {name: os.path.join(folder, actual) for name, actual in found.items()}
+    for path in paths.values():
+        if fileio.isdir(path):
+            raise DataError(f"{path} is a folder: give it as data.path, or join its files to one")
+    return paths
 
 
 def _matched(names: Iterable[str], edition: Edition, place: str) -> dict[str, str]:
     """Returns the names of the edition's files as they are in a folder or an archive."""
-    actual = {name.removesuffix(".gz"): name for name in names}
-    optional = {name: actual[name] for name in edition.optional_files if name in actual}
+    actual: dict[str, str] = {}
+    for name in names:
+        twin = actual.setdefault(plain_name(name), name)
+        if twin != name:
+            raise DataError(f"{place} has {twin} and {name}: keep one")
+
+    def present(wanted: Iterable[str]) -> dict[str, str]:
+        return {name: actual[plain_name(name)] for name in wanted if plain_name(name) in actual}
+
+    optional = present(edition.optional_files)
     for wanted in (edition.files, edition.other_files):
-        if wanted and all(name in actual for name in wanted):
-            return {**{name: actual[name] for name in wanted}, **optional}
+        if wanted and len(found := present(wanted)) == len(wanted):
+            return {**found, **optional}
     others = [
         actual[name]
         for name in sorted(actual)
-        if name.endswith(edition.suffixes or ("/",)) and name not in edition.optional_files
+        if may_be_ratings(name, edition) and name not in edition.optional_files
     ]
     first = edition.files[0]
     prefix = edition.part_prefix
-    are_parts = prefix is not None and all(name.startswith(prefix) for name in others)
+    are_parts = prefix is not None and all(
+        os.path.basename(name).startswith(prefix) for name in others
+    )
     if others and (are_parts or len(others) == 1):
         parts = {f"{first}/{number}": name for number, name in enumerate(others[1:], start=1)}
         return {first: others[0], **parts, **optional}
@@ -144,23 +183,37 @@ def _matched(names: Iterable[str], edition: Edition, place: str) -> dict[str, st
             f"{first}: not found in {place}, which has {', '.join(others)}: give the one with the "
             "ratings as data.path"
         )
-    missing = [name for name in edition.files if name not in actual]
-    raise DataError(f"{', '.join(missing)}: not found in {place}")
+    missing = set(edition.files) - set(present(edition.files))
+    raise DataError(f"{', '.join(sorted(missing))}: not found in {place}")
+
+
+def may_be_ratings(name: str, edition: Edition) -> bool:
+    """Returns whether a `plain_name` is one of ratings without the edition's own name.
+
+    Parts that Hadoop wrote, such as `part-00000`, have no suffix.
+    """
+    prefix = edition.part_prefix
+    is_part = bool(prefix) and os.path.basename(name).startswith(prefix or "") and "." not in name
+    return bool(edition.suffixes) and (name.endswith(edition.suffixes) or is_part)
 
 
 def _here(path: str, folder: str) -> str:
     """Returns a path on this machine, of a copy if the file is in cloud storage."""
     if "://" not in path:
         return path
-    copy = os.path.join(folder, os.path.basename(path))
+    copy = os.path.join(folder, partitions.name_in(path))
+    os.makedirs(os.path.dirname(copy), exist_ok=True)
     fileio.copy(path, copy)
     return copy
 
 
 def _gunzipped(path: str, folder: str) -> str:
-    if not path.endswith(".gz"):
-        return path
-    target = os.path.join(folder, os.path.basename(path).removesuffix(".gz"))
+    with open(path, "rb") as file:
+        if file.read(2) != _GZIP_MAGIC:
+            return path
+    inner = os.path.join(folder, "unpacked", partitions.name_in(path))
+    target = inner[:-3] if inner.casefold().endswith(".gz") else inner
+    os.makedirs(os.path.dirname(target), exist_ok=True)
     with gzip.open(path) as source:
         _unpack(source, target, os.path.getsize(path))
     return target
@@ -174,13 +227,13 @@ def _unzipped(path: str, edition: Edition, folder: str) -> Files:
             member = members[actual]
             # Never a path of the archive: a folder for each file, and the last part of its name.
             target = os.path.join(folder, str(number), actual)
-            os.mkdir(os.path.dirname(target))
+            os.makedirs(os.path.dirname(target))
             try:
                 with archive.open(member) as source:
                     _unpack(source, target, member.compress_size)
             except (RuntimeError, NotImplementedError) as error:
                 raise DataError(f"{path}: {error}") from error
-            files[name] = _gunzipped(target, os.path.dirname(target))
+            files[name] = _gunzipped(target, os.path.join(folder, str(number)))
         return files
 
 
@@ -194,14 +247,31 @@ def _opened(path: str) -> Iterator[zipfile.ZipFile]:
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Returns the files of an archive by the last part of their names, the outermost of each."""
+    """Returns the files of an archive by the last part of their names, the outermost of each.
+
+    Raises:
+        DataError: Two files have the same name in two folders of the same depth.
+    """
     members: dict[str, zipfile.ZipInfo] = {}
-    for info in sorted(archive.infolist(), key=lambda info: info.filename.count("/")):
-        name = os.path.basename(info.filename)
+    for info in sorted(archive.infolist(), key=_depth):
+        # Windows may write its own separators.
+        path = info.filename.replace("\\", "/")
+        name = partitions.name_in(path)
         # What macOS adds to archives.
-        if name not in ("", ".", "..") and not info.filename.startswith("__MACOSX/"):
-            members.setdefault(name, info)
+        is_added = path.startswith("__MACOSX/") or _is_left_behind(os.path.basename(path))
+        if path.endswith("/") or is_added:
+            continue
+        twin = members.setdefault(name, info)
+        if twin is not info and _depth(twin) == _depth(info):
+            raise DataError(
+                f"{archive.filename}: has {twin.filename} and {info.filename}: unpack it, and give "
+                "one of the folders as data.path"
+            )
     return members
+
+
+def _depth(info: zipfile.ZipInfo) -> int:
+    return info.filename.count("/") + info.filename.count("\\")
 
 
 def _unpack(source: IO[bytes] | gzip.GzipFile, target: str, packed_bytes: int) -> None:

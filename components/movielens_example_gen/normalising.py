@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import numpy as np
@@ -18,8 +18,11 @@ import pyarrow.compute as pc
 from components.errors import DataError
 from components.movielens_example_gen.options import DateOrder, TimestampUnit
 
-MISSING: Final = ("", "nan", "NaN", "NAN", "null", "NULL", "None", "<NA>", "N/A", r"\N")
-"""Texts by which programs write that a value is missing."""
+MISSING: Final = (
+    "", "nan", "NaN", "NAN", "NaT", "null", "NULL", "None", "NA", "<NA>", "N/A", "n/a", "#N/A",
+    r"\N",
+)  # fmt: skip
+"""Texts by which programs write that a value is missing; `NA` is R's."""
 
 NO_GENRES: Final = "(no genres listed)"
 
@@ -28,19 +31,37 @@ SPACE_OR_CONTROL: Final = r"[\s\p{Z}\p{Cc}\x{0085}]"
 
 # Characters without a width that editors and web pages leave behind, byte-order marks among them.
 _INVISIBLE = r"[\x{200B}-\x{200F}\x{2060}\x{FEFF}\x{00AD}]"
-_WHOLE_FLOAT = r"^-?\d+\.0+$"
+_WHOLE = r"^-?\d+(\.0+)?$"
 _NUMBER = r"^-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _DECIMAL_COMMA = r"^[+-]?\d+,\d+$"
-_WHOLE_NUMBER = r"^-?\d{1,18}$"
+# What fits into int64: nanoseconds have 19 digits.
+_WHOLE_NUMBER = r"^(-?\d{1,18}|[1-8]\d{18})$"
 _DATE = r"^\d{4}-\d\d-\d\d"
-_YEAR_FIRST = r"^(\d{4})[/.](\d\d)[/.](\d\d)"
-_YEAR_LAST = r"^(?P<first>\d{1,2})[/.-](?P<second>\d{1,2})[/.-](?P<year>\d{4})(?P<rest>.*)$"
+_PLAIN_DATE = r"^\d{4}-\d\d-\d\d([T ]\d\d(:\d\d){1,2}(\.\d+)?(Z|[+-]\d\d:?\d\d)?)?$"
+_YEAR_FIRST = r"^(?P<year>\d{4})[/.-](?P<month>\d{1,2})[/.-](?P<day>\d{1,2})(?P<rest>\D.*)?$"
+_YEAR_LAST = r"^(?P<first>\d{1,2})[/.-](?P<second>\d{1,2})[/.-](?P<year>\d{4})(?P<rest>\D.*)?$"
+_UTC = r"^(\d{4}-\d\d-\d\d.*\d) ?(UTC|GMT)$"
+_ONE_DIGIT_HOUR = r"^(\d{4}-\d\d-\d\d)[T ]+(\d:)"
+_HALF_DAY = (
+    r"^(?P<date>\d{4}-\d\d-\d\d) (?P<hour>\d\d)(?P<rest>:[\d:.]*) ?(?P<half>[AaPp])\.?[Mm]\.?$"
+)
 _MONTHS = 12
+_NOON = 12
 # Floats beyond this are not exact, and no time in microseconds is near it.
 _LARGEST_WHOLE_FLOAT = 2.0**53
 # In 1973: numbers between the latest second and this in milliseconds are no times at all.
 _PLAUSIBLE_SECONDS = 100_000_000
-_PER_SECOND: dict[TimestampUnit, int] = {"s": 1, "ms": 1_000, "us": 1_000_000}
+_PER_SECOND: dict[TimestampUnit, int] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_UNITS: dict[TimestampUnit, str] = {
+    "s": "seconds",
+    "ms": "milliseconds",
+    "us": "microseconds",
+    "ns": "nanoseconds",
+}
+_YEARS = (1900, 2099)
+# Numbers that are dates, such as 20200413 and 20200413183000, and how many times a day they hold.
+_COMPACT_DATES = ((19000101, 20991231, 1), (19000101000000, 20991231235959, 10**6))
+_MOST = 0.99
 
 
 def ids(column: pa.ChunkedArray | pa.Array) -> pa.DictionaryArray:
@@ -55,9 +76,8 @@ def ids(column: pa.ChunkedArray | pa.Array) -> pa.DictionaryArray:
                 pc.cast(values, pa.string()),
             )
         text = _visible(values)
-        whole_floats = pc.match_substring_regex(text, _WHOLE_FLOAT)
-        # pandas writes whole numbers so, if any other is missing.
-        if pc.all(whole_floats).as_py():
+        # pandas writes whole numbers as floats if any other is missing, one week and not the next.
+        if pc.all(pc.match_substring_regex(text, _WHOLE)).as_py():
             text = pc.replace_substring_regex(text, r"\.0+$", "")
         return text
 
@@ -65,7 +85,7 @@ def ids(column: pa.ChunkedArray | pa.Array) -> pa.DictionaryArray:
 
 
 def numbers(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    """Returns float64 numbers; a decimal comma counts as a point."""
+    """Returns float64 numbers; a decimal comma counts as a point, and `true` as 1."""
     return by_distinct(column, _numbers).dictionary_decode()
 
 
@@ -78,8 +98,9 @@ def seconds(
     """Returns int64 seconds since 1970, and what the column holds.
 
     Args:
-        column: Whole numbers, whole floats or dates; a date without a zone is UTC.
-        unit: Unit of the numbers; None for the one in which most of them are times.
+        column: Numbers or dates; a date without a zone is UTC, and parts of seconds are dropped.
+        unit: Unit of the numbers; None for the one in which most of them are times. Then numbers
+            that are times in another unit only are null, and those such as 20200413 are dates.
         latest: Latest second that can be a time.
         order: Order of dates such as 03/04/2020; None to recognise it.
 
@@ -116,13 +137,51 @@ def seconds(
 
 
 def _in_seconds(values: pa.Array, unit: TimestampUnit | None, latest: int) -> tuple[pa.Array, str]:
-    unit = unit or _unit(values, latest)
-    if _PER_SECOND[unit] != 1:
+    if unit is None:
+        if (dates := _compact_dates(values)) is not None:
+            return dates, "dates"
+        unit = _unit(values, latest)
+        if unit != "s":
+            is_smaller = pc.and_(
+                pc.greater_equal(values, _PLAUSIBLE_SECONDS),
+                pc.less(values, _PLAUSIBLE_SECONDS * _PER_SECOND[unit]),
+            )
+            values = pc.if_else(is_smaller, None, values)
+    if unit != "s":
         array = values.to_numpy(zero_copy_only=False)
         missing = pc.is_null(values).to_numpy(zero_copy_only=False)
-        array = np.where(missing, 0, array).astype(np.int64) // _PER_SECOND[unit]
+        array = pc.fill_null(values, 0).to_numpy(zero_copy_only=False) // _PER_SECOND[unit]
         values = pa.array(array, mask=missing)
-    return values, {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}[unit]
+    return values, _UNITS[unit]
+
+
+def _compact_dates(values: pa.Array) -> pa.Array | None:
+    """Returns the seconds of numbers such as 2020 and 20200413; None if most are no dates."""
+    array = pc.fill_null(values, 0).to_numpy(zero_copy_only=False)
+    is_year = (array >= _YEARS[0]) & (array <= _YEARS[1])
+    if len(array) and is_year.mean() >= _MOST:
+        found = (array - 1970).astype("datetime64[Y]").astype("datetime64[s]").astype(np.int64)
+        return pa.array(found, pa.int64(), mask=~is_year)
+    for lowest, highest, per_day in _COMPACT_DATES:
+        is_within = (array >= lowest) & (array <= highest)
+        if not len(array) or is_within.mean() < _MOST:
+            continue
+        dates, times = np.divmod(np.where(is_within, array, lowest), per_day)
+        month = ((dates // 10_000 - 1970) * 12 + dates // 100 % 100 - 1).astype("datetime64[M]")
+        day = month.astype("datetime64[D]") + (dates % 100 - 1)
+        hours, minutes, seconds = times // 10_000, times // 100 % 100, times % 100
+        is_date = (
+            is_within
+            # A month or a day that does not exist becomes another one.
+            & ((dates // 100 % 100 - 1) // 12 == 0)
+            & (day.astype("datetime64[M]") == month)
+            & (hours < 24)  # noqa: PLR2004
+            & (np.maximum(minutes, seconds) < 60)  # noqa: PLR2004
+        )
+        if is_date.mean() >= _MOST:
+            found = day.astype(np.int64) * 86_400 + hours * 3_600 + minutes * 60 + seconds
+            return pa.array(found, pa.int64(), mask=~is_date)
+    return None
 
 
 def titles(column: pa.ChunkedArray) -> pa.Array:
@@ -139,15 +198,21 @@ def titles(column: pa.ChunkedArray) -> pa.Array:
 
 
 def genres(column: pa.ChunkedArray) -> pa.Array:
-    """Splits `"Comedy | Drama"` into `["Comedy", "Drama"]`; no genres give an empty list."""
-    encoded = pc.dictionary_encode(pc.cast(column, pa.string()).combine_chunks())
+    """Splits `"Comedy | Drama"` into `["Comedy", "Drama"]`; no genres give an empty list.
+
+    A column of lists, which Parquet can have, is trimmed as they are.
+    """
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        rows = [_genre_list(map(str, names or ())) for names in column.to_pylist()]
+        return pa.array(rows, pa.list_(pa.string()))
+    encoded = by_distinct(pc.cast(column, pa.string()))
     lists = [_genre_list(text.split("|")) for text in encoded.dictionary.to_pylist()]
     lists.append([])
     indices = pc.fill_null(encoded.indices, len(lists) - 1)
     return pa.array(lists, pa.list_(pa.string())).take(indices)
 
 
-def _genre_list(names: list[str]) -> list[str]:
+def _genre_list(names: Iterable[str]) -> list[str]:
     # The catalogue separates fields by tabs and entries by line breaks.
     trimmed = (" ".join(name.split()) for name in names)
     return list(dict.fromkeys(name for name in trimmed if name and name != NO_GENRES))
@@ -195,21 +260,67 @@ def _numbers(values: pa.Array) -> pa.Array:
         text,
     )
     text = pc.replace_substring_regex(text, r"^\+", "")
-    return pc.cast(pc.if_else(pc.match_substring_regex(text, _NUMBER), text, None), pa.float64())
+    is_number = pc.match_substring_regex(text, _NUMBER)
+    if pc.all(is_number).as_py() is False:
+        # As pandas, R and databases write booleans.
+        words = pc.index_in(pc.utf8_lower(text), value_set=pa.array(["false", "true"]))
+        text = pc.coalesce(pc.cast(words, pa.string()), text)
+        is_number = pc.or_kleene(is_number, pc.is_valid(words))
+    return pc.cast(pc.if_else(is_number, text, None), pa.float64())
 
 
 def _whole(values: pa.Array) -> pa.Array:
-    """Returns whole floats as int64."""
+    """Returns floats that can be times as int64; parts of small numbers are no parts of seconds."""
     floats = pc.cast(values, pa.float64())
-    whole = pc.and_(
-        pc.equal(floats, pc.floor(floats)), pc.less(pc.abs(floats), _LARGEST_WHOLE_FLOAT)
+    whole = pc.floor(floats)
+    fits = pc.and_(
+        pc.or_(pc.equal(floats, whole), pc.greater_equal(floats, _PLAUSIBLE_SECONDS)),
+        pc.less(pc.abs(floats), _LARGEST_WHOLE_FLOAT),
     )
-    return pc.cast(pc.if_else(whole, floats, None), pa.int64())
+    return pc.cast(pc.if_else(fits, whole, None), pa.int64())
 
 
 def _with_iso_dates(text: pa.Array, order: DateOrder | None) -> pa.Array:
-    """Returns texts with dates such as 2020/04/03 and 03/04/2020 as 2020-04-03."""
-    text = pc.replace_substring_regex(text, _YEAR_FIRST, r"\1-\2-\3")
+    """Returns texts with dates such as 2020/4/3 and 03/04/2020 6:30 PM in the form of ISO 8601."""
+    pattern = f"({_PLAIN_DATE})|({_WHOLE_NUMBER})"
+    if pc.all(pc.match_substring_regex(text, pattern)).as_py() in (True, None):
+        return text
+    text = _with_iso_times(_with_year_first(_dashed(text), order))
+    return pc.replace_substring_regex(text, _UTC, r"\1Z")
+
+
+def _dashed(text: pa.Array) -> pa.Array:
+    """Returns texts with dates such as 2020/4/3 as 2020-04-03."""
+    parts = pc.extract_regex(text, _YEAR_FIRST)
+    if parts.null_count == len(parts):
+        return text
+    year, month, day, rest = (
+        pc.struct_field(parts, name) for name in ("year", "month", "day", "rest")
+    )
+    two = [pc.utf8_lpad(part, 2, "0") for part in (month, day)]
+    dates = pc.binary_join_element_wise(year, *two, "-")
+    return pc.coalesce(pc.binary_join_element_wise(dates, rest, ""), text)
+
+
+def _with_iso_times(text: pa.Array) -> pa.Array:
+    """Returns texts with a date and a time such as 6:30 PM with 18:30."""
+    text = pc.replace_substring_regex(text, _ONE_DIGIT_HOUR, r"\1 0\2")
+    parts = pc.extract_regex(text, _HALF_DAY)
+    if parts.null_count == len(parts):
+        return text
+    date, hour, rest, half = (
+        pc.struct_field(parts, name) for name in ("date", "hour", "rest", "half")
+    )
+    number = pc.cast(hour, pa.int8())
+    number = pc.if_else(pc.equal(number, _NOON), 0, number)
+    number = pc.add(number, pc.if_else(pc.equal(pc.utf8_lower(half), "p"), _NOON, 0))
+    hour = pc.utf8_lpad(pc.cast(number, pa.string()), 2, "0")
+    times = pc.binary_join_element_wise(hour, rest, "")
+    return pc.coalesce(pc.binary_join_element_wise(date, times, " "), text)
+
+
+def _with_year_first(text: pa.Array, order: DateOrder | None) -> pa.Array:
+    """Returns texts with dates such as 03/04/2020 as 2020-04-03."""
     parts = pc.extract_regex(text, _YEAR_LAST)
     if parts.null_count == len(parts):
         return text

@@ -20,7 +20,7 @@ AUTO: Final = "auto"
 PLACEHOLDER: Final = re.compile(r"\{(?P<name>SPAN|VERSION|YYYY|MM|DD)(:(?P<width>[1-9]\d?))?\}")
 """What stands in a path for a number or a part of a date, as in TFX's ExampleGen."""
 
-TimestampUnit = Literal["s", "ms", "us"]
+TimestampUnit = Literal["s", "ms", "us", "ns"]
 
 DateOrder = Literal["dmy", "mdy"]
 
@@ -87,7 +87,7 @@ class Dialect(Options):
         None, gt=0, description="Distance of two ratings; others are rejected. Any if not set."
     )
     timestamp_unit: TimestampUnit | None = Field(
-        None, description="Unit of timestamps since 1970: s, ms or us; recognised if not set."
+        None, description="Unit of timestamps since 1970: s, ms, us or ns; recognised if not set."
     )
 
     date_order: DateOrder | None = Field(

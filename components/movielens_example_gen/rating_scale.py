@@ -31,6 +31,13 @@ def recognise(ratings: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, fl
     values, counts = np.unique(ratings[np.isfinite(ratings)], return_counts=True)
     if not len(values):
         return SCALES[2]
+    if values[0] == -1 and values[-1] > 1 and (values[1:] >= 0).all():
+        raise DataError(
+            f"the only rating below 0 is -1, which can stand for no rating: set data.rating_range "
+            f"to [{values[1]:g}, {values[-1]:g}] to set such rows aside, with "
+            f"data.max_rejected_fraction above {counts[0] / counts.sum():.2g}, or to "
+            f"[-1, {values[-1]:g}] to keep them"
+        )
     for lowest, highest in SCALES:
         share = counts[(values >= lowest) & (values <= highest)].sum() / counts.sum()
         if share >= _ALL:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 
 from tfx.dsl.io import fileio
 
@@ -15,6 +16,7 @@ from components.movielens_example_gen.readers import EDITIONS
 _README = "README.txt"
 _README_BYTES = 4096
 _PARQUET_MAGIC = b"PAR1"
+_PACKED = (".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst")
 
 
 def recognise(base: str) -> EditionName:
@@ -27,29 +29,43 @@ def recognise(base: str) -> EditionName:
         DataError: There is nothing, nothing known, or more than one edition.
     """
     names = input_files.names_in(base)
-    plain = {name.removesuffix(".gz") for name in names}
+    plain = {input_files.plain_name(name) for name in names}
     if not names and not fileio.isdir(base):
         with fileio.open(base, "rb") as file:
             return "parquet" if file.read(4) == _PARQUET_MAGIC else "csv"
-    found: list[EditionName] = []
-    edition = EDITIONS["ml-100k"]
-    if plain >= set(edition.files) or plain >= set(edition.other_files):
-        found.append("ml-100k")
-    if "ratings.dat" in plain:
-        found.append("ml-1m" if "users.dat" in plain else "ml-10m")
-    if "ratings.csv" in plain:
-        found.append(_published(base, names))
-    if "ratings.parquet" in plain:
-        found.append("parquet")
+    found = list(_named(base, names))
     if len(found) > 1:
         raise DataError(f"{base}: has the files of {' and '.join(found)}: set data.dataset")
     if found:
         return found[0]
     for name in ("parquet", "csv"):
-        if any(file.endswith(EDITIONS[name].suffixes) for file in plain):
+        if any(input_files.may_be_ratings(file, EDITIONS[name]) for file in plain):
             return name
+    packed = [name for name in sorted(plain) if name.endswith(_PACKED)]
+    if packed:
+        raise DataError(f"{base}: has {packed[0]}: unpack it, or give it as data.path")
+    if "[content_types].xml" in plain:
+        raise DataError(f"{base}: an Excel workbook; save its sheet as CSV in UTF-8")
     shown = ", ".join(names[:10]) or "no files"
     raise DataError(f"{base}: has no ratings (it has {shown}); set data.dataset and data.path")
+
+
+def _named(base: str, names: list[str]) -> Iterator[EditionName]:
+    """Yields the editions whose files are there by their own names."""
+    plain = {input_files.plain_name(name) for name in names}
+    edition = EDITIONS["ml-100k"]
+    wanted = [
+        {input_files.plain_name(name) for name in files}
+        for files in (edition.files, edition.other_files)
+    ]
+    if any(plain >= files for files in wanted):
+        yield "ml-100k"
+    if "ratings.dat" in plain:
+        yield "ml-1m" if "users.dat" in plain else "ml-10m"
+    if "ratings.csv" in plain:
+        yield _published(base, names)
+    if "ratings.parquet" in plain:
+        yield "parquet"
 
 
 def _published(base: str, names: list[str]) -> EditionName:

@@ -45,6 +45,19 @@ def test_the_golden_set_has_ratings_of_the_first_week(tmp_path: Path, year: Rati
         assert float(row["rating"]) == known[row["user_id"], row["movie_id"]]
 
 
+def test_spans_together_are_the_ratings_up_to_their_week(
+    tmp_path: Path, year: RatingsByWeek
+) -> None:
+    for week in (1, 2, 3):
+        year.write_span(tmp_path / f"{week:02}", week)
+    options = ingest_options(PipelineConfig(data=DataConfig(dataset=EDITION)))
+    raw, cleaned = reading.read(f"{tmp_path}/{{SPAN:2}}", options)
+    # 49,000, and then a 52nd of the other 52,000 each.
+    assert raw.span_rows == (49_000, 1_000, 1_000)
+    found = cleaned.accepted.drop_columns(["row"]).to_pydict()
+    assert found == year.until(3).drop_columns(["row"]).to_pydict()
+
+
 def test_a_folder_is_read_as_it_was_written(tmp_path: Path, year: RatingsByWeek) -> None:
     ratings = year.until(1)
     stars = np.full(ratings.num_rows, 0.5)

@@ -48,6 +48,7 @@ def clean(
         (("7", "1\x85x", "3", "9"), cleaning.ID_HAS_SPACE),
         (("nan", "1", "3", "9"), cleaning.MISSING_ID),
         (("7", "NULL", "3", "9"), cleaning.MISSING_ID),
+        (("NA", "1", "3", "9"), cleaning.MISSING_ID),
         (("7", "\\N", "3", "9"), cleaning.MISSING_ID),
         (("7", "\u200b", "3", "9"), cleaning.MISSING_ID),
         (("7", "1", None, "9"), cleaning.RATING_NOT_A_NUMBER),
@@ -58,16 +59,16 @@ def clean(
         (("7", "1", "99", "9"), cleaning.RATING_OUT_OF_RANGE),
         (("7", "1", "0", "9"), cleaning.RATING_OUT_OF_RANGE),
         (("7", "1", "-3", "9"), cleaning.RATING_OUT_OF_RANGE),
-        (("7", "1", "3", None), cleaning.TIMESTAMP_NOT_A_NUMBER),
-        (("7", "1", "3", "yesterday"), cleaning.TIMESTAMP_NOT_A_NUMBER),
-        (("7", "1", "3", "9.5"), cleaning.TIMESTAMP_NOT_A_NUMBER),
+        (("7", "1", "3", None), cleaning.TIMESTAMP_NOT_A_TIME),
+        (("7", "1", "3", "yesterday"), cleaning.TIMESTAMP_NOT_A_TIME),
+        (("7", "1", "3", "9.5"), cleaning.TIMESTAMP_NOT_A_TIME),
         (("7", "1", "3", "-1"), cleaning.TIMESTAMP_OUT_OF_RANGE),
         (("7", "1", "3", "4102444801"), cleaning.TIMESTAMP_OUT_OF_RANGE),
-        (("7", "1", "3", "1e300"), cleaning.TIMESTAMP_NOT_A_NUMBER),
-        (("7", "1", "3", "2020-13-01"), cleaning.TIMESTAMP_NOT_A_NUMBER),
-        (("7", "1", "3", "3 April 2020"), cleaning.TIMESTAMP_NOT_A_NUMBER),
+        (("7", "1", "3", "1e300"), cleaning.TIMESTAMP_NOT_A_TIME),
+        (("7", "1", "3", "2020-13-01"), cleaning.TIMESTAMP_NOT_A_TIME),
+        (("7", "1", "3", "3 April 2020"), cleaning.TIMESTAMP_NOT_A_TIME),
         (("7", "1", "--3", "9"), cleaning.RATING_NOT_A_NUMBER),
-        (("7", "1", "3", "9" * 19), cleaning.TIMESTAMP_NOT_A_NUMBER),
+        (("7", "1", "3", "9" * 19), cleaning.TIMESTAMP_NOT_A_TIME),
     ],
 )
 def test_a_row_that_cannot_be_a_rating_is_set_aside(
@@ -101,6 +102,13 @@ def test_the_same_number_may_be_written_in_many_ways(text: str) -> None:
         ("2000-07-30T18:45:03.9", 964982703),
         ("2000-07-30T18:45:03Z", 964982703),
         ("2000-07-30T20:45:03+02:00", 964982703),
+        ("2000-07-30 18:45:03 UTC", 964982703),
+        ("2000-7-30 6:45:03 PM", 964982703),
+        ("2000/7/30 18:45", 964982700),
+        ("2000-07-30 12:45 a.m.", 964917900),
+        ("30.7.2000 9:05", 964947900),
+        ("7/30/2000 12:05 PM", 964958700),
+        ("964982703.75", 964982703),
     ],
 )
 def test_a_time_may_be_written_in_many_ways(text: str, seconds: int) -> None:
@@ -111,7 +119,9 @@ def test_a_time_may_be_written_in_many_ways(text: str, seconds: int) -> None:
         assert cleaned.rejected.num_rows == 0
 
 
-@pytest.mark.parametrize(("unit", "factor"), [("s", 1), ("ms", 10**3), ("us", 10**6)])
+@pytest.mark.parametrize(
+    ("unit", "factor"), [("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)]
+)
 def test_the_unit_of_times_is_recognised_or_set(unit: Any, factor: int) -> None:
     rows = [("7", str(movie), "3", str((964982703 + movie) * factor)) for movie in range(5)]
     for dialect in (Dialect(), Dialect(timestamp_unit=unit)):
@@ -151,6 +161,62 @@ def test_numbers_that_are_times_in_no_unit_are_set_aside() -> None:
     assert cleaned.rejected_by_reason == {cleaning.TIMESTAMP_OUT_OF_RANGE: 5}
 
 
+def test_times_in_two_units_are_not_read_in_one() -> None:
+    times = [964982703_000 + at for at in range(60)] + [964982703 + at for at in range(40)]
+    cleaned = clean(raw(*(("7", str(at), "3", str(time)) for at, time in enumerate(times))))
+    assert cleaned.accepted["timestamp"].to_pylist() == [964982703] * 60
+    assert cleaned.rejected_by_reason == {cleaning.TIMESTAMP_NOT_A_TIME: 40}
+
+
+@pytest.mark.parametrize(
+    ("texts", "seconds"),
+    [
+        (("20000730", "20001231"), [964915200, 978220800]),
+        (("20000730184503", "20000730000000"), [964982703, 964915200]),
+        (("2000", "1999"), [946684800, 915148800]),
+    ],
+)
+def test_numbers_can_be_dates(texts: tuple[str, ...], seconds: list[int]) -> None:
+    assert cleaned_times(*texts) == seconds
+    # A number whose unit is set is none.
+    rows = [("7", str(at), "3", text) for at, text in enumerate(texts)]
+    set_unit = clean(raw(*rows[:1]), Dialect(timestamp_unit="us")).accepted["timestamp"].to_pylist()
+    assert set_unit == [int(texts[0]) // 10**6]
+
+
+def test_a_day_that_no_month_has_is_set_aside() -> None:
+    texts = ["20000229"] * 199 + ["20010229"]
+    cleaned = clean(raw(*(("7", str(at), "3", text) for at, text in enumerate(texts))))
+    assert cleaned.rejected["row"].to_pylist() == [199]
+
+
+def test_a_column_of_no_times_is_none() -> None:
+    cleaned = clean(raw(("7", "1", "3", None), ("7", "2", "3", None)))
+    assert cleaned.accepted["timestamp"].to_pylist() == [0, 0]
+    assert cleaned.recognised[1] == "no times"
+
+
+def test_blank_rows_are_no_damage() -> None:
+    rows = [("7", "1", "3", "1"), *[(None, None, None, None)] * 9]
+    cleaned = clean(raw(*rows))
+    assert cleaned.rejected_by_reason == {cleaning.BLANK: 9}
+    cleaning.require_few_rejected(cleaned, 10, 0.0)
+
+
+def test_booleans_are_thumbs() -> None:
+    rows = [("7", str(at), text, "1") for at, text in enumerate(["True", "FALSE", "true"])]
+    cleaned = clean(raw(*rows), scale=None)
+    assert cleaned.accepted["rating"].to_pylist() == [1.0, 0.0, 1.0]
+
+
+def test_minus_one_among_stars_is_asked_about() -> None:
+    rows = [("7", str(at), "-1" if at < 20 else "7", "1") for at in range(100)]
+    with pytest.raises(DataError, match=r"-1, which can stand for no rating: set data\.rating"):
+        clean(raw(*rows), scale=None)
+    kept = clean(raw(*rows), Dialect(rating_range=(-1, 10)), scale=None)
+    assert kept.rejected.num_rows == 0
+
+
 def test_ratings_without_times_are_of_the_same_moment() -> None:
     table = raw(("7", "1", "3", "9"), ("7", "1", "4", "1")).drop_columns(["timestamp"])
     cleaned = clean(table)
@@ -170,6 +236,9 @@ def test_ids_are_the_same_however_they_are_padded() -> None:
 def test_ids_that_pandas_made_floats_are_whole_numbers() -> None:
     whole = clean(raw(("7.0", "1", "3", "1"), (None, "1", "3", "1"), ("8.0", "1", "3", "1")))
     assert whole.accepted["user_id"].to_pylist() == ["7", "8"]
+    # As where one week's file has a missing id, and the next one's has none.
+    weeks = clean(raw(("7.0", "1", "3", "1"), ("7", "2", "3", "1")))
+    assert weeks.accepted["user_id"].to_pylist() == ["7", "7"]
     mixed = clean(raw(("7.0", "1", "3", "1"), ("7.5", "1", "3", "1")))
     assert mixed.accepted["user_id"].to_pylist() == ["7.0", "7.5"]
     floats = raw(("7", "1", "3", "1")).set_column(0, "user_id", pa.array([7.0]))

@@ -118,13 +118,122 @@ def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
     ]
 
 
-def test_utf_16_is_named(tmp_path: Path) -> None:
-    assert "UTF-16" in refused(tmp_path, (HEADER + "1,2,3,4\n").encode("utf-16"))
+@pytest.mark.parametrize(
+    ("encoding", "named"),
+    [
+        ("utf-16", "UTF-16; convert it with `iconv -f utf-16 "),
+        ("utf-16-le", "UTF-16; convert it with `iconv -f utf-16le "),
+        ("utf-16-be", "UTF-16; convert it with `iconv -f utf-16be "),
+        ("utf-32", "UTF-32; convert it with `iconv -f utf-32 "),
+    ],
+)
+def test_another_encoding_is_named_with_the_command_that_converts_it(
+    tmp_path: Path, encoding: str, named: str
+) -> None:
+    assert named in refused(tmp_path, (HEADER + "1,2,3,4\n").encode(encoding))
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        (b"SQLite format 3\0" + bytes(80), "an SQLite database"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(80), "an Excel workbook"),
+        (b"BZh91AY", "compressed by bzip2"),
+        (b"\xfd7zXZ\0", "compressed by xz"),
+        (b"\x28\xb5\x2f\xfd\x04", "compressed by Zstandard"),
+        (b"ARROW1\0\0", "an Arrow file"),
+        (b"%PDF-1.7\n%\xe2\xe3", "a PDF file"),
+        (b"<!DOCTYPE html>\n<p>a,b,c\n", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:a\n", "a pointer of Git LFS"),
+        (b'{"userId": 1, "movieId": 2, "rating": 3}\n', "JSON"),
+        (b'[{"userId": 1, "movieId": 2, "rating": 3}]', "JSON"),
+        (b"\x80\x04\x95\0\0\0\0\0\0\x8c\x04", "not a text file"),
+    ],
+)
+def test_a_file_that_is_no_table_is_named(tmp_path: Path, start: bytes, kind: str) -> None:
+    assert kind in refused(tmp_path, start)
+
+
+def test_a_file_that_only_its_name_calls_compressed_is_read(tmp_path: Path) -> None:
+    for name in ("table.csv.gz", "table.csv.bz2"):
+        (tmp_path / name).write_text(HEADER + "1,2,3,4\n")
+        assert rows(delimited.read(str(tmp_path / name), RATINGS, Dialect())) == [
+            ("1", "2", "3", "4")
+        ]
+
+
+@pytest.mark.parametrize("line", ["sep=;", '"sep=;"', "SEP=;"])
+def test_a_line_of_excel_may_name_the_delimiter(tmp_path: Path, line: str) -> None:
+    for end in ("\n", "\r\n"):
+        text = end.join([line, "user;movie;rating", '"1";2;3,5', "4;5;4", ""])
+        assert rows(read(tmp_path, text)) == [("1", "2", "3,5"), ("4", "5", "4")]
+
+
+def test_row_numbers_of_r_are_no_users(tmp_path: Path) -> None:
+    records = [(f'"{at}"', f"u{at % 3}", f"m{at}", 3) for at in range(1, 31)]
+    for delimiter in ("\t", " ", ","):
+        lines = [delimiter.join(map(str, record)) for record in records]
+        head = delimiter.join(['"user"', '"movie"', '"rating"'])
+        table = read(tmp_path, "\n".join([head, *lines]) + "\n")
+        assert rows(table) == [(f"u{at % 3}", f"m{at}", "3") for at in range(1, 31)]
+    # A decimal comma gives a field too many as well.
+    lines = [f"u{at % 3},m{at},3,5" for at in range(1, 31)]
+    assert "line 2 has 4 fields instead of 3" in refused(
+        tmp_path, "\n".join(["user,movie,rating", *lines])
+    )
+
+
+def test_a_space_is_a_delimiter_where_no_other_fits(tmp_path: Path) -> None:
+    table = read(tmp_path, "7 8 3.5\n7 9 4\n")
+    assert (table.delimiter, rows(table)) == (" ", [("7", "8", "3.5"), ("7", "9", "4")])
+    table = read(tmp_path, "user,movie,rating,date\n7,8,3,2020-01-01 10:00:00\n")
+    assert table.delimiter == ","
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("".join(f"{at},7,8,3\n" for at in range(30)), "the first column counts the rows from 0"),
+        ("".join(f"{at},7,8\n" for at in range(1, 31)), "the first column counts the rows from 1"),
+        ("9,7,8,3,100\n9,7,9,3,100\n", "a line has 5 fields and no header names them"),
+        ("0,1,2\n7,8,3\n7,9,3\n", "the first line, 0, 1, 2, numbers the columns"),
+    ],
+)
+def test_numbers_of_rows_or_columns_are_not_taken_for_ratings(
+    tmp_path: Path, text: str, problem: str
+) -> None:
+    assert problem in refused(tmp_path, text)
+
+
+def test_columns_of_a_table_with_row_numbers_can_be_set(tmp_path: Path) -> None:
+    text = "".join(f"{at},7,{at % 5},3\n" for at in range(30))
+    table = read(tmp_path, text, columns={"user": "2", "movie": "3", "rating": "4"})
+    assert rows(table)[4] == ("7", "4", "3")
+
+
+def test_a_quote_after_a_space_is_refused(tmp_path: Path) -> None:
+    text = 'user,movie,rating\n1, "2", 3\n'
+    assert '"2" has a space before its quote' in refused(tmp_path, text)
+
+
+def test_a_file_without_a_column_says_which(tmp_path: Path) -> None:
+    found = refused(tmp_path, "user,item\n1,2\n1,3\n")
+    assert "no column rating; the first line has user, item (delimiter comma)" in found
+    assert "remove what stands above the table" in refused(
+        tmp_path, "# made by me\n" + HEADER + many(5)
+    )
 
 
 @pytest.mark.parametrize(
     "header",
-    ["User ID;Item_ID;SCORE;Date", "uid;isbn;Book-Rating;ts", "user;movie;stars;time"],
+    [
+        "User ID;Item_ID;SCORE;Date",
+        "uid;isbn;Book-Rating;ts",
+        "user;movie;stars;time",
+        "user.id;movie.id;rating;timestamp",
+        "r.user_id;r.movie_id;r.rating;r.timestamp",
+        "user_id:token;item_id:token;rating:float;timestamp:float",
+    ],
 )
 def test_common_names_are_recognised(tmp_path: Path, header: str) -> None:
     table = read(tmp_path, f"{header}\n1;2;3,5;4\n")

@@ -105,6 +105,99 @@ def test_movies_that_come_later_change_the_fingerprint(tmp_path: Path) -> None:
     assert input_files.fingerprint(input_files.paths(str(tmp_path), CSV)) != before
 
 
+def test_a_file_is_unpacked_by_its_content_and_not_its_name(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(gzip.compress(RATINGS.encode()))
+    (tmp_path / "b.csv.gz").write_text(RATINGS)
+    (tmp_path / "c.CSV.GZ").write_bytes(gzip.compress(RATINGS.encode()))
+    for path in tmp_path.iterdir():
+        assert users(path) == ["7", "7", "8"]
+
+
+def test_names_may_be_in_capital_letters(tmp_path: Path) -> None:
+    (tmp_path / "Ratings.CSV").write_text(RATINGS)
+    (tmp_path / "MOVIES.csv").write_text(MOVIES)
+    movies = reading.read_raw(str(tmp_path), recognition.recognise(str(tmp_path))).movies
+    assert movies is not None
+    (tmp_path / "ratings.csv").write_text(RATINGS)
+    with pytest.raises(DataError, match=r"has Ratings\.CSV and ratings\.csv: keep one"):
+        users(tmp_path)
+
+
+def test_hidden_files_and_locks_are_no_ratings(tmp_path: Path) -> None:
+    for name in ("my.csv", "._my.csv", ".old.csv", "~$my.csv"):
+        (tmp_path / name).write_text(RATINGS)
+    assert users(tmp_path) == ["7", "7", "8"]
+    base = archive(tmp_path / "x.zip", {"a/my.csv": RATINGS, "a/._my.csv": "junk"})
+    assert users(base) == ["7", "7", "8"]
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
+def test_folders_with_values_are_parts_of_one_table(tmp_path: Path, packed: bool) -> None:
+    files: dict[str, bytes | str] = {
+        f"out/user_id={user}/date=2026-11-{day:02}/part-0.csv": f"movieId,rating\n{day},3\n"
+        for user in ("a%20b", "c")
+        for day in (1, 2)
+    }
+    files["out/user_id=__HIVE_DEFAULT_PARTITION__/date=2026-11-03/part-0.csv"] = (
+        "movieId,rating\n3,3\n"
+    )
+    base = tmp_path / "out"
+    if packed:
+        base = archive(tmp_path / "x.zip", files)
+    else:
+        for name, content in files.items():
+            (tmp_path / name).parent.mkdir(parents=True)
+            (tmp_path / name).write_text(str(content))
+    ratings = reading.read_raw(str(base), recognition.recognise(str(base))).ratings
+    found = {tuple(row.values()) for row in ratings.to_pylist()}
+    assert found == {
+        ("a b", "1", "3", "2026-11-01"),
+        ("a b", "2", "3", "2026-11-02"),
+        ("c", "1", "3", "2026-11-01"),
+        ("c", "2", "3", "2026-11-02"),
+        (None, "3", "3", "2026-11-03"),
+    }
+
+
+def test_the_fingerprint_has_the_values_of_folders(tmp_path: Path) -> None:
+    (tmp_path / "user_id=1").mkdir()
+    (tmp_path / "user_id=1" / "part-0.csv").write_text("movieId,rating\n1,3\n")
+    before = input_files.fingerprint(input_files.paths(str(tmp_path), CSV))
+    (tmp_path / "user_id=1").rename(tmp_path / "user_id=2")
+    assert input_files.fingerprint(input_files.paths(str(tmp_path), CSV)) != before
+
+
+def test_a_column_of_a_file_counts_more_than_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "user=9").mkdir()
+    (tmp_path / "user=9" / "part-0.csv").write_text(RATINGS)
+    assert users(tmp_path) == ["7", "7", "8"]
+
+
+def test_files_of_one_name_in_two_folders_of_an_archive_are_asked_about(tmp_path: Path) -> None:
+    base = archive(tmp_path / "x.zip", {"a/ratings.csv": RATINGS, "b/ratings.csv": RATINGS})
+    with pytest.raises(DataError, match=r"has a/ratings\.csv and b/ratings\.csv: unpack it"):
+        users(base)
+
+
+def test_parts_of_hadoop_have_no_suffix(tmp_path: Path) -> None:
+    (tmp_path / "part-00000").write_text(RATINGS)
+    (tmp_path / "part-00001").write_text(RATINGS)
+    (tmp_path / "_SUCCESS").touch()
+    assert users(tmp_path) == ["7", "7", "8"] * 2
+
+
+def test_what_is_packed_inside_is_named(tmp_path: Path) -> None:
+    inner = archive(tmp_path / "inner.zip", {"ratings.csv": RATINGS})
+    outer = archive(tmp_path / "outer.zip", {"inner.zip": inner.read_bytes()})
+    with pytest.raises(DataError, match=r"has inner\.zip: unpack it"):
+        users(outer)
+    with pytest.raises(DataError, match="an Excel workbook"):
+        users(archive(tmp_path / "x.xlsx", {"[Content_Types].xml": "<x/>", "xl/a.xml": "<x/>"}))
+    (tmp_path / "out" / "ratings.csv").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"ratings\.csv is a folder: give it as data\.path"):
+        users(tmp_path / "out")
+
+
 def test_one_file_of_any_name_holds_the_ratings(tmp_path: Path) -> None:
     (tmp_path / "export [1].tsv").write_text(RATINGS.replace(",", "\t"))
     assert users(tmp_path / "export [1].tsv") == users(tmp_path) == ["7", "7", "8"]

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.movielens_example_gen import reading, recognition
+from components.movielens_example_gen import reading, spans
+from components.movielens_example_gen.cleaning import DUPLICATE, CleanRatings
 from components.movielens_example_gen.options import IngestOptions, SplitOptions
 from pipeline import row_bounds
 
@@ -19,28 +20,46 @@ ROWS_OVER_A_BLOCK = 50_000
 Rating = tuple[str, str, float, int]
 
 
-def iso(seconds: int) -> str:
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def date(form: str) -> Callable[[int], str]:
+    return lambda seconds: datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime(form)
 
 
 TIMES: dict[str, Callable[[int], str]] = {
     "seconds": str,
     "milliseconds": lambda seconds: f"{seconds}123",
     "microseconds": lambda seconds: f"{seconds}123456",
+    "nanoseconds": lambda seconds: f"{seconds}123456789",
     "whole floats": lambda seconds: f"{seconds}.0",
-    "dates": iso,
+    "dates": date("%Y-%m-%dT%H:%M:%SZ"),
+    "compact dates": date("%Y%m%d%H%M%S"),
+    "dates without zeros": date("%Y/%-m/%-d %-H:%M:%S UTC"),
+    "half days": date("%Y-%m-%d %-I:%M:%S %p"),
 }
 # Each has a digit: `nan` and `null` are no ids.
 ids = st.from_regex(r"[a-z][a-z_]{0,4}[0-9]", fullmatch=True)
 halves = st.integers(1, 10).map(lambda half: half / 2)
+seconds_of_ratings = st.integers(2 * 10**8, 2**31)
 ratings = st.lists(
-    st.tuples(
-        ids, ids, st.integers(1, 10).map(lambda half: half / 2), st.integers(2 * 10**8, 2**31)
-    ),
+    st.tuples(ids, ids, halves, seconds_of_ratings),
     min_size=1,
     max_size=20,
     unique_by=lambda row: row[:2],
 )
+
+
+def options_for(path: Path, window: int | None = None) -> IngestOptions:
+    return IngestOptions(
+        edition=spans.find(str(path), "auto", window).edition,
+        window=window,
+        split=SplitOptions(),
+        max_rejected_fraction=0.0,
+        bounds=row_bounds.read(),
+    )
+
+
+def accepted(cleaned: CleanRatings) -> list[Rating]:
+    names = ("user_id", "movie_id", "rating", "timestamp")
+    return list(zip(*(cleaned.accepted[name].to_pylist() for name in names), strict=True))
 
 
 @settings(
@@ -81,19 +100,59 @@ def test_ratings_in_any_dialect_are_read_back(
     path = tmp_path / ("table.txt.gz" if packed else "table.txt")
     path.write_bytes(gzip.compress(content, 1) if packed else content)
 
-    options = IngestOptions(
-        edition=recognition.recognise(str(path)),
-        split=SplitOptions(),
-        max_rejected_fraction=0.0,
-        bounds=row_bounds.read(),
-    )
+    options = options_for(path)
     raw, cleaned = reading.read(str(path), options)
     assert cleaned.rejected.num_rows == 0
-    names = ("user_id", "movie_id", "rating", "timestamp")
-    found = zip(*(cleaned.accepted[name].to_pylist() for name in names), strict=True)
-    assert list(found) == [(*row[:3], row[3] if times else 0) for row in rows]
-    line = reading.recognised(options.edition, raw, cleaned)
+    assert accepted(cleaned) == [(*row[:3], row[3] if times else 0) for row in rows]
+    line = reading.recognised("csv", raw, cleaned)
     assert ("no header" in line) == (not header)
+
+
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    weeks=st.lists(
+        st.lists(
+            st.tuples(st.sampled_from("ab"), st.sampled_from("xyz"), halves, seconds_of_ratings),
+            min_size=1,
+            max_size=8,
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    many=st.sampled_from([0, 0, 0, ROWS_OVER_A_BLOCK]),
+    delimiters=st.lists(st.sampled_from([",", "\t", ";", "|"]), min_size=4, max_size=4),
+    times=st.sampled_from([*TIMES]),
+    window=st.sampled_from([None, 1, 2]),
+)
+def test_of_ratings_in_spans_the_newest_are_read_back(
+    tmp_path_factory: pytest.TempPathFactory,
+    weeks: list[list[Rating]],
+    many: int,
+    delimiters: list[str],
+    times: str,
+    window: int | None,
+) -> None:
+    folder = tmp_path_factory.mktemp("weeks")
+    # In the middle of the newest span, so that the others lie in other blocks.
+    weeks[-1][1:1] = [(f"many{at}", "m", 3.5, 10**9 + at) for at in range(many)]
+    for number, (rows, delimiter) in enumerate(zip(weeks, delimiters, strict=False)):
+        lines = [delimiter.join(["userId", "movieId", "rating", "timestamp"])]
+        lines += [delimiter.join([u, m, str(r), TIMES[times](t)]) for u, m, r, t in rows]
+        (folder / f"week-{number:02}.csv").write_text("\n".join(lines) + "\n")
+
+    pattern = folder / "week-{SPAN:2}.csv"
+    raw, cleaned = reading.read(str(pattern), options_for(pattern, window))
+    newest: dict[tuple[str, str], Rating] = {}
+    for row in (row for rows in weeks[-(window or len(weeks)) :] for row in rows):
+        held = newest.get(row[:2])
+        # Of equal times the last counts.
+        if held is None or row[3] >= held[3]:
+            newest[row[:2]] = row
+    assert sorted(accepted(cleaned)) == sorted(newest.values())
+    assert set(cleaned.rejected_by_reason) <= {DUPLICATE}
+    assert sum(raw.span_rows) in (raw.ratings.num_rows, 0)
 
 
 @pytest.mark.parametrize(("name", "written"), TIMES.items())
@@ -107,4 +166,5 @@ def test_a_line_says_how_times_are_written(
     )
     raw, cleaned = reading.read(str(path), options)
     line = reading.recognised("csv", raw, cleaned)
-    assert line.endswith("seconds" if name == "whole floats" else name)
+    expected = {"whole floats": "seconds", "half days": "dates", "compact dates": "dates"}
+    assert line.endswith(expected.get(name, name.split(" without", maxsplit=1)[0]))

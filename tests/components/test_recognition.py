@@ -10,7 +10,7 @@ import pytest
 
 from components.errors import DataError
 from components.movielens_example_gen import reading, recognition
-from components.movielens_example_gen.options import IngestOptions, SplitOptions
+from components.movielens_example_gen.options import Dialect, IngestOptions, SplitOptions
 from pipeline import row_bounds
 
 USERS, MOVIES_OF_EACH = 20, 15
@@ -150,7 +150,7 @@ def test_parquet_may_have_any_types(tmp_path: Path) -> None:
     assert cleaned.accepted.to_pylist() == [
         {"row": 0, "user_id": "a", "movie_id": "x", "rating": 1.0, "timestamp": 964982703}
     ]
-    assert cleaned.rejected_by_reason == {"timestamp not a whole number": 1}
+    assert cleaned.rejected_by_reason == {"timestamp not a time": 1}
 
 
 def test_parquet_may_describe_the_movies(tmp_path: Path) -> None:
@@ -163,6 +163,59 @@ def test_parquet_may_describe_the_movies(tmp_path: Path) -> None:
         {"movie_id": "1", "movie_title": "One", "movie_genres": ["Drama", "War"]},
         {"movie_id": "2", "movie_title": "Two", "movie_genres": []},
     ]
+
+
+def test_movies_need_neither_genres_nor_titles(tmp_path: Path) -> None:
+    for header, row in (("title", "One"), ("genres", "Drama")):
+        (tmp_path / "ratings.csv").write_text("userId,movieId,rating\n1,2,3\n")
+        (tmp_path / "movies.csv").write_text(f"movieId,{header}\n2,{row}\n")
+        movies = reading.read_raw(str(tmp_path), "csv").movies
+        assert movies is not None
+        assert movies.to_pylist() == [
+            {
+                "movie_id": "2",
+                "movie_title": "One" if header == "title" else None,
+                "movie_genres": ["Drama"] if header == "genres" else [],
+            }
+        ]
+
+
+def test_an_id_among_other_columns_of_movies_is_no_second_movie(tmp_path: Path) -> None:
+    (tmp_path / "ratings.csv").write_text("userId,movieId,rating\n1,2,3\n")
+    (tmp_path / "movies.csv").write_text("id,movieId,title\n8,2,One\n")
+    movies = reading.read_raw(str(tmp_path), "csv").movies
+    assert movies is not None
+    assert movies["movie_id"].to_pylist() == ["2"]
+    named = Dialect(columns={"movie": "id"})
+    (tmp_path / "ratings.csv").write_text("userId,id,rating\n1,8,3\n")
+    movies = reading.read_raw(str(tmp_path), "csv", named).movies
+    assert movies is not None
+    assert movies["movie_id"].to_pylist() == ["8"]
+
+
+def test_genres_in_parquet_may_be_lists(tmp_path: Path) -> None:
+    parquet(tmp_path / "ratings.parquet", ROWS)
+    table = pa.table({"id": [1, 2], "genres": [["Drama ", "War", "Drama"], None]})
+    pq.write_table(table, tmp_path / "movies.parquet")
+    movies = reading.read_raw(str(tmp_path), "parquet").movies
+    assert movies is not None
+    assert movies["movie_genres"].to_pylist() == [["Drama", "War"], []]
+
+
+def test_parquet_files_of_other_widths_go_together_and_of_other_kinds_not(tmp_path: Path) -> None:
+    parquet(tmp_path / "a.parquet", ROWS[:10])
+    narrow = pq.read_table(tmp_path / "a.parquet")
+    narrow = narrow.set_column(0, "UserId", narrow["UserId"].cast(pa.int16()))
+    pq.write_table(narrow, tmp_path / "b.parquet")
+    assert reading.read_raw(str(tmp_path), "parquet").ratings.num_rows == 20
+    text = narrow.set_column(0, "UserId", narrow["UserId"].cast(pa.string()))
+    pq.write_table(text, tmp_path / "b.parquet")
+    with pytest.raises(DataError, match=r"user_id int64.* in a\.parquet and user_id string"):
+        reading.read_raw(str(tmp_path), "parquet")
+    lists = narrow.set_column(0, "UserId", pa.array([[1]] * 10))
+    pq.write_table(lists, tmp_path / "b.parquet")
+    with pytest.raises(DataError, match=r"b\.parquet: the column of the user has list"):
+        reading.read_raw(str(tmp_path), "parquet")
 
 
 def test_two_editions_in_a_folder_are_asked_for(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def read(files: Files, dialect: Dialect) -> RawRatings:
         by_name=() if MOVIES in files else ("title", "genres"),
     )
     ratings = delimited.read_parts(parts, form, dialect)
-    movies = _movies(files[MOVIES], dialect) if MOVIES in files else ratings
+    movies = delimited.read(files[MOVIES], *movies_form(dialect)) if MOVIES in files else ratings
     return RawRatings(
         ratings=pa.table(
             {
@@ -95,21 +95,22 @@ def read_headless_ratings(
     return table, ratings.cut_rows
 
 
-def _movies(path: str, dialect: Dialect) -> delimited.TextTable:
-    name = dialect.columns.get("movie")
-    spelling = {"id"} if name is None else {"id", delimited.plain_name(name)}
+def movies_form(dialect: Dialect) -> tuple[delimited.Format, Dialect]:
+    """Returns what is known of a table of movies, and what the user says of it.
+
+    Args:
+        dialect: What the user says of the ratings; a name of their movies counts here too.
+    """
+    form = delimited.Format(
+        roles=("movie", "title", "genres"),
+        required=("movie",),
+        before={role: name for role, name in dialect.columns.items() if role == "movie"},
+        after={"movie": "id"},
+    )
     described: dict[Role, str] = {
         role: name for role, name in dialect.columns.items() if role in ("title", "genres")
     }
-    return delimited.read(
-        path,
-        delimited.Format(
-            roles=("movie", "title", "genres"),
-            required=("movie",),
-            also={"movie": frozenset(spelling)},
-        ),
-        Dialect(columns=described),
-    )
+    return form, Dialect(columns=described)
 
 
 def movie_table(columns: Mapping[Role, pa.ChunkedArray]) -> pa.Table:
@@ -119,7 +120,7 @@ def movie_table(columns: Mapping[Role, pa.ChunkedArray]) -> pa.Table:
         columns: Texts by what they are; genres are separated by `|`.
     """
     ids = normalising.ids(columns["movie"]).dictionary_decode()
-    nothing = pa.nulls(len(ids), pa.string())
+    nothing = pa.chunked_array([pa.nulls(len(ids), pa.string())])
     table = pa.table(
         {
             features.MOVIE_ID: ids,
@@ -145,7 +146,7 @@ def edition(description: str, rating_range: tuple[float, float] | None) -> Editi
         read=read,
         files=(RATINGS,),
         optional_files=(MOVIES,),
-        suffixes=(".csv", ".tsv", ".txt", ".dat") if rating_range is None else (),
+        suffixes=(".csv", ".tsv", ".txt", ".dat", ".inter") if rating_range is None else (),
         part_prefix="part-",
         rating_range=rating_range,
     )

@@ -12,7 +12,7 @@ import dataclasses
 import io
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -22,11 +22,16 @@ import pyarrow.csv
 
 from components.errors import DataError
 from components.movielens_example_gen.options import Dialect, Role
+from components.movielens_example_gen.readers import partitions
 
 _SNIFFED_BYTES: Final = 65_536
 _SNIFFED_LINES: Final = 100
 _BLOCK: Final = 1 << 22
 _DELIMITERS: Final = (",", "\t", ";", "|", "::")
+# Only where no other delimiter fits, since titles and dates have spaces too.
+_SPACE: Final = " "
+# By which Excel names the delimiter above the header.
+_SEPARATOR_LINE: Final = re.compile(r"\s*\"?sep=(?P<delimiter>.)\"?\s*", re.IGNORECASE)
 _NAMES: Final = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar", " ": "space"}
 # Stands for `::`, since pyarrow takes one character.
 _UNIT_SEPARATOR: Final = "\x1f"
@@ -139,7 +144,8 @@ class Format:
         header: Whether there is a header; None if that is to be recognised.
         quoting: Whether fields can be in quotes.
         latin_1: Whether a file that is not UTF-8 is Latin-1.
-        also: More names of columns.
+        before: Name of a column that counts more than common names.
+        after: Name of a column that counts if none has a common name.
         is_part: Whether the file may have a header only, since others have rows.
     """
 
@@ -150,7 +156,8 @@ class Format:
     header: bool | None = None
     quoting: bool = True
     latin_1: bool = False
-    also: Mapping[Role, frozenset[str]] = field(default_factory=dict)
+    before: Mapping[Role, str] = field(default_factory=dict)
+    after: Mapping[Role, str] = field(default_factory=dict)
     is_part: bool = False
 
 
@@ -172,20 +179,35 @@ def read(path: str, form: Format, dialect: Dialect) -> TextTable:
             raise DataError(f"{name}: the file is empty")
         encoding = _encoding(path, form.latin_1)
         lines = _first_lines(path, encoding)
-        delimiter = dialect.delimiter or form.delimiter or _delimiter(lines, form, dialect)
+        named = _SEPARATOR_LINE.fullmatch(lines[0])
+        lines = lines[1:] if named and len(lines) > 1 else lines
+        folders = constants(path, (), form, dialect)
+        varying = without(form, folders)
+        delimiter = (
+            dialect.delimiter
+            or form.delimiter
+            or (named and named["delimiter"])
+            or _delimiter(lines, varying, dialect)
+        )
         rows = [_fields(line, delimiter, form.quoting) for line in lines]
+        _refuse_spaced_quotes(rows, form.quoting)
         header = _has_header(rows[0], form, dialect)
         kind = f"delimiter {_NAMES.get(delimiter, delimiter)}"
-        at = (
-            positions(rows[0], form, dialect, kind)
-            if header
-            else _positions_by_order(len(rows[0]), form, dialect, kind)
-        )
+        if header:
+            rows[0] = _with_row_names(rows, form)
+            folders = constants(path, rows[0], form, dialect)
+            at = positions(rows[0], without(form, folders), dialect, kind)
+        else:
+            if form.header is None:
+                _refuse_counters(rows, varying, dialect)
+            at = _positions_by_order(len(rows[0]), varying, dialect, kind)
         if header and len(rows) == 1 and not form.is_part:
             raise DataError("the file has no rows")
+        skipped = header + bool(named)
         columns, cut_rows = _Parse(
-            path, encoding, delimiter, form.quoting, header, len(rows[0]), at
+            path, encoding, delimiter, form.quoting, skipped, len(rows[0]), at
         ).table()
+        columns |= repeated(folders, len(next(iter(columns.values()))))
     except FileNotFoundError as error:
         raise DataError(f"{name}: not found in {os.path.dirname(path)}") from error
     except DataError as error:
@@ -235,16 +257,138 @@ def read_parts(paths: Sequence[str], form: Format, dialect: Dialect) -> TextTabl
     )
 
 
-_NOT_UTF_8 = "not UTF-8; a latin-1 file is converted with `iconv -f latin1 -t utf-8`"
+def constants(
+    path: str, names: Sequence[str], form: Format, dialect: Dialect
+) -> dict[Role, str | None]:
+    """Returns the values in the names of the folders above a file, by what they are.
+
+    Args:
+        path: Path of the file.
+        names: Names of the file's own columns, which count more.
+        form: Columns that may be there.
+        dialect: What the user says of them.
+    """
+    found = partitions.values(path)
+    values, own = list(found.values()), _named(names, form, dialect)
+    return {
+        role: values[at[0]]
+        for role, at in _named([*found], form, dialect).items()
+        if role not in own
+    }
+
+
+def repeated(values: Mapping[Role, str | None], rows: int) -> dict[Role, pa.ChunkedArray]:
+    """Returns columns with the same value in each row."""
+    return {
+        role: pa.chunked_array([pa.array([value], pa.string()).take(pa.array([0] * rows))])
+        for role, value in values.items()
+    }
+
+
+def without(form: Format, roles: Container[Role]) -> Format:
+    """Returns a format without some columns."""
+    return dataclasses.replace(
+        form,
+        roles=[role for role in form.roles if role not in roles],
+        required=[role for role in form.required if role not in roles],
+    )
+
+
+def _with_row_names(rows: Sequence[Sequence[str]], form: Format) -> list[str]:
+    """Returns the header, with a name for the numbers of the rows where R leaves it out.
+
+    Rows of any other kind have a field too many, such as a decimal comma.
+    """
+    header, *others = rows
+    is_short = all(len(row) == len(header) + 1 for row in others)
+    return ["", *header] if is_short and _counts(others, form) == 1 else [*header]
+
+
+def _counts(rows: Sequence[Sequence[str]], form: Format) -> int | None:
+    """Returns the number from which the first column of ratings counts the rows, if it does."""
+    counted = [row[0] for row in rows]
+    if "user" not in form.roles or len(rows) < _FEW_ROWS or counted[0] not in ("0", "1"):
+        return None
+    start = int(counted[0])
+    return start if counted == [str(start + row) for row in range(len(rows))] else None
+
+
+def _refuse_spaced_quotes(rows: Sequence[Sequence[str]], quoting: bool) -> None:
+    for row in rows if quoting else ():
+        for field_ in row:
+            if re.fullmatch(r'\s+".*"', field_):
+                raise DataError(
+                    f"{field_.strip()[:40]} has a space before its quote, which so is no quote: "
+                    "remove spaces after delimiters"
+                )
+
+
+def _refuse_counters(rows: Sequence[Sequence[str]], form: Format, dialect: Dialect) -> None:
+    """Refuses a table without a header that has numbers of rows or columns, as pandas writes them.
+
+    Raises:
+        DataError: The first row or the first column counts, or there are columns of no known use.
+    """
+    first = list(rows[0])
+    columns = "set data.columns, such as {user = 2, movie = 3, rating = 4}"
+    if len(rows) > 1 and first == [str(at) for at in range(len(first))]:
+        raise DataError(
+            f"the first line, {', '.join(first)}, numbers the columns: remove it, or name the "
+            "columns there"
+        )
+    if dialect.columns:
+        return
+    if len(first) > len(form.roles):
+        raise DataError(
+            f"a line has {len(first)} fields and no header names them: {columns}, or write a header"
+        )
+    start = _counts(rows, form)
+    if start is not None:
+        raise DataError(
+            f"the first column counts the rows from {start}: {columns} if it is no user, or "
+            "{user = 1, movie = 2, rating = 3} if it is"
+        )
+
+
+_NOT_UTF_8 = (
+    "not UTF-8; convert it, from Latin-1 and most files of Windows with `iconv -f cp1252 -t utf-8`"
+)
+
+# UTF-32 begins like UTF-16.
+_KINDS: Final = (
+    (codecs.BOM_UTF32_LE, "UTF-32; convert it with `iconv -f utf-32 -t utf-8`"),
+    (codecs.BOM_UTF32_BE, "UTF-32; convert it with `iconv -f utf-32 -t utf-8`"),
+    (codecs.BOM_UTF16_LE, "UTF-16; convert it with `iconv -f utf-16 -t utf-8`"),
+    (codecs.BOM_UTF16_BE, "UTF-16; convert it with `iconv -f utf-16 -t utf-8`"),
+    (b"\x1f\x8b", "compressed by gzip twice, or another archive inside gzip; unpack it"),
+    (b"PK\x03\x04", "a zip archive inside another; unpack it"),
+    (b"BZh", "compressed by bzip2; unpack it with `bunzip2`"),
+    (b"\xfd7zXZ", "compressed by xz; unpack it with `unxz`"),
+    (b"\x28\xb5\x2f\xfd", "compressed by Zstandard; unpack it with `unzstd`"),
+    (b"7z\xbc\xaf", "a 7-Zip archive; unpack it"),
+    (b"Rar!", "a RAR archive; unpack it"),
+    (b"SQLite format 3", "an SQLite database; export the table as CSV"),
+    (b"\xd0\xcf\x11\xe0", "an Excel workbook; save its sheet as CSV in UTF-8"),
+    (b"PAR1", "a Parquet file; its name has to end with .parquet"),
+    (b"ARROW1", "an Arrow file; write it as Parquet"),
+    (b"ORC", "an ORC file; write it as Parquet"),
+    (b"\x93NUMPY", "a NumPy file; write it as CSV"),
+    (b"\x89HDF", "an HDF5 file; write it as CSV"),
+    (b"%PDF", "a PDF file; export the table as CSV"),
+    (b"<!DOCTYPE", "a web page; the download may have failed"),
+    (b"<html", "a web page; the download may have failed"),
+    (b"<?xml", "an XML file; export the table as CSV"),
+    (b"version https://git-lfs", "a pointer of Git LFS; fetch the file with `git lfs pull`"),
+)
+# Where a tar archive says that it is one.
+_TAR_MAGIC: Final = slice(257, 262)
 
 
 def _encoding(path: str, latin_1: bool) -> str:
     with open(path, "rb") as file:
         start = file.read(_SNIFFED_BYTES)
-        if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise DataError("UTF-16; convert it with `iconv -f utf-16 -t utf-8`")
-        if b"\0" in start or start.startswith(b"\x1f\x8b"):
-            raise DataError("not a text file")
+        if kind := _kind(start):
+            raise DataError(kind)
         if not start.strip():
             raise DataError("the file has only blank lines")
         if not latin_1:
@@ -257,6 +401,24 @@ def _encoding(path: str, latin_1: bool) -> str:
         except UnicodeDecodeError:
             return "latin-1"
     return "utf-8"
+
+
+def _kind(start: bytes) -> str | None:
+    """Returns what a file is and what to do, by its first bytes; None for text."""
+    for magic, kind in _KINDS:
+        if start.startswith(magic):
+            return kind
+    if start[_TAR_MAGIC] == b"ustar":
+        return "a tar archive; unpack it"
+    if re.match(rb"\s*(\[\s*)?\{\s*\"", start.removeprefix(codecs.BOM_UTF8)):
+        return "JSON; write it as CSV or Parquet"
+    if b"\0" not in start:
+        return None
+    for encoding in ("utf-16le", "utf-16be"):
+        text = start[: len(start) // 2 * 2].decode(encoding, "replace")[:_SNIFFED_LINES]
+        if all(letter.isprintable() or letter.isspace() for letter in text):
+            return f"UTF-16; convert it with `iconv -f {encoding} -t utf-8`"
+    return "not a text file"
 
 
 def _first_lines(path: str, encoding: str) -> list[str]:
@@ -282,21 +444,27 @@ def _fields(line: str, delimiter: str, quoting: bool) -> list[str]:
 def _delimiter(lines: list[str], form: Format, dialect: Dialect) -> str:
     """Returns the delimiter that divides all lines alike."""
     fewest = max(len(form.required), 2)
-    rows = {d: [_fields(line, d, form.quoting) for line in lines] for d in _DELIMITERS}
-    # Lines that are broken are for the parser to name: half of them tell enough.
-    fitting = [
-        delimiter
-        for delimiter, fields in rows.items()
-        if len(fields[0]) >= fewest
-        and 2 * sum(len(row) == len(fields[0]) for row in fields) >= len(fields)
-    ]
-    best = [d for d in rows if len(_named(rows[d][0], form, dialect)) >= fewest] or fitting
+
+    def best_of(delimiters: Sequence[str], fewest: int) -> list[str]:
+        rows = {d: [_fields(line, d, form.quoting) for line in lines] for d in delimiters}
+        # Lines that are broken are for the parser to name: half of them tell enough.
+        fitting = [
+            delimiter
+            for delimiter, fields in rows.items()
+            if len(fields[0]) >= fewest
+            and 2 * sum(len(row) == len(fields[0]) for row in fields) >= len(fields)
+        ]
+        return [d for d in rows if len(_named(rows[d][0], form, dialect)) >= fewest] or fitting
+
+    # With two columns, what is missing is a column, which the header tells.
+    best = best_of(_DELIMITERS, fewest) or best_of([_SPACE], fewest) or best_of(_DELIMITERS, 2)
     if len(best) == 1:
         return best[0]
     shown = repr(lines[0][:60])
     if not best:
         raise DataError(
-            f"no column {', '.join(form.required)}; the first line is {shown}: set data.delimiter"
+            f"no column {', '.join(form.required)}; the first line is {shown}: set data.delimiter, "
+            "or remove what stands above the table"
         )
     kinds = " and ".join(_NAMES.get(delimiter, delimiter) for delimiter in best)
     raise DataError(f"{kinds} can both divide the first line, {shown}: set data.delimiter")
@@ -307,16 +475,31 @@ def _named(fields: Sequence[str], form: Format, dialect: Dialect) -> dict[Role, 
     found: dict[Role, list[int]] = {}
     for role in (*form.roles, *form.by_name):
         wanted = dialect.columns.get(role)
-        spellings = SPELLINGS[role] | form.also.get(role, frozenset())
-        for at, name in enumerate(fields):
-            if (plain_name(name) in spellings) if wanted is None else (name.strip() == wanted):
-                found.setdefault(role, []).append(at)
+        one = [{plain_name(name.get(role, ""))} - {""} for name in (form.before, form.after)]
+        for spellings in (one[0], SPELLINGS[role], one[1]):
+            at = [
+                at
+                for at, name in enumerate(fields)
+                if (_is_spelt(name, spellings) if wanted is None else name.strip() == wanted)
+            ]
+            if at:
+                found[role] = at
+                break
     return found
 
 
+def _is_spelt(name: str, spellings: Container[str]) -> bool:
+    """Returns whether a name is one of some, with or without its table's, as in `ratings.user_id`.
+
+    RecBole adds a type, as in `user_id:token`.
+    """
+    untyped = re.sub(r":(token|float)(_seq)?$", "", name.strip())
+    return plain_name(untyped) in spellings or plain_name(untyped.rpartition(".")[2]) in spellings
+
+
 def plain_name(name: str) -> str:
-    """Returns a column's name in small letters, without spaces, `_`, `-` and byte-order marks."""
-    return re.sub(r"[\s_\-\ufeff]", "", name).casefold()
+    """Returns a column's name in small letters, without spaces, `_`, `-`, `.` and invisibles."""
+    return re.sub(r"[\s_\-.\ufeff\u200b]", "", name).casefold()
 
 
 def _has_header(first: Sequence[str], form: Format, dialect: Dialect) -> bool:
@@ -324,7 +507,8 @@ def _has_header(first: Sequence[str], form: Format, dialect: Dialect) -> bool:
         return dialect.header
     if form.header is not None:
         return form.header
-    if _named(first, form, dialect):
+    # A number in `data.columns` is that of a column, whatever the first line has.
+    if any(not dialect.columns.get(role, "").isdecimal() for role in _named(first, form, dialect)):
         return True
     # A header has no numbers; a first rating has one.
     return not any(re.fullmatch(r"\s*[+-]?\d+([.,]\d+)?\s*", name) for name in first)
@@ -342,7 +526,7 @@ def read_columns(path: str, names: Sequence[str], delimiter: str) -> pa.Table:
             _encoding(path, True),
             delimiter,
             False,
-            False,
+            0,
             len(names),
             {name: at for at, name in enumerate(names)},
         )
@@ -428,7 +612,7 @@ class _Parse:
     encoding: str
     delimiter: str
     quoting: bool
-    header: bool
+    skipped: int
     width: int
     positions: Mapping[Any, int]
 
@@ -497,14 +681,15 @@ class _Parse:
                 f"the file was cut or damaged, or its delimiter is not "
                 f"{_NAMES.get(self.delimiter, self.delimiter)}"
             )
-        rows = table.num_rows + self.header
+        rows = table.num_rows + self.skipped
         if quoting and rows != counts.lines and rows != _count_filled_lines(self.path):
             raise DataError(self._open_quote(escape) or "a value has a line break in quotes")
         return table
 
     def _source(self) -> Any:
         if self.delimiter != "::":
-            return self.path
+            # By a path, pyarrow would unpack what is only named like an archive.
+            return pa.OSFile(self.path)
         with open(self.path, "rb") as file:
             content = file.read()
         # A title may end with a colon.
@@ -513,13 +698,14 @@ class _Parse:
         return pa.BufferReader(content.replace(b"::", _UNIT_SEPARATOR.encode()))
 
     def _lines_to_skip(self) -> int:
-        """Returns the number of lines to the end of the header, blank ones included."""
-        if not self.header:
+        """Returns the number of lines to the end of what is skipped, blank ones included."""
+        if not self.skipped:
             return 0
         with open(self.path, "rb") as file:
             start = file.read(_SNIFFED_BYTES).removeprefix(codecs.BOM_UTF8)
         lines = re.split(rb"\r\n|\n|\r", start)
-        return next(number for number, line in enumerate(lines, start=1) if line)
+        filled = [number for number, line in enumerate(lines, start=1) if line]
+        return filled[self.skipped - 1]
 
     def _open_quote(self, escape: bool) -> str | None:
         """Returns a line about the first line that ends inside quotes; None if there is none."""

@@ -12,7 +12,11 @@ import pyarrow.parquet as pq
 from components.errors import DataError
 from components.movielens_example_gen.options import Dialect, Role
 from components.movielens_example_gen.readers import delimited
-from components.movielens_example_gen.readers.csv_folder import RATING_ROLES, movie_table
+from components.movielens_example_gen.readers.csv_folder import (
+    RATING_ROLES,
+    movie_table,
+    movies_form,
+)
 from components.movielens_example_gen.readers.edition import Edition, Files, RawRatings
 
 RATINGS: Final = "ratings.parquet"
@@ -44,14 +48,18 @@ def read(files: Files, dialect: Dialect) -> RawRatings:
     """
     parts = [path for name, path in files.items() if name != MOVIES]
     tables = [_ratings(path, dialect) for path in parts]
-    if any(table.schema != tables[0].schema for table in tables):
-        raise DataError(
-            f"{os.path.dirname(parts[0])}: the columns of its Parquet files differ: give the one "
-            "with the ratings as data.path"
-        )
+    first = tables[0].schema
+    for path, table in zip(parts, tables, strict=True):
+        if table.schema != first:
+            raise DataError(
+                f"{os.path.dirname(parts[0])}: the columns of its Parquet files differ: "
+                f"{_described(first)} in {os.path.basename(parts[0])} and "
+                f"{_described(table.schema)} in {os.path.basename(path)}; write all alike, or give "
+                "the one with the ratings as data.path"
+            )
     movies = None
     if MOVIES in files:
-        movies = _columns(files[MOVIES], ("movie", "title", "genres"), ("movie",), Dialect())
+        movies = _columns(files[MOVIES], *movies_form(dialect))
     return RawRatings(
         ratings=pa.concat_tables(tables),
         movies=None if movies is None else movie_table(movies),
@@ -62,26 +70,50 @@ def read(files: Files, dialect: Dialect) -> RawRatings:
 
 
 def _ratings(path: str, dialect: Dialect) -> pa.Table:
-    columns = _columns(path, tuple(RATING_ROLES), ("user", "movie", "rating"), dialect)
-    return pa.table({RATING_ROLES[role]: _plain(column) for role, column in columns.items()})
+    form = delimited.Format(tuple(RATING_ROLES), ("user", "movie", "rating"))
+    columns = _columns(path, form, dialect)
+    return pa.table(
+        {
+            RATING_ROLES[role]: _plain(columns[role], role, path)
+            for role in RATING_ROLES
+            if role in columns
+        }
+    )
 
 
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Returns categories, and the long text of Polars, as plain text."""
+def _described(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} {field.type}" for field in schema)
+
+
+def _plain(column: pa.ChunkedArray, role: Role, path: str) -> pa.ChunkedArray:
+    """Returns a column in one of few types, so that files of several programs go together.
+
+    Raises:
+        DataError: The column holds lists or the like.
+    """
+    if pa.types.is_nested(column.type):
+        raise DataError(
+            f"{os.path.basename(path)}: the column of the {role} has {column.type}: expected "
+            "numbers, text or times"
+        )
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    return column.cast(pa.string()) if pa.types.is_large_string(column.type) else column
+    if pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type):
+        return column.cast(pa.string())
+    is_small = pa.types.is_integer(column.type) and column.type != pa.uint64()
+    return column.cast(pa.int64()) if is_small else column
 
 
-def _columns(
-    path: str, roles: Sequence[Role], required: Sequence[Role], dialect: Dialect
-) -> dict[Role, pa.ChunkedArray]:
-    """Returns the columns by what they are."""
-    form = delimited.Format(roles, required, also={"movie": frozenset({"id"})})
-    positions = delimited.positions(_names(path), form, dialect, os.path.basename(path))
-    names = [_names(path)[at] for at in positions.values()]
-    table = read_table(path, names)
-    return {role: table[name] for role, name in zip(positions, names, strict=True)}
+def _columns(path: str, form: delimited.Format, dialect: Dialect) -> dict[Role, pa.ChunkedArray]:
+    """Returns the columns by what they are; the names of folders have some, the file the others."""
+    names = _names(path)
+    constants = delimited.constants(path, names, form, dialect)
+    at = delimited.positions(
+        names, delimited.without(form, constants), dialect, os.path.basename(path)
+    )
+    table = read_table(path, [names[number] for number in at.values()])
+    columns = {role: table[names[number]] for role, number in at.items()}
+    return columns | delimited.repeated(constants, table.num_rows)
 
 
 def _names(path: str) -> list[str]:
