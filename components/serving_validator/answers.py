@@ -111,7 +111,8 @@ def _check_rating_or_score(inputs: Inputs, outputs: Outputs) -> None:
 
 def _check_evaluated(inputs: Inputs, outputs: Outputs) -> None:
     ranks = [RANK, POPULARITY_RANK] if RANK in outputs else []
-    _check_outputs(outputs, [features.USER_ACTIVITY, *ranks], (_rows(inputs),))
+    sure = [STANDARD_DEVIATION] if STANDARD_DEVIATION in outputs else []
+    _check_outputs(outputs, [features.USER_ACTIVITY, *ranks, *sure], (_rows(inputs),))
     for name in ranks:
         if (outputs[name] < 1).any():
             raise UnservableModelError(f"{name}: {outputs[name].min()}; ranks start at 1")

@@ -209,6 +209,7 @@ class Recommender(tf.Module):
         Returns:
             `user_activity` string `[B]`. Retrieval models also return `rank` and
             `popularity_rank`, int64 `[B]`: the movie's rank by score and by number of ratings.
+            Models with `predict_interval` return its `standard_deviation`, float32 `[B]`.
         """
         if self._retrieves:
             examples = within_scores(examples, self._movies)
@@ -216,6 +217,9 @@ class Recommender(tf.Module):
         users = self.user_index(ids[features.USER_ID])
         counts = rows_to_serve(self.user_rating_counts, users)
         outputs = {features.USER_ACTIVITY: activity_slice(counts)}
+        if isinstance(getattr(self, "rating_head", None), NormalRating):
+            sure = self.predict_interval(ids[features.USER_ID], ids[features.MOVIE_ID])
+            outputs[STANDARD_DEVIATION] = sure[STANDARD_DEVIATION]
         if self._retrieves:
             movies = self.movie_index(ids[features.MOVIE_ID])
             outputs[RANK], outputs[POPULARITY_RANK] = in_row_parts(

@@ -138,9 +138,19 @@ def test_an_interval_is_normal_with_the_variances_of_user_and_movie(
     np.testing.assert_allclose(found["liked_probability"], liked, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", sorted(set(MODELS) - {"bayesian_mf"}))
-def test_a_model_without_variances_has_no_intervals(rng: np.random.Generator, name: str) -> None:
-    assert not isinstance(getattr(trained_like(name, rng), "rating_head", list)(), NormalRating)
+@pytest.mark.parametrize("name", MODELS)
+def test_intervals_are_of_models_that_know_variances(rng: np.random.Generator, name: str) -> None:
+    head = getattr(trained_like(name, rng), "rating_head", list)()
+    assert isinstance(head, NormalRating) == MODELS[name].predicts_intervals
+
+
+def test_the_evaluation_gets_the_standard_deviations(rng: np.random.Generator) -> None:
+    recommender = recommender_of("bayesian_mf", trained_like("bayesian_mf", rng))
+    users, movies = named(*all_pairs())
+    found = evaluated(recommender, serialized(users, movies))
+    expected = recommender.predict_interval(users, movies)["standard_deviation"]
+    np.testing.assert_array_equal(found["standard_deviation"], expected)
+    assert set(found) == {"user_activity", "standard_deviation"}
 
 
 def test_clipping_does_not_hide_a_rating_that_is_no_number(rng: np.random.Generator) -> None:
