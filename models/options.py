@@ -119,6 +119,11 @@ class ModelOptions(Options):
         return MODELS[self.name].retrieves
 
     @property
+    def predicts_intervals(self) -> bool:
+        """Whether the model says how sure its ratings are."""
+        return MODELS[self.name].predicts_intervals
+
+    @property
     def trains_by_gradients(self) -> bool:
         """Whether the GradientTape loop trains the model, not its own `fit`."""
         return MODELS[self.name].by_gradients

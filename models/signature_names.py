@@ -4,6 +4,7 @@ from typing import Final
 
 SERVING_DEFAULT: Final = "serving_default"
 PREDICT: Final = "predict"
+PREDICT_INTERVAL: Final = "predict_interval"
 RECOMMEND: Final = "recommend"
 RECOMMEND_EXCLUDING: Final = "recommend_excluding"
 RECOMMEND_AMONG: Final = "recommend_among"
@@ -38,3 +39,8 @@ POPULARITY_RANK: Final = "popularity_rank"
 BASELINE: Final = "baseline"
 CONTRIBUTION: Final = "contribution"
 OTHERS: Final = "others"
+
+# Outputs of `predict_interval` beside the rating: the standard deviation of what the user may give,
+# in stars, and the probability that it is a rating that counts as liked.
+STANDARD_DEVIATION: Final = "standard_deviation"
+LIKED_PROBABILITY: Final = "liked_probability"

@@ -12,7 +12,7 @@ from tensorflow_model_analysis.proto import config_pb2
 from components.gate.judgement import Figures
 from models import features, signature_names
 from models.options import ModelOptions
-from pipeline import ranking_metrics, rating_metrics
+from pipeline import interval_metrics, ranking_metrics, rating_metrics
 from pipeline.config.tree import SLICE_FEATURES, GateConfig
 
 
@@ -33,6 +33,8 @@ def evaluation_config(gate: GateConfig, model: ModelOptions) -> config_pb2.EvalC
     metrics_specs = []
     if model.predicts_ratings:
         metrics_specs.append(_rating_metrics(gate))
+    if model.predicts_intervals:
+        metrics_specs.append(_interval_metrics())
     if model.retrieves:
         metrics_specs.append(_ranking_metrics(gate, model.liked_rating))
     prediction = features.RATING if model.predicts_ratings else signature_names.SCORE
@@ -131,6 +133,17 @@ def _rating_metrics(gate: GateConfig) -> config_pb2.MetricsSpec:
                 ),
             )
             for name in rating_metrics.NAMES
+        ]
+    )
+
+
+def _interval_metrics() -> config_pb2.MetricsSpec:
+    return config_pb2.MetricsSpec(
+        metrics=[
+            config_pb2.MetricConfig(
+                class_name=interval_metrics.IntervalMetrics.__name__,
+                module=interval_metrics.__name__,
+            )
         ]
     )
 

@@ -409,6 +409,7 @@ def _evaluator(
         "pipeline.sliced_batches",
         "pipeline.rating_metrics",
         "pipeline.ranking_metrics",
+        "pipeline.interval_metrics",
     )
     return evaluator
 

@@ -14,7 +14,7 @@ from components.gate.judgement import Judgement
 from components.movielens_example_gen import report as ingest_report
 from components.serving_validator import blessing as serving_blessing
 from models.training import history
-from pipeline import graph, summary
+from pipeline import graph, interval_metrics, summary
 from pipeline.config.tree import PipelineConfig
 from pipeline.gate_verdict import GateReport, read_gate_report
 from pipeline.metadata import Outputs
@@ -51,6 +51,11 @@ def collect(config: PipelineConfig, outputs: Outputs) -> dict[str, Any]:
             golden=ingest.golden,
         ),
         **_rating_figures(training, gate),
+        "intervals": summary.Intervals.model_validate(
+            {name: gate.candidate[name] for name in interval_metrics.NAMES}
+        )
+        if config.model.predicts_intervals
+        else None,
         "ranking": _ranking(config.model.liked_rating, training, gate)
         if config.model.retrieves
         else None,

@@ -24,7 +24,15 @@ from pipeline.slice_values import age_groups, deciles_of_movies
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 SliceKey = tuple[tuple[str, Any], ...]
 
-_RANKS: dict[str, Any] = {signature_names.RANK: {}, signature_names.POPULARITY_RANK: {}}
+# Outputs of `transform_features` that metrics read.
+_READ: dict[str, Any] = {
+    name: {}
+    for name in (
+        signature_names.RANK,
+        signature_names.POPULARITY_RANK,
+        signature_names.STANDARD_DEVIATION,
+    )
+}
 _REPLACED = (
     unbatch_extractor.UNBATCH_EXTRACTOR_STAGE_NAME,
     slice_key_extractor.SLICE_KEY_EXTRACTOR_STAGE_NAME,
@@ -80,7 +88,7 @@ class _CutSlices(beam.PTransform):
             constants.LABELS_KEY: {},
             constants.PREDICTIONS_KEY: {},
             constants.FEATURES_KEY: {features.USER_ID: {}},
-            constants.TRANSFORMED_FEATURES_KEY: dict.fromkeys(self._models, _RANKS) or _RANKS,
+            constants.TRANSFORMED_FEATURES_KEY: dict.fromkeys(self._models, _READ) or _READ,
         }
         self._features = [tuple(spec.feature_keys) for spec in eval_config.slicing_specs]
         if any(len(keys) > 1 for keys in self._features) or any(

@@ -58,6 +58,19 @@ class Mae(Record):
     holdout: float
 
 
+class Intervals(Record):
+    """How well a model knows its own errors on the holdout, each rating taken as normal.
+
+    `negative_log_likelihood` is the mean of −log of the density. `coverage_…` is the share of the
+    ratings within the central interval of that probability, in percent.
+    """
+
+    negative_log_likelihood: float
+    coverage_50: float
+    coverage_80: float
+    coverage_95: float
+
+
 class Ranking(Record):
     """Ranks of the liked movies of the holdout among all movies that their users had not rated.
 
@@ -143,6 +156,7 @@ class Summary(Record):
         model: Name in the registry.
         rmse: RMSE; None, like `mae` and `calibration`, for a model that predicts no ratings.
         calibration: Mean prediction over mean rating on the holdout; 1 is unbiased.
+        intervals: Figures of a model that says how sure its ratings are; None for others.
         ranking: Figures of a retrieval model; None for others.
         baselines: Figures of simple predictions of ratings.
         warm_start: Line on the weights that the training began with; None without
@@ -169,6 +183,7 @@ class Summary(Record):
     rmse: Rmse | None
     mae: Mae | None
     calibration: float | None
+    intervals: Intervals | None = None
     ranking: Ranking | None
     baselines: Baselines
     slices: dict[str, float]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
+
+from serving.errors import ServingError
 
 
 @dataclass(frozen=True)
@@ -11,6 +14,35 @@ class Movie:
 
     movie_id: str
     title: str
+
+
+@dataclass(frozen=True)
+class RatingInterval:
+    """What a user may give a movie: a normal distribution, in stars.
+
+    Attributes:
+        rating: Predicted rating, cut to the range of ratings.
+        standard_deviation: Standard deviation of the rating that the user would give.
+        liked_probability: Probability that it is a rating that counts as liked.
+    """
+
+    rating: float
+    standard_deviation: float
+    liked_probability: float
+
+    def bounds(self, level: float = 0.8) -> tuple[float, float]:
+        """Returns the ends of the central interval that holds the rating with a probability.
+
+        Args:
+            level: Probability between 0 and 1.
+
+        Raises:
+            ServingError: The level is not between 0 and 1.
+        """
+        if not 0 < level < 1:
+            raise ServingError(f"level: given {level:g}, expected a probability between 0 and 1")
+        reach = NormalDist().inv_cdf((1 + level) / 2) * self.standard_deviation
+        return self.rating - reach, self.rating + reach
 
 
 @dataclass(frozen=True)

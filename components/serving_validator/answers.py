@@ -18,10 +18,12 @@ from models.signature_names import (
     EXCLUDE,
     EXPLAIN,
     EXPLAIN_FOR_RATINGS,
+    LIKED_PROBABILITY,
     MOVIES,
     OTHERS,
     POPULARITY_RANK,
     PREDICT,
+    PREDICT_INTERVAL,
     RANK,
     RECOMMEND,
     RECOMMEND_AMONG,
@@ -30,6 +32,7 @@ from models.signature_names import (
     SCORE,
     SERVING_DEFAULT,
     SIMILAR,
+    STANDARD_DEVIATION,
     TARGET,
     TRANSFORM_FEATURES,
     K,
@@ -48,6 +51,8 @@ _DTYPES: Final = {
     BASELINE: np.dtype(np.float32),
     CONTRIBUTION: np.dtype(np.float32),
     OTHERS: np.dtype(np.float32),
+    STANDARD_DEVIATION: np.dtype(np.float32),
+    LIKED_PROBABILITY: np.dtype(np.float32),
 }
 _LISTED: Final = (features.MOVIE_ID, features.MOVIE_TITLE, features.RATING, CONTRIBUTION)
 _SUMS: Final = (SCORE, BASELINE, OTHERS)
@@ -81,6 +86,19 @@ def _check_rating(inputs: Inputs, outputs: Outputs) -> None:
     _check_finite(features.RATING, outputs[features.RATING])
 
 
+def _check_interval(inputs: Inputs, outputs: Outputs) -> None:
+    names = (features.RATING, STANDARD_DEVIATION, LIKED_PROBABILITY)
+    _check_outputs(outputs, names, (_rows(inputs),))
+    for name in names:
+        _check_finite(name, outputs[name])
+    deviation, probability = outputs[STANDARD_DEVIATION], outputs[LIKED_PROBABILITY]
+    if (deviation <= 0).any():
+        raise UnservableModelError(f"{STANDARD_DEVIATION}: {deviation.min():g} is not above 0")
+    wrong = probability[(probability < 0) | (probability > 1)]
+    if wrong.size:
+        raise UnservableModelError(f"{LIKED_PROBABILITY}: {wrong[0]:g} is no probability")
+
+
 def _check_rating_or_score(inputs: Inputs, outputs: Outputs) -> None:
     if SCORE not in outputs:
         _check_rating(inputs, outputs)
@@ -93,7 +111,8 @@ def _check_rating_or_score(inputs: Inputs, outputs: Outputs) -> None:
 
 def _check_evaluated(inputs: Inputs, outputs: Outputs) -> None:
     ranks = [RANK, POPULARITY_RANK] if RANK in outputs else []
-    _check_outputs(outputs, [features.USER_ACTIVITY, *ranks], (_rows(inputs),))
+    sure = [STANDARD_DEVIATION] if STANDARD_DEVIATION in outputs else []
+    _check_outputs(outputs, [features.USER_ACTIVITY, *ranks, *sure], (_rows(inputs),))
     for name in ranks:
         if (outputs[name] < 1).any():
             raise UnservableModelError(f"{name}: {outputs[name].min()}; ranks start at 1")
@@ -244,6 +263,7 @@ def _rows(inputs: Inputs) -> int:
 _CHECKS: dict[str, Callable[[Inputs, Outputs], None]] = {
     SERVING_DEFAULT: _check_rating_or_score,
     PREDICT: _check_rating,
+    PREDICT_INTERVAL: _check_interval,
     TRANSFORM_FEATURES: _check_evaluated,
     RECOMMEND: _check_recommended,
     RECOMMEND_EXCLUDING: _check_recommended,

@@ -19,6 +19,7 @@ from models.signature_names import (
     EXPLAIN_FOR_RATINGS,
     MOVIES,
     PREDICT,
+    PREDICT_INTERVAL,
     RECOMMEND,
     RECOMMEND_AMONG,
     RECOMMEND_EXCLUDING,
@@ -98,6 +99,10 @@ def _examples(users: _Strings, movies: _Strings) -> Inputs:
     return {EXAMPLES: _strings([_example(*pair) for pair in zip(users, movies, strict=True)])}
 
 
+def _pairs(users: _Strings, movies: _Strings) -> Inputs:
+    return {features.USER_ID: users, features.MOVIE_ID: movies}
+
+
 def _example(user_id: bytes, movie_id: bytes) -> bytes:
     example = tf.train.Example()
     for name, value in ((features.USER_ID, user_id), (features.MOVIE_ID, movie_id)):
@@ -124,7 +129,8 @@ def _rated(movies: _Strings) -> Inputs:
 _MAKERS: dict[str, Callable[[_Strings, _Strings], Inputs]] = {
     SERVING_DEFAULT: _examples,
     TRANSFORM_FEATURES: _examples,
-    PREDICT: lambda users, movies: {features.USER_ID: users, features.MOVIE_ID: movies},
+    PREDICT: _pairs,
+    PREDICT_INTERVAL: _pairs,
     RECOMMEND: lambda users, _: {features.USER_ID: users, K: _k()},
     RECOMMEND_EXCLUDING: lambda users, movies: {
         features.USER_ID: users,

@@ -32,6 +32,7 @@ from models.export.request_limits import (
 )
 from models.export.top_k import QUERIES_AT_ONCE, in_row_parts, top_k
 from models.layers.embeddings import rows_to_serve
+from models.layers.rating_heads import NormalRating
 from models.options import ModelOptions
 from models.ranking import dot_products, rank_of, without_seen
 from models.seen_movies import SeenMovies
@@ -44,10 +45,12 @@ from models.signature_names import (
     EXCLUDE,
     EXPLAIN,
     EXPLAIN_FOR_RATINGS,
+    LIKED_PROBABILITY,
     MOVIES,
     OTHERS,
     POPULARITY_RANK,
     PREDICT,
+    PREDICT_INTERVAL,
     RANK,
     RECOMMEND,
     RECOMMEND_AMONG,
@@ -56,6 +59,7 @@ from models.signature_names import (
     SCORE,
     SERVING_DEFAULT,
     SIMILAR,
+    STANDARD_DEVIATION,
     TARGET,
     TRANSFORM_FEATURES,
 )
@@ -69,6 +73,7 @@ _INPUTS: Final = {
     SERVING_DEFAULT: (_EXAMPLES,),
     TRANSFORM_FEATURES: (_EXAMPLES,),
     PREDICT: (_STRINGS, _STRINGS),
+    PREDICT_INTERVAL: (_STRINGS, _STRINGS),
     RECOMMEND: (_STRINGS, _K),
     RECOMMEND_EXCLUDING: (_STRINGS, _K, _LISTS),
     RECOMMEND_AMONG: (_STRINGS, _K, _LISTS, _LISTS),
@@ -123,6 +128,10 @@ class Recommender(tf.Module):
         self._retrieves = options.retrieves
         self._dimension = options.similarity_dimension
         self._rating_range = rating_range
+        # A rating stands for all real numbers that are closest to it.
+        gaps = np.diff(np.unique(seen.rating))
+        half_gap = float(gaps.min()) / 2 if len(gaps) else 0.0
+        self._least_liked = options.liked_rating - half_gap
         self._score_of = model.score_of
         self._fold_in = model.fold_in()
         # The last row of the vectors, the unknown movie's, only serves ratings.
@@ -168,6 +177,8 @@ class Recommender(tf.Module):
         }
         if hasattr(self, "rating_head"):
             methods |= {SERVING_DEFAULT: self.rate_examples, PREDICT: self.predict}
+            if isinstance(self.rating_head, NormalRating):
+                methods[PREDICT_INTERVAL] = self.predict_interval
         else:
             methods[SERVING_DEFAULT] = self.score_examples
         return {name: _traced(method, _INPUTS[name]) for name, method in methods.items()}
@@ -198,6 +209,7 @@ class Recommender(tf.Module):
         Returns:
             `user_activity` string `[B]`. Retrieval models also return `rank` and
             `popularity_rank`, int64 `[B]`: the movie's rank by score and by number of ratings.
+            Models with `predict_interval` return its `standard_deviation`, float32 `[B]`.
         """
         if self._retrieves:
             examples = within_scores(examples, self._movies)
@@ -205,6 +217,9 @@ class Recommender(tf.Module):
         users = self.user_index(ids[features.USER_ID])
         counts = rows_to_serve(self.user_rating_counts, users)
         outputs = {features.USER_ACTIVITY: activity_slice(counts)}
+        if isinstance(getattr(self, "rating_head", None), NormalRating):
+            sure = self.predict_interval(ids[features.USER_ID], ids[features.MOVIE_ID])
+            outputs[STANDARD_DEVIATION] = sure[STANDARD_DEVIATION]
         if self._retrieves:
             movies = self.movie_index(ids[features.MOVIE_ID])
             outputs[RANK], outputs[POPULARITY_RANK] = in_row_parts(
@@ -220,6 +235,30 @@ class Recommender(tf.Module):
         user_id, movie_id = with_equal_rows(features.USER_ID, user_id, features.MOVIE_ID, movie_id)
         rating = self.rating_head(self._pairs(user_id, movie_id))
         return {features.RATING: tf.clip_by_value(rating, *self._rating_range)}
+
+    def predict_interval(self, user_id: tf.Tensor, movie_id: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns ratings and how sure they are, for any user_id and movie_id, string `[B]`.
+
+        What the user may give is normal, with the noise of the user and of the movie and the
+        uncertainty of the model. Only models whose rating head knows variances have this signature.
+
+        Returns:
+            `rating` float32 `[B]`, as from `predict`; `standard_deviation` float32 `[B]`, in stars;
+            `liked_probability` float32 `[B]`, the probability of at least
+            `ModelOptions.liked_rating`.
+        """
+        user_id, movie_id = with_equal_rows(features.USER_ID, user_id, features.MOVIE_ID, movie_id)
+        pairs = self._pairs(user_id, movie_id)
+        head = self.rating_head
+        assert isinstance(head, NormalRating)
+        mean, deviation = head(pairs), tf.sqrt(head.variance(pairs))
+        # Φ(x) = erfc(−x / √2) / 2
+        below = (self._least_liked - mean) / (np.sqrt(2) * deviation)
+        return {
+            features.RATING: tf.clip_by_value(mean, *self._rating_range),
+            STANDARD_DEVIATION: deviation,
+            LIKED_PROBABILITY: tf.math.erfc(below) / 2,
+        }
 
     def recommend(self, user_id: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the k best movies for each user, best first, without those rated in training.

@@ -27,6 +27,7 @@ MovieName = Annotated[
 ]
 
 _DEFAULT_K = 10
+_INTERVAL_LEVEL = 0.8
 # The status code of a model that was exported by a release without the signature.
 _NO_SIGNATURE = "FAILED_PRECONDITION"
 
@@ -149,18 +150,43 @@ def rating(
     client: "RecommenderClient",
     user: options.UserId,
     movie: MovieName,
+    interval: Annotated[
+        bool,
+        typer.Option(
+            "--interval",
+            help="Say how sure the rating is (only models that know, such as bayesian_mf).",
+        ),
+    ] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Predict the rating that a user would give a movie, in stars.
 
-    Example: movierec query rating --user 42 --movie "Fargo (1996)"
+    With --interval, the rating lies between two bounds with a probability of 80 %.
+
+    Example: movierec query rating --user 42 --movie "Fargo (1996)" --interval
     """
     (found,) = _find_movies(client, [movie])
+    if interval:
+        _print_interval(client, user, found, as_json)
+        return
     stars = float(client.predict([user], [found.movie_id])[0])
     if as_json:
         output.print_json({"user_id": user, **asdict(found), "rating": stars})
     else:
         output.print_line(f"{stars:.2f} stars: user {user}, {found.title or found.movie_id}")
+
+
+def _print_interval(client: "RecommenderClient", user: str, movie: "Movie", as_json: bool) -> None:
+    (interval,) = client.predict_interval([user], [movie.movie_id])
+    low, high = interval.bounds(_INTERVAL_LEVEL)
+    if as_json:
+        bounds = {"level": _INTERVAL_LEVEL, "low": low, "high": high}
+        output.print_json({"user_id": user, **asdict(movie), **asdict(interval), **bounds})
+        return
+    output.print_line(
+        f"{interval.rating:.2f} stars, {low:.2f} to {high:.2f} with {_INTERVAL_LEVEL:.0%}, liked "
+        f"with {interval.liked_probability:.0%}: user {user}, {movie.title or movie.movie_id}"
+    )
 
 
 @query.command()

@@ -239,6 +239,13 @@ def _errors(summary: Summary, rmse: Rmse) -> Table:
         table.add_section()
         table.add_row("holdout MAE", f"{summary.mae.holdout:.4f}")
         table.add_row("calibration", f"{summary.calibration:.4f}")
+    if summary.intervals is not None:
+        intervals = summary.intervals
+        table.add_section()
+        table.add_row("negative log likelihood", f"{intervals.negative_log_likelihood:.4f}")
+        for level in (50, 80, 95):
+            covered = getattr(intervals, f"coverage_{level}")
+            table.add_row(f"within {level} % intervals", f"{covered:.4f}")
     return table
 
 

@@ -88,6 +88,11 @@ def figures(summary: Summary) -> dict[str, float]:
             "RMSE on eval": summary.rmse.eval,
             "RMSE on train": summary.rmse.train,
         }
+    if summary.intervals is not None:
+        found |= {
+            "negative log likelihood": summary.intervals.negative_log_likelihood,
+            "within 80 % intervals": summary.intervals.coverage_80,
+        }
     if summary.ranking is not None:
         found |= {
             "NDCG@10": summary.ranking.ndcg_at_10,

@@ -1,6 +1,6 @@
 """A typed client of a model server; it needs gRPC and protobuf, and no TensorFlow."""
 
-from serving.answers import Movie, Recommendation, VersionStatus
+from serving.answers import Movie, RatingInterval, Recommendation, VersionStatus
 from serving.client.async_client import AsyncRecommenderClient
 from serving.client.call_errors import (
     CallError,
@@ -22,6 +22,7 @@ __all__ = [
     "ClientTls",
     "DeadlineExceededError",
     "Movie",
+    "RatingInterval",
     "Recommendation",
     "RecommenderClient",
     "RequestRefusedError",

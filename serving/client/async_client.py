@@ -10,7 +10,7 @@ from typing import Any, Self
 import grpc
 import grpc.aio
 
-from serving.answers import Explanation, Movie, Recommendation, VersionStatus
+from serving.answers import Explanation, Movie, RatingInterval, Recommendation, VersionStatus
 from serving.client.base_client import POLL_SECONDS, BaseClient, Wait
 from serving.client.call_errors import CallError, ClientClosedError, call_error
 from serving.client.model_calls import Answer, Call, any_available
@@ -27,6 +27,12 @@ class AsyncRecommenderClient(BaseClient):
     async def predict(self, user_ids: Sequence[str], movie_ids: Sequence[str]) -> list[float]:
         """Returns the predicted ratings; see `RecommenderClient.predict`."""
         return await self._answer(self._calls.predict(user_ids, movie_ids))
+
+    async def predict_interval(
+        self, user_ids: Sequence[str], movie_ids: Sequence[str]
+    ) -> list[RatingInterval]:
+        """Returns ratings and how sure they are; see `RecommenderClient.predict_interval`."""
+        return await self._answer(self._calls.predict_interval(user_ids, movie_ids))
 
     async def recommend(
         self, user_id: str, k: int = 10, exclude: Collection[str] = ()

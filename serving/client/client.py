@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import grpc
 
-from serving.answers import Explanation, Movie, Recommendation, VersionStatus
+from serving.answers import Explanation, Movie, RatingInterval, Recommendation, VersionStatus
 from serving.client.base_client import POLL_SECONDS, BaseClient, Wait
 from serving.client.call_errors import CallError, ClientClosedError, call_error
 from serving.client.model_calls import Answer, Call, any_available
@@ -27,6 +27,21 @@ class RecommenderClient(BaseClient):
             movie_ids: Raw ids `[n]`, known to the model or not.
         """
         return self._answer(self._calls.predict(user_ids, movie_ids))
+
+    def predict_interval(
+        self, user_ids: Sequence[str], movie_ids: Sequence[str]
+    ) -> list[RatingInterval]:
+        """Returns the predicted rating of each pair and how sure it is, in stars.
+
+        Args:
+            user_ids: Raw ids `[n]`, known to the model or not.
+            movie_ids: Raw ids `[n]`, known to the model or not.
+
+        Raises:
+            RequestRefusedError: FAILED_PRECONDITION; the model does not say how sure it is, or
+                was exported by a release before this method.
+        """
+        return self._answer(self._calls.predict_interval(user_ids, movie_ids))
 
     def recommend(
         self, user_id: str, k: int = 10, exclude: Collection[str] = ()

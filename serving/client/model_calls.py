@@ -9,7 +9,14 @@ from typing import Any, Final, Generic, TypeVar
 
 from google.protobuf.message import DecodeError
 
-from serving.answers import Explanation, Movie, Reason, Recommendation, VersionStatus
+from serving.answers import (
+    Explanation,
+    Movie,
+    RatingInterval,
+    Reason,
+    Recommendation,
+    VersionStatus,
+)
 from serving.client import wire_messages, wire_tensors
 from serving.client.call_errors import WrongAnswerError
 from serving.defaults import DEFAULT_MODEL
@@ -23,6 +30,7 @@ AVAILABLE: Final = "AVAILABLE"
 # The contract of an exported model, as `models.signature_names` and `models.features` have it. The
 # client can be installed without those.
 PREDICT: Final = "predict"
+PREDICT_INTERVAL: Final = "predict_interval"
 RECOMMEND: Final = "recommend"
 RECOMMEND_EXCLUDING: Final = "recommend_excluding"
 RECOMMEND_AMONG: Final = "recommend_among"
@@ -39,6 +47,8 @@ SCORE: Final = "score"
 BASELINE: Final = "baseline"
 CONTRIBUTION: Final = "contribution"
 OTHERS: Final = "others"
+STANDARD_DEVIATION: Final = "standard_deviation"
+LIKED_PROBABILITY: Final = "liked_probability"
 EXCLUDE: Final = "exclude"
 AMONG_MOVIES: Final = "among_movies"
 AMONG_GENRES: Final = "among_genres"
@@ -109,19 +119,29 @@ class ModelCalls:
 
     def predict(self, user_ids: Sequence[str], movie_ids: Sequence[str]) -> Call[list[float]]:
         """Returns the call for the predicted ratings of pairs."""
-        count = len(user_ids)
-        if len(movie_ids) != count:
-            raise ServingError(
-                f"{count} user ids and {len(movie_ids)} movie ids: expected equal numbers"
-            )
-        inputs = {
-            USER_ID: wire_tensors.string_vector(USER_ID, user_ids),
-            MOVIE_ID: wire_tensors.string_vector(MOVIE_ID, movie_ids),
-        }
+        shape = (len(user_ids),)
         return self._predict(
             PREDICT,
-            inputs,
-            lambda outputs: wire_tensors.read_floats(outputs, RATING, (count,)),
+            _pairs(user_ids, movie_ids),
+            lambda outputs: wire_tensors.read_floats(outputs, RATING, shape),
+        )
+
+    def predict_interval(
+        self, user_ids: Sequence[str], movie_ids: Sequence[str]
+    ) -> Call[list[RatingInterval]]:
+        """Returns the call for the predicted ratings of pairs and how sure they are."""
+        shape = (len(user_ids),)
+        names = (RATING, STANDARD_DEVIATION, LIKED_PROBABILITY)
+        return self._predict(
+            PREDICT_INTERVAL,
+            _pairs(user_ids, movie_ids),
+            lambda outputs: [
+                RatingInterval(*values)
+                for values in zip(
+                    *(wire_tensors.read_floats(outputs, name, shape) for name in names),
+                    strict=True,
+                )
+            ],
         )
 
     def recommend(
@@ -265,6 +285,18 @@ class ModelCalls:
 def any_available(statuses: Sequence[VersionStatus]) -> bool:
     """Returns whether one of the versions answers requests."""
     return any(status.state == AVAILABLE for status in statuses)
+
+
+def _pairs(user_ids: Sequence[str], movie_ids: Sequence[str]) -> dict[str, Any]:
+    """Returns the inputs of the signatures that predict ratings."""
+    if len(movie_ids) != len(user_ids):
+        raise ServingError(
+            f"{len(user_ids)} user ids and {len(movie_ids)} movie ids: expected equal numbers"
+        )
+    return {
+        USER_ID: wire_tensors.string_vector(USER_ID, user_ids),
+        MOVIE_ID: wire_tensors.string_vector(MOVIE_ID, movie_ids),
+    }
 
 
 def _rated(ratings: Mapping[str, float]) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class AnsweringModel(tf.Module):
             name: self._signature(name, function, *specs)
             for name, function, specs in (
                 ("predict", self.predict, (strings, strings)),
+                ("predict_interval", self.predict_interval, (strings, strings)),
                 ("serving_default", self.rate, (examples,)),
                 ("transform_features", self.transform, (examples,)),
                 ("recommend", self.recommend, (strings, k)),
@@ -70,6 +71,14 @@ class AnsweringModel(tf.Module):
     def predict(self, user_id, movie_id) -> Outputs:
         lengths = [tf.cast(tf.strings.length(ids), tf.float32) for ids in (user_id, movie_id)]
         return {"rating": 1 + self.weight[0] * lengths[0] + self.weight[1] * lengths[1]}
+
+    def predict_interval(self, user_id, movie_id) -> Outputs:
+        rating = self.predict(user_id, movie_id)["rating"]
+        return {
+            "rating": rating,
+            "standard_deviation": 1 + rating / 8,
+            "liked_probability": rating / 100,
+        }
 
     def rate(self, examples) -> Outputs:
         spec = {name: tf.io.FixedLenFeature([], tf.string) for name in ("user_id", "movie_id")}

@@ -39,6 +39,7 @@ SIGNATURES = {
     "serving_default",
     "transform_features",
     "predict",
+    "predict_interval",
     "recommend",
     "recommend_excluding",
     "recommend_among",
@@ -183,6 +184,18 @@ def test_a_sound_model_is_blessed_and_what_was_measured_is_told(step: Step) -> N
 
 WRONG = [
     ("predict", "rating", lambda rating: rating * np.nan, "rating: 4 of 4 numbers are not finite"),
+    (
+        "predict_interval",
+        "standard_deviation",
+        lambda deviation: 0 * deviation,
+        "standard_deviation: 0 is not above 0",
+    ),
+    (
+        "predict_interval",
+        "liked_probability",
+        lambda probability: probability + 1,
+        r"liked_probability: 1\.0.* is no probability",
+    ),
     ("serving_default", "rating", lambda rating: rating / 0.0, ".*not finite; the first is inf"),
     ("similar", "score", lambda score: tf.where(score > 0.75, np.nan, score), ".* not finite"),
     ("similar", "score", lambda score: score * 5, "score: 4.5 is no cosine"),

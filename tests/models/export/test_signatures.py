@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from models.errors import TrainingDivergedError
 from models.export import request_limits, saved_model
 from models.export.sample_requests import inputs_for
 from models.export.signatures import Recommender
+from models.layers.rating_heads import NormalRating
 from models.ranking import NEVER
 from models.registry import MODELS
 from tests.models.export.exported_models import (
@@ -115,6 +117,40 @@ def test_exported_ratings_are_the_models_for_known_and_unknown(
     found = loaded.signatures["predict"](user_id=user_id, movie_id=movie_id)["rating"]
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert np.ptp(expected) > 1
+
+
+def test_an_interval_is_normal_with_the_variances_of_user_and_movie(
+    rng: np.random.Generator,
+) -> None:
+    model = trained_like("bayesian_mf", rng)
+    users, movies = all_pairs()
+    found = recommender_of("bayesian_mf", model).signatures["predict_interval"](
+        **dict(zip(("user_id", "movie_id"), named(users, movies), strict=True))
+    )
+    mean = model.user_vectors().numpy() @ model.movie_vectors().numpy().T
+    variance = model.user_variance.numpy() * model.movie_variance.numpy()[:, 0]
+    deviation = np.sqrt(variance.astype(np.float64)).reshape(-1)
+    np.testing.assert_allclose(found["rating"], np.clip(mean, 1, 5).reshape(-1), atol=1e-5)
+    np.testing.assert_allclose(found["standard_deviation"], deviation, rtol=1e-5)
+    # Four whole stars or more: what is nearest to them begins at 3.5.
+    below = NormalDist().cdf
+    liked = [1 - below((3.5 - m) / d) for m, d in zip(mean.reshape(-1), deviation, strict=True)]
+    np.testing.assert_allclose(found["liked_probability"], liked, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_intervals_are_of_models_that_know_variances(rng: np.random.Generator, name: str) -> None:
+    head = getattr(trained_like(name, rng), "rating_head", list)()
+    assert isinstance(head, NormalRating) == MODELS[name].predicts_intervals
+
+
+def test_the_evaluation_gets_the_standard_deviations(rng: np.random.Generator) -> None:
+    recommender = recommender_of("bayesian_mf", trained_like("bayesian_mf", rng))
+    users, movies = named(*all_pairs())
+    found = evaluated(recommender, serialized(users, movies))
+    expected = recommender.predict_interval(users, movies)["standard_deviation"]
+    np.testing.assert_array_equal(found["standard_deviation"], expected)
+    assert set(found) == {"user_activity", "standard_deviation"}
 
 
 def test_clipping_does_not_hide_a_rating_that_is_no_number(rng: np.random.Generator) -> None:

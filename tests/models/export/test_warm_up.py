@@ -15,6 +15,7 @@ SIGNATURES = (
     "serving_default",
     "transform_features",
     "predict",
+    "predict_interval",
     "recommend",
     "recommend_excluding",
     "recommend_among",
@@ -47,7 +48,7 @@ def inputs_of(request: predict_pb2.PredictRequest) -> dict[str, np.ndarray]:
 def test_every_signature_is_asked_within_the_servers_limit(tmp_path: Path) -> None:
     requests = written(tmp_path)
     assert {request.model_spec.signature_name for request in requests} == set(SIGNATURES)
-    assert len(SIGNATURES) < len(requests) <= 44 < warm_up.MAX_WARM_UP_REQUESTS
+    assert len(SIGNATURES) < len(requests) <= 48 < warm_up.MAX_WARM_UP_REQUESTS
     assert (tmp_path / warm_up.WARM_UP_FILE).stat().st_size < 200_000
 
 

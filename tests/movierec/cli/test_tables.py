@@ -6,7 +6,7 @@ from rich.console import Console
 from movierec.cli import tables
 from movierec.cli.output import printable
 from pipeline.sample_user import SampleUser
-from pipeline.summary import Summary, Tuning
+from pipeline.summary import Intervals, Summary, Tuning
 from serving.answers import Recommendation, VersionStatus
 from tests.pipeline.summaries import summary
 
@@ -32,6 +32,16 @@ def test_what_the_search_found_is_one_line() -> None:
 
 def test_without_a_search_nothing_was_found() -> None:
     assert not any("tuned" in line for line in shown(summary()))
+
+
+def test_the_intervals_of_a_model_that_has_some_are_shown() -> None:
+    intervals = Intervals(
+        negative_log_likelihood=1.25, coverage_50=0.51, coverage_80=0.79, coverage_95=0.945
+    )
+    words = [line.replace("│", " ").split() for line in shown(summary(intervals=intervals))]
+    for row in ("negative log likelihood 1.2500", "within 80 % intervals 0.7900"):
+        assert any(row.split() == line[: len(row.split())] for line in words)
+    assert not any("intervals" in line for line in shown(summary()))
 
 
 @pytest.mark.parametrize("width", [20, 30, 40, 200])

@@ -14,7 +14,14 @@ import numpy as np
 import pytest
 import trustme
 
-from serving.answers import Explanation, Movie, Reason, Recommendation, VersionStatus
+from serving.answers import (
+    Explanation,
+    Movie,
+    RatingInterval,
+    Reason,
+    Recommendation,
+    VersionStatus,
+)
 from serving.client.call_errors import (
     ClientClosedError,
     DeadlineExceededError,
@@ -91,6 +98,18 @@ def test_recommend_among(client: Any) -> None:
     assert ids(client.recommend_among("1", ["50", "246", "x"], ["Action"])) == ["181", "231", "246"]
     assert ids(client.recommend_among("2", ["246", "50"], k=1)) == ["50"]
     assert client.recommend_among("2") == []
+
+
+def test_predict_interval(client: Any) -> None:
+    first, second = client.predict_interval(["1", "2"], ["50", "29"])
+    assert first == RatingInterval(pytest.approx(1.05), 0.5, 0.25)
+    assert second.rating == pytest.approx(2.029)
+    # Tables of the normal distribution: 90 % lie within 1.6449 standard deviations.
+    assert first.bounds(0.9) == pytest.approx((1.05 - 0.82245, 1.05 + 0.82245), abs=1e-4)
+    with pytest.raises(ServingError, match="level: given 1, expected a probability"):
+        first.bounds(1)
+    with pytest.raises(ServingError, match="2 user ids and 1 movie ids"):
+        client.predict_interval(["1", "2"], ["50"])
 
 
 def test_similar(client: Any) -> None:
