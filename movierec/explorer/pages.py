@@ -19,11 +19,11 @@ from starlette.exceptions import HTTPException
 from movierec.explorer.movie_map import HEIGHT, WIDTH, draw_map
 from movierec.explorer.served_model import ServedModel
 from movierec.explorer.user_ratings import scale_of
-from movierec.explorer.web_security import LocalPages
 from serving.answers import Movie, Recommendation
 from serving.client import RequestRefusedError
 from serving.client.movie_search import MovieNotFoundError, find_movie, titles_containing
 from serving.errors import ServingError
+from serving.web_security import LocalPages
 
 _FOLDER: Final = Path(__file__).parent
 _MOST_SHOWN: Final = 100

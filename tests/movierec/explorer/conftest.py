@@ -11,11 +11,11 @@ import pytest
 
 from movierec.explorer.pages import explorer_app
 from movierec.explorer.served_model import ServedModel
-from movierec.explorer.web_server import WebServer
 from pipeline.workspace import Workspace
 from serving.client import RecommenderClient
 from serving.embedded.server import ModelServer
 from serving.server_options import ServerOptions
+from serving.web_server import WebServer
 from tests.models.export.exported_models import export
 
 MODEL = "movierec"
