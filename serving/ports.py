@@ -36,6 +36,11 @@ def is_every_interface(host: str) -> bool:
     return ipaddress.ip_address(numeric(host)).is_unspecified
 
 
+def is_loopback(host: str) -> bool:
+    """Returns whether a server bound to this host is reached from this machine alone."""
+    return ipaddress.ip_address(numeric(host)).is_loopback
+
+
 def reachable(host: str, port: int) -> str:
     """Returns the `host:port` at which this machine reaches a server bound to `host`."""
     bound = ipaddress.ip_address(numeric(host))

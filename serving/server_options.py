@@ -71,6 +71,7 @@ class ServerOptions:
         host: Address that the gRPC and metrics ports are bound to.
         port: gRPC port; 0 takes a free one.
         tls: Certificate and key; None serves in the clear.
+        rest_port: HTTP port of the REST API; None opens none, 0 takes a free one.
         metrics_port: HTTP port of the Prometheus metrics; None opens none, 0 takes a free one.
         batching: How `predict` is batched; None answers each request by itself.
         version_labels: Version numbers by the label that a request may give instead.
@@ -90,6 +91,7 @@ class ServerOptions:
     host: str = LOOPBACK
     port: int = DEFAULT_PORT
     tls: ServerTls | None = None
+    rest_port: int | None = None
     metrics_port: int | None = None
     batching: BatchingOptions | None = None
     version_labels: Mapping[str, int] = field(default_factory=dict)

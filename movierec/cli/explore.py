@@ -62,8 +62,8 @@ def explore(
         with output.hidden_logs():
             from movierec.explorer.pages import explorer_app
             from movierec.explorer.served_model import ServedModel
-            from movierec.explorer.web_server import WebServer
             from serving.embedded.server import wait_for_signal
+            from serving.web_server import WebServer
         from serving.shutdown import handle_stop_signals
 
         pages = WebServer(explorer_app(ServedModel(client, place, model_name), host), host, port)

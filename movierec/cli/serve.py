@@ -62,6 +62,16 @@ def serve(
         int,
         typer.Option("--port", metavar="PORT", help="Port for gRPC; 0 takes a free one.", **_PORTS),
     ] = DEFAULT_PORT,
+    rest_port: Annotated[
+        int | None,
+        typer.Option(
+            "--rest-port",
+            metavar="PORT",
+            help="Port for TensorFlow Serving's REST API, without TLS; 0 takes a free one. Without "
+            "it, there is no REST API.",
+            **_PORTS,
+        ),
+    ] = None,
     metrics_port: Annotated[
         int | None,
         typer.Option(
@@ -158,7 +168,7 @@ def serve(
 ) -> None:
     """Serve the newest pushed model over gRPC until SIGTERM or Ctrl-C.
 
-    Example: movierec serve --port 9000 --metrics-port 9001
+    Example: movierec serve --port 9000 --rest-port 9001
     """
     # TensorFlow's C++ code logs while it is loaded.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -171,6 +181,7 @@ def serve(
         host=host,
         port=port,
         tls=_server_tls(tls_key, tls_certificate, tls_client_authority),
+        rest_port=rest_port,
         metrics_port=metrics_port,
         batching=BatchingOptions() if batching else None,
         check_ops=check_ops,

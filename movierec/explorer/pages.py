@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -17,13 +18,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 
 from movierec.explorer.movie_map import HEIGHT, WIDTH, draw_map
-from movierec.explorer.served_model import ServedModel
+from movierec.explorer.served_model import PredictedRating, ServedModel, if_offered
 from movierec.explorer.user_ratings import scale_of
-from movierec.explorer.web_security import LocalPages
-from serving.answers import Movie, Recommendation
+from serving.answers import Explanation, Movie, Recommendation
 from serving.client import RequestRefusedError
 from serving.client.movie_search import MovieNotFoundError, find_movie, titles_containing
 from serving.errors import ServingError
+from serving.web_security import LocalPages
 
 _FOLDER: Final = Path(__file__).parent
 _MOST_SHOWN: Final = 100
@@ -93,12 +94,25 @@ class _Pages:
         k: _Count = 10,
         genre: _Text = "",
         title: _Text = "",
+        why: _Text = "",
     ) -> Response:
-        """Shows what a user rated and what is recommended to them."""
+        """Shows what a user rated, what is recommended to them, and why one movie is.
+
+        Args:
+            request: Request of the browser.
+            user: Id of the user.
+            k: Number of movies to recommend.
+            genre: Genre to recommend among; empty for all.
+            title: Title or id of a movie to predict a rating for.
+            why: Id of a movie to explain.
+        """
         catalogue = self._served.catalogue()
         known = self._served.ratings()
         user = user.strip()
         context: dict[str, Any] = {"user": user, "k": k, "genre": genre, "title": title}
+        asked = {"user": user, "k": k, "genre": genre, "title": title}
+        context["to_explain"] = lambda movie_id: f"/?{urlencode({**asked, 'why': movie_id})}"
+        context["without_why"] = f"/?{urlencode(asked)}"
         if user:
             context |= {
                 "is_known": user in catalogue.user_index,
@@ -106,6 +120,7 @@ class _Pages:
                 "seen": catalogue.seen_by(user),
                 "recommended": self._recommended(user, k, genre),
                 "rating": self._rating(user, title) if title else None,
+                "why": self._why(why, lambda movie: self._served.client.explain(user, movie)),
             }
         return self._page(request, "users.html", context | {"samples": catalogue.sample_users()})
 
@@ -132,6 +147,7 @@ class _Pages:
         title: _Text = "",
         stars: _Stars | None = None,
         k: _Count = 10,
+        why: _Text = "",
     ) -> Response:
         """Lets somebody new rate movies, and shows what is recommended to them.
 
@@ -141,7 +157,9 @@ class _Pages:
             title: Title or id of one more movie.
             stars: Rating of that movie.
             k: Number of movies to recommend.
+            why: Id of a movie to explain.
         """
+        client = self._served.client
         catalogue = self._served.catalogue()
         ratings = dict(_parsed_rating(text) for text in rate)
         if title.strip() and stars is not None:
@@ -163,7 +181,12 @@ class _Pages:
             "without": lambda movie_id: _as_query(
                 {key: value for key, value in ratings.items() if key != movie_id}, k
             ),
-            "recommended": self._served.client.recommend_for_ratings(ratings, k),
+            "to_explain": lambda movie_id: (
+                f"/new-user?{_as_query(ratings, k)}&{urlencode({'why': movie_id})}"
+            ),
+            "without_why": f"/new-user?{_as_query(ratings, k)}",
+            "recommended": client.recommend_for_ratings(ratings, k),
+            "why": self._why(why, lambda movie: client.explain_for_ratings(ratings, movie)),
         }
         return self._page(request, "new_user.html", context)
 
@@ -217,16 +240,26 @@ class _Pages:
         client = self._served.client
         return client.recommend_among(user, (), [genre], k) if genre else client.recommend(user, k)
 
-    def _rating(self, user: str, title: str) -> tuple[Movie, float | None]:
+    def _rating(self, user: str, title: str) -> tuple[Movie, PredictedRating | None]:
         """Returns the movie of a title and its predicted rating; None from a model without any."""
         movie = find_movie(self._served.catalogue().movies, title)
-        try:
-            return movie, self._served.client.predict([user], [movie.movie_id])[0]
-        except RequestRefusedError as error:
-            # The code of a model that has no such signature.
-            if error.code.name != "FAILED_PRECONDITION":
-                raise
-            return movie, None
+        return movie, self._served.predicted_rating(user, movie.movie_id)
+
+    def _why(
+        self, movie_id: str, explain: Callable[[str], Explanation]
+    ) -> tuple[Movie, Explanation | None] | None:
+        """Returns the movie to explain and its explanation; None from a model that has none.
+
+        Args:
+            movie_id: Id of the movie; empty to explain none.
+            explain: Function of an id that returns the explanation.
+        """
+        if not movie_id:
+            return None
+        movie = self._movie(movie_id)
+        if movie is None:
+            raise _WrongAddressError(f"why {movie_id!r}: the model does not know this movie")
+        return movie, if_offered(lambda: explain(movie_id))
 
     def _movie(self, movie_id: str) -> Movie | None:
         catalogue = self._served.catalogue()

@@ -4,19 +4,53 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
 from movierec.explorer.exported_catalogue import ExportedCatalogue, read_exported_catalogue
 from movierec.explorer.user_ratings import UserRatings, read_user_ratings
 from pipeline.workspace import Workspace
-from serving.client import RecommenderClient
+from serving.client import RecommenderClient, RequestRefusedError
 from serving.errors import ServingError
 from serving.version_pin import read_pin
 from serving.versions import version_number, versions
 
 _AVAILABLE: Final = "AVAILABLE"
+# Standard deviations on either side of a normal distribution's mean that hold 95 %.
+_REACH: Final = 1.96
+# Code of a request to a signature that the model does not have.
+_NO_SIGNATURE: Final = "FAILED_PRECONDITION"
 _Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True)
+class PredictedRating:
+    """A predicted rating, in stars.
+
+    Attributes:
+        rating: Expected rating.
+        standard_deviation: Uncertainty; None from a model that does not tell it.
+    """
+
+    rating: float
+    standard_deviation: float | None = None
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Interval that holds the rating with a probability of 95 %."""
+        reach = _REACH * (self.standard_deviation or 0.0)
+        return self.rating - reach, self.rating + reach
+
+
+def if_offered(ask: Callable[[], _Value]) -> _Value | None:
+    """Returns an answer of the server; None if the model has no signature for it."""
+    try:
+        return ask()
+    except RequestRefusedError as error:
+        if error.code.name != _NO_SIGNATURE:
+            raise
+        return None
 
 
 class _LastOne(Generic[_Value]):
@@ -87,6 +121,22 @@ class ServedModel:
     def ratings(self) -> UserRatings | None:
         """Returns the ratings that this version was trained on; None if they are not at hand."""
         return self._ratings.of(self._version_folder())
+
+    def predicted_rating(self, user_id: str, movie_id: str) -> PredictedRating | None:
+        """Returns the predicted rating of a pair; None from a model that predicts no ratings.
+
+        Args:
+            user_id: Raw id, known to the model or not.
+            movie_id: Raw id of the movie.
+        """
+        # A client of a release that knows no intervals has no method for them.
+        ask = getattr(self.client, "predict_interval", None)
+        if ask is not None:
+            told = if_offered(lambda: ask([user_id], [movie_id])[0])
+            if told is not None:
+                return PredictedRating(told.rating, told.standard_deviation)
+        rating = if_offered(lambda: self.client.predict([user_id], [movie_id])[0])
+        return None if rating is None else PredictedRating(rating)
 
     def _version_folder(self) -> Path:
         number = self.version()

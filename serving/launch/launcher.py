@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import Final
 
@@ -53,6 +54,7 @@ class Started:
         model_name: Name of the model in requests.
         versions: Numbers of the served versions, oldest first.
         address: gRPC address, `host:port`.
+        rest: URL of the model over REST; None if there is none.
         metrics: URL of the Prometheus metrics; None if there are none.
     """
 
@@ -61,15 +63,17 @@ class Started:
     versions: Sequence[int]
     address: str
     metrics: str | None
+    rest: str | None = None
 
     def __str__(self) -> str:
         """Returns one line for a person."""
         numbers = ", ".join(map(str, self.versions))
         plural = "s" if len(self.versions) > 1 else ""
+        rest = f", REST at {self.rest}" if self.rest else ""
         metrics = f", metrics at {self.metrics}" if self.metrics else ""
         return (
             f"{self.server} serves {self.model_name}, version{plural} {numbers}, "
-            f"at {self.address}{metrics}"
+            f"at {self.address}{rest}{metrics}"
         )
 
 
@@ -110,24 +114,55 @@ def launch(
     stop = _Stop()
     labelled = set(options.version_labels.values())
     kept = [folder for folder in versions(options.base_path) if int(folder.name) in labelled]
-    with handle_stop_signals(stop.request), version_locks.held(kept):
+    with (
+        handle_stop_signals(stop.request),
+        version_locks.held(kept),
+        _announcing_rest(options, announce) as say,
+    ):
         match server_choice.choose(wanted, options, binary):
             case Embedded():
-                _run_embedded(options, announce, stop)
+                _run_embedded(options, say, stop)
             case Binary(path) if ports.is_every_interface(options.host):
-                _run_binary(path, _with_ports(options), announce, stop)
+                _run_binary(path, _with_ports(options), say, stop)
             case Binary(path):
-                _run_relayed_binary(path, options, announce, stop)
+                _run_relayed_binary(path, options, say, stop)
             case Docker():
                 bound = _with_ports(options)
                 problem = _pull(stop)
                 if problem is None:
-                    _run_docker(bound, announce, stop)
+                    _run_docker(bound, say, stop)
                 elif wanted is WantedServer.AUTO:
                     _LOG.warning("%s: the embedded server takes its place", problem)
-                    _run_embedded(options, announce, stop)
+                    _run_embedded(options, say, stop)
                 else:
                     raise ServingError(f"{problem}; --server embedded needs no image")
+
+
+@contextmanager
+def _announcing_rest(
+    options: ServerOptions, announce: Callable[[Started], None]
+) -> Iterator[Callable[[Started], None]]:
+    """Yields a function that starts the REST API, if it is wanted, before it announces the server.
+
+    The API asks the server over gRPC, whichever it is, and ends after it.
+    """
+    if options.rest_port is None:
+        yield announce
+        return
+    port = ports.free_port(options.host, options.rest_port)
+    with ExitStack() as at_end:
+
+        def start(started: Started) -> None:
+            with native_output_silenced():
+                # This import loads TensorFlow, for its protos.
+                from serving.rest.rest_server import RestServer  # noqa: PLC0415
+
+            grpc_port = int(started.address.rpartition(":")[2])
+            rest = RestServer(ports.reachable(options.host, grpc_port), options.host, port)
+            at_end.callback(rest.stop)
+            announce(replace(started, rest=f"{rest.url}/v1/models/{started.model_name}"))
+
+        yield start
 
 
 @contextmanager
@@ -161,8 +196,18 @@ def _check_options(options: ServerOptions) -> None:
         raise ServingError(
             f"{options.base_path}: no model has been pushed there; run `movierec run` first"
         )
-    if options.port and options.port == options.metrics_port:
-        raise ServingError(f"port {options.port} cannot be both the gRPC port and the metrics port")
+    if options.rest_port is not None and options.tls is not None:
+        raise ServingError(
+            "the REST API answers without TLS: leave out --rest-port, or the options of TLS"
+        )
+    wanted = {
+        "gRPC": options.port,
+        "REST": options.rest_port,
+        "metrics": options.metrics_port,
+    }
+    for (first, port), (second, other) in combinations(wanted.items(), 2):
+        if port and port == other:
+            raise ServingError(f"port {port} cannot be both the {first} port and the {second} port")
     for label, version in options.version_labels.items():
         if version not in present:
             names = ", ".join(map(str, sorted(present)))

@@ -25,8 +25,11 @@ async function loadPart(address, { remember = true, focus = true } = {}) {
   document.title = page.title;
   showVersion(page.getElementById("version").dataset.version);
   if (remember) history.pushState(null, "", response.url);
-  const next = focus && ((focused && document.getElementById(focused)) || document.getElementById("main"));
-  if (next) next.focus({ preventScroll: true });
+  if (!focus) return;
+  // Reasons are above the list that asks for them, so they are scrolled to.
+  const reasons = new URL(response.url).searchParams.get("why") && document.getElementById("why");
+  const next = reasons || (focused && document.getElementById(focused)) || document.getElementById("main");
+  next.focus({ preventScroll: !reasons });
 }
 
 document.addEventListener("submit", (event) => {

@@ -1,10 +1,12 @@
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 import trustme
 
@@ -112,6 +114,20 @@ def test_every_option_reaches_the_server(programs: FakePrograms, workspace: Path
     assert said.endswith("/metrics\n")
     (given,) = programs.calls("tensorflow_model_server")
     assert "--allow_version_labels_for_unavailable_models=true" in given
+
+
+def test_rest_is_in_front_of_whichever_server(programs: FakePrograms, workspace: Path) -> None:
+    programs.add_binary()
+    with serving(workspace, "--port", "0", "--rest-port", "0") as process:
+        said = line(process)
+        found = re.search(r"REST at (http://127\.0\.0\.1:\d+/v1/models/movierec)\n", said)
+        assert found, said
+        (status,) = httpx.get(found[1], timeout=60).json()["model_version_status"]
+        assert (status["version"], status["state"]) == ("12", "AVAILABLE")
+        process.terminate()
+        rest, errors = process.communicate(timeout=60)
+    assert said.startswith("tensorflow_model_server serves movierec, version 12, at 127.0.0.1:")
+    assert (process.returncode, rest, errors) == (0, "", "")
 
 
 def test_a_server_that_batches_every_signature_warns_on_standard_error(

@@ -11,11 +11,11 @@ import pytest
 
 from movierec.explorer.pages import explorer_app
 from movierec.explorer.served_model import ServedModel
-from movierec.explorer.web_server import WebServer
 from pipeline.workspace import Workspace
 from serving.client import RecommenderClient
 from serving.embedded.server import ModelServer
 from serving.server_options import ServerOptions
+from serving.web_server import WebServer
 from tests.models.export.exported_models import export
 
 MODEL = "movierec"
@@ -48,7 +48,7 @@ def explored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Explored]:
     server = ModelServer(ServerOptions(MODEL, folder, port=0, poll_seconds=0.2))
     server.start()
     try:
-        with RecommenderClient(f"127.0.0.1:{server.port}", MODEL, attempts=1) as client:
+        with RecommenderClient(f"127.0.0.1:{server.port}", MODEL, attempts=1, timeout=60) as client:
             served = ServedModel(client, workspace, MODEL)
             pages = WebServer(explorer_app(served, "127.0.0.1"), "127.0.0.1", 0)
             try:

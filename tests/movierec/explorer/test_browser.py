@@ -27,7 +27,15 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
 ]
 
-PATHS = ("/", "/?user=u1&title=m3", "/movies?title=m1", "/new-user?rate=5:m1", "/map", "/nothing")
+PATHS = (
+    "/",
+    "/?user=u1&title=m3",
+    "/?user=u0&why=m3",
+    "/movies?title=m1",
+    "/new-user?rate=5:m1",
+    "/map",
+    "/nothing",
+)
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 
 
@@ -86,6 +94,20 @@ def test_a_genre_is_chosen(page: Any) -> None:
     page.get_by_role("button", name="Show").click()
     page.wait_for_selector("h2:has-text('among Comedy')")
     assert sorted(titles(page)) == ["Movie m2", "Movie m3"]
+
+
+def test_reasons_are_opened_and_closed_by_keyboard(page: Any) -> None:
+    page.goto("/?user=u0")
+    page.get_by_role("link", name="Why Movie m3").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("h2#why:has-text('Why Movie m3')")
+    assert page.evaluate("document.activeElement.id") == "why"
+    assert page.locator("section.why tfoot tr").count() == 3
+    page.get_by_role("link", name="Close the reasons").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("h2#why", state="detached")
+    page.go_back()
+    page.wait_for_selector("h2#why")
 
 
 def test_a_title_is_suggested_and_movies_like_it_are_shown(page: Any) -> None:

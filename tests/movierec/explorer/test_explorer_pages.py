@@ -52,7 +52,8 @@ def get(explored: Explored, path: str, status: int = 200, **query: object) -> st
 
 
 def ranked(page: str) -> list[tuple[str, str]]:
-    return [(row[0].strip(), row[-1]) for row in Tables(page).rows if row]
+    """The movies of a list with their figures, which follow the genres."""
+    return [(row[0].strip(), row[2]) for row in Tables(page).rows if row]
 
 
 def expected(explored: Explored, user: int, left: list[int]) -> list[tuple[str, str]]:
@@ -99,6 +100,50 @@ def test_a_rating_is_predicted(explored: Explored) -> None:
     stars = min(5.0, max(1.0, float(score)))
     page = get(explored, "/", user="u1", title="movie m3")
     assert f"<b>{stars:.2f}</b> stars" in page
+
+
+def sections(page: str) -> list[str]:
+    """The part of a page with the reasons, if there is one."""
+    return re.findall(r'<section class="why".*?</section>', page, re.DOTALL)
+
+
+def adds_up(rows: list[list[str]]) -> None:
+    *reasons, baseline, others, score = [float(row[-1]) for row in rows if row]
+    # Each of the figures is rounded to three digits.
+    assert sum(reasons) + baseline + others == pytest.approx(score, abs=0.0005 * len(rows))
+
+
+def test_reasons_are_what_the_user_rated_and_add_up_to_the_score(explored: Explored) -> None:
+    page = get(explored, "/", user="u0", k=5)
+    assert "/?user=u0&k=5&genre=&title=&why=m3" in Tables(page).links
+    explained = get(explored, "/", user="u0", k=5, why="m3")
+    assert ranked(explained.partition('<div class="columns">')[2]) == ranked(page)
+    (reasons,) = sections(explained)
+    rows = Tables(reasons).rows
+    named = {row[0].strip() for row in rows if len(row) == 3}
+    assert named == {f"Movie m{movie}" for movie in seen(0)}
+    adds_up(rows)
+    shown = float(rows[-1][-1])
+    (score,) = (score for title, score in ranked(page) if title == "Movie m3")
+    assert shown == pytest.approx(float(score), abs=0.006)
+    assert sections(get(explored, "/", user="u0", k=5)) == []
+
+
+def test_reasons_of_somebody_new(explored: Explored) -> None:
+    address = {"rate": ["5:m1", "2:m4"], "why": "m2"}
+    (reasons,) = sections(get(explored, "/new-user", **address))
+    rows = Tables(reasons).rows
+    assert {(row[0].strip(), row[1]) for row in rows if len(row) == 3} == {
+        ("Movie m1", "5"),
+        ("Movie m4", "2"),
+    }
+    adds_up(rows)
+
+
+def test_who_rated_nothing_has_no_reasons(explored: Explored) -> None:
+    (reasons,) = sections(get(explored, "/", user="nobody", why="m1"))
+    assert "There are no ratings that could explain it" in reasons
+    assert "the model does not know this movie" in get(explored, "/", 400, user="u0", why="m9")
 
 
 def test_similar_movies_have_the_highest_cosines(explored: Explored) -> None:

@@ -434,6 +434,28 @@ def test_one_port_for_both(options: ServerOptions) -> None:
         launched(replace(options, port=8500, metrics_port=8500))
 
 
+@pytest.mark.parametrize(
+    ("first", "second"), [("port", "rest_port"), ("rest_port", "metrics_port")]
+)
+def test_one_port_for_rest_and_another(options: ServerOptions, first: str, second: str) -> None:
+    with pytest.raises(ServingError, match="port 8501 cannot be both"):
+        launched(replace(options, **{first: 8501, second: 8501}))
+
+
+def test_a_taken_rest_port(programs: FakePrograms, options: ServerOptions) -> None:
+    programs.add_binary()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(ServingError, match=f"127.0.0.1:{port}: Address already in use"):
+            launched(replace(options, rest_port=port))
+    assert programs.calls("tensorflow_model_server") == []
+
+
+def test_rest_would_answer_without_tls(options: ServerOptions, tls: ServerTls) -> None:
+    with pytest.raises(ServingError, match="the REST API answers without TLS"):
+        launched(replace(options, rest_port=0, tls=tls))
+
+
 def test_a_model_that_was_never_pushed(options: ServerOptions, tmp_path: Path) -> None:
     with pytest.raises(ServingError, match="no model has been pushed there"):
         launched(replace(options, base_path=tmp_path / "absent"))

@@ -1,13 +1,13 @@
-"""Guards of web applications that listen on this machine: who may ask, and what a page may load."""
+"""Guards of web applications: who may ask, and what a page may load."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # Everything comes from this server: no script, style, font or image of anybody else.
@@ -23,6 +23,13 @@ _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
 }
 _MISDIRECTED: Final = 421
+_REFUSAL: Final = (
+    "This server answers to its IP address and to localhost, not to the host name of this request."
+)
+
+
+def _plain_text(status: int, text: str) -> Response:
+    return PlainTextResponse(f"{text}\n", status)
 
 
 class LocalPages:
@@ -33,15 +40,19 @@ class LocalPages:
     addresses, `localhost` and the name that the server was started with are answered.
     """
 
-    def __init__(self, app: ASGIApp, host: str) -> None:
+    def __init__(
+        self, app: ASGIApp, host: str, refusal: Callable[[int, str], Response] = _plain_text
+    ) -> None:
         """Wraps an application.
 
         Args:
             app: Application to guard.
             host: Name or address that the server was started with.
+            refusal: Function of a status code and a text that returns the response of a refusal.
         """
         self._app = app
         self._names = {"localhost", host.lower()}
+        self._refusal = refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
@@ -59,12 +70,7 @@ class LocalPages:
         if is_own_host(given, self._names):
             await self._app(scope, receive, send_guarded)
             return
-        refusal = PlainTextResponse(
-            "This server answers to its IP address and to localhost, not to the host name of this "
-            "request.\n",
-            _MISDIRECTED,
-        )
-        await refusal(scope, receive, send_guarded)
+        await self._refusal(_MISDIRECTED, _REFUSAL)(scope, receive, send_guarded)
 
 
 def is_own_host(given: str, names: Collection[str]) -> bool:

@@ -1,0 +1,1 @@
+"""TensorFlow Serving's REST API in front of a gRPC model server."""

@@ -1,0 +1,133 @@
+"""The bounds on requests to the REST API: how many, how large, and how slow."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.defaults import MAX_CONCURRENT_REQUESTS, MAX_MESSAGE_BYTES
+from serving.rest.rest_errors import RestError, error_response
+
+# Bodies in memory at once, in bodies of the largest size. Parsed JSON takes many times the memory.
+_LARGEST_AT_ONCE: Final = 2
+_BODY_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Bounds on requests.
+
+    Attributes:
+        max_requests: Most requests at once; further ones are answered 429.
+        max_body_bytes: Largest body; a larger one is answered 413.
+        max_held_bytes: Most bytes of all bodies at once; further ones are answered 429.
+        body_seconds: Seconds in which a body must arrive; a later one is answered 408.
+    """
+
+    max_requests: int = MAX_CONCURRENT_REQUESTS
+    max_body_bytes: int = MAX_MESSAGE_BYTES
+    max_held_bytes: int = _LARGEST_AT_ONCE * MAX_MESSAGE_BYTES
+    body_seconds: float = _BODY_SECONDS
+
+
+class BoundedRequests:
+    """Middleware that reads bodies within bounds before the application sees the requests."""
+
+    def __init__(self, app: ASGIApp, bounds: Bounds) -> None:
+        """Wraps an application.
+
+        Args:
+            app: Application to guard.
+            bounds: Bounds on its requests.
+        """
+        self._app = app
+        self._bounds = bounds
+        self._requests = 0
+        self._held_bytes = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        held = _Body(scope)
+        try:
+            # All of this runs in one event loop, so that nothing comes between check and count.
+            if self._requests >= self._bounds.max_requests:
+                raise _busy(f"the server already has {self._requests} requests, its limit")
+            self._requests += 1
+            try:
+                if not await self._read(held, receive):
+                    return
+                await self._app(scope, held.replay(receive), send)
+            finally:
+                self._requests -= 1
+                self._held_bytes -= len(held.content)
+        except RestError as error:
+            await error_response(error)(scope, receive, send)
+
+    async def _read(self, body: _Body, receive: Receive) -> bool:
+        """Reads a body; returns False if the client has gone."""
+        self._check(body.announced)
+        try:
+            async with asyncio.timeout(self._bounds.body_seconds):
+                while (message := await receive())["type"] == "http.request":
+                    chunk = message.get("body", b"")
+                    self._check(len(body.content) + len(chunk))
+                    if self._held_bytes + len(chunk) > self._bounds.max_held_bytes:
+                        raise _busy("the server already has as much to read as it takes")
+                    body.content += chunk
+                    self._held_bytes += len(chunk)
+                    if not message.get("more_body", False):
+                        return True
+        except TimeoutError as error:
+            raise RestError(
+                HTTPStatus.REQUEST_TIMEOUT,
+                f"the body did not arrive within {self._bounds.body_seconds:g} s",
+                closes=True,
+            ) from error
+        return False
+
+    def _check(self, size: int) -> None:
+        if size > self._bounds.max_body_bytes:
+            raise RestError(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"the body has more than {self._bounds.max_body_bytes} bytes; send several "
+                "requests",
+                closes=True,
+            )
+
+
+class _Body:
+    """The body of one request, as far as it has been read."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.content = bytearray()
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        # The server has refused what is no number.
+        self.announced = int(length)
+
+    def replay(self, receive: Receive) -> Receive:
+        """Returns a function that first gives the body, and then what follows it."""
+        given = False
+
+        async def replayed() -> Message:
+            nonlocal given
+            if given:
+                return await receive()
+            given = True
+            return {"type": "http.request", "body": bytes(self.content), "more_body": False}
+
+        return replayed
+
+
+def _busy(reason: str) -> RestError:
+    return RestError(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        f"{reason}: try again later, or ask for less at once",
+        closes=True,
+    )
