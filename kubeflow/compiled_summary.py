@@ -94,7 +94,7 @@ def _configuration(job: Job, parameters: Mapping[str, Value]) -> PipelineConfig:
 def _outputs(result: Result) -> Outputs:
     """Returns the artifacts of the run in the form that ML Metadata gives a local run's."""
     made: Outputs = {}
-    for step in (*_NEEDED, graph.TUNER):
+    for step in (*_NEEDED, graph.TUNER, graph.BULK_EXPORT):
         outcome = result.outcomes.get(task_name(step))
         if outcome is not None and outcome.outputs is not None:
             made[step] = {

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,6 +37,7 @@ from components.transform import ShardTransform
 from models import features
 from models.registry import MODELS
 from pipeline import PIPELINE_NAME, SCHEMA_FILE
+from pipeline.bulk_export_step import BulkExport
 from pipeline.code_fingerprint import fingerprint
 from pipeline.config import beam as beam_config
 from pipeline.config.tree import PipelineConfig
@@ -64,9 +65,14 @@ EVALUATOR: Final = beam_config.EVALUATOR
 GATE: Final = "Gate"
 SERVING_VALIDATOR: Final = "ServingValidator"
 PUSHER: Final = "Pusher"
+BULK_EXPORT: Final = "BulkExport"
+RUN_REPORT: Final = "RunReport"
 
 MakeTrainer = Callable[..., Trainer]
 """A function with the parameters of TFX's Trainer."""
+
+MakeReport = Callable[[Mapping[str, base_node.BaseNode], PipelineConfig], base_node.BaseNode]
+"""A function of the other steps by id, and the configuration."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,7 @@ def create_pipeline(
     make_trainer: MakeTrainer = Trainer,
     image: str | None = None,
     accepted_drift: str = "",
+    make_report: MakeReport | None = None,
 ) -> tfx_pipeline.Pipeline:
     """Builds the pipeline that every runner runs; a runner adds only what its platform needs.
 
@@ -108,6 +115,7 @@ def create_pipeline(
             steps in this process.
         accepted_drift: Names of moves of the data that a person accepts for this run, separated
             by commas.
+        make_report: Constructor of a last step that reports on the run; None leaves it out.
     """
     example_gen = MovieLensExampleGen(
         input_base=locations.data,
@@ -179,7 +187,11 @@ def create_pipeline(
         gate,
         serving_validator,
         pusher,
+        *([_bulk_export(config, pusher)] if config.bulk_export.wanted else []),
     ]
+    if make_report is not None:
+        steps = {component.id: component for component in components}
+        components.append(make_report(steps, config).with_id(RUN_REPORT))
     for component in components:
         if isinstance(component, BaseBeamComponent):
             component.with_beam_pipeline_args(config.beam.arguments_for(component.id, image))
@@ -451,6 +463,14 @@ def _pusher(
     ).with_id(PUSHER)
     _add_code_to_cache_key(pusher, "pushed_model", "components.atomic_pusher")
     return pusher
+
+
+def _bulk_export(config: PipelineConfig, pusher: AtomicPusher) -> BulkExport:
+    return BulkExport(
+        pushed_model=pusher.outputs[standard_component_specs.PUSHED_MODEL_KEY],
+        **config.bulk_export.model_dump(),
+        code_fingerprint=fingerprint("pipeline.bulk_export_step"),
+    ).with_id(BULK_EXPORT)
 
 
 def _add_code_to_cache_key(component: base_node.BaseNode, output: str, *modules: str) -> None:

@@ -15,6 +15,7 @@ from components.movielens_example_gen import report as ingest_report
 from components.serving_validator import blessing as serving_blessing
 from models.training import history
 from pipeline import graph, interval_metrics, summary
+from pipeline.bulk_export_step import EXPORT_KEY, EXPORTED_KEY
 from pipeline.config.tree import PipelineConfig
 from pipeline.gate_verdict import GateReport, read_gate_report
 from pipeline.metadata import Outputs
@@ -72,6 +73,7 @@ def collect(config: PipelineConfig, outputs: Outputs) -> dict[str, Any]:
         "examples": examples,
         "pushed_model": pushed["pushed_destination"].string_value or None,
         "pin_verdict": pushed[PIN_VERDICT_KEY].string_value or None,
+        "bulk_export": _bulk_export(outputs),
     }
 
 
@@ -101,6 +103,14 @@ def _gate(config: PipelineConfig, report: GateReport, judgement: Judgement) -> s
         lists=judgement.lists,
         reason="; ".join(failures or [*report.merits, *judgement.notes]),
     )
+
+
+def _bulk_export(outputs: Outputs) -> str | None:
+    """Returns the folder of what was exported in bulk, if anything was."""
+    if graph.BULK_EXPORT not in outputs:
+        return None
+    export = outputs[graph.BULK_EXPORT][EXPORT_KEY]
+    return str(export.uri) if export.custom_properties[EXPORTED_KEY].string_value else None
 
 
 def _tuning(outputs: Outputs) -> summary.Tuning:

@@ -22,7 +22,7 @@ from pipeline.workspace import Workspace
 SUMMARY_FILE: Final = "summary.json"
 
 # Fields of a summary that are paths in the workspace.
-_PATHS: Final = {"examples", "pushed_model"}
+_PATHS: Final = {"examples", "pushed_model", "bulk_export"}
 
 
 class Rows(Record):
@@ -169,6 +169,8 @@ class Summary(Record):
         pushed_model: Folder of the version that a model server serves now; None if the gate or the
             ServingValidator did not bless the model, or a pin kept it out.
         pin_verdict: What a pin or a rollback meant for the push; None if there was none.
+        bulk_export: Folder of the bulk export, with a folder for each of its kinds; None if nothing
+            was exported.
         seconds: Wall time by step, and `total`.
         peak_memory_mb: Largest memory of each step's process until its end, in megabytes; empty for
             a summary of an earlier release.
@@ -196,6 +198,7 @@ class Summary(Record):
     examples: str
     pushed_model: str | None
     pin_verdict: str | None = None
+    bulk_export: str | None = None
     seconds: dict[str, float]
     peak_memory_mb: dict[str, float] = Field(default_factory=dict)
     cached: list[str]

@@ -18,7 +18,7 @@ from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
 
 from components.data_fingerprint import FINGERPRINT_KEY
 from kubeflow import image_files, parameters
-from kubeflow.compiling import pipeline_spec, storage_variables
+from kubeflow.compiling import pipeline_spec, run_report, storage_variables
 from kubeflow.compiling.compile_options import CompileOptions
 from kubeflow.compiling.platform_spec import platform_spec
 from kubeflow.machines import training_resources
@@ -75,12 +75,17 @@ class CompiledPipeline:
         }
 
 
-def compile_pipeline(config: PipelineConfig, options: CompileOptions) -> CompiledPipeline:
+def compile_pipeline(
+    config: PipelineConfig,
+    options: CompileOptions,
+    make_report: graph.MakeReport | None = None,
+) -> CompiledPipeline:
     """Compiles the pipeline.
 
     Args:
         config: Configuration of the pipeline.
         options: Platform, image and folders of the pipeline.
+        make_report: Constructor of the step that reports on the run; None leaves it out.
 
     Raises:
         UserError: The platform does not take the image, the name or a folder, or cannot do what
@@ -88,7 +93,7 @@ def compile_pipeline(config: PipelineConfig, options: CompileOptions) -> Compile
     """
     target, legacy = options.target, options.target is Target.VERTEX
     inputs, root = options.parameters(config), options.root
-    pipeline = _pipeline(config, options, {parameter.name for parameter in inputs})
+    pipeline = _pipeline(config, options, {parameter.name for parameter in inputs}, make_report)
     runner = kubeflow_v2_dag_runner.KubeflowV2DagRunner(
         kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(
             default_image=options.image,
@@ -98,7 +103,10 @@ def compile_pipeline(config: PipelineConfig, options: CompileOptions) -> Compile
     )
     spec = runner.run(pipeline, write_out=False)["pipelineSpec"]
     pipeline_spec.remove_drivers(spec)
-    pipeline_spec.disable_cache(spec, graph.lookups(config))
+    reports = [] if make_report is None else [graph.RUN_REPORT]
+    pipeline_spec.disable_cache(spec, [*graph.lookups(config), *reports])
+    for node_id in reports:
+        run_report.declare_system_types(spec["components"][node_id])
     pipeline_spec.pass_parameter(
         spec, graph.DATA_FINGERPRINT, graph.EXAMPLE_GEN, FINGERPRINT_KEY, legacy
     )
@@ -156,7 +164,10 @@ def _make_trainer(config: PipelineConfig, options: CompileOptions) -> graph.Make
 
 
 def _pipeline(
-    config: PipelineConfig, options: CompileOptions, declared: Container[str]
+    config: PipelineConfig,
+    options: CompileOptions,
+    declared: Container[str],
+    make_report: graph.MakeReport | None,
 ) -> tfx_pipeline.Pipeline:
     """Returns the graph, with placeholders in the place of the locations that are parameters."""
     locations = graph.Locations(
@@ -176,6 +187,7 @@ def _pipeline(
         make_trainer=_make_trainer(config, options),
         image=options.image,
         accepted_drift=placeholder(parameters.ACCEPT_DRIFT),
+        make_report=make_report,
     )
     pipeline.pipeline_info.pipeline_name = options.name
     return pipeline

@@ -27,6 +27,8 @@ _NUMBERS: Final = (
         "eval_config",
         "metrics_specs.*.metrics.*.per_slice_thresholds.*.threshold.value_threshold.upper_bound",
     ),
+    (EPOCHS, (graph.RUN_REPORT,), "config", "training.epochs"),
+    (MAX_RMSE, (graph.RUN_REPORT,), "gate", "max_rmse"),
 )
 _WORD_STARTS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 

@@ -22,6 +22,8 @@ from tfx.orchestration.kubeflow.v2.container import (
     kubeflow_v2_entrypoint_utils,
     kubeflow_v2_run_executor,
 )
+from tfx.types.experimental import simple_artifacts
+from tfx.utils import name_utils
 
 from kubeflow import image_files
 from kubeflow.parameters import filled_in, is_step_input, parameter_name
@@ -39,6 +41,8 @@ _TERMINATED: Final = 128 + signal.SIGTERM
 _UNESCAPED: Final = '"\\'
 # Characters of invalid JSON that a message shows on each side.
 _SHOWN: Final = 40
+# TFX finds the class of an artifact by its type's title, and this one demands nothing.
+_ANY_TYPE: Final = name_utils.get_full_name(simple_artifacts.File)
 # The parts of an ExecutorInput that have names, and what schemas call them where they are declared.
 _KINDS: Final = {
     "artifacts": "artifacts",
@@ -68,6 +72,27 @@ def declared(executor_input: dict[str, Any], names: Mapping[str, Any]) -> dict[s
         for side, kinds in names.items()
         if side in executor_input
     }
+
+
+def without_system_types(executor_input: dict[str, Any]) -> dict[str, Any]:
+    """Returns what a step is given with types that TFX knows for outputs of the platforms' types.
+
+    The platform has the types from the compiled file, and no step tells it any.
+
+    Args:
+        executor_input: an ExecutorInput as JSON.
+    """
+    copy: dict[str, Any] = json.loads(json.dumps(executor_input))
+    for listed in copy.get("outputs", {}).get("artifacts", {}).values():
+        for artifact in listed.get("artifacts", ()):
+            if is_system_type(artifact.get("type", {})):
+                artifact["type"] = {"schemaTitle": _ANY_TYPE}
+    return copy
+
+
+def is_system_type(kind: Mapping[str, Any]) -> bool:
+    """Returns whether a type, in JSON, is one of the platforms' own, such as `system.HTML`."""
+    return str(kind.get("schemaTitle", "")).startswith("system.")
 
 
 def with_names(executor_output: dict[str, Any], executor_input: dict[str, Any]) -> dict[str, Any]:
@@ -229,7 +254,7 @@ def run(parsed: tuple[argparse.Namespace, list[str]]) -> None:
     vertex = arguments.target == Target.VERTEX
     # The replicas of a TFJob are told no more than TFX's own arguments.
     arguments.target = arguments.declared = None
-    given = checkpoints.with_local_checkpoints(given)
+    given = without_system_types(checkpoints.with_local_checkpoints(given))
     stand_in = StandIn.read(os.environ)
     elsewhere = not stand_in.is_used and manifest.trains(given, os.environ)
     # Nothing is written where the launcher of Kubeflow Pipelines looks for outputs if others have

@@ -103,6 +103,8 @@ def compile_job(
 
     with hidden_logs():
         from kubeflow.compiling import compiler
+        from movierec.report.step import report_step
 
-        written = compiler.write(compiler.compile_pipeline(settings, compiling).text(), output)
+        compiled = compiler.compile_pipeline(settings, compiling, report_step)
+        written = compiler.write(compiled.text(), output)
     print(written)

@@ -59,6 +59,8 @@ def show_summary(console: Console, summary: Summary) -> None:
         console.print(plain(f"pin: {summary.pin_verdict}"), soft_wrap=True)
     if summary.pushed_model:
         console.print(plain(f"pushed to {summary.pushed_model}"), soft_wrap=True)
+    if summary.bulk_export:
+        console.print(plain(f"exported to {summary.bulk_export}"), soft_wrap=True)
     if set(summary.cached) >= _cacheable_steps(summary):
         console.print("every step was cached: nothing has changed since an earlier run")
 

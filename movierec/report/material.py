@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -9,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 # TFX comes first: it stands in for a module that TFDV misses.
+from tfx.dsl.io import fileio
 from tfx.utils import path_utils
 
 from components.recommendation_lists import TrainingCounts, read_counts
@@ -50,7 +52,7 @@ class Material:
     summary: Summary
     config: PipelineConfig
     training: history.TrainingHistory
-    rejected: Path
+    rejected: str
     model: PushedModel
     popularity: TrainingCounts
     train: RatedRows
@@ -73,31 +75,62 @@ def collect(workspace: Workspace, summary: Summary, before: Summary | None = Non
         OSError: Some of the outputs are gone.
         UnreadableModelError: A model cannot be loaded.
     """
-    root = workspace.root.resolve()
     outputs = metadata.outputs_of_run(workspace.metadata_db, summary.run_id)
     config = run_config(workspace, summary)
-    export = exported_model(workspace, summary)
-    model = PushedModel(export)
-    holdout = read_rows(summary.examples, features.HOLDOUT, MOST_ROWS)
     if before is None:
         last_model = _last_version(workspace, config, summary)
         before = None if last_model is None else _run_that_pushed(workspace, last_model)
     else:
         last_model = exported_model(workspace, before)
-    last = None if last_model is None or not last_model.exists() else PushedModel(last_model)
+    return gather(
+        summary,
+        config,
+        model_run=str(workspace.root.resolve() / outputs[graph.TRAINER]["model_run"].uri),
+        export=str(exported_model(workspace, summary)),
+        last_model=None if last_model is None else str(last_model),
+        last=before,
+    )
+
+
+def gather(
+    summary: Summary,
+    config: PipelineConfig,
+    model_run: str,
+    export: str,
+    last_model: str | None,
+    last: Summary | None,
+) -> Material:
+    """Reads the outputs of a run, on this machine or in cloud storage.
+
+    Args:
+        summary: Summary of the run.
+        config: Configuration of the run.
+        model_run: Folder of what the Trainer wrote about the training.
+        export: Folder of the exported model.
+        last_model: Folder of the last blessed model, which may be gone; None if there is none.
+        last: Summary of the run that made the last blessed model; None if it is not known.
+
+    Raises:
+        OSError: Some of the outputs are gone.
+        UnreadableModelError: A model cannot be loaded.
+    """
+    model = PushedModel(export)
+    holdout = read_rows(summary.examples, features.HOLDOUT, MOST_ROWS)
+    is_there = last_model is not None and fileio.exists(last_model)
+    last_loaded = PushedModel(last_model) if last_model is not None and is_there else None
     return Material(
         summary=summary,
         config=config,
-        training=history.read(str(root / outputs[graph.TRAINER]["model_run"].uri)),
-        rejected=Path(summary.examples, "rejected.csv"),
+        training=history.read(model_run),
+        rejected=os.path.join(summary.examples, "rejected.csv"),
         model=model,
-        popularity=read_counts(str(export)),
+        popularity=read_counts(export),
         train=read_rows(summary.examples, features.TRAIN, MOST_ROWS),
         holdout=holdout,
         predicted=_predictions(model, holdout),
-        last_model=last,
-        last_predicted=None if last is None else _predictions(last, holdout),
-        last=before,
+        last_model=last_loaded,
+        last_predicted=None if last_loaded is None else _predictions(last_loaded, holdout),
+        last=last,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from tfx.dsl.io import fileio
 
 from models import features
 from movierec.report import changes, lists, sections
@@ -33,13 +34,20 @@ def write(workspace: Workspace, summary: Summary) -> Path:
         UnreadableModelError: The model cannot be loaded.
     """
     path = workspace.runs / summary.run_id / REPORT_FILE
-    atomic_file.write_text(path, render(workspace, collect(workspace, summary)))
+    material = collect(workspace, summary)
+    changed = changes.between(workspace, material.last, summary)
+    atomic_file.write_text(path, render(material, changed))
     return path
 
 
-def render(workspace: Workspace, material: Material) -> str:
-    """Returns the report as one HTML page that needs no other file."""
-    return environment().get_template("report.html").render(_content(workspace, material))
+def render(material: Material, changed: dict[str, list[changes.Change]]) -> str:
+    """Returns the report as one HTML page that needs no other file.
+
+    Args:
+        material: Outputs of the run.
+        changed: Differences from the last blessed run by kind; none where it is not known.
+    """
+    return environment().get_template("report.html").render(_content(material, changed))
 
 
 def environment() -> Environment:
@@ -59,7 +67,7 @@ def environment() -> Environment:
     return made
 
 
-def _content(workspace: Workspace, material: Material) -> dict[str, Any]:
+def _content(material: Material, changed: dict[str, list[changes.Change]]) -> dict[str, Any]:
     summary = material.summary
     slices = rating_slices(material)
     rmse = summary.rmse.holdout if summary.rmse is not None else None
@@ -70,7 +78,8 @@ def _content(workspace: Workspace, material: Material) -> dict[str, Any]:
         "config": material.config,
         "conditions": conditions(summary, material.config),
         "last": material.last,
-        "changes": changes.between(workspace, material.last, summary),
+        "compared": material.last_predicted is not None,
+        "changes": changed,
         "data_charts": sections.data_charts(material),
         "rejected": _rejected(material.rejected),
         "training": material.training,
@@ -90,16 +99,16 @@ def _content(workspace: Workspace, material: Material) -> dict[str, Any]:
         },
         "ranking_charts": sections.ranking_charts(curve) if curve else [],
         "lists": lists.reported_lists(material),
-        "time_chart": sections.time_chart(summary.seconds),
+        "time_chart": sections.time_chart(summary.seconds) if summary.seconds else None,
         "sample_users": lists.sample_users(material),
         "sampled": _sampled(material),
         "terms": TERMS if material.config.data.dataset in FETCHED else None,
     }
 
 
-def _rejected(path: Path) -> list[dict[str, str]]:
+def _rejected(path: str) -> list[dict[str, str]]:
     """Returns the first rejected rows."""
-    with path.open(encoding="utf-8", newline="") as file:
+    with fileio.open(path, "r") as file:
         return list(itertools.islice(csv.DictReader(file), _REJECTED_SHOWN))
 
 

@@ -188,6 +188,21 @@ class ServingConfig(Section):
     )
 
 
+class BulkExportConfig(Section):
+    """What is exported in bulk after the push."""
+
+    recommendations: bool = Field(
+        False, description="Whether to export the recommendations of every user."
+    )
+    vectors: bool = Field(False, description="Whether to export the vectors of users and movies.")
+    k: int = Field(10, ge=1, description="Number of exported recommendations for each user.")
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything is exported."""
+        return self.recommendations or self.vectors
+
+
 class RunnerConfig(Section):
     """The run of the steps."""
 
@@ -213,6 +228,7 @@ class PipelineConfig(Section):
     drift: DriftLimits = DriftLimits()
     gate: GateConfig = GateConfig()
     serving: ServingConfig = ServingConfig()
+    bulk_export: BulkExportConfig = BulkExportConfig()
     kubernetes: KubernetesConfig = KubernetesConfig()
     vertex: VertexConfig = VertexConfig()
     kfp: KfpConfig = KfpConfig()

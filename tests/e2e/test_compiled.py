@@ -20,8 +20,15 @@ ROOT = "gs://bucket/root"
 # As the workspace holds them: nothing else of a bucket is needed.
 LOCATION = Path("locations", "gs", "bucket", "root")
 # Training for long shows nothing more of the platforms.
-SETTINGS = ("training.epochs=3", "gate.max_rmse=1.2", "gate.min_gain_over_biases=-1")
-LOOKED_UP = {"baseline-model", "data-fingerprint", "drift-validator"}
+SETTINGS = (
+    "training.epochs=3",
+    "gate.max_rmse=1.2",
+    "gate.min_gain_over_biases=-1",
+    "gate.min_catalogue_coverage=0.01",
+    "gate.max_popularity_lift=100",
+    'gate.slices=["movie_popularity_decile=10", "user_gender=F"]',
+)
+LOOKED_UP = {"baseline-model", "data-fingerprint", "drift-validator", "run-report"}
 # What depends on the baseline.
 JUDGED_AGAIN = {"evaluator", "gate", "pusher"}
 
@@ -63,6 +70,23 @@ def check_blessings(tasks: dict[str, Any]) -> None:
         assert said["current_model_id"] == model["name"]
 
 
+def check_report(tasks: dict[str, Any], summary: dict[str, Any]) -> None:
+    """The page and the figures are where the platforms' pages look for them."""
+    made = tasks["run-report"]["artifacts"]
+    kinds = {key: artifact["type"]["schemaTitle"] for key, artifact in made.items()}
+    assert kinds["report"] == "system.HTML"
+    assert kinds["metrics"] == "system.Metrics"
+    page = Path(made["report"]["uri"]).read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert f"{summary['rmse']['holdout']:.4f}" in page
+    figures = made["metrics"]["metadata"]
+    assert figures["holdout_rmse"] == pytest.approx(summary["rmse"]["holdout"], abs=1e-6)
+    lists = summary["gate"]["lists"]
+    assert figures["catalogue_coverage"] == pytest.approx(lists["coverage"], abs=1e-6)
+    assert figures["popularity_lift"] == pytest.approx(lists["popularity_lift"], abs=1e-6)
+    assert figures["model_pushed"] == figures["model_blessed"] == 1
+
+
 @pytest.mark.parametrize(
     ("target", "version"),
     [("kfp", "2.3.0"), ("kfp", "2.4.1"), ("kfp", "2.5.0"), ("kfp", "2.17.0"), ("vertex", None)],
@@ -79,6 +103,7 @@ def test_a_compiled_job_makes_the_model_of_the_local_runner(
     summary, tasks = run(job, workspace, *options)
     assert {task["state"] for task in tasks.values()} == {"done"}
     check_blessings(tasks)
+    check_report(tasks, summary)
     assert summary["gate"]["blessed"]
     assert summary["gate"]["baseline_rmse"] is None
     for figure in ("train", "eval", "holdout"):
