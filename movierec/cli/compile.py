@@ -9,7 +9,7 @@ import typer
 
 from movierec.cli import options
 from movierec.cli.kubeflow_package import check_kubeflow_package
-from movierec.cli.output import hidden_logs
+from movierec.cli.output import hidden_logs, print_line
 
 
 def compile_job(
@@ -105,4 +105,4 @@ def compile_job(
         from kubeflow.compiling import compiler
 
         written = compiler.write(compiler.compile_pipeline(settings, compiling).text(), output)
-    print(written)
+    print_line(written)
