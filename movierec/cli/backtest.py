@@ -104,7 +104,7 @@ def _show(report: BacktestReport) -> None:
         table.add_row("all", f"{sum(week.ratings for week in policies[0].weeks):,}", *totals)
         console.print(table)
     for line in report.advice:
-        print(line)
+        output.print_line(line)
 
 
 def _cells(week: Week) -> tuple[str, str, str, str]:

@@ -9,7 +9,7 @@ import typer
 
 from movierec.cli import options
 from movierec.cli.kubeflow_package import check_kubeflow_package
-from movierec.cli.output import hidden_logs
+from movierec.cli.output import hidden_logs, print_line
 
 
 def compile_job(
@@ -107,4 +107,4 @@ def compile_job(
 
         compiled = compiler.compile_pipeline(settings, compiling, report_step)
         written = compiler.write(compiled.text(), output)
-    print(written)
+    print_line(written)

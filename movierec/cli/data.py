@@ -64,20 +64,20 @@ def check(
 
 
 def _show(report: DataReport) -> None:
-    print(report.path)
-    print(f"recognised: {report.recognised}")
-    print(f"{report.rows:,} rows, {report.users:,} users, {report.movies:,} movies")
+    output.print_line(report.path)
+    output.print_line(f"recognised: {report.recognised}")
+    output.print_line(f"{report.rows:,} rows, {report.users:,} users, {report.movies:,} movies")
     if report.described is not None:
-        print(f"{report.described:.1%} of the ratings are of a movie that is described")
-    print(f"{report.rejected:,} rows rejected")
+        output.print_line(f"{report.described:.1%} of the ratings are of a movie that is described")
+    output.print_line(f"{report.rejected:,} rows rejected")
     for reason, count in report.rejected_by_reason.items():
-        print(f"  {count:,} {reason}")
+        output.print_line(f"  {count:,} {reason}")
         for example in report.examples[reason]:
             fields = [f"{name} {value}" for name, value in example.items() if name != "row"]
-            print(f"    row {example['row'] + 1}: {', '.join(fields)}")
+            output.print_line(f"    row {example['row'] + 1}: {', '.join(fields)}")
     for span in report.spans:
         mean = "" if span.mean is None else f", mean {span.mean:.2f}"
-        print(f"  {span.name}: {span.accepted:,} of {span.read:,} rows{mean}")
+        output.print_line(f"  {span.name}: {span.accepted:,} of {span.read:,} rows{mean}")
     for title, counts in (("rating", report.ratings), ("year", report.years)):
         _show_histogram(title, counts)
 
@@ -87,7 +87,7 @@ def _show_histogram(title: str, counts: dict[str, int]) -> None:
         return
     width = max(len(label) for label in (title, *counts))
     most = max(counts.values())
-    print(f"{title:>{width}}")
+    output.print_line(f"{title:>{width}}")
     for label, count in counts.items():
         bar = "█" * round(_BAR_WIDTH * count / most)
-        print(f"{label:>{width}} {bar} {count:,}")
+        output.print_line(f"{label:>{width}} {bar} {count:,}")

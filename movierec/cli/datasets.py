@@ -75,4 +75,4 @@ def fetch(
             url or dataset_download.PUBLISHER,
             lambda done, total: progress.update(task, completed=done, total=total),
         )
-    print(f"{archive}: the checksum is the published one")
+    output.print_line(f"{archive}: the checksum is the published one")

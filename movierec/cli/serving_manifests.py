@@ -9,6 +9,7 @@ import typer
 
 from movierec.cli import options
 from movierec.cli.kubeflow_package import check_kubeflow_package
+from movierec.cli.output import print_line
 
 
 def serving_manifests(
@@ -55,4 +56,4 @@ def serving_manifests(
     if output is None:
         print(text, end="")
     else:
-        print(render.write(text, output))
+        print_line(render.write(text, output))

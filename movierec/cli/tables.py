@@ -169,7 +169,7 @@ def show_comparison(console: Console, comparison: Comparison) -> None:
             table.add_row(plain(row.name), plain(row.before), plain(row.now), row.difference)
         console.print(table)
     if comparison.why_not_paired:
-        console.print(f"no paired intervals: {comparison.why_not_paired}", soft_wrap=True)
+        console.print(plain(f"no paired intervals: {comparison.why_not_paired}"), soft_wrap=True)
         return
     for name, found in comparison.paired.items():
         console.print(

@@ -54,6 +54,18 @@ def test_what_a_run_would_stop_at_is_exit_code_1(books: Path) -> None:
     assert "of 452 rows cannot be ratings" in result.stderr
 
 
+def test_no_row_and_no_name_makes_the_terminal_do_something(tmp_path: Path) -> None:
+    folder = tmp_path / "a\x1b[2J[red]"
+    folder.mkdir()
+    rows = [f"{user},m{movie},4,1\n" for user in range(40) for movie in range(10)]
+    bad = "\x1b]0;owned\x07\x1b[31m,m1,99,1\n"
+    (folder / "ratings.csv").write_text("".join(["userId,movieId,rating,timestamp\n", *rows, bad]))
+    result = movierec("data", "check", str(folder))
+    assert "\x1b" not in result.stdout + result.stderr
+    assert "\\x1b]0;owned\\x07" in result.stdout
+    assert "\\x1b[2J[red]" in result.stdout
+
+
 def test_what_cannot_be_read_is_one_line(books: Path, tmp_path: Path) -> None:
     assert_refused(movierec("data", "check", str(books)), "no column user", "delimiter semicolon")
     assert_refused(movierec("data", "check", str(tmp_path / "absent")), "does not exist")
