@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import accuracy, official_folds, training_speed
+from benchmarks import accuracy, official_folds, training_speed, uncertainty
 from benchmarks.contenders.measuring import Measured
 from tests.benchmarks.rendering import rows
 from tests.pipeline.summaries import summary
@@ -29,6 +29,33 @@ def test_accuracy_is_the_mean_over_folds_and_its_spread_over_seeds() -> None:
         ["two seeds", "0.9600", "0.0100", "0.7600", "2.5"],
         ["one", "0.9600", "", "0.7300", "0.1"],
     ]
+
+
+def test_uncertainty_is_the_mean_over_folds_and_its_spread_over_seeds() -> None:
+    def fold(rmse: float, within: float) -> Measured:
+        return Measured(
+            test_rmse=rmse,
+            test_mae=0.5,
+            test_nll=1.25,
+            test_star_nll=1.2,
+            coverage=[within, 0.8, 0.95],
+            cpu={"train": 60.0},
+        )
+
+    table = uncertainty.as_table(
+        [[fold(0.9, 0.5), fold(1.0, 0.6)], [fold(0.92, 0.5), fold(1.02, 0.6)]]
+    )
+    shown = rows(table)
+    assert shown[0][:2] == ["fold", "RMSE"]
+    assert shown[0][5:] == ["within 50%", "within 80%", "within 95%", "CPU s"]
+    assert [row[:2] for row in shown[1:]] == [
+        ["1", "0.9100"],
+        ["2", "1.0100"],
+        # The seeds' means are 0.95 and 0.97.
+        ["mean", "0.9600"],
+        ["± over seeds", "0.0100"],
+    ]
+    assert shown[3][5] == "0.5500"
 
 
 def test_speed_is_ratings_a_second_of_training_alone() -> None:
