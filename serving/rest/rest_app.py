@@ -54,6 +54,8 @@ def rest_app(model: GrpcModel, threads: Executor, bounds: Bounds, own_host: str 
     ):
         _add_paths(app, f"/v1/models/{{name}}{part}", address, model, threads)
     _add_page(app)
+    # The description is kept from here on, since no path is added any more.
+    _leave_out_validation_errors(app)
     app.exception_handler(RestError)(_refused)
     app.exception_handler(RequestValidationError)(_malformed)
     app.exception_handler(HTTPException)(_unknown)
@@ -118,6 +120,13 @@ def _add_paths(
                 HTTPStatus.NOT_IMPLEMENTED,
                 f"{given} is not offered: the models have no signatures for it; use predict",
             )
+
+
+def _leave_out_validation_errors(app: FastAPI) -> None:
+    """Takes FastAPI's own code 422 out of the description: such requests are answered 400."""
+    for methods in app.openapi()["paths"].values():
+        for operation in methods.values():
+            operation["responses"].pop(str(int(HTTPStatus.UNPROCESSABLE_ENTITY)), None)
 
 
 def _add_page(app: FastAPI) -> None:

@@ -313,8 +313,8 @@ def test_the_page_about_the_api_loads_nothing_from_elsewhere(api: httpx.Client) 
     assert page.status_code == 200
     assert "<script" not in page.text
     loaded = re.findall(r'<(?:link|img|script)[^>]*(?:href|src)="([^"]*)"', page.text)
-    assert loaded == ["data:,", "/static/docs.css"]
-    assert api.get("/static/docs.css").status_code == 200
+    assert loaded == ["/static/icon.svg", "/static/docs.css"]
+    assert [api.get(path).status_code for path in loaded] == [200, 200]
     assert api.get("/", follow_redirects=True).text == page.text
     for path, methods in api.get("/openapi.json").json()["paths"].items():
         assert path in page.text
@@ -329,6 +329,8 @@ def test_the_description_names_every_path(api: httpx.Client) -> None:
         for end in ("", "/metadata", ":predict", ":classify", ":regress")
     }
     assert paths.keys() == expected
+    codes = {code for path in paths.values() for one in path.values() for code in one["responses"]}
+    assert codes == {"200", "400", "404", "408", "413", "429", "501", "503", "504"}
 
 
 def test_the_examples_have_the_inputs_of_the_signatures() -> None:
