@@ -27,22 +27,31 @@ def fingerprint(
     task: Task,
     parameters: Mapping[str, Value],
     artifacts: Mapping[str, Record],
+    image_id: str | None = None,
 ) -> str:
     """Returns a fingerprint of what a task is given and runs, and of the platform that gives it.
 
     An artifact's name and place are part of it: what a task made anew is another input. So is the
     installed code that the command and the parameters name, which runs here in place of the image.
+
+    Args:
+        platform: Platform of the run.
+        task: Task of the run.
+        parameters: Values of its parameters.
+        artifacts: Records of its input artifacts.
+        image_id: Id of the image that runs; None if the installed code does.
     """
     container = task.container
     named = code_fingerprint.names_in(
         [*container.command, *(values.text(value) for value in parameters.values())]
     )
+    code = image_id or code_fingerprint.fingerprint(*named)
     content = [
         _FORMAT,
         platform.name,
         task.cache_key,
         [container.image, container.command, dict(container.environment)],
-        code_fingerprint.fingerprint(*named),
+        code,
         dict(parameters),
         dict(artifacts),
         dict(task.output_artifacts),

@@ -68,7 +68,7 @@ class Container:
     """What a task runs.
 
     Attributes:
-        image: named in the file; nothing is started from it here.
+        image: named in the file; started with `--docker` alone.
         command: Program and arguments, which may hold placeholders.
         environment: variables that are added.
     """

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from kubeflow.local_execution.cache import Cache
+from kubeflow.local_execution.containers import Containers
 from kubeflow.local_execution.executor_messages import Outputs
 from kubeflow.local_execution.job import Job
 from kubeflow.local_execution.outcome import Outcome, Result, State
@@ -34,6 +35,17 @@ def remote_folder(workspace: Workspace) -> Path:
     return Path(os.path.abspath(workspace.root)) / _LOCATIONS
 
 
+def shared_folders(workspace: Workspace, locations: Locations) -> list[Path]:
+    """Returns the folders of this machine that tasks in containers need.
+
+    Args:
+        workspace: Workspace of the run.
+        locations: where remote locations are on this machine.
+    """
+    artifacts = Path(os.path.abspath(workspace.artifacts))
+    return [artifacts, locations.default, *(folder for _, folder in locations.mapped)]
+
+
 @dataclass(frozen=True)
 class Options:
     """How a job is run.
@@ -44,6 +56,7 @@ class Options:
         locations: where remote locations are on this machine.
         jobs: how many tasks run at a time.
         use_cache: whether what earlier runs made is used.
+        containers: what starts tasks in containers; None for processes of this machine.
         impatient: set when an interrupt is to end the tasks without waiting for them.
     """
 
@@ -52,6 +65,7 @@ class Options:
     locations: Locations
     jobs: int
     use_cache: bool
+    containers: Containers | None = None
     impatient: threading.Event = field(default_factory=threading.Event)
 
 
@@ -84,6 +98,7 @@ def run(
             folder=folder,
             cache=Cache(workspace.root / _CACHE, options.locations) if options.use_cache else None,
             processes=Processes(options.impatient),
+            containers=options.containers,
         )
         return _run(tasks, options.jobs, report)
 

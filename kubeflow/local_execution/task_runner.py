@@ -19,6 +19,7 @@ from kubeflow.local_execution import (
     values,
 )
 from kubeflow.local_execution.artifacts import Record
+from kubeflow.local_execution.containers import Containers
 from kubeflow.local_execution.executor_messages import Outputs
 from kubeflow.local_execution.job import Constant, Job, PipelineInput, Schema, Task, TaskOutput
 from kubeflow.local_execution.outcome import Outcome, State
@@ -60,6 +61,7 @@ class TaskRunner:
         folder: Folder of the run, for logs.
         cache: Outputs of earlier runs; None to run every task.
         processes: Processes of the run.
+        containers: what starts tasks in containers; None for processes of this machine.
     """
 
     job: Job
@@ -70,6 +72,7 @@ class TaskRunner:
     folder: Path
     cache: cache.Cache | None
     processes: Processes
+    containers: Containers | None
 
     def run(self, task: Task, made: Mapping[str, Outputs]) -> Outcome:
         """Runs a task, or takes from the cache what it made.
@@ -92,8 +95,9 @@ class TaskRunner:
         given = self._inputs(task, made)
         taken = {key: made[s.task].artifacts[s.key] for key, s in task.artifacts.items()}
         usable = self.cache if task.cacheable else None
-        here = self.locations.local_value([given, taken])
-        key = cache.fingerprint(self.platform, task, *here)
+        parameters, inputs = self.locations.local_value([given, taken])
+        image_id = None if self.containers is None else self.containers.images[task.container.image]
+        key = cache.fingerprint(self.platform, task, parameters, inputs, image_id)
         found = usable.find(key) if usable else None
         if found:
             return Outcome(State.CACHED, outputs=found)
@@ -189,11 +193,10 @@ class TaskRunner:
         )
         command = [context.fill(part) for part in task.container.command]
         machine.prepare(taken.values(), executor_messages.places(message))
-        environment = {**machine.environment(), **task.container.environment}
         log = self._log(task)
         written = log.stat().st_size if log.exists() else 0
         try:
-            code = self.processes.run(command, environment, log)
+            code = self._run_command(task, command, machine, log)
         except OSError as error:
             raise UserError(f"{command[0]} cannot be started here: {error.strerror}") from error
         if code:
@@ -208,6 +211,17 @@ class TaskRunner:
         except UserError as error:
             raise UserError(f"{error}; its log is {log}") from error
         return outputs
+
+    def _run_command(self, task: Task, command: list[str], machine: pod.Pod, log: Path) -> int:
+        """Returns the exit code of a command, run here or in a container of the task's image."""
+        environment = {**machine.environment(), **task.container.environment}
+        if self.containers is None:
+            return self.processes.run(command, environment, log)
+        with self.containers.named() as name:
+            started = self.containers.command(
+                name, task.container.image, machine.folder, command, environment
+            )
+            return self.processes.run(started, {}, log)
 
 
 def _why(log: Path, start: int) -> str:

@@ -55,6 +55,13 @@ _LAST_REQUEST_MILLISECONDS: Final = 30_000
 
 _PROBE_SECONDS: Final = 5
 
+_SCRATCH: Final = "64Mi"
+# Scratch and logs, which kubelet rotates at some 50 MiB a container. A pod that writes more to its
+# node is evicted.
+_STORAGE: Final = "256Mi"
+# The copy that KServe makes of a model is on the node too.
+_STORAGE_WITH_COPY: Final = "16Gi"
+
 
 @dataclass(frozen=True)
 class ModelFiles:
@@ -167,6 +174,9 @@ def pod_spec(
             "runAsNonRoot": True,
             "runAsUser": config.user_id,
             "runAsGroup": config.user_id,
+            # Volumes that Kubernetes can give to a group can be read by the server's.
+            "fsGroup": config.user_id,
+            "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "terminationGracePeriodSeconds": _DRAIN_SECONDS + _END_SECONDS,
@@ -182,7 +192,7 @@ def pod_spec(
         "containers": [_container(container_name, config, metadata.model_name, model)],
         "volumes": [
             {"name": _CONFIG_VOLUME, "configMap": {"name": config_map}},
-            {"name": _SCRATCH_VOLUME, "emptyDir": {"sizeLimit": "64Mi"}},
+            {"name": _SCRATCH_VOLUME, "emptyDir": {"sizeLimit": _SCRATCH}},
             *model.volumes,
         ],
     }
@@ -202,12 +212,21 @@ def _container(name: str, config: KubernetesConfig, model_name: str, model: Mode
         ],
         # The server holds two versions while one replaces the other.
         "resources": {
-            "requests": {"cpu": config.cpu_request, "memory": config.memory_request},
-            "limits": {"cpu": config.cpu_limit, "memory": config.memory_limit},
+            "requests": {
+                "cpu": config.cpu_request,
+                "memory": config.memory_request,
+                "ephemeral-storage": _STORAGE,
+            },
+            "limits": {
+                "cpu": config.cpu_limit,
+                "memory": config.memory_limit,
+                "ephemeral-storage": _STORAGE_WITH_COPY if model.environment else _STORAGE,
+            },
         },
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": config.user_id,
+            "runAsGroup": config.user_id,
             "readOnlyRootFilesystem": True,
             "allowPrivilegeEscalation": False,
             "privileged": False,

@@ -52,7 +52,7 @@ class StandIn:
     @property
     def is_used(self) -> bool:
         """Whether this is a dry run."""
-        return bool(self.root)
+        return bool(self.root) or self.locations is not None
 
     def mounts(self, folders: Mapping[str, str]) -> dict[str, str]:
         """Returns the folders of mounts below the root.

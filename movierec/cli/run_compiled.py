@@ -49,6 +49,14 @@ def run_compiled(
             "remote locations are folders of the workspace.",
         ),
     ] = None,
+    docker: Annotated[
+        bool,
+        typer.Option(
+            "--docker",
+            help="Start each task with Docker in the image that the file names, without a network, "
+            "instead of as a process of this machine.",
+        ),
+    ] = False,
     parameters: Parameters = None,
     platform_version: Annotated[
         str | None,
@@ -74,18 +82,23 @@ def run_compiled(
     """
     check_kubeflow_package()
     from kubeflow import run_parameters
-    from kubeflow.local_execution import job_file, platforms, runner
+    from kubeflow.local_execution import containers, job_file, platforms, runner
     from kubeflow.storage import locations
 
     compiled = job_file.read_to_run_here(job)
     folder = Workspace(workspace)
     changed = run_parameters.changed(compiled, pairs("--parameter", parameters or []))
+    places = locations.parse(runner.remote_folder(folder), mappings or [])
+    images = {task.container.image for task in compiled.tasks.values()}
     options = runner.Options(
         platform=platforms.find(compiled.schema, platform_version),
         parameters={**compiled.parameters, **changed},
-        locations=locations.parse(runner.remote_folder(folder), mappings or []),
+        locations=places,
         jobs=jobs,
         use_cache=cached,
+        containers=containers.find(images, runner.shared_folders(folder, places))
+        if docker
+        else None,
     )
     try:
         with interrupted_by_signals(options.impatient):

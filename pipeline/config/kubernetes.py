@@ -87,7 +87,7 @@ class KubernetesConfig(Section):
         description="KServe's name of its mode without Knative: RawDeployment, or Standard for "
         "KServe 0.16.",
     )
-    namespace: Namespace = Field("default", description="Namespace of all objects; it must exist.")
+    namespace: Namespace = Field("movierec", description="Namespace of all objects; it must exist.")
     image: Image = Field(SERVING_IMAGE, description="Image of the server, with a tag or a digest.")
     model_location: str | None = Field(
         None, description="Folder of the versions: pvc://CLAIM/PATH, gs:// or s3://BUCKET/PATH."
@@ -115,7 +115,7 @@ class KubernetesConfig(Section):
         "other.",
     )
     user_id: int = Field(
-        1000, ge=1, lt=2**31, description="User and group id of the server; never root."
+        10001, ge=1, lt=2**31, description="User and group id of the server; never root."
     )
     service_account: AccountName | None = Field(
         None, description="Existing service account; a new one without rights if not set."

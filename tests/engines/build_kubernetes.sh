@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds a Kubernetes API server with its etcd from their Go modules, and takes the custom resources
-# of the training operator and of KServe from theirs: build_kubernetes.sh FOLDER
+# Builds a Kubernetes API server with its etcd and kube-score from their Go modules, and takes the
+# custom resources of the training operator and of KServe from theirs: build_kubernetes.sh FOLDER
 #
 # FOLDER/bin and FOLDER/crds are what the tests of this folder need; it takes about 10 minutes.
 set -euo pipefail
@@ -9,6 +9,7 @@ KUBERNETES=1.36.3
 ETCD=3.6.16
 TRAINING_OPERATOR=1.8.1
 KSERVE=0.15.2
+KUBE_SCORE=1.20.0
 
 mkdir -p "$1"/{bin,crds,apiserver,etcd}
 folder=$(cd "$1" && pwd)
@@ -59,3 +60,5 @@ operator=$(module "github.com/kubeflow/training-operator@v$TRAINING_OPERATOR" Di
 kserve=$(module "github.com/kserve/kserve@v$KSERVE" Dir)
 install -m 644 "$operator/manifests/base/crds/kubeflow.org_tfjobs.yaml" \
     "$kserve/config/crd/full/serving.kserve.io_inferenceservices.yaml" "$folder/crds"
+
+GOBIN="$folder/bin" go install "github.com/zegl/kube-score/cmd/kube-score@v$KUBE_SCORE"

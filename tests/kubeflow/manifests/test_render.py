@@ -132,11 +132,13 @@ def test_the_pod_has_no_privileges(documents: Documents, container: Document) ->
     assert pod["automountServiceAccountToken"] is False
     assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
     assert pod["securityContext"]["runAsNonRoot"] is True
-    assert pod["securityContext"]["runAsUser"] == pod["securityContext"]["runAsGroup"] == 1000
+    assert pod["securityContext"]["runAsUser"] == pod["securityContext"]["runAsGroup"] == 10001
+    assert pod["securityContext"]["fsGroup"] == 10001
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert container["securityContext"] == {
         "runAsNonRoot": True,
-        "runAsUser": 1000,
+        "runAsUser": 10001,
+        "runAsGroup": 10001,
         "readOnlyRootFilesystem": True,
         "allowPrivilegeEscalation": False,
         "privileged": False,
@@ -175,8 +177,8 @@ def test_resources_are_those_of_the_configuration() -> None:
     )  # fmt: skip
     (container,) = pod_of(documents)["containers"]
     assert container["resources"] == {
-        "requests": {"cpu": "250m", "memory": "512Mi"},
-        "limits": {"cpu": "2.5", "memory": "3Gi"},
+        "requests": {"cpu": "250m", "memory": "512Mi", "ephemeral-storage": "256Mi"},
+        "limits": {"cpu": "2.5", "memory": "3Gi", "ephemeral-storage": "256Mi"},
     }
     assert flags(container)["tensorflow_session_parallelism"] == "3"
 
