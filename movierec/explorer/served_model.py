@@ -129,12 +129,9 @@ class ServedModel:
             user_id: Raw id, known to the model or not.
             movie_id: Raw id of the movie.
         """
-        # A client of a release that knows no intervals has no method for them.
-        ask = getattr(self.client, "predict_interval", None)
-        if ask is not None:
-            told = if_offered(lambda: ask([user_id], [movie_id])[0])
-            if told is not None:
-                return PredictedRating(told.rating, told.standard_deviation)
+        interval = if_offered(lambda: self.client.predict_interval([user_id], [movie_id])[0])
+        if interval is not None:
+            return PredictedRating(interval.rating, interval.standard_deviation)
         rating = if_offered(lambda: self.client.predict([user_id], [movie_id])[0])
         return None if rating is None else PredictedRating(rating)
 

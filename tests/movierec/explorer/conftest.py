@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,11 +41,17 @@ class Explored:
         return max(self.folder.iterdir(), key=lambda entry: int(entry.name))
 
 
-@pytest.fixture(scope="module")
-def explored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Explored]:
-    workspace = Workspace(tmp_path_factory.mktemp("workspace"))
+@contextmanager
+def explore(model: str, root: Path) -> Iterator[Explored]:
+    """Runs an explorer of a model in a workspace.
+
+    Args:
+        model: Name of the model.
+        root: Folder of the workspace.
+    """
+    workspace = Workspace(root)
     folder = workspace.serving(MODEL)
-    export("biased_mf", np.random.default_rng(7), folder / "1")
+    export(model, np.random.default_rng(7), folder / "1")
     server = ModelServer(ServerOptions(MODEL, folder, port=0, poll_seconds=0.2))
     server.start()
     try:
@@ -57,3 +64,9 @@ def explored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Explored]:
                 pages.stop()
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="module")
+def explored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Explored]:
+    with explore("biased_mf", tmp_path_factory.mktemp("workspace")) as explorer:
+        yield explorer

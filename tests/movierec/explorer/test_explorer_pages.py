@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import urlencode
 
 import httpx
@@ -12,9 +13,10 @@ import numpy as np
 import pytest
 
 from models.export.saved_model import read_table
+from serving.client import RecommenderClient
 from tests.models.export.exported_models import GENRES, MOVIE_IDS
 from tests.models.factories import MOVIES, USERS, statistics
-from tests.movierec.explorer.conftest import Explored
+from tests.movierec.explorer.conftest import MODEL, Explored, explore
 
 
 class Tables(HTMLParser):
@@ -242,3 +244,13 @@ def test_pages_load_nothing_from_elsewhere(explored: Explored) -> None:
 
 def test_only_get_is_answered(explored: Explored) -> None:
     assert httpx.post(explored.url).status_code == 405
+
+
+def test_a_rating_shows_how_sure_it_is(tmp_path: Path) -> None:
+    with explore("bayesian_mf", tmp_path) as explored:
+        page = get(explored, "/", user="u0", title="Movie m1")
+        with RecommenderClient(f"127.0.0.1:{explored.server.port}", MODEL, timeout=60) as client:
+            (told,) = client.predict_interval(["u0"], ["m1"])
+    assert f"<b>{told.rating:.2f}</b> stars, give or take {told.standard_deviation:.2f};" in page
+    low, high = (told.rating + sign * 1.96 * told.standard_deviation for sign in (-1, 1))
+    assert f"between {low:.2f} and {high:.2f} with a probability of 95 %" in page
