@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import Annotated, NoReturn
 
@@ -102,4 +103,7 @@ def main() -> NoReturn:
         # Only errors of usage have the method; their message names the option.
         print_error(getattr(error, "format_message", error.__str__)())
         code = exit_codes.FAILED
+    # The end of the process frees all its memory; the collector would take seconds to look for
+    # what it can free of the modules.
+    gc.freeze()
     sys.exit(code)
