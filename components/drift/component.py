@@ -33,7 +33,7 @@ _SCHEMA_FILE: Final = "schema.pbtxt"
 
 
 class Executor(base_executor.BaseExecutor):
-    """Compares the statistics of the train split with those inside the newest pushed model."""
+    """Compares statistics and a sample of the ratings with those inside the newest pushed model."""
 
     def Do(
         self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: Properties

@@ -26,9 +26,9 @@ _Positions = np.ndarray[Any, np.dtype[np.int64]]
 def history_moves(before: RatingSample, now: RatingSample, limits: DriftLimits) -> Iterator[Move]:
     """Yields the shares of ratings that are gone, were changed, came late, or are of other movies.
 
-    A rating older than all of the other run is left out: a window of the newest weeks moves on, or
-    gets larger. A rating that is newer than all earlier ones is no change: somebody rated the movie
-    again.
+    A rating older than those of the other run is left out: a window of the newest weeks moves on,
+    or gets larger. A rating that is newer than the earlier ones is no change: somebody rated the
+    movie again.
 
     Args:
         before: Sample of the ratings of the last blessed model.

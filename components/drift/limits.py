@@ -8,7 +8,7 @@ from models.records import Options
 
 
 class DriftLimits(Options):
-    """The largest moves of the train split since the last blessed model."""
+    """The largest moves of the ratings since the last blessed model."""
 
     max_shrink: float = Field(
         0.05,

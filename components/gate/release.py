@@ -33,6 +33,17 @@ RECORD_FILE: Final = "assets.extra/gate_record.json"
 STATISTICS_FILE: Final = "assets.extra/train_statistics.pb"
 SAMPLE_FILE: Final = f"assets.extra/{rating_sample.SAMPLE_FILE}"
 
+# A zip archive whose damaged byte names another compression, or a password, is a RuntimeError.
+_DAMAGES: Final = (
+    ValueError,
+    EOFError,
+    KeyError,
+    RuntimeError,
+    BadZipFile,
+    zlib.error,
+    DecodeError,
+)
+
 
 def write_record(saved_model: str, record: GateRecord) -> None:
     """Writes the record into the folder of an exported model."""
@@ -124,7 +135,7 @@ def _readable(saved_model: str, name: str) -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, EOFError, KeyError, BadZipFile, zlib.error, DecodeError) as error:
+    except _DAMAGES as error:
         raise DataError(
             f"{os.path.join(saved_model, name)}: damaged, and the model must be compared with what "
             f"it says; restore it, or move {saved_model} away: the version before is then compared"

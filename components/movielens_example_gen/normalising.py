@@ -148,7 +148,6 @@ def _in_seconds(values: pa.Array, unit: TimestampUnit | None, latest: int) -> tu
             )
             values = pc.if_else(is_smaller, None, values)
     if unit != "s":
-        array = values.to_numpy(zero_copy_only=False)
         missing = pc.is_null(values).to_numpy(zero_copy_only=False)
         array = pc.fill_null(values, 0).to_numpy(zero_copy_only=False) // _PER_SECOND[unit]
         values = pa.array(array, mask=missing)
@@ -157,14 +156,17 @@ def _in_seconds(values: pa.Array, unit: TimestampUnit | None, latest: int) -> tu
 
 def _compact_dates(values: pa.Array) -> pa.Array | None:
     """Returns the seconds of numbers such as 2020 and 20200413; None if most are no dates."""
+    present = len(values) - values.null_count
+    if not present:
+        return None
     array = pc.fill_null(values, 0).to_numpy(zero_copy_only=False)
     is_year = (array >= _YEARS[0]) & (array <= _YEARS[1])
-    if len(array) and is_year.mean() >= _MOST:
+    if is_year.sum() >= _MOST * present:
         found = (array - 1970).astype("datetime64[Y]").astype("datetime64[s]").astype(np.int64)
         return pa.array(found, pa.int64(), mask=~is_year)
     for lowest, highest, per_day in _COMPACT_DATES:
         is_within = (array >= lowest) & (array <= highest)
-        if not len(array) or is_within.mean() < _MOST:
+        if is_within.sum() < _MOST * present:
             continue
         dates, times = np.divmod(np.where(is_within, array, lowest), per_day)
         month = ((dates // 10_000 - 1970) * 12 + dates // 100 % 100 - 1).astype("datetime64[M]")
@@ -178,7 +180,7 @@ def _compact_dates(values: pa.Array) -> pa.Array | None:
             & (hours < 24)  # noqa: PLR2004
             & (np.maximum(minutes, seconds) < 60)  # noqa: PLR2004
         )
-        if is_date.mean() >= _MOST:
+        if is_date.sum() >= _MOST * present:
             found = day.astype(np.int64) * 86_400 + hours * 3_600 + minutes * 60 + seconds
             return pa.array(found, pa.int64(), mask=~is_date)
     return None

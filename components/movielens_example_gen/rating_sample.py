@@ -28,6 +28,8 @@ SIZE: Final = 8_192
 _SEED: Final = int.from_bytes(b"compared", "little")
 _DIGEST_BYTES: Final = 8
 _SEPARATOR: Final = "\0"
+# Clocks that are wrong by years are few, and one of them must not bound all ratings.
+_STRAY_SHARE: Final = 0.001
 
 Keys = np.ndarray[Any, np.dtype[np.float64]]
 Stars = np.ndarray[Any, np.dtype[np.float32]]
@@ -37,7 +39,7 @@ Digests = np.ndarray[Any, np.dtype[np.uint64]]
 
 @dataclass(frozen=True)
 class RatingSample:
-    """The ratings with the lowest hashes of user and movie, and what bounds all ratings.
+    """The ratings with the lowest hashes of user and movie, and the times that bound all of them.
 
     The lowest hashes are a random sample, and one of a larger set of ratings has no other ratings
     of the smaller set (the k-minimum-values sketch: Bar-Yossef et al., 2002).
@@ -47,8 +49,8 @@ class RatingSample:
         stars: float32 `[n]`, rating in stars.
         times: int64 `[n]`, time in seconds since 1970.
         movies: uint64 `[n]`, digest of the movie's title and genres.
-        oldest: Time of the oldest of all ratings.
-        newest: Time of the newest of all ratings.
+        oldest: Time of the oldest of all ratings, but for the oldest 0.1 % of them.
+        newest: Time of the newest, but for the newest 0.1 %.
     """
 
     keys: Keys
@@ -78,13 +80,15 @@ def draw(ratings: pa.Table, raw: RawRatings) -> RatingSample:
     rows = rows[np.argsort(hashes[rows])]
     chosen = joining.join(ratings.take(rows), raw)
     times = ratings[features.TIMESTAMP].to_numpy()
+    stray = int(_STRAY_SHARE * len(times))
+    ordered = np.partition(times, (stray, len(times) - 1 - stray))
     return RatingSample(
         keys=hashes[rows],
         stars=chosen[features.RATING].to_numpy().astype(np.float32),
         times=times[rows].astype(np.int64),
         movies=_movie_digests(chosen),
-        oldest=int(times.min()),
-        newest=int(times.max()),
+        oldest=int(ordered[stray]),
+        newest=int(ordered[-1 - stray]),
     )
 
 

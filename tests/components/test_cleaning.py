@@ -184,6 +184,13 @@ def test_numbers_can_be_dates(texts: tuple[str, ...], seconds: list[int]) -> Non
     assert set_unit == [int(texts[0]) // 10**6]
 
 
+def test_missing_times_do_not_make_dates_seconds() -> None:
+    texts = ["20000730"] * 9 + [None]
+    cleaned = clean(raw(*(("7", str(at), "3", text) for at, text in enumerate(texts))))
+    assert cleaned.accepted["timestamp"].to_pylist() == [964915200] * 9
+    assert cleaned.rejected["row"].to_pylist() == [9]
+
+
 def test_a_day_that_no_month_has_is_set_aside() -> None:
     texts = ["20000229"] * 199 + ["20010229"]
     cleaned = clean(raw(*(("7", str(at), "3", text) for at, text in enumerate(texts))))

@@ -1,6 +1,7 @@
 """Text tables in every dialect, and every way in which one is damaged."""
 
 import csv
+import dataclasses
 import io
 from pathlib import Path
 from typing import Any
@@ -238,6 +239,14 @@ def test_a_file_without_a_column_says_which(tmp_path: Path) -> None:
 def test_common_names_are_recognised(tmp_path: Path, header: str) -> None:
     table = read(tmp_path, f"{header}\n1;2;3,5;4\n")
     assert (table.delimiter, rows(table)) == (";", [("1", "2", "3,5", "4")])
+
+
+def test_the_name_of_a_user_is_no_title(tmp_path: Path) -> None:
+    form = dataclasses.replace(RATINGS, by_name=("title",))
+    table = read(tmp_path, "user.name,movie.id,rating\nann,2,3\n", form)
+    assert [*table.columns] == ["user", "movie", "rating"]
+    table = read(tmp_path, "reviewer.name,user,movie,rating,movie.name\nann,1,2,3,One\n", form)
+    assert rows(table) == [("1", "2", "3", "One")]
 
 
 def test_names_can_be_set(tmp_path: Path) -> None:

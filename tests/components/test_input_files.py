@@ -8,7 +8,8 @@ import pytest
 
 from components.errors import DataError
 from components.movielens_example_gen import input_files, reading, recognition
-from components.movielens_example_gen.readers import EDITIONS
+from components.movielens_example_gen.options import Dialect
+from components.movielens_example_gen.readers import EDITIONS, csv_folder
 from tests.conftest import MOVIES
 
 RATINGS = "userId,movieId,rating,timestamp\n7,1,4.5,100\n7,2,3,101\n8,1,0.5,102\n"
@@ -171,6 +172,14 @@ def test_a_column_of_a_file_counts_more_than_its_folder(tmp_path: Path) -> None:
     (tmp_path / "user=9").mkdir()
     (tmp_path / "user=9" / "part-0.csv").write_text(RATINGS)
     assert users(tmp_path) == ["7", "7", "8"]
+
+
+def test_a_published_file_without_a_header_lacks_no_column(tmp_path: Path) -> None:
+    (tmp_path / "date=2026-11-22").mkdir()
+    path = tmp_path / "date=2026-11-22" / "u.data"
+    path.write_text("7\t1\t4\t100\n")
+    table, _ = csv_folder.read_headless_ratings(str(path), "\t", Dialect())
+    assert table["timestamp"].to_pylist() == ["100"]
 
 
 def test_files_of_one_name_in_two_folders_of_an_archive_are_asked_about(tmp_path: Path) -> None:

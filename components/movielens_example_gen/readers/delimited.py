@@ -105,7 +105,7 @@ SPELLINGS: Final[Mapping[Role, frozenset[str]]] = {
     "title": frozenset(["title", "movietitle", "booktitle", "itemname", "moviename", "name"]),
     "genres": frozenset(["genres", "genre", "category", "categories"]),
 }
-"""Names of columns by what they are, in small letters, without spaces, `_` and `-`."""
+"""Names of columns by what they are, in small letters, without spaces, `_`, `-` and `.`."""
 
 
 @dataclass(frozen=True)
@@ -268,6 +268,9 @@ def constants(
         form: Columns that may be there.
         dialect: What the user says of them.
     """
+    if form.header is False:
+        # A published file without a header has all of its columns.
+        return {}
     found = partitions.values(path)
     values, own = list(found.values()), _named(names, form, dialect)
     return {
@@ -280,7 +283,7 @@ def constants(
 def repeated(values: Mapping[Role, str | None], rows: int) -> dict[Role, pa.ChunkedArray]:
     """Returns columns with the same value in each row."""
     return {
-        role: pa.chunked_array([pa.array([value], pa.string()).take(pa.array([0] * rows))])
+        role: pa.chunked_array([pa.repeat(pa.scalar(value, pa.string()), rows)])
         for role, value in values.items()
     }
 
@@ -494,7 +497,12 @@ def _is_spelt(name: str, spellings: Container[str]) -> bool:
     RecBole adds a type, as in `user_id:token`.
     """
     untyped = re.sub(r":(token|float)(_seq)?$", "", name.strip())
-    return plain_name(untyped) in spellings or plain_name(untyped.rpartition(".")[2]) in spellings
+    if plain_name(untyped) in spellings:
+        return True
+    table, _, own = (plain_name(part) for part in untyped.rpartition("."))
+    # The name of a user is no title.
+    is_of_user = table in SPELLINGS["user"] and own in SPELLINGS["title"]
+    return own in spellings and not is_of_user
 
 
 def plain_name(name: str) -> str:

@@ -174,7 +174,8 @@ def test_a_window_that_moves_on_loses_nothing() -> None:
 def test_nothing_in_common_is_no_change() -> None:
     """A window of one week has only new ratings."""
     now = ratings(27).slice(ratings(26).num_rows)
-    now = now.filter(pa.array(now["timestamp"].to_numpy() > before().newest))
+    newest = ratings(26)["timestamp"].to_numpy().max()
+    now = now.filter(pa.array(now["timestamp"].to_numpy() > newest))
     assert all(move.moved == 0 for move in moved(now).values())
 
 
@@ -182,6 +183,24 @@ def test_a_window_that_gets_larger_brings_older_ratings() -> None:
     short = sample(ratings(26).slice(ratings(26).num_rows // 2))
     found = history_moves(short, sample(ratings(27)), DriftLimits())
     assert not any(move.exceeded for move in found)
+
+
+def test_a_clock_that_is_wrong_by_years_bounds_no_other_rating() -> None:
+    """Of both weeks, one rating is of 1970 and one of 2098."""
+
+    def with_stray_times(table: pa.Table) -> pa.Table:
+        row = np.arange(table.num_rows)
+        return replaced(
+            table,
+            "timestamp",
+            lambda times: np.where(row == 0, 0, np.where(row == 1, 4_070_000_000, times)),
+        )
+
+    last = sample(with_stray_times(ratings(26)))
+    window = ratings(27).slice(ratings(27).num_rows // 2)
+    for now in (ratings(27), window):
+        found = history_moves(last, sample(with_stray_times(now)), DriftLimits())
+        assert not any(move.exceeded for move in found)
 
 
 def test_ratings_without_times_are_never_late() -> None:
