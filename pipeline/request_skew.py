@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -171,7 +172,8 @@ def _read(log: Path) -> tuple[dict[int, LoggedRequests], int]:
     by_version: dict[int, LoggedRequests] = {}
     damaged = 0
     for number in sorted(files):
-        with files[number].open("rb") as lines:
+        # The server may have removed the oldest one by now.
+        with suppress(FileNotFoundError), files[number].open("rb") as lines:
             for line in lines:
                 try:
                     record = json.loads(line)

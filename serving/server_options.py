@@ -50,8 +50,8 @@ class RequestLogOptions:
 
     Attributes:
         folder: Folder of the log, for one server alone.
-        share: Share of the answered requests that is logged, above 0 and at most 1.
-        max_bytes: Size of all files together; the oldest lines make place for new ones.
+        share: Share of the answered requests that is logged, from 0 to 1.
+        max_bytes: Size of all files together; the oldest lines make room for new ones.
         raw_ids: Whether the ids of users and movies are logged as they are, not as hashes.
     """
 

@@ -1,7 +1,7 @@
 """What the training data of an exported model says about its users and movies, in coarse values.
 
 A server's request log has these values, and `movierec skew` compares them with those of training.
-They name nobody: many users have one activity, and many movies one decile.
+Many users have one activity, which names nobody; genres and a decile may narrow a movie down.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
 import tensorflow as tf
 
 from models.activity import activity_slice
@@ -20,8 +19,6 @@ from models.export.saved_model import read_table
 
 UNKNOWN: Final = "unknown"
 """Value of users and movies that were not in the training data."""
-
-Vector = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ def serve(
             "--request-log-megabytes",
             metavar="NUMBER",
             min=1,
-            help="Size of the log; the oldest requests make place for new ones.",
+            help="Size of the log; the oldest requests make room for new ones.",
             rich_help_panel=help_pages.REQUEST_LOG,
         ),
     ] = RequestLogOptions.max_bytes >> 20,

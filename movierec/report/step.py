@@ -186,6 +186,8 @@ def _figures(gathered: material.Material) -> dict[str, float]:
         figures |= {f"{split}_rmse": value for split, value in summary.rmse.model_dump().items()}
     if summary.mae is not None:
         figures["holdout_mae"] = summary.mae.holdout
+    if summary.intervals is not None:
+        figures |= summary.intervals.model_dump()
     if summary.ranking is not None:
         names = ("ndcg_at_10", "recall_at_10", "popularity_ndcg_at_10", "popularity_recall_at_10")
         figures |= summary.ranking.model_dump(include=set(names))

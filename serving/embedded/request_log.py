@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.framework import types_pb2
 from tensorflow_serving.apis import predict_pb2
 
 from models import features
@@ -179,7 +181,7 @@ def _raw_name(id_: bytes) -> str:
 
 
 class _Files:
-    """The files of a log, the newest of which is written; the oldest make place for new ones."""
+    """The files of a log, the newest of which is written; the oldest make room for new ones."""
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         """Takes the folder for this server, and opens the newest file.
@@ -219,11 +221,11 @@ class _Files:
         Raises:
             OSError: It cannot be written.
         """
-        if self._file is None:
-            self._open(max(numbered(self.folder), default=1))
-        if self._size and self._size + len(line) > self._max_bytes:
-            self._next()
         assert self._file is not None
+        is_full = self._size and self._size + len(line) > self._max_bytes
+        # A file without a name has been removed, and nobody would read the line.
+        if is_full or os.fstat(self._file).st_nlink == 0:
+            self._next()
         try:
             written = os.write(self._file, line)
             if written < len(line):
@@ -279,7 +281,8 @@ def _record(entry: _Entry, named: Callable[[bytes], str]) -> dict[str, Any]:
         "rows": max((shape[0] for shape in map(_shape, inputs.values()) if shape), default=1),
         "seconds": round(entry.seconds, 6),
     }
-    if K in inputs:
+    # Another SavedModel may have inputs of these names and other types.
+    if K in inputs and inputs[K].dtype == types_pb2.DT_INT32 and not _shape(inputs[K]):
         record["k"] = int(_decoded(inputs[K])[0])
     known = entry.population
     record["users"] = [
@@ -306,14 +309,19 @@ def _ids(request: predict_pb2.PredictRequest) -> tuple[list[bytes], list[bytes]]
     """Returns the users and the movies that a request is about, without padding."""
     users, movies = [], []
     for name, tensor in request.inputs.items():
+        if tensor.dtype != types_pb2.DT_STRING:
+            continue
         if name == features.USER_ID:
             users += _decoded(tensor)
         elif name in (features.MOVIE_ID, TARGET):
             movies += _decoded(tensor)
         elif name == EXAMPLES:
-            for example in map(tf.train.Example.FromString, _decoded(tensor)):
-                users += example.features.feature[features.USER_ID].bytes_list.value
-                movies += example.features.feature[features.MOVIE_ID].bytes_list.value
+            for serialized in _decoded(tensor):
+                # TensorFlow is less strict: it takes names of features that are not UTF-8.
+                with suppress(DecodeError):
+                    given = tf.train.Example.FromString(serialized).features.feature
+                    users += given[features.USER_ID].bytes_list.value
+                    movies += given[features.MOVIE_ID].bytes_list.value
     return users, [movie for movie in movies if movie]
 
 

@@ -221,7 +221,8 @@ def serve(options: ServerOptions, announce: Callable[[ModelServer], None]) -> No
         announce: Function called once requests are answered.
 
     Raises:
-        ServingError: No version loads, a port is taken, or a TLS file cannot be used.
+        ServingError: No version loads, a port is taken, a TLS file cannot be used, or the
+            request log cannot be written.
     """
     freeze_imports()
     server = ModelServer(options)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from models.signature_names import SERVING_DEFAULT
+
 TITLE: Final = "movierec over REST"
 SUMMARY: Final = (
     'The JSON of TensorFlow Serving\'s REST API, version v1. Errors are {"error": TEXT} with the '
@@ -65,7 +67,7 @@ _BODY: Final[dict[str, Any]] = {
                 "properties": {
                     "signature_name": {
                         "type": "string",
-                        "default": "serving_default",
+                        "default": SERVING_DEFAULT,
                         "description": "Signature to call.",
                     },
                     "inputs": {

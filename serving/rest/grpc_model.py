@@ -20,6 +20,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from models.signature_names import SERVING_DEFAULT
 from serving.client.retries import channel_options
 from serving.embedded.request_errors import listed, quoted
 from serving.embedded.tensor_codec import decode
@@ -29,7 +30,6 @@ from serving.rest.rest_errors import bad_request, of_failed_call
 # TensorFlow Serving's own default for its REST API.
 CALL_SECONDS: Final = 30.0
 _SIGNATURE_DEF: Final = "signature_def"
-_DEFAULT_SIGNATURE: Final = "serving_default"
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class GrpcModel:
         request = predict_pb2.PredictRequest()
         model.write(request.model_spec)
         request.model_spec.signature_name = asked.signature_name
-        inputs = self._inputs(model, asked.signature_name or _DEFAULT_SIGNATURE, end)
+        inputs = self._inputs(model, asked.signature_name or SERVING_DEFAULT, end)
         for name, tensor in asked.tensors(inputs).items():
             request.inputs[name].CopyFrom(tensor)
         response = self._call(self._predictions.Predict, request, end)

@@ -272,7 +272,8 @@ def _plain(name: str, array: Array) -> Any:
         flat = [convert(value) for value in array.ravel()]
     elif array.dtype.kind == "f":
         # The shortest digits that stand for the value in its own type: 0.1, not 0.10000000149.
-        flat = [float(digits) for digits in array.ravel().astype(str)]
+        # One by one: an array of texts would take 32 times the memory.
+        flat = [float(str(value)) for value in array.ravel()]
     else:
         flat = array.ravel().tolist()
     nested = np.empty(array.size, np.object_)

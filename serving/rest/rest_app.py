@@ -43,7 +43,15 @@ def rest_app(model: GrpcModel, threads: Executor, bounds: Bounds, own_host: str 
         own_host: Name or address that the server listens at, if requests to other host names are
             refused; None answers to every name.
     """
-    app = FastAPI(title=TITLE, description=SUMMARY, version="v1", docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title=TITLE,
+        description=SUMMARY,
+        version="v1",
+        docs_url=None,
+        redoc_url=None,
+        # A path with a slash too many is malformed, as in TensorFlow Serving.
+        redirect_slashes=False,
+    )
     app.add_middleware(BoundedRequests, bounds=bounds)
     if own_host is not None:
         app.add_middleware(LocalPages, host=own_host, refusal=_refusal)

@@ -151,6 +151,7 @@ def test_the_default_signature_takes_examples_as_base64(api: httpx.Client) -> No
         ("GET", f"{MODEL}/labels/nope", 400, 'label: "nope"'),
         ("GET", f"{MODEL}/labels/gone/metadata", 404, "Servable not found"),
         ("GET", f"{MODEL}:predict", 400, "Malformed request"),
+        ("GET", f"{MODEL}/", 400, "Malformed request"),
         ("GET", "/v1/models", 400, "Malformed request: GET /v1/models"),
         ("POST", MODEL, 400, f"Malformed request: POST {MODEL}"),
         ("POST", f"{MODEL}:guess", 400, "Malformed request"),
@@ -228,6 +229,9 @@ def test_a_body_over_the_limit_is_413_with_or_without_its_length(server: ModelSe
 
 def test_bodies_at_once_over_the_limit_are_429(server: ModelServer) -> None:
     with rest(server, bounds=Bounds(max_held_bytes=100)) as api:
+        # What has been answered is not held any more.
+        for _ in range(3):
+            assert refusal(api.post(f"{MODEL}:predict", content=b" " * 60))[0] == 400
         code, said = refusal(api.post(f"{MODEL}:predict", content=b" " * 101))
     assert (code, said) == (
         429,
