@@ -83,7 +83,7 @@ class ModelOptions(Options):
         60, ge=0, description="First epochs that do not count in the mean (bayesian_mf)."
     )
     eigenvectors: int = Field(
-        128, ge=1, description="Largest rank of the kernels over users and movies (bayesian_mf)."
+        128, ge=1, description="Largest rank of the kernels of who rated what (bayesian_mf)."
     )
     memory_limit: int = Field(
         8192,

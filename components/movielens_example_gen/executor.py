@@ -88,8 +88,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         rows_read = raw.ratings.num_rows
         cleaning.require_few_rejected(cleaned, rows_read, options.max_rejected_fraction)
         splits.require_times(raw.ratings.column_names, options.split)
-        # The text of all rows takes more memory than the ratings themselves.
-        raw = dataclasses.replace(raw, ratings=raw.ratings.slice(0, 0))
+        # The text of all rows takes more memory than the ratings themselves. A slice would keep it.
+        raw = dataclasses.replace(raw, ratings=raw.ratings.schema.empty_table())
         joining.require_matching_ids(cleaned.accepted, raw)
         codes = splits.assign(cleaned.accepted, rows_read, options.split)
         golden = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -132,3 +133,14 @@ class RatingTable(tf.Module):
     def stars(self, level: tf.Tensor) -> tf.Tensor:
         """Returns float32 ratings in the shape of their levels."""
         return tf.gather(self.levels.read_value(), tf.cast(level, tf.int32))
+
+    def lower_end(self, rating: float) -> float:
+        """Returns where the real numbers begin that are closest to a level of at least `rating`.
+
+        That is halfway between the last level below it and the next one; infinite if all levels are
+        on one side of it.
+        """
+        levels = self.levels.numpy()
+        place = int(np.searchsorted(levels, np.float32(rating)))
+        below, above = [-math.inf, *levels.tolist(), math.inf][place : place + 2]
+        return float((below + above) / 2)

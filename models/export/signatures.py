@@ -128,10 +128,6 @@ class Recommender(tf.Module):
         self._retrieves = options.retrieves
         self._dimension = options.similarity_dimension
         self._rating_range = rating_range
-        # A rating stands for all real numbers that are closest to it.
-        gaps = np.diff(np.unique(seen.rating))
-        half_gap = float(gaps.min()) / 2 if len(gaps) else 0.0
-        self._least_liked = options.liked_rating - half_gap
         self._score_of = model.score_of
         self._fold_in = model.fold_in()
         # The last row of the vectors, the unknown movie's, only serves ratings.
@@ -159,6 +155,7 @@ class Recommender(tf.Module):
         self.seen_movie_index = tf.Variable(seen.movie_index, trainable=False)
         self.seen_row_splits = tf.Variable(seen.row_splits, trainable=False)
         self.seen_ratings = RatingTable(seen)
+        self._least_liked = self.seen_ratings.lower_end(options.liked_rating)
         self._most_seen = int(np.diff(seen.row_splits).max())
 
     @cached_property

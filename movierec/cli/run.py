@@ -107,11 +107,10 @@ def _sample_user(summary: Summary, pushed_model: str, user: str | None) -> Sampl
         from pipeline import sample_user
         from serving.pushed_model import PushedModel
 
-        if user is None:
-            # All train ratings of millions do not fit into memory as text.
-            rated = read_rows(summary.examples, features.TRAIN, MOST_ROWS).columns
-            user = sample_user.typical_user(rated)
-        else:
+        # All train ratings of millions do not fit into memory as text.
+        rated = read_rows(summary.examples, features.TRAIN, MOST_ROWS).columns
+        user = user or sample_user.typical_user(rated)
+        if summary.rows.train > MOST_ROWS:
             rated = ratings.of_user(summary.examples, features.TRAIN, user)
         model = PushedModel(Path(pushed_model))
         return sample_user.sample_user(model, rated, user, _MOVIES_SHOWN)

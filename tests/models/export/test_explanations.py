@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -178,16 +180,37 @@ def test_the_contribution_to_a_sigmoid_adds_up_in_stars(rng: np.random.Generator
         assert contributions(found)[MOVIE_IDS[place]] == pytest.approx(part * slope, abs=1e-4)
 
 
+def table_of(stars: np.ndarray) -> RatingTable:
+    nothing = np.zeros(len(stars), np.int32)
+    return RatingTable(SeenMovies(nothing, stars, np.array([0, len(stars), len(stars)])))
+
+
 @pytest.mark.parametrize(
     ("ratings", "dtype"),
     [([4.5, 0.5, 4.5], tf.uint8), (list(range(300)), tf.uint16), ([], tf.uint8)],
 )
 def test_stars_are_kept_exactly_in_few_bytes(ratings: list[float], dtype: tf.DType) -> None:
     stars = np.array(ratings, np.float32)
-    nothing = np.zeros(len(stars), np.int32)
-    table = RatingTable(SeenMovies(nothing, stars, np.array([0, len(stars), len(stars)])))
+    table = table_of(stars)
     assert table.level.dtype == dtype
     np.testing.assert_array_equal(table.stars(table.level), stars)
+
+
+@pytest.mark.parametrize(
+    ("ratings", "liked", "end"),
+    [
+        ([5, 4, 3, 2, 1], 4, 3.5),
+        ([4.5, 0.5, 4], 4, 2.25),
+        ([1, 3, 5], 4, 4.0),
+        ([4, 4.1], 4.1, 4.05),  # Just below 4.1 as float32.
+        ([4, 5], 4, -math.inf),
+        ([1, 3], 4, math.inf),
+    ],
+)
+def test_what_is_nearest_to_liked_ratings_begins_halfway_to_the_others(
+    ratings: list[float], liked: float, end: float
+) -> None:
+    assert table_of(np.array(ratings, np.float32)).lower_end(liked) == pytest.approx(end)
 
 
 def test_a_blend_is_explained_by_its_parts(rng: np.random.Generator) -> None:
