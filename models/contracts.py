@@ -117,11 +117,7 @@ class Tables(NamedTuple):
 
 
 class GradientModel(RankingModel, Protocol):
-    """The contract of a model that `tf.GradientTape` trains; see `models.training.updates`.
-
-    AutoGraph does not convert its methods: write loops and conditions on tensors as
-    `tf.while_loop` and `tf.cond`.
-    """
+    """The contract of a model that `tf.GradientTape` trains; see `models.training.updates`."""
 
     def tables(self) -> Tables:
         """Returns all trainable weights; a warm start finds the rows of an earlier model by ids."""
