@@ -8,8 +8,18 @@ from typing import Final
 from models.records import Record
 
 NAMES: Final = (
-    *("ratings", "users", "movies", "rating", "genres", "activity", "time"),
-    *("gone", "changed", "titles", "late", "span"),
+    "ratings",
+    "users",
+    "movies",
+    "rating",
+    "genres",
+    "activity",
+    "time",
+    "gone",
+    "changed",
+    "titles",
+    "late",
+    "span",
 )
 """Names of the moves, by which a person accepts them."""
 

@@ -76,7 +76,9 @@ def test_a_poisoning_changes_its_share(name: str) -> None:
     stars = rng.choice([2.0, 4.0], len(users))
     poisoning = POISONINGS[name]
     changed = poisoning.change(users, stars, rng) != stars
-    assert changed.mean() == pytest.approx(poisoning.share, abs=0.01)
+    # Of stars that are given to each other half are the same by chance.
+    visible = 0.5 if "shuffled" in name else 1.0
+    assert changed.mean() == pytest.approx(poisoning.share * visible, abs=0.01)
     if "users" in name:
         by_user = changed.reshape(1_000, 20).mean(axis=1)
         assert set(by_user) <= {0.0, 1.0}

@@ -111,6 +111,7 @@ def records(folder: Path, split: str) -> list[bytes]:
     )
 
 
+@pytest.mark.slow
 def test_the_output_is_that_of_tfx(examples: standard_artifacts.Examples, tmp_path: Path) -> None:
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     for folder, kind in ((ours, transform.Executor), (theirs, tfx_executor.Executor)):

@@ -31,6 +31,7 @@ def served(workspace: Path) -> list[int]:
     return [entry["version"] for entry in json.loads(result.stdout) if entry["served"]]
 
 
+@pytest.mark.slow
 def test_back_and_forth(workspace: Path) -> None:
     assert served(workspace) == [12]
     back = movierec("rollback", "--reason", "complaints\x1b[2J", "--workspace", str(workspace))
