@@ -11,8 +11,6 @@ from typing import Any
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-# Its handler keeps the standard error of its first import, which has to outlive each test's own.
-import absl.logging  # noqa: F401
 import numpy as np
 import pytest
 from xdist.scheduler import LoadScopeScheduling
