@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -96,3 +96,36 @@ def write_report(workspace: Workspace, summary: Summary) -> Path | None:
             reason = f"{type(error).__name__}: {error}".partition("\n")[0]
     output.print_error(f"warning: no report ({reason}); the traceback is in {log}")
     return None
+
+
+def write_report_beside(
+    workspace: Workspace, summary: Summary, work: Callable[[], None]
+) -> Path | None:
+    """Writes the report as `write_report` does, in another process while this one works.
+
+    It takes seconds to draw. This process must not have run TensorFlow yet: the other is its fork.
+
+    Args:
+        workspace: Workspace of the run.
+        summary: Summary of the run.
+        work: Function that this process calls meanwhile.
+    """
+    from functools import partial
+
+    from movierec.report import REPORT_FILE
+    from pipeline.step_failure import explain
+    from pipeline.step_processes import Failed, StepProcesses
+
+    folder = workspace.runs / summary.run_id
+    with StepProcesses() as processes:
+        processes.start(
+            "report",
+            lambda: write_report(workspace, summary) is not None,
+            partial(explain, step="report", folder=folder),
+        )
+        work()
+        ((_, message),) = processes.news(None)
+    if isinstance(message, Failed):
+        output.print_error(f"warning: no report ({message.error})")
+    path = folder / REPORT_FILE
+    return path if path.exists() else None

@@ -11,7 +11,7 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from models import features
-from movierec.report import changes, lists, sections
+from movierec.report import REPORT_FILE, changes, lists, sections
 from movierec.report.conditions import conditions
 from movierec.report.material import Material, collect
 from movierec.report.slices import TITLES, rating_slices, whole
@@ -19,8 +19,6 @@ from pipeline import atomic_file
 from pipeline.dataset_download import FETCHED, TERMS
 from pipeline.summary import Summary
 from pipeline.workspace import Workspace
-
-REPORT_FILE: Final = "report.html"
 
 _REJECTED_SHOWN: Final = 5
 
