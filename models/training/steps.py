@@ -22,15 +22,22 @@ _PIECES_PER_WORKER = 4
 
 
 class Steps(Protocol):
-    """Runs training steps."""
+    """Runs training steps, as many as one call of the compiled function takes."""
 
-    def run(self, ratings: Columns, batches: Batches, rates: Rates) -> Losses:
-        """Takes a step on each batch in turn.
+    def gather(self, ratings: Columns, batches: Batches, rates: Rates) -> Any:
+        """Returns the arguments of `run`; another thread may do so while steps run.
 
         Args:
             ratings: Features of the ratings, each an array `[n]`.
             batches: Rows of each batch, int32 `[steps, batch]`.
             rates: Learning rate of each step, float32 `[steps]`.
+        """
+
+    def run(self, gathered: Any) -> Losses:
+        """Takes a step on each batch in turn.
+
+        Args:
+            gathered: What `gather` returned.
 
         Returns:
             Loss of each batch before its step, float32 `[steps]`.
@@ -130,7 +137,9 @@ class _SynchronousSteps:
         self._replicas = strategy.num_replicas_in_sync
         self._steps = tf.function(step.steps, jit_compile=xla)
 
-    def run(self, ratings: Columns, batches: Batches, rates: Rates) -> Losses:
+    def gather(
+        self, ratings: Columns, batches: Batches, rates: Rates
+    ) -> tuple[Any, Any, tf.Tensor]:
         size = batches.shape[1]
 
         def part(context: tf.distribute.ReplicaContext) -> slice:
@@ -149,9 +158,10 @@ class _SynchronousSteps:
             return tf.constant(own / size, tf.float32)
 
         distribute = self._strategy.experimental_distribute_values_from_function
-        losses: Losses = self._steps(
-            distribute(columns_of), distribute(share_of), tf.constant(rates)
-        ).numpy()
+        return distribute(columns_of), distribute(share_of), tf.constant(rates)
+
+    def run(self, gathered: tuple[Any, Any, tf.Tensor]) -> Losses:
+        losses: Losses = self._steps(*gathered).numpy()
         return losses
 
 
@@ -163,12 +173,11 @@ class _AsynchronousSteps:
         self._steps = tf.function(step.steps)
         self._pieces = current_task().processes["worker"] * _PIECES_PER_WORKER
 
-    def run(self, ratings: Columns, batches: Batches, rates: Rates) -> Losses:
-        results = [
-            self._coordinator.schedule(
-                self._steps,
-                args=(_gather(ratings, piece), tf.constant(1.0), tf.constant(piece_rates)),
-            )
+    def gather(
+        self, ratings: Columns, batches: Batches, rates: Rates
+    ) -> list[tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]]:
+        return [
+            (_gather(ratings, piece), tf.constant(1.0), tf.constant(piece_rates))
             for piece, piece_rates in zip(
                 np.array_split(batches, self._pieces),
                 np.array_split(rates, self._pieces),
@@ -176,6 +185,9 @@ class _AsynchronousSteps:
             )
             if len(piece)
         ]
+
+    def run(self, gathered: list[tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]]) -> Losses:
+        results = [self._coordinator.schedule(self._steps, args=piece) for piece in gathered]
         self._coordinator.join()
         return np.concatenate([result.fetch() for result in results])
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, cast
@@ -132,6 +134,9 @@ class _GradientSteps:
         self._strategy = strategy
         self._steps = make_steps(strategy, model, optimizer, options.clip_norm, xla)
         self._are_finite = tf.function(partial(_all_finite, variables))
+        # Shuffles and gathers while steps run on another core.
+        self._gathering = ThreadPoolExecutor(1, "gather")
+        self._next_order: tuple[int, int, Future[EpochOrder]] | None = None
 
     def variable_like(self, variable: tf.Variable) -> tf.Variable:
         return variable_like(self._strategy, variable)
@@ -141,19 +146,42 @@ class _GradientSteps:
         size = self._options.batch_size
         steps = math.ceil(rows / size)
         rates = learning_rates(self._options, epoch, steps)
-        order = EpochOrder(rows, self._options.seed, epoch)
-        while step < steps:
-            first, step = step, _end_of_call(step, rows, size)
-            batches = order.rows(first * size, min(step * size, rows)).reshape(step - first, -1)
-            losses = self._steps.run(ratings, batches, rates[first:step])
+        order = self._order(rows, epoch)
+
+        def gather(first: int, last: int) -> Any:
+            rows_of_call = order.result().rows(first * size, min(last * size, rows))
+            return self._steps.gather(
+                ratings, rows_of_call.reshape(last - first, -1), rates[first:last]
+            )
+
+        calls = list(_calls(step, steps, rows, size))
+        gathered = _one_ahead(self._gathering, gather, calls)
+        for (first, last), arguments in zip(calls, gathered, strict=True):
+            if last == steps and epoch < self._options.epochs:
+                self._next_order = rows, epoch + 1, self._shuffle(rows, epoch + 1)
+            losses = self._steps.run(arguments)
             self._check_finite(losses, epoch, first, rates)
             yield Part(
-                step,
+                last,
                 steps,
                 loss_sum=float(losses.sum(dtype=np.float64)),
-                ratings_done=min(step * size, rows),
-                learning_rate=float(rates[step - 1]),
+                ratings_done=min(last * size, rows),
+                learning_rate=float(rates[last - 1]),
             )
+
+    def _order(self, rows: int, epoch: int) -> Future[EpochOrder]:
+        """Returns the order of an epoch, which is shuffled while the epoch before it ends."""
+        if self._next_order is not None and self._next_order[:2] == (rows, epoch):
+            return self._next_order[2]
+        return self._shuffle(rows, epoch)
+
+    def _shuffle(self, rows: int, epoch: int) -> Future[EpochOrder]:
+        def shuffle() -> EpochOrder:
+            order = EpochOrder(rows, self._options.seed, epoch)
+            order.rows(0, 1)
+            return order
+
+        return self._gathering.submit(shuffle)
 
     def _check_finite(
         self,
@@ -179,15 +207,30 @@ class _GradientSteps:
         )
 
 
-def _end_of_call(first: int, rows: int, batch_size: int) -> int:
-    """Returns the step before which a call that begins at a step ends.
+def _one_ahead(
+    executor: Executor, work: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]
+) -> Iterator[Any]:
+    """Yields the results of some work, the next of which is begun before one is used."""
+    begun: deque[Future[Any]] = deque()
+    for chosen in arguments:
+        begun.append(executor.submit(work, *chosen))
+        if len(begun) > 1:
+            yield begun.popleft().result()
+    yield from (future.result() for future in begun)
+
+
+def _calls(first: int, steps: int, rows: int, batch_size: int) -> Iterator[tuple[int, int]]:
+    """Yields the first step of each call, and the step before which it ends.
 
     All batches of a call have one size, so the smaller batch at the end has a call of its own.
     """
     whole = rows // batch_size
-    if first >= whole:
-        return first + 1
-    return min(first + max(1, RATINGS_PER_CALL // batch_size), whole)
+    while first < steps:
+        last = first + 1
+        if first < whole:
+            last = min(first + max(1, RATINGS_PER_CALL // batch_size), whole)
+        yield first, last
+        first = last
 
 
 def _all_finite(variables: Sequence[tf.Variable]) -> tf.Tensor:
