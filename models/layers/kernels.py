@@ -26,10 +26,13 @@ class Kernel:
     Attributes:
         vectors: V, orthonormal, float32 `[n, rank]`.
         values: s, the largest first, float64 `[rank]`.
+        weights: W such that V = X W for the features X of `side_kernel`, float64
+            `[features, rank]`; None for other kernels.
     """
 
     vectors: tf.Tensor
     values: tf.Tensor
+    weights: tf.Tensor | None = None
 
 
 def implicit_kernel(row: Index, other: Index, rows: int, others: int, rank: int) -> Kernel:
@@ -102,4 +105,4 @@ def side_kernel(features: Features) -> Kernel | None:
     vectors = np.empty([len(features), len(kept)], np.float32)
     for part in parts:
         vectors[part] = features[part].astype(np.float64) @ weights
-    return Kernel(tf.constant(vectors), tf.constant(values[kept]))
+    return Kernel(tf.constant(vectors), tf.constant(values[kept]), tf.constant(weights))

@@ -71,14 +71,21 @@ class BayesianMatrixFactorization(tf.Module):
             tf.Variable(tf.ones([known + 1, 1])) for known in (users, movies)
         )
         self.noise_variance = tf.Variable([1.0])
+        widths = [len(side.names) for side in statistics.sides]
+        self.user_feature_embedding, self.movie_feature_embedding = (
+            tf.Variable(tf.zeros([width, options.dimension])) for width in widths
+        )
+        self.user_feature_bias, self.movie_feature_bias = (
+            tf.Variable(tf.zeros([width, 1])) for width in widths
+        )
         self._side_kernels = [
             [] if (kernel := side_kernel(side.centred(known))) is None else [kernel]
             for side, known in zip(statistics.sides, (users, movies), strict=True)
         ]
         self.sides = [
-            _Side(known, 1 + len(kernels), options, [seed, side])
-            for side, (known, kernels) in enumerate(
-                zip((users, movies), self._side_kernels, strict=True)
+            _Side(known, width, 1 + len(kernels), options, [seed, side])
+            for side, (known, width, kernels) in enumerate(
+                zip((users, movies), widths, self._side_kernels, strict=True)
             )
         ]
         self.noise_precision = tf.Variable(_FIRST_NOISE_PRECISION, trainable=False)
@@ -130,6 +137,16 @@ class BayesianMatrixFactorization(tf.Module):
         ones = tf.ones_like(self.movie_bias)
         return tf.concat([self.movie_embedding, ones, self.movie_bias], axis=1)
 
+    def user_feature_vectors(self) -> tf.Tensor:
+        """Returns what each side feature adds to a user's vector; see `SideFeatureModel`."""
+        none = tf.zeros_like(self.user_feature_bias)
+        return tf.concat([self.user_feature_embedding, self.user_feature_bias, none], axis=1)
+
+    def movie_feature_vectors(self) -> tf.Tensor:
+        """Returns what each side feature adds to a movie's vector; see `SideFeatureModel`."""
+        none = tf.zeros_like(self.movie_feature_bias)
+        return tf.concat([self.movie_feature_embedding, none, self.movie_feature_bias], axis=1)
+
     def rating_head(self) -> NormalRating:
         """Returns a head that rates from the vectors, and knows the variance of a rating."""
         return NormalRating(self.user_variance, self.movie_variance)
@@ -157,11 +174,12 @@ class _Side(tf.Module):
         mean: m, float64 `[d]`.
         precision: Λ, float64 `[d, d]`.
         processes: g_k, float32 `[n, d]` each.
+        feature_weights: What each side feature adds to a row of g, float32 `[features, d]`.
         noise: a or d, the factor of the noise precision of each row, float32 `[n]`.
     """
 
     def __init__(
-        self, known: int, kernels: int, options: ModelOptions, seed: Sequence[int]
+        self, known: int, features: int, kernels: int, options: ModelOptions, seed: Sequence[int]
     ) -> None:
         super().__init__()
         size = options.draw_dimension + 1
@@ -176,6 +194,7 @@ class _Side(tf.Module):
         self.processes = [
             tf.Variable(tf.zeros([known, size]), trainable=False) for _ in range(kernels)
         ]
+        self.feature_weights = tf.Variable(tf.zeros([features, size]), trainable=False)
         self.noise = tf.Variable(tf.ones([known]), trainable=False)
 
 
@@ -269,6 +288,9 @@ class _Sweep:
             residual = side.theta - tf.cast(side.mean, tf.float32) - others
             gamma, scale = self._draw_process(kernel, residual, lower, randomness)
             process.assign(tf.matmul(kernel.vectors, tf.cast(gamma, tf.float32)))
+            if kernel.weights is not None:
+                weights = tf.matmul(kernel.weights, gamma)
+                side.feature_weights.assign(tf.cast(weights, tf.float32))
             scatter += scale * tf.matmul(
                 gamma / kernel.values[:, tf.newaxis], gamma, transpose_a=True
             )
@@ -379,21 +401,33 @@ class _Sweep:
         model = self._model
         # The mean of a row that has no ratings is that of the prior.
         users, movies = (
-            tf.concat([side.theta, tf.cast(side.mean, tf.float32)[tf.newaxis]], axis=0)
+            tf.concat(
+                [side.theta, tf.cast(side.mean, tf.float32)[tf.newaxis], side.feature_weights],
+                axis=0,
+            )
             for side in model.sides
         )
         part = tf.cast(share, tf.float32)
-        for bias, table in ((model.user_bias, users), (model.movie_bias, movies)):
-            bias.assign_add(part * (table[:, -1:] - bias))
-        user, movie = mean_product(
-            model.user_embedding.read_value(),
-            model.movie_embedding.read_value(),
+        for biases, table in (
+            ([model.user_bias, model.user_feature_bias], users),
+            ([model.movie_bias, model.movie_feature_bias], movies),
+        ):
+            bias = tf.concat(biases, axis=0)
+            _assign_rows(biases, bias + part * (table[:, -1:] - bias))
+        embeddings = (
+            [model.user_embedding, model.user_feature_embedding],
+            [model.movie_embedding, model.movie_feature_embedding],
+        )
+        user, movie = (tf.concat(tables, axis=0) for tables in embeddings)
+        means = mean_product(
+            user,
+            movie,
             users[:, :-1],
             movies[:, :-1],
             share,
         )
-        model.user_embedding.assign(user)
-        model.movie_embedding.assign(movie)
+        for tables, mean in zip(embeddings, means, strict=True):
+            _assign_rows(tables, mean)
         self._add_to_variances(part, randomness)
 
     def _add_to_variances(self, part: tf.Tensor, randomness: Randomness) -> None:
@@ -459,6 +493,13 @@ class _Sweep:
 def _rows_of(table: tf.Tensor) -> int:
     """Returns the static number of rows."""
     return int(table.shape[0])
+
+
+def _assign_rows(tables: Sequence[tf.Variable], rows_: tf.Tensor) -> None:
+    """Assigns rows to tables, the first to the first."""
+    sizes = [_rows_of(table) for table in tables]
+    for table, part in zip(tables, tf.split(rows_, sizes), strict=True):
+        table.assign(part)
 
 
 def _with_one(theta: tf.Tensor) -> tf.Tensor:

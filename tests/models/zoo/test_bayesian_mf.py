@@ -98,6 +98,7 @@ class Side:
     mean: np.ndarray
     precision: np.ndarray
     processes: list[np.ndarray]
+    feature_weights: np.ndarray
     noise: np.ndarray
 
 
@@ -111,6 +112,7 @@ def snapshot(model: BayesianMatrixFactorization) -> tuple[list[Side], float]:
             array(side.mean),
             array(side.precision),
             [array(process) for process in side.processes],
+            array(side.feature_weights),
             array(side.noise),
         )
         for side in model.sides
@@ -149,7 +151,7 @@ def draw_process(
 
 
 def draw_prior(
-    side: Side, kernels: list[tuple[np.ndarray, np.ndarray]], drawn: Record
+    side: Side, kernels: list[tuple[np.ndarray, np.ndarray]], features: np.ndarray, drawn: Record
 ) -> np.ndarray:
     """λ, g, Λ and m of a side, from the numbers drawn; checks the shapes asked for."""
     d, n = K + 1, len(side.theta)
@@ -159,6 +161,8 @@ def draw_prior(
         side.processes[place] = vectors @ gamma
         scatter += scale * (gamma.T / values) @ gamma
         freedom += len(values)
+    # The least weights with which the side features give their process.
+    side.feature_weights = np.linalg.pinv(features, rcond=1e-6) @ side.processes[1]
     own = side.theta - sum(side.processes)
     mean = own.mean(axis=0)
     scatter += (own - mean).T @ (own - mean) + n / (n + 1) * np.outer(mean, mean)
@@ -218,7 +222,8 @@ def test_a_sweep_draws_each_part_given_the_others(rng: np.random.Generator, reco
         known = SIDES[place].centred(len(features))
         kernels.append([(eigenvectors(features, columns, place), values), of_features(known)])
     priors = [
-        draw_prior(side, of_side, record) for side, of_side in zip(sides, kernels, strict=True)
+        draw_prior(side, kernels[place], SIDES[place].centred(len(side.theta)), record)
+        for place, side in enumerate(sides)
     ]
     for place in (0, 1):
         draw_rows(place, sides, alpha, priors[place], columns, record.normals.pop(0))
@@ -281,6 +286,30 @@ def test_the_mean_is_that_of_the_draws_after_the_burn_in(rng: np.random.Generato
         users, movies = model.user_vectors().numpy(), model.movie_vectors().numpy()
         expected = kept[-1] if epoch <= BURN_IN else np.mean(kept[-(epoch - BURN_IN) :], axis=0)
         np.testing.assert_allclose((users @ movies.T)[:-1, :-1], expected, atol=1e-4)
+
+
+def test_side_features_add_to_the_vectors_of_new_users_and_movies_what_the_draws_say(
+    rng: np.random.Generator,
+) -> None:
+    columns = ratings(rng)
+    # The rank of three draws, so that nothing is lost.
+    model = build(columns, dimension=3 * K)
+    expected = []
+    for epoch, _ in enumerate(islice(model.fit(columns, 1), BURN_IN + 3), start=1):
+        sides, _ = snapshot(model)
+        if epoch > BURN_IN:
+            drawn = Side(**vars(sides[0])), Side(**vars(sides[1]))
+            drawn[0].theta = sides[0].mean + AGES.centred(USERS) @ sides[0].feature_weights
+            drawn[1].theta = sides[1].mean + GENRES.centred(MOVIES) @ sides[1].feature_weights
+            of_users = predicted([drawn[0], sides[1]], measured(columns).rating_mean)
+            of_movies = predicted([sides[0], drawn[1]], measured(columns).rating_mean)
+            expected.append((of_users, of_movies))
+    users, movies = (np.asarray(table) for table in (model.user_vectors(), model.movie_vectors()))
+    new_users = users[-1] + AGES.centred(USERS) @ model.user_feature_vectors().numpy()
+    new_movies = movies[-1] + GENRES.centred(MOVIES) @ model.movie_feature_vectors().numpy()
+    for_users, for_movies = np.mean(expected, axis=0)
+    np.testing.assert_allclose(new_users @ movies[:-1].T, for_users, atol=1e-4)
+    np.testing.assert_allclose(users[:-1] @ new_movies.T, for_movies, atol=1e-4)
 
 
 def test_an_unknown_user_gets_the_mean_of_the_prior(rng: np.random.Generator) -> None:
