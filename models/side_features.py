@@ -79,8 +79,10 @@ class SideFeatures:
         Returns:
             float32 `[features]`.
         """
+        return self._means(self.matrix(rows))
+
+    def _means(self, matrix: Matrix) -> Matrix:
         means = np.zeros(len(self.names), np.float32)
-        matrix = self.matrix(rows)
         for columns in self.groups().values():
             known = (matrix[:, columns] != 0).sum(axis=1) > 0
             means[columns] = matrix[:, columns].sum(axis=0, dtype=np.float64) / known.sum()
@@ -95,7 +97,8 @@ class SideFeatures:
         Returns:
             float32 `[rows, features]`.
         """
-        matrix, means = self.matrix(rows), self.means(rows)
+        matrix = self.matrix(rows)
+        means = self._means(matrix)
         for columns in self.groups().values():
             known = (matrix[:, columns] != 0).sum(axis=1) > 0
             matrix[:, columns] -= known[:, np.newaxis] * means[columns]

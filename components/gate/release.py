@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 from zipfile import BadZipFile
 
 from google.protobuf.message import DecodeError
@@ -27,6 +26,8 @@ from components.gate.record import GateRecord
 from components.movielens_example_gen import rating_sample
 from components.movielens_example_gen.rating_sample import RatingSample
 from models import features
+
+_Parsed = TypeVar("_Parsed")
 
 # Model servers ignore files of these names.
 RECORD_FILE: Final = "assets.extra/gate_record.json"
@@ -57,11 +58,7 @@ def read_record(saved_model: str) -> GateRecord | None:
     Raises:
         DataError: It is damaged.
     """
-    content = _content(saved_model, RECORD_FILE)
-    if content is None:
-        return None
-    with _readable(saved_model, RECORD_FILE):
-        return GateRecord.model_validate_json(content)
+    return _read(saved_model, RECORD_FILE, GateRecord.model_validate_json)
 
 
 def train_statistics(
@@ -87,14 +84,7 @@ def read_statistics(
     Raises:
         DataError: They are damaged.
     """
-    content = _content(saved_model, STATISTICS_FILE)
-    if content is None:
-        return None
-    with _readable(saved_model, STATISTICS_FILE):
-        statistics = Statistics.FromString(content)
-        if not statistics.datasets:
-            raise ValueError("no statistics")
-        return statistics
+    return _read(saved_model, STATISTICS_FILE, _parse_statistics)
 
 
 def write_sample(saved_model: str, sample: RatingSample) -> None:
@@ -108,35 +98,33 @@ def read_sample(saved_model: str) -> RatingSample | None:
     Raises:
         DataError: It is damaged.
     """
-    content = _content(saved_model, SAMPLE_FILE)
-    if content is None:
-        return None
-    with _readable(saved_model, SAMPLE_FILE):
-        return rating_sample.decode(content)
+    return _read(saved_model, SAMPLE_FILE, rating_sample.decode)
 
 
-def _content(saved_model: str, name: str) -> bytes | None:
-    """Returns the content of a file of an exported model; None if it is not there."""
-    path = os.path.join(saved_model, name)
-    if not fileio.exists(path):
-        return None
-    with fileio.open(path, "rb") as file:
-        return bytes(file.read())
+def _parse_statistics(content: bytes) -> Statistics:
+    statistics = Statistics.FromString(content)
+    if not statistics.datasets:
+        raise ValueError("no statistics")
+    return statistics
 
 
-@contextmanager
-def _readable(saved_model: str, name: str) -> Iterator[None]:
-    """Puts the errors of a damaged file into one line.
+def _read(saved_model: str, name: str, parse: Callable[[bytes], _Parsed]) -> _Parsed | None:
+    """Returns what a file of an exported model says; None if it is not there.
 
     A file that says nothing would leave the gate open, so it stops the run.
 
     Raises:
         DataError: The file is damaged.
     """
+    path = os.path.join(saved_model, name)
+    if not fileio.exists(path):
+        return None
+    with fileio.open(path, "rb") as file:
+        content = bytes(file.read())
     try:
-        yield
+        return parse(content)
     except _DAMAGES as error:
         raise DataError(
-            f"{os.path.join(saved_model, name)}: damaged, and the model must be compared with what "
-            f"it says; restore it, or move {saved_model} away: the version before is then compared"
+            f"{path}: damaged, and the model must be compared with what it says; restore it, or "
+            f"move {saved_model} away: the version before is then compared"
         ) from error

@@ -56,7 +56,7 @@ class Options:
         locations: where remote locations are on this machine.
         jobs: how many tasks run at a time.
         use_cache: whether what earlier runs made is used.
-        containers: what starts tasks in containers; None for processes of this machine.
+        containers: Container engine that runs the tasks; None for processes of this machine.
         impatient: set when an interrupt is to end the tasks without waiting for them.
     """
 

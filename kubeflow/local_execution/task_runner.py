@@ -61,7 +61,7 @@ class TaskRunner:
         folder: Folder of the run, for logs.
         cache: Outputs of earlier runs; None to run every task.
         processes: Processes of the run.
-        containers: what starts tasks in containers; None for processes of this machine.
+        containers: Container engine that runs the tasks; None for processes of this machine.
     """
 
     job: Job
