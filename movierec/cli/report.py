@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -96,3 +97,35 @@ def write_report(workspace: Workspace, summary: Summary) -> Path | None:
             reason = f"{type(error).__name__}: {error}".partition("\n")[0]
     output.print_error(f"warning: no report ({reason}); the traceback is in {log}")
     return None
+
+
+def write_report_beside(
+    workspace: Workspace, summary: Summary, work: Callable[[], None]
+) -> Path | None:
+    """Does some work, while another process writes the report as `write_report` does.
+
+    To draw a report takes seconds. The other process is a fork, so this one must not have run
+    TensorFlow yet; the work may.
+
+    Args:
+        workspace: Workspace of the run.
+        summary: Summary of the run.
+        work: Function that this process calls meanwhile.
+    """
+    from movierec.report import REPORT_FILE
+    from pipeline.step_failure import explain
+    from pipeline.step_processes import Failed, StepProcesses
+
+    folder = workspace.runs / summary.run_id
+    with StepProcesses() as processes:
+        processes.start(
+            "report",
+            lambda: write_report(workspace, summary) is None,
+            partial(explain, step="report", folder=folder),
+        )
+        work()
+        ((_, end),) = processes.news(None)
+    if isinstance(end, Failed):
+        output.print_error(f"warning: no report ({end.error})")
+    path = folder / REPORT_FILE
+    return path if path.exists() else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -9,7 +10,7 @@ import typer
 
 from models import features
 from movierec.cli import exit_codes, options, output
-from movierec.cli.report import write_report
+from movierec.cli.report import write_report, write_report_beside
 from pipeline.config.errors import RunInterruptedError
 from pipeline.workspace import Workspace
 from serving.shutdown import handle_stop_signals
@@ -64,20 +65,22 @@ def run(
     settings = [*(overrides or ()), *(["tuning.enabled=true"] if tune else ())]
     try:
         with handle_stop_signals(_interrupt):
-            summary = local_runner.run(
-                load_config(config, settings), Workspace(workspace), verbose, accept_drift or ()
-            )
+            loaded = load_config(config, settings)
+            # Otherwise the steps have run in this process, which then cannot fork any more.
+            forks = local_runner.jobs_of(loaded) > 1
+            summary = local_runner.run(loaded, Workspace(workspace), verbose, accept_drift or ())
     except KeyboardInterrupt as error:
         raise RunInterruptedError(
             "interrupted; the next run continues after the steps that have finished"
         ) from error
-    report = write_report(Workspace(workspace), summary)
-    if as_json:
-        print(summary.model_dump_json(indent=2))
+    show = partial(_show_json, summary) if as_json else partial(_show, summary, user)
+    if forks:
+        report = write_report_beside(Workspace(workspace), summary, show)
     else:
-        _show(summary, user)
-        if report is not None:
-            output.print_line(f"report: {report}")
+        report = write_report(Workspace(workspace), summary)
+        show()
+    if report is not None and not as_json:
+        output.print_line(f"report: {report}")
     if summary.refusal:
         output.print_error(f"not pushed: {summary.refusal}")
         raise typer.Exit(exit_codes.NOT_PUSHED)
@@ -85,6 +88,10 @@ def run(
 
 def _interrupt(*_: Any) -> NoReturn:
     raise KeyboardInterrupt
+
+
+def _show_json(summary: Summary) -> None:
+    print(summary.model_dump_json(indent=2), flush=True)
 
 
 def _show(summary: Summary, user: str | None) -> None:

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from tfx.dsl.io import fileio
 
 from models import features
-from movierec.report import changes, lists, sections
+from movierec.report import REPORT_FILE, changes, lists, sections
 from movierec.report.conditions import conditions
 from movierec.report.material import Material, collect
 from movierec.report.slices import TITLES, rating_slices, whole
@@ -20,8 +20,6 @@ from pipeline import atomic_file
 from pipeline.dataset_download import FETCHED, TERMS
 from pipeline.summary import Summary
 from pipeline.workspace import Workspace
-
-REPORT_FILE: Final = "report.html"
 
 _REJECTED_SHOWN: Final = 5
 
