@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import chdir, contextmanager
@@ -91,7 +92,11 @@ def _run(
     home = Workspace(workspace.root.resolve())
     with StepProgress(screen) as progress:
         try:
-            with _tuned_process(), _paths_for_steps(config, home) as paths:
+            with (
+                _tuned_process(),
+                without_arguments(),
+                _paths_for_steps(config, home) as paths,
+            ):
                 outputs = _launch(config, home, paths, data, folder, progress, accepted_drift, jobs)
                 with progress.step(_REPORT):
                     from pipeline import results
@@ -112,6 +117,21 @@ def _run(
     )
     summary.write(home, result)
     return result
+
+
+@contextmanager
+def without_arguments() -> Iterator[None]:
+    """Hides the arguments of the process from steps.
+
+    TFX parses them as absl's flags for each step that uses Beam, whatever program's they are: with
+    absl, the `-v FILE` of another program is a verbosity that is no number.
+    """
+    arguments = sys.argv
+    sys.argv = arguments[:1]
+    try:
+        yield
+    finally:
+        sys.argv = arguments
 
 
 @contextmanager

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from pathlib import Path
 
+import absl.flags
 import pytest
 import tensorflow as tf
+from tfx.components.statistics_gen.executor import Executor
 
 from pipeline import dag_runner, local_runner
 from pipeline.config.tree import load_config
@@ -77,3 +80,16 @@ def test_jobs_follow_cores_and_memory(
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
     assert local_runner.jobs_of(load_config()) == jobs
     assert local_runner.jobs_of(load_config(None, ["runner.jobs=3"])) == 3
+
+
+def test_a_step_does_not_parse_the_arguments_of_the_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["program", "-v", "no number"])
+    context = Executor.Context(["--runner=DirectRunner"])
+    with local_runner.without_arguments():
+        Executor(context)
+    assert sys.argv == ["program", "-v", "no number"]
+    # TFX as it is.
+    with pytest.raises(absl.flags.IllegalFlagValueError, match="no number"):
+        Executor(context)
