@@ -20,11 +20,13 @@ from xdist.scheduler import LoadScopeScheduling
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# All that ask for the fixture `story`.
+# All that ask for the fixture `first_run`, or `story`, which goes on with it.
 STORY_FILES = {
     f"tests/e2e/test_{name}.py"
-    for name in ("bad_data", "commands", "report", "signatures", "story")
+    for name in ("bad_data", "commands", "report", "serving", "signatures", "story")
 }
+# Whose tests start most of the processes that `tests.forked` forks: one process has the imports.
+FORKING_FOLDERS = ("tests/models/training/", "tests/movierec/cli/")
 
 RATINGS_HEADER = "userId,movieId,rating,timestamp"
 MOVIES = (
