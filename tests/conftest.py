@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,13 @@ from xdist.scheduler import LoadScopeScheduling
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# All that ask for the fixture `story`.
+# All that ask for the fixture `first_run`, or `story`, which goes on with it.
 STORY_FILES = {
     f"tests/e2e/test_{name}.py"
-    for name in ("bad_data", "commands", "report", "signatures", "story")
+    for name in ("bad_data", "commands", "report", "serving", "signatures", "story")
 }
+# Whose tests start most of the processes that `tests.forked` forks: one process has the imports.
+FORKING_FOLDERS = ("tests/models/training/", "tests/movierec/cli/")
 
 RATINGS_HEADER = "userId,movieId,rating,timestamp"
 MOVIES = (
@@ -45,17 +49,34 @@ def csv_folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="session")
+def exported_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Returns the folder of a small exported model by its name; copy it before you change it."""
+    # TensorFlow, which not every test needs.
+    from tests.models.export.exported_models import exported  # noqa: PLC0415
+
+    base = tmp_path_factory.getbasetemp()
+    # Each process of pytest-xdist has a folder in one of them all.
+    together = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    return partial(exported, together / "exported")
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20_240)
 
 
 class _FilesTogether(LoadScopeScheduling):
-    """Gives the tests of a file to one process, for what they share, and so those of the story."""
+    """Gives the tests of a file to one process, for what they share, and so those of the story.
+
+    What has the most tests is started first. Files of few tests that take long are among many.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "story" if file in STORY_FILES else file
+        if file in STORY_FILES:
+            return "story"
+        return "forking" if file.startswith(FORKING_FOLDERS) else file
 
 
 @pytest.hookimpl(optionalhook=True)

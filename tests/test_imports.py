@@ -85,9 +85,19 @@ def test_the_documentation_says_the_same() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["pipeline.graph", "pipeline.metadata", "components.rating_baselines",
-     "components.movielens_example_gen.executor", "models.training.trainer"],
-)  # fmt: skip
+    [
+        "pipeline.graph",
+        "models.training.trainer",
+        *(
+            pytest.param(module, marks=pytest.mark.slow)
+            for module in (
+                "pipeline.metadata",
+                "components.rating_baselines",
+                "components.movielens_example_gen.executor",
+            )
+        ),
+    ],
+)
 def test_each_can_be_imported_first(module: str) -> None:
     """Nobody has set variables for such a process."""
     environment = {k: v for k, v in os.environ.items() if k != "TF_USE_LEGACY_KERAS"}

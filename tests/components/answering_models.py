@@ -33,7 +33,8 @@ class AnsweringModel(tf.Module):
         self._fault = fault
         self.weight = tf.Variable([0.25, 0.125])
 
-    def signatures(self) -> dict[str, Callable[..., Outputs]]:
+    def signatures(self, *wanted: str) -> dict[str, Callable[..., Outputs]]:
+        """Traces these signatures; all if none is named."""
         strings, lists = tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.string)
         stars, k = tf.TensorSpec([None, None], tf.float32), tf.TensorSpec([], tf.int32)
         examples = tf.TensorSpec([None], tf.string, name="examples")
@@ -53,6 +54,7 @@ class AnsweringModel(tf.Module):
                 ("explain", self.explain, (strings, strings, k)),
                 ("explain_for_ratings", self.explain_for_ratings, (lists, stars, strings, k)),
             )
+            if not wanted or name in wanted
         }
 
     def _signature(self, name: str, function: Callable[..., Outputs], *specs: tf.TensorSpec):

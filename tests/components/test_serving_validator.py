@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -137,6 +138,12 @@ class Step:
         return pusher.Executor().CheckBlessing({"infra_blessing": [self.blessing]})
 
 
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model without a fault, to be copied."""
+    return save(tmp_path_factory.mktemp("sound") / "model")
+
+
 @pytest.fixture
 def step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Step:
     monkeypatch.setattr(executor, "candidate_server", in_this_process)
@@ -163,9 +170,9 @@ def changed(signature: str, output: str, change: Callable[[tf.Tensor], tf.Tensor
     return fault
 
 
-def test_a_sound_model_is_blessed_and_what_was_measured_is_told(step: Step) -> None:
+def test_a_sound_model_is_blessed_and_what_was_measured_is_told(step: Step, sound: Path) -> None:
     """Five movies are fewer than k = 10 plus exclusions: padded rows are blessed all the same."""
-    save(Path(step.saved_model))
+    shutil.copytree(sound, step.saved_model)
     found = step.run()
     assert found.blessed, found.reason
     assert step.is_pushed()
@@ -338,7 +345,7 @@ def test_a_movie_that_cannot_be_retrieved_has_a_score_all_the_same() -> None:
 def asked(signature: str) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Returns the inputs for the pairs, and the sound answer."""
     inputs = inputs_for(signature, *([pair[side] for pair in PAIRS] for side in (0, 1)))
-    function = AnsweringModel(lambda name, outputs: outputs).signatures()[signature]
+    function = AnsweringModel(lambda name, outputs: outputs).signatures(signature)[signature]
     outputs = function(**{name: tf.constant(values) for name, values in inputs.items()})
     return inputs, {name: values.numpy() for name, values in outputs.items()}
 
@@ -371,7 +378,14 @@ def test_a_movie_whose_score_is_nan_is_missed_where_nothing_is_left_out(step: St
     assert_matches("recommend: .* 4 of 5 movies", refused(step, fault))
 
 
-@pytest.mark.parametrize(("at_once", "rest"), [(1, 1), (4, 2), (10_000, 6)])
+@pytest.mark.parametrize(
+    ("at_once", "rest"),
+    [
+        (4, 2),
+        pytest.param(1, 1, marks=pytest.mark.slow),
+        pytest.param(10_000, 6, marks=pytest.mark.slow),
+    ],
+)
 def test_the_last_movie_of_a_catalogue_is_rated_too(
     step: Step, monkeypatch: pytest.MonkeyPatch, at_once: int, rest: int
 ) -> None:
@@ -391,7 +405,7 @@ def test_the_last_movie_of_a_catalogue_is_rated_too(
     )
 
 
-@pytest.mark.parametrize("at_once", [5, 10_000])
+@pytest.mark.parametrize("at_once", [5, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_a_movie_of_the_catalogue_has_a_score(
     step: Step, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
@@ -465,12 +479,12 @@ def off(name: str, outputs: Outputs, difference: float) -> Outputs:
     return {"rating": rating + difference * tf.one_hot(1, tf.size(rating))}
 
 
-def test_a_signature_of_which_nothing_is_known_is_not_passed_over(step: Step) -> None:
+def test_a_signature_of_which_nothing_is_known_is_not_passed_over(step: Step, sound: Path) -> None:
     module = tf.Module()
     module.add = tf.function(lambda x: {"y": x + 1}).get_concrete_function(
         tf.TensorSpec([None], tf.float32, name="x")
     )
-    save(Path(step.saved_model))
+    shutil.copytree(sound, step.saved_model)
     loaded = tf.saved_model.load(step.saved_model)
     folder = f"{step.root}/more"
     tf.saved_model.save(loaded, folder, signatures={**loaded.signatures, "surprise": module.add})
@@ -496,8 +510,8 @@ def test_what_only_retrieves_has_no_ratings(step: Step) -> None:
     assert set(found.latency) == SIGNATURES - {"predict"}
 
 
-def test_without_a_holdout_nothing_is_known_and_nothing_blessed(step: Step) -> None:
-    save(Path(step.saved_model))
+def test_without_a_holdout_nothing_is_known_and_nothing_blessed(step: Step, sound: Path) -> None:
+    shutil.copytree(sound, step.saved_model)
     step.tell([])
     assert_matches("the holdout has no rating", step.run().reason)
 
@@ -513,9 +527,9 @@ def lose_variables(folder: Path) -> None:
 
 @pytest.mark.parametrize("spoil", [spoil_graph, lose_variables])
 def test_a_model_that_does_not_load_is_not_blessed(
-    step: Step, spoil: Callable[[Path], None]
+    step: Step, sound: Path, spoil: Callable[[Path], None]
 ) -> None:
-    spoil(save(Path(step.saved_model)))
+    spoil(Path(shutil.copytree(sound, step.saved_model)))
     found = step.run()
     assert not found.blessed
     assert not step.is_pushed()
@@ -549,28 +563,27 @@ def test_whether_ops_are_checked_is_an_option(step: Step) -> None:
     assert found.blessed, found.reason
 
 
-def test_a_binary_that_is_not_there_is_no_fault_of_the_model(step: Step) -> None:
-    save(Path(step.saved_model))
+def test_a_binary_that_is_not_there_is_no_fault_of_the_model(step: Step, sound: Path) -> None:
+    shutil.copytree(sound, step.saved_model)
     with pytest.raises(ServingError, match=r"^serving\.binary /no/such: "):
         step.run(binary="/no/such")
     assert not Path(step.blessing.uri, "report.json").exists()
 
 
 def test_artifacts_may_be_in_a_clouds_storage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, sound: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pushes to TensorFlow's file system in memory, which stands for the others."""
     monkeypatch.setattr(executor, "candidate_server", in_this_process)
     step = Step(f"ram://{tmp_path}")
-    save(tmp_path / "model")
-    io_utils.copy_dir(str(tmp_path / "model"), step.saved_model)
+    io_utils.copy_dir(str(sound), step.saved_model)
     found = step.run()
     assert found.blessed, found.reason
     assert tf.io.gfile.exists(f"{step.blessing.uri}/INFRA_BLESSED")
 
 
-def test_a_server_that_is_gone_is_a_reason(tmp_path: Path) -> None:
-    saved = save(tmp_path / "model")
+def test_a_server_that_is_gone_is_a_reason(tmp_path: Path, sound: Path) -> None:
+    saved = Path(shutil.copytree(sound, tmp_path / "model"))
     with (
         in_this_process(saved, "m", startup_seconds=1) as server,
         connected(server.address, "other") as stranger,
@@ -584,9 +597,9 @@ def test_a_server_that_is_gone_is_a_reason(tmp_path: Path) -> None:
         candidate.signatures()
 
 
-def test_the_server_is_a_process_of_its_own(tmp_path: Path) -> None:
+def test_the_server_is_a_process_of_its_own(tmp_path: Path, sound: Path) -> None:
     step = Step(str(tmp_path))
-    save(Path(step.saved_model))
+    shutil.copytree(sound, step.saved_model)
     found = step.run()
     assert found.blessed, found.reason
     assert found.server == "embedded"

@@ -218,6 +218,7 @@ def movie_means(ratings: Columns) -> np.ndarray:
     return np.bincount(movies, ratings["rating"].astype(np.float64)) / np.bincount(movies)
 
 
+@pytest.mark.slow
 def test_collaborative_filtering(capsys: pytest.CaptureFixture[str]) -> None:
     found = run("collaborative_filtering")
     data, given = found["data"], found["MINE"]
@@ -280,6 +281,7 @@ def nearest_lines(
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draws", [True, False], ids=["matplotlib", "without_matplotlib"])
 def test_sparse_factorisation(
     draws: bool,
@@ -434,6 +436,7 @@ def ndcg_at_10(users: np.ndarray, place: np.ndarray) -> float:
     return float(np.mean(of_users))
 
 
+@pytest.mark.slow
 def test_retrieval(capsys: pytest.CaptureFixture[str], trainings: list[list[Tables]]) -> None:
     found = run("retrieval")
     data, train, evaluation = found["data"], found["train"], found["evaluation"]

@@ -72,12 +72,20 @@ def exporting_nan() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def story(cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Story:
+def first_run(cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """The whole chain as a user runs it, and once more with nothing changed."""
     data = tmp_path_factory.mktemp("story") / "ratings"
     shutil.copytree(cut, data)
     told = Story(tmp_path_factory.mktemp("workspace"), data)
-    told.tell("first", *SMALL)
+    told.tell_by_command("first", *SMALL)
     told.tell("again", *SMALL)
+    return told
+
+
+@pytest.fixture(scope="session")
+def story(first_run: Story) -> Story:
+    """The same workspace, after runs that take minutes; for slow tests."""
+    told = first_run
     told.tell("stricter gate", *SMALL, "gate.max_rmse=0.5", "gate.max_popularity_lift=-0.99")
     told.tell("worse model", *HARDLY_TRAINED)
     told.tell("worse model let through", *HARDLY_TRAINED, *LET_THROUGH)
@@ -94,7 +102,7 @@ def story(cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Story:
 
 @pytest.fixture(scope="session")
 def sequel(story: Story) -> Story:
-    """The same workspace, after runs that take longer; for slow tests."""
+    """The same workspace, after runs of edited code, edited ratings and other settings."""
     story.tell("trained anew", *SMALL, "runner.cache=false", "gate.max_regression=0")
     with edited_code("models.training.trainer"):
         story.tell("trainer edited", *SMALL)

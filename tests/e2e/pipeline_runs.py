@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from pipeline import local_runner
 from pipeline.config.tree import load_config
-from pipeline.summary import Summary
+from pipeline.summary import Summary, newest_first
 from pipeline.workspace import Workspace
+from tests.e2e.commands import settings
+from tests.movierec.cli.command import movierec_with_imports
 
 # Ratings in the cut.
 ROWS: Final = 5_000
+
+# The user whose recommendations a run prints.
+USER: Final = "13"
 
 # A small model, quickly trained, and a gate that it passes.
 SMALL: Final = (
@@ -56,9 +62,22 @@ class Story:
     data: Path
     runs: dict[str, Summary] = field(default_factory=dict)
     versions: dict[str, list[str]] = field(default_factory=dict)
+    processes: dict[str, subprocess.CompletedProcess[str]] = field(default_factory=dict)
 
     def tell(self, name: str, *overrides: str) -> None:
-        self.runs[name] = run(self.workspace, self.data, *overrides)
+        self._add(name, run(self.workspace, self.data, *overrides))
+
+    def tell_by_command(self, name: str, *overrides: str) -> None:
+        """A run by `movierec run`, in a process of its own."""
+        chosen = settings(f"data.path={self.data}", *overrides)
+        place = ("--workspace", str(self.workspace))
+        process = movierec_with_imports("run", *place, "--user", USER, *chosen)
+        assert process.returncode == 0, process.stderr
+        self.processes[name] = process
+        self._add(name, next(newest_first(Workspace(self.workspace))))
+
+    def _add(self, name: str, summary: Summary) -> None:
+        self.runs[name] = summary
         served = self.workspace / "serving" / "movierec"
         self.versions[name] = sorted(entry.name for entry in served.iterdir())
 

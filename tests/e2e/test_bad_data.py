@@ -107,6 +107,7 @@ def test_an_unforeseen_error_names_its_traceback(cut: Path, tmp_path: Path) -> N
     assert "Traceback (most recent call last)" in log.read_text()
 
 
+@pytest.mark.slow
 def test_a_few_bad_rows_are_set_aside_with_their_reason(cut: Path, tmp_path: Path) -> None:
     """The rows are in the artifact also when a later step stops the run."""
     data, workspace = tmp_path / "data", tmp_path / "workspace"
@@ -124,6 +125,7 @@ def test_a_few_bad_rows_are_set_aside_with_their_reason(cut: Path, tmp_path: Pat
     ]
 
 
+@pytest.mark.slow
 def test_a_diverging_loss_stops_the_run_and_keeps_what_is_served(story: Story) -> None:
     served = story.workspace / "serving" / "movierec"
     before = sorted(served.iterdir())

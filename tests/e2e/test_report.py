@@ -22,13 +22,13 @@ from tests.movierec.cli.command import assert_refused, movierec
 
 
 @pytest.fixture(scope="module")
-def material(story: Story) -> Material:
-    return collect(Workspace(story.workspace), story.runs["version deleted"])
+def material(first_run: Story) -> Material:
+    return collect(Workspace(first_run.workspace), first_run.runs["first"])
 
 
 @pytest.fixture(scope="module")
-def html(story: Story) -> str:
-    path = page.write(Workspace(story.workspace), story.runs["version deleted"])
+def html(first_run: Story) -> str:
+    path = page.write(Workspace(first_run.workspace), first_run.runs["first"])
     assert path.name == "report.html"
     assert path.with_name("summary.json").exists()
     return path.read_text(encoding="utf-8")
@@ -46,8 +46,8 @@ def test_the_page_needs_no_other_file(html: str) -> None:
     assert {link[1:] for link in links} <= set(ids)
 
 
-def test_figures_are_those_of_the_summary(story: Story, html: str) -> None:
-    summary = story.runs["version deleted"]
+def test_figures_are_those_of_the_summary(first_run: Story, html: str) -> None:
+    summary = first_run.runs["first"]
     assert summary.rmse is not None
     for figure in (summary.rmse.holdout, summary.rmse.eval, summary.baselines.bias_only):
         assert f"{figure:.4f}" in html
@@ -60,15 +60,15 @@ def test_figures_are_those_of_the_summary(story: Story, html: str) -> None:
     assert 300 < min(peaks) <= max(peaks) < 100_000
 
 
-def test_slices_are_those_of_the_evaluator(story: Story, material: Material) -> None:
+def test_slices_are_those_of_the_evaluator(first_run: Story, material: Material) -> None:
     found = {f"{one.feature}={one.value}": one.rmse for one in rating_slices(material)}
-    assert found == pytest.approx(story.runs["version deleted"].slices, abs=1e-6)
+    assert found == pytest.approx(first_run.runs["first"].slices, abs=1e-6)
 
 
 def test_coverage_and_popularity_are_those_of_the_recommendations(
-    story: Story, material: Material
+    first_run: Story, material: Material
 ) -> None:
-    summary = story.runs["version deleted"]
+    summary = first_run.runs["first"]
     movies, users = vocabulary(summary, "movie_ids"), vocabulary(summary, "user_ids")
     counts = dict.fromkeys(movies, 0)
     # The exported model was trained on both splits, but for what only eval has.
@@ -86,8 +86,8 @@ def test_coverage_and_popularity_are_those_of_the_recommendations(
     assert found.novelty == pytest.approx(np.mean(novelty))
 
 
-def test_rows_that_are_read_are_those_of_the_split(story: Story) -> None:
-    summary = story.runs["first"]
+def test_rows_that_are_read_are_those_of_the_split(first_run: Story) -> None:
+    summary = first_run.runs["first"]
     rows = read_rows(summary.examples, "holdout", 200_000)
     expected = split_ratings(summary, "holdout")
     columns = (rows.columns[name] for name in ("user_id", "movie_id", "rating"))
@@ -96,6 +96,7 @@ def test_rows_that_are_read_are_those_of_the_split(story: Story) -> None:
     assert len(read_rows(summary.examples, "holdout", 10)) == 10
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_page_of_any_run(story: Story) -> None:
     workspace = ("--workspace", str(story.workspace))
     run = story.runs["stricter gate"]
@@ -107,6 +108,7 @@ def test_the_command_writes_the_page_of_any_run(story: Story) -> None:
     assert_refused(movierec("report", "nothing", *workspace), "run nothing: no such run")
 
 
+@pytest.mark.slow
 def test_runs_are_listed_newest_first(story: Story) -> None:
     result = movierec("runs", "--json", "--workspace", str(story.workspace))
     assert result.returncode == 0, result.stderr
@@ -122,6 +124,7 @@ def test_runs_are_listed_newest_first(story: Story) -> None:
     assert listed[story.runs["first"].run_id]["version"] == story.versions["first"][-1]
 
 
+@pytest.mark.slow
 def test_two_runs_are_compared_on_one_holdout(story: Story, tmp_path: Path) -> None:
     worse, better = story.runs["worse model let through"], story.runs["first"]
     page = tmp_path / "compared.html"
@@ -147,9 +150,9 @@ def test_two_runs_are_compared_on_one_holdout(story: Story, tmp_path: Path) -> N
 
 
 def test_a_report_that_fails_is_one_line_and_no_error(
-    tmp_path: Path, story: Story, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, first_run: Story, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    run = story.runs["first"]
+    run = first_run.runs["first"]
     (tmp_path / "runs" / run.run_id).mkdir(parents=True)
     assert write_report(Workspace(tmp_path), run) is None
     (line,) = capfd.readouterr().err.splitlines()

@@ -22,7 +22,7 @@ from serving.errors import ServingError
 from serving.pushed_model import PushedModel
 from serving.versions import newest_version
 from tests.e2e.commands import run_command
-from tests.e2e.pipeline_runs import LET_THROUGH, SMALL
+from tests.e2e.pipeline_runs import LET_THROUGH, SMALL, Story
 from tests.movierec.cli.command import COMMAND, assert_refused, movierec
 
 CLIENTS = 8
@@ -59,10 +59,13 @@ def predicted(model: PushedModel, user: str, movie: str) -> float:
 
 
 @pytest.fixture(scope="module")
-def served(cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(
+    first_run: Story, cut: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """A copy of what the first run pushed."""
     workspace = tmp_path_factory.mktemp("served")
-    ran = movierec_run(workspace, cut)
-    assert ran.returncode == 0, ran.stderr
+    folder = Path(str(first_run.runs["first"].pushed_model))
+    shutil.copytree(folder, workspace / folder.relative_to(first_run.workspace.resolve()))
     command = [*COMMAND, "serve", "--workspace", str(workspace), "--server", "embedded"]
     with subprocess.Popen(
         [*command, "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

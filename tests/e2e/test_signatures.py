@@ -46,13 +46,13 @@ class Exported:
 
 
 @pytest.fixture(scope="module")
-def model(story: Story) -> tf.types.experimental.ConcreteFunction:
-    return pushed(story.runs["version deleted"])
+def model(first_run: Story) -> tf.types.experimental.ConcreteFunction:
+    return pushed(first_run.runs["first"])
 
 
 @pytest.fixture(scope="module")
-def exported(story: Story) -> Exported:
-    folder = Path(str(story.runs["version deleted"].pushed_model))
+def exported(first_run: Story) -> Exported:
+    folder = Path(str(first_run.runs["first"].pushed_model))
     reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
     users, movies = (
         reader.get_tensor(f"{kind}_vectors{SUFFIX}").astype(np.float64)
@@ -67,14 +67,14 @@ def exported(story: Story) -> Exported:
     }
     movie_ids = [value.decode() for value in reader.get_tensor(f"movie_ids{SUFFIX}")]
     rated = defaultdict(set)
-    summary = story.runs["version deleted"]
+    summary = first_run.runs["first"]
     for user, movie, _ in split_ratings(summary, "train") + split_ratings(summary, "eval"):
         rated[user].add(movie)
     return Exported(weights, vocabulary(summary, "user_ids"), movie_ids, rated)
 
 
-def test_nothing_of_the_training_is_exported(story: Story) -> None:
-    summary = story.runs["version deleted"]
+def test_nothing_of_the_training_is_exported(first_run: Story) -> None:
+    summary = first_run.runs["first"]
     folder = Path(str(summary.pushed_model), "variables")
     saved = tf.train.list_variables(str(folder / "variables"))
     sizes = {name.removesuffix(SUFFIX): shape for name, shape in saved if name.endswith(SUFFIX)}
@@ -97,14 +97,14 @@ def recommend(model, users: list[str], k: int) -> dict[str, np.ndarray]:
     return {name: value.numpy() for name, value in found.items()}
 
 
-def test_predict_follows_the_definition(model, exported: Exported, story: Story) -> None:
-    pairs = [pair[:2] for pair in split_ratings(story.runs["first"], "holdout")]
+def test_predict_follows_the_definition(model, exported: Exported, first_run: Story) -> None:
+    pairs = [pair[:2] for pair in split_ratings(first_run.runs["first"], "holdout")]
     pairs += [("nobody", exported.movies[0]), (exported.users[0], "no movie"), ("nobody", "none")]
     users, movies = zip(*pairs, strict=True)
     predicted = model.signatures["predict"](
         user_id=tf.constant(users), movie_id=tf.constant(movies)
     )["rating"].numpy()
-    stars = [stars for _, _, stars in split_ratings(story.runs["first"], "train")]
+    stars = [stars for _, _, stars in split_ratings(first_run.runs["first"], "train")]
     expected = [exported.score(user, movie) for user, movie in pairs]
     np.testing.assert_allclose(predicted, np.clip(expected, min(stars), max(stars)), atol=2e-6)
 
@@ -139,9 +139,9 @@ def test_recommend_ranks_what_was_not_rated(model, exported: Exported, k: int) -
         assert np.isneginf(found["score"][row][len(best) :]).all()
 
 
-def test_recommend_gives_titles(model, exported: Exported, story: Story) -> None:
+def test_recommend_gives_titles(model, exported: Exported, first_run: Story) -> None:
     found = recommend(model, [exported.users[0]], 5)
-    lines = (story.data / "movies.csv").read_text(encoding="utf-8")
+    lines = (first_run.data / "movies.csv").read_text(encoding="utf-8")
     for movie, title in zip(found["movie_id"][0], found["movie_title"][0], strict=True):
         assert f'\n{movie.decode()},"{title.decode()}",' in lines
 

@@ -22,8 +22,8 @@ from tests.e2e.pushed_models import split_ratings, vocabulary
 TRAINED = {"Trainer", "Evaluator", "Gate", "ServingValidator", "Pusher"}
 
 
-def test_every_row_of_the_file_is_in_exactly_one_split(story: Story, cut: Path) -> None:
-    summary = story.runs["first"]
+def test_every_row_of_the_file_is_in_exactly_one_split(first_run: Story, cut: Path) -> None:
+    summary = first_run.runs["first"]
     with (cut / "ratings.csv").open() as file:
         expected = Counter(
             (row["userId"], row["movieId"], float(row["rating"])) for row in csv.DictReader(file)
@@ -36,8 +36,8 @@ def test_every_row_of_the_file_is_in_exactly_one_split(story: Story, cut: Path) 
         assert getattr(summary.rows, name) == len(ratings)
 
 
-def test_the_first_model_is_blessed_on_the_absolute_gate_and_pushed(story: Story) -> None:
-    summary = story.runs["first"]
+def test_the_first_model_is_blessed_on_the_absolute_gate_and_pushed(first_run: Story) -> None:
+    summary = first_run.runs["first"]
     assert summary.gate.blessed
     assert summary.gate.baseline_rmse is None
     assert "no blessed model to compare with" in summary.gate.reason
@@ -47,10 +47,10 @@ def test_the_first_model_is_blessed_on_the_absolute_gate_and_pushed(story: Story
     assert summary.rmse.holdout < summary.baselines.global_mean
 
 
-def test_reported_errors_are_those_of_the_pushed_model(story: Story) -> None:
+def test_reported_errors_are_those_of_the_pushed_model(first_run: Story) -> None:
     """RMSE by TFMA against RMSE in NumPy, over the exported model's own predictions."""
-    summary = story.runs["first"]
-    model = tf.saved_model.load(story.runs["version deleted"].pushed_model)
+    summary = first_run.runs["first"]
+    model = tf.saved_model.load(first_run.runs["first"].pushed_model)
     users, movies, stars = zip(*split_ratings(summary, "holdout"), strict=True)
     predicted = model.signatures["predict"](
         user_id=tf.constant(users), movie_id=tf.constant(movies)
@@ -61,8 +61,8 @@ def test_reported_errors_are_those_of_the_pushed_model(story: Story) -> None:
     assert summary.calibration == pytest.approx(np.mean(predicted) / np.mean(stars), abs=1e-6)
 
 
-def test_baselines_are_fitted_on_train_and_eval_and_measured_on_holdout(story: Story) -> None:
-    summary = story.runs["first"]
+def test_baselines_are_fitted_on_train_and_eval_and_measured_on_holdout(first_run: Story) -> None:
+    summary = first_run.runs["first"]
     fitted_on = split_ratings(summary, "train") + split_ratings(summary, "eval")
     mean = np.mean([stars for _, _, stars in fitted_on])
     holdout = np.array([stars for _, _, stars in split_ratings(summary, "holdout")])
@@ -71,8 +71,8 @@ def test_baselines_are_fitted_on_train_and_eval_and_measured_on_holdout(story: S
     assert summary.baselines.bias_only < summary.baselines.global_mean
 
 
-def test_results_are_sliced_by_what_the_data_has(story: Story) -> None:
-    slices = story.runs["first"].slices
+def test_results_are_sliced_by_what_the_data_has(first_run: Story) -> None:
+    slices = first_run.runs["first"].slices
     assert {name.partition("=")[0] for name in slices} == {
         "movie_genres", "user_activity", "movie_popularity_decile",
     }  # fmt: skip
@@ -93,16 +93,16 @@ def test_what_the_search_found_is_what_is_trained(sequel: Story) -> None:
     assert before.tuning is None
 
 
-def test_a_second_run_does_nothing_and_reports_the_same(story: Story) -> None:
-    first, again = story.runs["first"], story.runs["again"]
+def test_a_second_run_does_nothing_and_reports_the_same(first_run: Story) -> None:
+    first, again = first_run.runs["first"], first_run.runs["again"]
     assert set(again.cached) == STEPS
     varying = {"run_id", "seconds", "peak_memory_mb", "cached", "drift"}
     assert again.model_dump(exclude=varying) == first.model_dump(exclude=varying)
-    assert story.versions["again"] == story.versions["first"]
+    assert first_run.versions["again"] == first_run.versions["first"]
 
 
-def test_the_data_is_held_against_that_of_the_last_blessed_model(story: Story) -> None:
-    first, again = story.runs["first"], story.runs["again"]
+def test_the_data_is_held_against_that_of_the_last_blessed_model(first_run: Story) -> None:
+    first, again = first_run.runs["first"], first_run.runs["again"]
     assert first.drift.version is None
     assert again.drift.version == Path(str(first.pushed_model)).name
     # The data are one table, so that no span can be held against the others.
@@ -110,11 +110,13 @@ def test_the_data_is_held_against_that_of_the_last_blessed_model(story: Story) -
     assert {move.moved for move in again.drift.moves} == {0.0}
 
 
+@pytest.mark.slow
 def test_a_stricter_gate_evaluates_again_and_nothing_else(story: Story) -> None:
     summary = story.runs["stricter gate"]
     assert set(summary.cached) == STEPS - {"Evaluator", "Gate", "Pusher"}
 
 
+@pytest.mark.slow
 def test_a_model_worse_than_the_gate_is_not_pushed(story: Story) -> None:
     summary = story.runs["stricter gate"]
     assert not summary.gate.blessed
@@ -125,6 +127,7 @@ def test_a_model_worse_than_the_gate_is_not_pushed(story: Story) -> None:
     assert story.versions["stricter gate"] == story.versions["first"]
 
 
+@pytest.mark.slow
 def test_a_model_worse_than_the_last_blessed_one_is_not_pushed(story: Story) -> None:
     summary, first = story.runs["worse model"], story.runs["first"]
     assert set(summary.cached) == STEPS - TRAINED
@@ -137,15 +140,16 @@ def test_a_model_worse_than_the_last_blessed_one_is_not_pushed(story: Story) -> 
     assert story.versions["worse model"] == story.versions["first"]
 
 
-def test_what_a_model_server_did_with_the_model_is_told(story: Story) -> None:
-    serving = story.runs["first"].serving
+def test_what_a_model_server_did_with_the_model_is_told(first_run: Story) -> None:
+    serving = first_run.runs["first"].serving
     assert serving.blessed
     assert serving.server == "embedded"
     assert serving.max_difference <= 1e-4
-    model = tf.saved_model.load(story.runs["version deleted"].pushed_model)
+    model = tf.saved_model.load(first_run.runs["first"].pushed_model)
     assert set(serving.latency) == set(model.signatures)
 
 
+@pytest.mark.slow
 def test_a_model_that_answers_nan_is_not_pushed_though_its_ratings_are_right(story: Story) -> None:
     summary = story.runs["exports NaN"]
     assert summary.gate.blessed
@@ -165,9 +169,9 @@ def test_a_model_that_no_server_answers_with_is_no_baseline(sequel: Story) -> No
     assert after.gate.baseline_rmse != pytest.approx(refused.rmse.holdout, abs=1e-3)
 
 
-def test_the_warm_up_requests_can_be_replayed(story: Story) -> None:
+def test_the_warm_up_requests_can_be_replayed(first_run: Story) -> None:
     """A model server that cannot does not load the model."""
-    folder = story.runs["version deleted"].pushed_model
+    folder = first_run.runs["first"].pushed_model
     model = tf.saved_model.load(folder)
     asked = set()
     requests = Path(str(folder), "assets.extra", "tf_serving_warmup_requests")
@@ -182,6 +186,7 @@ def test_the_warm_up_requests_can_be_replayed(story: Story) -> None:
     assert asked == set(model.signatures)
 
 
+@pytest.mark.slow
 def test_the_tolerance_decides(story: Story) -> None:
     summary = story.runs["worse model let through"]
     assert summary.gate.blessed
@@ -189,6 +194,7 @@ def test_the_tolerance_decides(story: Story) -> None:
     assert len(story.versions["worse model let through"]) == 2
 
 
+@pytest.mark.slow
 def test_going_back_to_an_earlier_model_makes_it_the_newest_version(story: Story) -> None:
     worse, back = story.runs["worse model let through"], story.runs["back to the first"]
     assert "Trainer" in back.cached
@@ -196,6 +202,7 @@ def test_going_back_to_an_earlier_model_makes_it_the_newest_version(story: Story
     assert int(Path(str(back.pushed_model)).name) > int(Path(str(worse.pushed_model)).name)
 
 
+@pytest.mark.slow
 def test_a_version_that_was_deleted_is_pushed_again(story: Story) -> None:
     summary = story.runs["version deleted"]
     assert set(summary.cached) == STEPS - {"Pusher"}
@@ -215,6 +222,7 @@ def test_the_same_seed_trained_anew_gives_the_same_model_and_zero_tolerance_lets
     assert anew.gate.blessed
 
 
+@pytest.mark.slow
 def test_a_slice_that_the_gate_names_is_held_to_it(story: Story) -> None:
     summary = story.runs["failing slice"]
     worst, bound = worst_slice(story.runs["first"])
@@ -224,6 +232,7 @@ def test_a_slice_that_the_gate_names_is_held_to_it(story: Story) -> None:
     assert summary.pushed_model is None
 
 
+@pytest.mark.slow
 def test_a_slice_without_ratings_fails_the_gate(story: Story) -> None:
     summary = story.runs["absent slice"]
     assert not summary.gate.blessed
@@ -268,6 +277,7 @@ def test_a_new_rating_runs_what_reads_it_and_is_compared_with_the_last_model(seq
     assert summary.gate.baseline_rmse is not None
 
 
+@pytest.mark.slow
 def test_every_run_leaves_its_config_its_log_and_its_summary(story: Story) -> None:
     written = {one.run_id: one for one in newest_first(Workspace(story.workspace))}
     for summary in story.runs.values():

@@ -5,11 +5,13 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import apache_beam as beam
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
+from apache_beam.options.pipeline_options import PipelineOptions
 from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 
 from models import preprocessing
@@ -65,8 +67,10 @@ def transform() -> tft.TFTransformOutput:
 def fit(options: dict, train: list[dict] = TRAIN) -> tft.TFTransformOutput:
     folder = Path(tempfile.mkdtemp())
     metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(SPEC))
-    with tft_beam.Context(temp_dir=str(folder / "tmp")):
-        _, function = (train, metadata) | tft_beam.AnalyzeAndTransformDataset(
+    # Without a pipeline of its own each of the two would run in one, and look for a runner.
+    runner = PipelineOptions(["--runner=FnApiRunner"])
+    with tft_beam.Context(temp_dir=str(folder / "tmp")), beam.Pipeline(options=runner) as pipeline:
+        function = (pipeline | beam.Create(train), metadata) | tft_beam.AnalyzeDataset(
             lambda inputs: preprocessing.preprocessing_fn(inputs, {"transform": options})
         )
         _ = function | tft_beam.WriteTransformFn(str(folder))
@@ -139,6 +143,7 @@ def test_when_it_was_rated_is_in_whole_minutes(transform: tft.TFTransformOutput)
     assert found.tolist() == [0, 0, 1, after_2038 // 60]
 
 
+@pytest.mark.slow
 def test_rare_users_and_movies_can_be_left_out_and_nothing_need_be_known_of_users() -> None:
     nothing: dict[str, list] = {"user_age": [], "user_gender": [], "user_occupation": []}
     train = [{**one, **nothing} for one in TRAIN]

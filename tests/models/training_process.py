@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import socket
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +25,7 @@ from models.options import ModelOptions, TrainingOptions
 from models.training import devices, loop, updates
 from models.training.metrics import criterion_for
 from models.training.progress import Progress
+from tests.forked import Forked
 from tests.models.factories import ratings, statistics, trained_like
 
 ROOT = Path(__file__).parents[2]
@@ -50,21 +50,21 @@ def command(weights: Path, *arguments: object) -> list[str]:
     return [sys.executable, "-m", module, str(weights), *map(str, arguments)]
 
 
-def start(command: list[str], tf_config: str = "{}") -> subprocess.Popen[str]:
+def start(command: list[str], tf_config: str = "{}") -> Forked:
     """Starts a process."""
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "TF_CONFIG": tf_config},
-    )
+    _, flag, module, *arguments = command
+    assert flag == "-m"
+    return Forked(module, arguments, {**os.environ, "TF_CONFIG": tf_config})
+
+
+def output_of(process: Forked) -> str:
+    """What a process has printed until its end."""
+    return "".join(process.communicate())
 
 
 def start_cluster(
     processes: dict[str, int], command_of: Callable[[str], list[str]]
-) -> dict[Task, subprocess.Popen[str]]:
+) -> dict[Task, Forked]:
     """Starts a process for each task of a cluster on loopback; a task is named as `worker-1`."""
     addresses = iter(_free_addresses(sum(processes.values())))
     cluster = {kind: [next(addresses) for _ in range(count)] for kind, count in processes.items()}
@@ -78,18 +78,15 @@ def start_cluster(
     }
 
 
-def finish(
-    processes: dict[Task, subprocess.Popen[str]], *awaited: Task
-) -> dict[Task, tuple[int, str]]:
+def finish(processes: dict[Task, Forked], *awaited: Task) -> dict[Task, tuple[int, str]]:
     """Exit code and output of the awaited processes, of all if none is named; ends the others."""
     try:
-        outputs = {task: processes[task].communicate()[0] for task in awaited or processes}
+        outputs = {task: output_of(processes[task]) for task in awaited or processes}
         return {task: (processes[task].returncode, output) for task, output in outputs.items()}
     finally:
         for process in processes.values():
             process.kill()
             process.wait()
-            process.stdout.close()
 
 
 def _free_addresses(count: int) -> list[str]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,19 +10,18 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
-from models.export import saved_model
 from pipeline import bulk_export
 from pipeline.config.errors import UserError
-from tests.models.export.exported_models import MOVIE_IDS, USER_IDS, recommender_of
-from tests.models.factories import MOVIES, trained_like
+from tests.models.export.exported_models import MOVIE_IDS, USER_IDS
+from tests.models.factories import MOVIES
 
 
 @pytest.fixture(scope="module")
-def version(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def version(
+    exported_model: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     folder = tmp_path_factory.mktemp("movierec") / "7"
-    rng = np.random.default_rng(7)
-    saved_model.save(recommender_of("biased_mf", trained_like("biased_mf", rng)), str(folder))
-    return folder
+    return Path(shutil.copytree(exported_model("biased_mf"), folder))
 
 
 def ignored() -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -25,11 +25,10 @@ PROPERTIES = {"recommendations": 1, "vectors": 1, "k": 3, "code_fingerprint": ""
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(exported_model: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     # An artifact's folder has a number that is not the version's.
     folder = tmp_path_factory.mktemp("pushed_model") / "23"
-    exported_models.export("biased_mf", np.random.default_rng(3), folder)
-    return folder
+    return Path(shutil.copytree(exported_model("biased_mf"), folder))
 
 
 def run(model: Path, target: str, pushed: bool = True, **properties: Any) -> str:

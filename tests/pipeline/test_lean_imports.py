@@ -2,6 +2,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 CODE = """
@@ -22,6 +24,7 @@ print(Tuner.__name__)
 """
 
 
+@pytest.mark.slow
 def test_what_no_step_uses_is_left_out_and_can_be_imported_later() -> None:
     result = subprocess.run(
         [sys.executable, "-c", CODE], capture_output=True, text=True, check=True, cwd=ROOT

@@ -109,7 +109,9 @@ def test_nothing_changes_while_a_version_is_being_pushed(
     assert read_pin(folder) == Pin()
 
 
-@pytest.mark.parametrize("damage", ["unreadable", "answers nothing", None])
+@pytest.mark.parametrize(
+    "damage", ["unreadable", pytest.param("answers nothing", marks=pytest.mark.slow), None]
+)
 def test_a_version_is_served_only_if_it_answers_in_a_server(
     tmp_path: Path, damage: str | None
 ) -> None:

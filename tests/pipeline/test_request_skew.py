@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from movierec.cli import exit_codes
@@ -18,11 +19,13 @@ VERSION = 7
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workspace(
+    exported_model: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A workspace with a pushed model of six users and five movies."""
     folder = tmp_path_factory.mktemp("workspace")
     version = folder / "serving" / "movierec" / str(VERSION)
-    exported_models.export("biased_mf", np.random.default_rng(0), version)
+    shutil.copytree(exported_model("biased_mf"), version)
     return folder
 
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import apache_beam as beam
+import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from kubeflow.steps import beam_worker
@@ -36,6 +37,7 @@ def test_beam_and_a_platform_call_the_same_image() -> None:
     assert not beam_worker.is_asked_for(["--executor_class_path", "a.b", "--runner=FnApiRunner"])
 
 
+@pytest.mark.slow
 def test_workers_of_a_pool_do_the_work_with_the_options_of_the_pipeline(tmp_path: Path) -> None:
     executable = tmp_path / "worker"
     executable.write_text(f'#!/bin/sh\nexec {sys.executable} -m kubeflow.steps.run_step "$@"\n')

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from models.catalogue import Catalogue
 from models.contracts import RankingModel
@@ -18,6 +21,7 @@ from models.export.signatures import Recommender
 from models.options import ModelOptions
 from tests.models.factories import MOVIES, USERS, statistics, trained_like
 
+SEED = 20_240
 USER_IDS = [f"u{place}" for place in range(USERS)]
 MOVIE_IDS = [f"m{place}" for place in range(MOVIES)]
 # Ratings of each user in train, one for each edge of the activity slices.
@@ -54,12 +58,46 @@ def export(name: str, rng: np.random.Generator, folder: Path) -> list[str]:
     return sorted(recommender.signatures)
 
 
+def exported(root: Path, name: str) -> Path:
+    """Exports a model into a folder of all tests, once; a test that changes it takes a copy.
+
+    It is `trained_like(name, np.random.default_rng(SEED))`.
+    """
+    folder = root / name
+    if not folder.exists():
+        root.mkdir(exist_ok=True)
+        aside = Path(tempfile.mkdtemp(dir=root, prefix="."))
+        export(name, np.random.default_rng(SEED), aside / name)
+        # Another process may have been faster; a folder that is not empty is not replaced.
+        with suppress(OSError):
+            (aside / name).rename(folder)
+    return folder
+
+
+def signature_names(folder: Path) -> list[str]:
+    """The names of the signatures of an exported model."""
+    model = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    (graph,) = model.meta_graphs
+    return sorted(graph.signature_def.keys() - {"__saved_model_init_op"})
+
+
 def arrays(signature: str) -> dict[str, np.ndarray]:
     return inputs_for(signature, [b"u1", b"nobody"], [b"m1", b"nothing"])
 
 
 def requests(signature: str) -> dict[str, tf.Tensor]:
     return {name: tf.constant(array) for name, array in arrays(signature).items()}
+
+
+def bytes_read() -> int:
+    """Bytes that this process has read from files, pipes and sockets."""
+    fields = Path("/proc/self/io").read_text(encoding="ascii").split()
+    # Reading the counter itself counts from the next time on.
+    return int(fields[fields.index("rchar:") + 1])
+
+
+def counter_size() -> int:
+    return len(Path("/proc/self/io").read_bytes())
 
 
 def odd_shapes(rank: int) -> Iterator[list[int]]:

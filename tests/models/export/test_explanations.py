@@ -13,11 +13,10 @@ from models.export.explanations import RatingTable
 from models.factory import build_model
 from models.options import ModelOptions
 from models.rating_statistics import measure
-from models.registry import MODELS
 from models.seen_movies import SeenMovies
 from models.zoo.ease import EASE
-from tests.models.export.exported_models import MOVIE_IDS, USER_IDS, recommender_of
-from tests.models.factories import MOVIES, USERS, statistics, trained_like
+from tests.models.export.exported_models import MOVIE_IDS, recommender_of
+from tests.models.factories import MOVIES, statistics, trained_like
 
 RATED, STARS = [0, 3, 4], [5.0, 1.0, 4.0]
 TARGET = 1
@@ -39,60 +38,6 @@ def contributions(found: dict[str, np.ndarray]) -> dict[str, float]:
         for movie, value in zip(found["movie_id"], found["contribution"], strict=True)
         if movie
     }
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_the_parts_add_up_to_the_score_of_recommend_for_ratings(
-    rng: np.random.Generator, name: str
-) -> None:
-    recommender = recommender_of(name, trained_like(name, rng))
-    found = explained_for_ratings(recommender)
-    ranked = recommender.recommend_for_ratings(
-        tf.constant([[MOVIE_IDS[place] for place in RATED]]), tf.constant([STARS]), tf.constant(5)
-    )
-    place = ranked["movie_id"].numpy()[0].tolist().index(MOVIE_IDS[TARGET].encode())
-    assert found["score"] == pytest.approx(ranked["score"].numpy()[0, place], abs=2e-5)
-    total = found["baseline"].astype(np.float64) + found["contribution"].astype(np.float64).sum()
-    assert found["score"] == pytest.approx(total + found["others"], abs=1e-5)
-    assert found["others"] == pytest.approx(0, abs=1e-5)
-    assert set(contributions(found)) == {MOVIE_IDS[place] for place in RATED}
-    stars = {MOVIE_IDS[place]: value for place, value in zip(RATED, STARS, strict=True)}
-    for movie, rating in zip(found["movie_id"], found["rating"], strict=True):
-        assert rating == stars.get(movie.decode(), 0)
-    assert found["movie_id"][len(RATED) :].tolist() == [b""] * (MOVIES - len(RATED))
-    listed = list(contributions(found).values())
-    assert listed == sorted(listed, reverse=True)
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_a_known_user_is_explained_by_the_ratings_of_the_training(
-    rng: np.random.Generator, name: str
-) -> None:
-    recommender = recommender_of(name, trained_like(name, rng))
-    users, k = [*range(USERS), USERS], 3
-    found = recommender.explain(
-        tf.constant([*USER_IDS, "nobody"]),
-        tf.constant([MOVIE_IDS[TARGET]] * len(users)),
-        tf.constant(k),
-    )
-    dots = recommender.user_vectors.numpy() @ recommender.movie_vectors.numpy()[TARGET]
-    np.testing.assert_allclose(found["score"], recommender._score_of(dots), atol=1e-5)
-    sums = found["baseline"].numpy() + found["contribution"].numpy().sum(1) + found["others"]
-    np.testing.assert_allclose(found["score"], sums, atol=1e-5)
-    seen = statistics().seen
-    for user in users:
-        own = slice(seen.row_splits[user], seen.row_splits[user + 1])
-        rated = [MOVIE_IDS[movie] for movie in seen.movie_index[own]]
-        pairs = set(zip(rated, seen.rating[own].tolist(), strict=True))
-        listed = {
-            (movie.decode(), stars)
-            for movie, stars in zip(
-                found["movie_id"].numpy()[user], found["rating"].numpy()[user].tolist(), strict=True
-            )
-            if movie
-        }
-        assert listed <= pairs
-        assert len(listed) == min(k, len(pairs))
 
 
 def test_fewer_ratings_leave_the_rest_to_the_others(rng: np.random.Generator) -> None:

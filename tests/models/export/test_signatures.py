@@ -1,4 +1,4 @@
-"""The export of every model of the registry: what is in it, and how it rates and ranks."""
+"""The signatures of a recommender: how they rate and rank, and what they refuse."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.contracts import predicts_ratings
 from models.errors import TrainingDivergedError
 from models.export import request_limits, saved_model
 from models.export.sample_requests import inputs_for
@@ -21,15 +20,11 @@ from models.ranking import NEVER
 from models.registry import MODELS
 from tests.models.export.exported_models import (
     CATALOGUE,
-    GENRES,
     MOVIE_IDS,
     USER_IDS,
     recommender_of,
 )
 from tests.models.factories import MOVIES, USERS, statistics, trained_like
-
-SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
-RATING_MODELS = sorted(name for name, entry in MODELS.items() if entry.predicts_ratings)
 
 
 def all_pairs() -> tuple[np.ndarray, np.ndarray]:
@@ -47,76 +42,9 @@ def serialized(users: tf.Tensor, movies: tf.Tensor) -> tf.Tensor:
 
 
 def evaluated(recommender: Recommender, examples: Any) -> dict[str, tf.Tensor]:
-    return recommender.signatures["transform_features"](examples=tf.constant(examples))
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_the_vectors_are_exported_once_and_nothing_of_the_training(
-    rng: np.random.Generator, tmp_path: Path, name: str
-) -> None:
-    model = trained_like(name, rng)
-    # The variables do not depend on the signatures, which take seconds to trace.
-    tf.saved_model.save(recommender_of(name, model), str(tmp_path))
-    shapes = {
-        key.removesuffix(SUFFIX): shape
-        for key, shape in tf.train.list_variables(str(tmp_path / "variables" / "variables"))
-        if key.endswith(SUFFIX)
-    }
-    # Three dimensions, and one entry for each bias of the score.
-    floats = {"two_tower": 4, "multitask": 4, "ease": 4, "ials": 3, "blend": 17}.get(name, 5)
-    expected = {
-        "user_rating_counts": [USERS + 1],
-        "user_vectors": [USERS + 1, floats],
-        "movie_vectors": [MOVIES + 1, floats],
-        "user_ids": [USERS],
-        "movie_ids": [MOVIES],
-        "movie_titles": [MOVIES],
-        "movie_inverse_norms": [MOVIES],
-        "movie_popularity": [MOVIES],
-        "seen_movie_index": [len(statistics().seen.movie_index)],
-        "seen_row_splits": [USERS + 2],
-        "seen_ratings/levels": [len(set(statistics().seen.rating))],
-        "seen_ratings/level": [len(statistics().seen.rating)],
-        "genres": [3],
-        "movie_genre_index": [5],
-        "genre_row_splits": [MOVIES + 1],
-    }
-    if name == "multitask":
-        expected |= {
-            "rating_head/weight": [floats],
-            "rating_head/user_bias": [USERS + 1, 1],
-            "rating_head/movie_bias": [MOVIES + 1, 1],
-        }
-    if name == "bayesian_mf":
-        expected |= {
-            "rating_head/user_variance": [USERS + 1, 1],
-            "rating_head/movie_variance": [MOVIES + 1, 1],
-        }
-    assert shapes == expected
-
-
-@pytest.mark.parametrize("name", RATING_MODELS)
-def test_exported_ratings_are_the_models_for_known_and_unknown(
-    rng: np.random.Generator, tmp_path: Path, name: str
-) -> None:
-    model = trained_like(name, rng)
-    assert predicts_ratings(model)
-    users, movies = all_pairs()
-    expected = model.predict_rating(tf.constant(users), tf.constant(movies)).numpy()
-    recommender = recommender_of(name, model)
-    tf.saved_model.save(
-        recommender,
-        str(tmp_path),
-        signatures={"predict": recommender.signatures["predict"]},
-    )
-    # The export has its own weights.
-    for variable in model.trainable_variables:
-        variable.assign(tf.fill(variable.shape, np.nan))
-    loaded = tf.saved_model.load(str(tmp_path))
-    user_id, movie_id = named(users, movies)
-    found = loaded.signatures["predict"](user_id=user_id, movie_id=movie_id)["rating"]
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert np.ptp(expected) > 1
+    # `signatures` would trace all the others too, which takes seconds.
+    evaluate = tf.function(recommender.transform_examples, autograph=False)
+    return evaluate(tf.constant(examples))
 
 
 def test_an_interval_is_normal_with_the_variances_of_user_and_movie(
@@ -124,9 +52,7 @@ def test_an_interval_is_normal_with_the_variances_of_user_and_movie(
 ) -> None:
     model = trained_like("bayesian_mf", rng)
     users, movies = all_pairs()
-    found = recommender_of("bayesian_mf", model).signatures["predict_interval"](
-        **dict(zip(("user_id", "movie_id"), named(users, movies), strict=True))
-    )
+    found = recommender_of("bayesian_mf", model).predict_interval(*named(users, movies))
     mean = model.user_vectors().numpy() @ model.movie_vectors().numpy().T
     variance = model.user_variance.numpy() * model.movie_variance.numpy()[:, 0]
     deviation = np.sqrt(variance.astype(np.float64)).reshape(-1)
@@ -159,54 +85,6 @@ def test_clipping_does_not_hide_a_rating_that_is_no_number(rng: np.random.Genera
     user_id, movie_id = named(*all_pairs())
     found = recommender.predict(user_id, movie_id)["rating"].numpy()
     np.testing.assert_array_equal(np.isnan(found), movie_id.numpy() == b"nothing")
-
-
-# Rows of allowed movies and genres, of every kind, and who asks.
-ALLOWED = [
-    ("u1", ["m0", "m4"], ["Comedy"]),
-    ("u0", [], ["Drama", "Film-Noir"]),
-    ("nobody", ["m3", "nothing", "m3", "m1"], []),
-    ("u3", [], []),
-    ("u4", ["nothing"], ["comedy", "nothing"]),
-    ("u5", MOVIE_IDS, ["Drama", "Drama"]),
-]
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_the_best_among_allowed_movies_and_genres(rng: np.random.Generator, name: str) -> None:
-    model = trained_like(name, rng)
-    found = recommender_of(name, model).recommend_among(
-        tf.constant([user for user, _, _ in ALLOWED]),
-        tf.constant(4),
-        *(
-            tf.constant([[*row[part], *[""] * (5 - len(row[part]))] for row in ALLOWED])
-            for part in (1, 2)
-        ),
-    )
-    users, movies = (
-        table.numpy().astype(np.float64) for table in (model.user_vectors(), model.movie_vectors())
-    )
-    seen = statistics().seen
-    for row, (user, named_movies, named_genres) in enumerate(ALLOWED):
-        place = USER_IDS.index(user) if user in USER_IDS else USERS
-        rated = seen.movie_index[seen.row_splits[place] : seen.row_splits[place + 1]]
-        left = [
-            index
-            for index, movie in enumerate(MOVIE_IDS)
-            if index not in rated
-            and (movie in named_movies or set(GENRES[index]) & set(named_genres))
-        ]
-        dots = movies[left] @ users[place]
-        best = np.argsort(-dots, kind="stable")[:4]
-        padding = [b""] * (4 - len(best))
-        ids = [MOVIE_IDS[left[index]].encode() for index in best]
-        assert found["movie_id"][row].numpy().tolist() == ids + padding
-        titles = [b"Movie " + movie for movie in ids]
-        assert found["movie_title"][row].numpy().tolist() == titles + padding
-        scores = found["score"][row].numpy()
-        expected = model.score_of(tf.constant(dots[best], tf.float32))
-        np.testing.assert_allclose(scores[: len(best)], expected, atol=1e-5)
-        assert np.isneginf(scores[len(best) :]).all()
 
 
 @pytest.mark.parametrize("shapes", [((0, 3), (0, 2)), ((0, 0), (0, 0))])
@@ -272,7 +150,7 @@ def test_the_unknown_movie_has_no_place_and_no_score(rng: np.random.Generator, n
 def test_the_titles_of_movies(rng: np.random.Generator) -> None:
     recommender = recommender_of("biased_mf", trained_like("biased_mf", rng))
     asked = ["m4", "nothing", "m0", "", "m4"]
-    found = recommender.signatures["movies"](movie_id=tf.constant(asked))
+    found = recommender.movies(tf.constant(asked))
     assert found["movie_id"].numpy().tolist() == [b"m4", b"", b"m0", b"", b"m4"]
     titles = [b"Movie m4", b"", b"Movie m0", b"", b"Movie m4"]
     assert found["movie_title"].numpy().tolist() == titles
@@ -288,7 +166,7 @@ def test_rows_times_movies_are_bounded_whatever_k_is(
     monkeypatch.setattr(request_limits, "QUERIES_AT_ONCE", 2)
     monkeypatch.setattr(request_limits, "MAX_SCORES", 4 * MOVIES)
     recommender = recommender_of("biased_mf", trained_like("biased_mf", rng))
-    rank = recommender.signatures[signature]
+    rank = tf.function(getattr(recommender, signature), autograph=False)
 
     def ask(rows: int, k: int) -> dict[str, tf.Tensor]:
         inputs = inputs_for(signature, [b"nobody"] * rows, [b"m1"] * rows)

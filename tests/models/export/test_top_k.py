@@ -32,72 +32,90 @@ def expected(
     return np.take_along_axis(scores, order, axis=1), order
 
 
+# Traced once for any number of users, as in an exported model.
+QUERIES = tf.TensorSpec([None, DIMENSION], tf.float32)
+RAGGED = tf.RaggedTensorSpec([None, None], tf.int32)
+USERS = (0, 1, 21)
+
+
 @pytest.mark.usefixtures("small_blocks")
-@pytest.mark.parametrize("users", [0, 1, 21])
 @pytest.mark.parametrize("movies", [1, 16, 50])
 def test_the_best_of_an_allow_list_are_found_in_order(
-    rng: np.random.Generator, users: int, movies: int
+    rng: np.random.Generator, movies: int
 ) -> None:
-    queries = rng.integers(-3, 4, (users, DIMENSION)).astype(np.float32)
     vectors = rng.integers(-3, 4, (movies, DIMENSION)).astype(np.float32)
     genres = [sorted(rng.choice(4, rng.integers(0, 3), replace=False)) for _ in range(movies)]
-    named = rng.integers(-2, movies + 3, (users, 3)).astype(np.int32)
-    flags = (rng.random((users, 4)) < 0.3).astype(np.float32)
-    lengths = np.array([len(row) for row in genres], np.int64)
     flat = np.array([genre for row in genres for genre in row], np.int32)
-    allow_list = AllowList(
-        tf.constant(named),
-        tf.constant(flags, shape=[users, 4]),
-        tf.RaggedTensor.from_row_lengths(flat, lengths),
-    )
-    forbidden = [
-        [
-            movie
-            for movie in range(movies)
-            if movie not in named[user] and not flags[user, genres[movie]].any()
-        ]
-        for user in range(users)
-    ]
-    nothing = tf.RaggedTensor.from_row_lengths(tf.zeros([0], tf.int32), np.zeros(users, np.int64))
-    compiled = tf.function(
-        lambda k: top_k(
-            tf.constant(queries), tf.constant(vectors), movies, nothing, k, None, allow_list
-        ),
+    lengths = np.array([len(row) for row in genres], np.int64)
+    of_movies = tf.RaggedTensor.from_row_lengths(flat, lengths)
+
+    @tf.function(
+        input_signature=[
+            QUERIES,
+            RAGGED,
+            tf.TensorSpec([None, 3], tf.int32),
+            tf.TensorSpec([None, 4], tf.float32),
+            tf.TensorSpec([], tf.int32),
+        ],
         autograph=False,
     )
-    for k in (0, 1, 10, 1_000):
-        found, index = compiled(tf.constant(k))
-        best, order = expected(queries, vectors, forbidden, k, np.ones(movies))
-        np.testing.assert_array_equal(found, best)
-        allowed = np.isfinite(best)
-        np.testing.assert_array_equal(index.numpy()[allowed], order[allowed])
+    def compiled(queries, nothing, named, flags, k):
+        allow_list = AllowList(named, flags, of_movies)
+        return top_k(queries, tf.constant(vectors), movies, nothing, k, None, allow_list)
+
+    for users in USERS:
+        queries = rng.integers(-3, 4, (users, DIMENSION)).astype(np.float32)
+        named = rng.integers(-2, movies + 3, (users, 3)).astype(np.int32)
+        flags = (rng.random((users, 4)) < 0.3).astype(np.float32)
+        forbidden = [
+            [
+                movie
+                for movie in range(movies)
+                if movie not in named[user] and not flags[user, genres[movie]].any()
+            ]
+            for user in range(users)
+        ]
+        for k in (0, 1, 10, 1_000):
+            found, index = compiled(queries, ragged([[]] * users), named, flags, tf.constant(k))
+            best, order = expected(queries, vectors, forbidden, k, np.ones(movies))
+            np.testing.assert_array_equal(found, best)
+            allowed = np.isfinite(best)
+            np.testing.assert_array_equal(index.numpy()[allowed], order[allowed])
+
+
+def ragged(rows: Sequence[Sequence[int]]) -> tf.RaggedTensor:
+    return tf.RaggedTensor.from_row_lengths(
+        np.array([movie for row in rows for movie in row], np.int32),
+        np.array([len(row) for row in rows], np.int64),
+    )
 
 
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("scaled", [False, True])
-@pytest.mark.parametrize("users", [0, 1, 21])
 @pytest.mark.parametrize("movies", [1, 16, 50])
-def test_the_best_are_found_in_order(
-    rng: np.random.Generator, users: int, movies: int, scaled: bool
-) -> None:
-    queries = rng.integers(-3, 4, (users, DIMENSION)).astype(np.float32)
+def test_the_best_are_found_in_order(rng: np.random.Generator, movies: int, scaled: bool) -> None:
     vectors = rng.integers(-3, 4, (movies, DIMENSION)).astype(np.float32)
     # What comes after the movies would be the first of all.
     table = tf.Variable(np.concatenate([vectors, np.full((2, DIMENSION), 1e9, np.float32)]))
     scale = rng.integers(0, 3, movies).astype(np.float32) if scaled else None
-    excluded = [list(rng.integers(-1, movies + 3, rng.integers(0, movies + 1))) for _ in queries]
-    ragged = tf.RaggedTensor.from_row_lengths(
-        np.array([movie for row in excluded for movie in row], np.int32),
-        np.array([len(row) for row in excluded], np.int64),
-    )
-    compiled = tf.function(top_k)
-    for k in (-1, 0, 1, 10, 1_000):
-        found, index = compiled(tf.constant(queries), table, movies, ragged, tf.constant(k), scale)
-        best, order = expected(
-            queries, vectors, excluded, k, np.ones(movies) if scale is None else scale
-        )
-        np.testing.assert_array_equal(found, best)
-        np.testing.assert_array_equal(index, order)
+
+    @tf.function(input_signature=[QUERIES, RAGGED, tf.TensorSpec([], tf.int32)], autograph=False)
+    def compiled(queries, excluded, k):
+        factors = None if scale is None else tf.constant(scale)
+        return top_k(queries, table, movies, excluded, k, factors)
+
+    for users in USERS:
+        queries = rng.integers(-3, 4, (users, DIMENSION)).astype(np.float32)
+        excluded = [
+            list(rng.integers(-1, movies + 3, rng.integers(0, movies + 1))) for _ in queries
+        ]
+        for k in (-1, 0, 1, 10, 1_000):
+            found, index = compiled(queries, ragged(excluded), tf.constant(k))
+            best, order = expected(
+                queries, vectors, excluded, k, np.ones(movies) if scale is None else scale
+            )
+            np.testing.assert_array_equal(found, best)
+            np.testing.assert_array_equal(index, order)
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -119,10 +137,13 @@ def keep_their_order(
     vectors = rng.normal(size=(movies, dimension)).astype(np.float32)
     vectors[::3] = vectors[0]
     queries = tf.constant(rng.normal(size=(max(users), dimension)).astype(np.float32))
-    compiled = tf.function(top_k)
+    compiled = tf.function(
+        lambda queries, nothing: top_k(queries, tf.constant(vectors), movies, nothing, movies),
+        input_signature=[tf.TensorSpec([None, dimension], tf.float32), RAGGED],
+        autograph=False,
+    )
     for count in users:
-        nothing = tf.RaggedTensor.from_row_lengths(tf.zeros([0], tf.int32), [0] * count)
-        _, index = compiled(queries[:count], tf.constant(vectors), movies, nothing, movies)
+        _, index = compiled(queries[:count], ragged([[]] * count))
         for row in index.numpy():
             assert [movie for movie in row if movie % 3 == 0] == list(range(0, movies, 3))
 

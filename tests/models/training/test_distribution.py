@@ -17,6 +17,7 @@ from tests.models.training_process import (
     STOPPED,
     command,
     finish,
+    output_of,
     start,
     start_cluster,
 )
@@ -25,7 +26,7 @@ Trained = dict[str, np.ndarray]
 
 
 def train(weights: Path, *arguments: object) -> Trained:
-    output, _ = (process := start(command(weights, *arguments))).communicate()
+    output = output_of(process := start(command(weights, *arguments)))
     assert process.returncode == 0, output
     return dict(np.load(weights))
 
@@ -113,7 +114,7 @@ def test_what_two_workers_left_one_can_finish(tmp_path: Path, alone: Trained) ->
     weights, state = tmp_path / "weights.npz", ("--checkpoints", tmp_path / "state")
     told = ("--signal", int(signal.SIGTERM), "--after-calls", 8)
     finish(start_cluster({"worker": 2}, lambda _: command(weights, *state, *told)))
-    output, _ = (process := start(command(weights, *state))).communicate()
+    output = output_of(process := start(command(weights, *state)))
     assert process.returncode == 0, output
     assert_same(weights, {**alone, "calls": np.array(CALLS - 8)})
 

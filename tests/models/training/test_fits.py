@@ -104,7 +104,7 @@ def test_an_interrupted_fit_ends_as_an_undisturbed_one_to_the_bit(
         (("ials:graded", "ease:rated"), (), signal.SIGKILL, 3),
         (("ials:graded", "ease:rated"), (), signal.SIGTERM, 4),
         # Inside a part whose optimizer has state.
-        (("ease", "two_tower"), (1, 2), signal.SIGTERM, 3),
+        pytest.param(("ease", "two_tower"), (1, 2), signal.SIGTERM, 3, marks=pytest.mark.slow),
     ],
 )
 def test_a_blend_resumes_between_two_epochs_of_a_part(

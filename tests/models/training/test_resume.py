@@ -13,22 +13,20 @@ import pytest
 import tensorflow as tf
 
 from models.training.checkpoints import TrainingCheckpoints, training_key
-from tests.models.training_process import CALLS, ROOT, STOPPED, command, start
+from tests.models.training_process import CALLS, ROOT, STOPPED, command, output_of, start
 
 
-def train(
-    folder: Path, *arguments: object
-) -> tuple[subprocess.Popen[str], str, dict[str, np.ndarray]]:
+def train(folder: Path, *arguments: object) -> tuple[int | None, str, dict[str, np.ndarray]]:
     weights = folder / "weights.npz"
     process = start(command(weights, "--checkpoints", folder / "state", *arguments))
-    output, _ = process.communicate()
-    return process, output, dict(np.load(weights)) if weights.exists() else {}
+    output = output_of(process)
+    return process.returncode, output, dict(np.load(weights)) if weights.exists() else {}
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
-    process, output, weights = train(tmp_path_factory.mktemp("undisturbed"))
-    assert process.returncode == 0, output
+    code, output, weights = train(tmp_path_factory.mktemp("undisturbed"))
+    assert code == 0, output
     assert weights["calls"] == CALLS
     return weights
 
@@ -41,16 +39,14 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarra
 def test_an_interrupted_training_ends_with_the_weights_of_an_undisturbed_one(
     tmp_path: Path, undisturbed: dict[str, np.ndarray], number: int, code: int, after_calls: int
 ) -> None:
-    process, output, weights = train(
-        tmp_path, "--signal", int(number), "--after-calls", after_calls
-    )
-    assert process.returncode == code, output
+    ended, output, weights = train(tmp_path, "--signal", int(number), "--after-calls", after_calls)
+    assert ended == code, output
     assert weights == {}
     if number == signal.SIGTERM:
         assert "all state is saved" in output
 
-    process, output, weights = train(tmp_path)
-    assert process.returncode == 0, output
+    ended, output, weights = train(tmp_path)
+    assert ended == 0, output
     # Killed, it lost the call after the last save; told to stop, it lost nothing.
     lost = 1 if number == signal.SIGKILL else 0
     assert weights.pop("calls") == CALLS - after_calls + lost

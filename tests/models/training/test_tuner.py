@@ -169,6 +169,7 @@ def test_a_mistake_of_ours_is_no_failed_trial(
         trials(data, tmp_path, trials=2).search()
 
 
+@pytest.mark.slow
 def test_a_search_that_was_stopped_goes_on_after_the_trials_that_ended(
     data: TrainingData, tmp_path: Path
 ) -> None:

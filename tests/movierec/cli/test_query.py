@@ -16,7 +16,12 @@ import pytest
 import trustme
 
 from serving.tls import ServerTls
-from tests.movierec.cli.command import assert_refused, imported_by, movierec
+from tests.movierec.cli.command import (
+    assert_refused,
+    imported_by,
+    movierec,
+    movierec_with_imports,
+)
 from tests.serving.fake_server import MOVIES, SCORES, FakeModel, State, served
 
 TITLES = dict(MOVIES)
@@ -230,8 +235,10 @@ def test_tls(model: FakeModel, tmp_path: Path) -> None:
     with served(model, 0, credentials) as port:
         trusting = ["--tls-authority", str(tmp_path / "authority.pem")]
         assert len(answer(port, "status", *trusting, *mine)) == 2
-        refused = query(port, "status", "--tls-authority", str(tmp_path / "stranger.pem"), *mine)
-    # One line: gRPC adds none of its own.
+        others = ["--tls-authority", str(tmp_path / "stranger.pem"), *mine]
+        target = ["--target", f"127.0.0.1:{port}"]
+        refused = movierec_with_imports("query", "status", *target, *others)
+    # One line: gRPC adds none of its own, since it is told so before it is imported.
     assert_refused(refused, "certificate")
 
 

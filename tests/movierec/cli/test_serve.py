@@ -203,6 +203,7 @@ def test_the_embedded_server_serves_what_loads(
     assert "WARNING version 12 is not served: " in errors
 
 
+@pytest.mark.slow
 def test_without_the_image_of_docker_the_embedded_server_takes_its_place(
     programs: FakePrograms, workspace: Path
 ) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from movierec.explorer.pages import explorer_app
@@ -17,7 +17,6 @@ from serving.client import RecommenderClient
 from serving.embedded.server import ModelServer
 from serving.server_options import ServerOptions
 from serving.web_server import WebServer
-from tests.models.export.exported_models import export
 
 MODEL = "movierec"
 
@@ -42,16 +41,16 @@ class Explored:
 
 
 @contextmanager
-def explore(model: str, root: Path) -> Iterator[Explored]:
+def explore(model: Path, root: Path) -> Iterator[Explored]:
     """Runs an explorer of a model in a workspace.
 
     Args:
-        model: Name of the model.
+        model: Folder of the exported model, which is copied.
         root: Folder of the workspace.
     """
     workspace = Workspace(root)
     folder = workspace.serving(MODEL)
-    export(model, np.random.default_rng(7), folder / "1")
+    shutil.copytree(model, folder / "1")
     server = ModelServer(ServerOptions(MODEL, folder, port=0, poll_seconds=0.2))
     server.start()
     try:
@@ -67,6 +66,8 @@ def explore(model: str, root: Path) -> Iterator[Explored]:
 
 
 @pytest.fixture(scope="module")
-def explored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Explored]:
-    with explore("biased_mf", tmp_path_factory.mktemp("workspace")) as explorer:
+def explored(
+    exported_model: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Explored]:
+    with explore(exported_model("biased_mf"), tmp_path_factory.mktemp("workspace")) as explorer:
         yield explorer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urlencode
@@ -246,8 +247,10 @@ def test_only_get_is_answered(explored: Explored) -> None:
     assert httpx.post(explored.url).status_code == 405
 
 
-def test_a_rating_shows_how_sure_it_is(tmp_path: Path) -> None:
-    with explore("bayesian_mf", tmp_path) as explored:
+def test_a_rating_shows_how_sure_it_is(
+    exported_model: Callable[[str], Path], tmp_path: Path
+) -> None:
+    with explore(exported_model("bayesian_mf"), tmp_path) as explored:
         page = get(explored, "/", user="u0", title="Movie m1")
         with RecommenderClient(f"127.0.0.1:{explored.server.port}", MODEL, timeout=60) as client:
             (told,) = client.predict_interval(["u0"], ["m1"])

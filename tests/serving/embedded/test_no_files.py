@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,12 @@ from tensorflow_serving.apis import predict_pb2
 from models.export.sample_requests import predict_request
 from serving.embedded.loaded_version import LoadedVersion
 from serving.server_options import ServerOptions
-from tests.models.export.exported_models import arrays, export
-from tests.models.export.test_serving_contract import bytes_read, counter_size
+from tests.models.export.exported_models import (
+    arrays,
+    bytes_read,
+    counter_size,
+    signature_names,
+)
 from tests.serving.asking import SECONDS, asking, running
 from tests.serving.tiny_models import MODEL
 
@@ -29,10 +34,11 @@ def assert_same(found: predict_pb2.PredictResponse, expected: predict_pb2.Predic
 
 @pytest.mark.parametrize("name", ["biased_mf", "two_tower"])
 def test_every_signature_answers_once_the_folder_is_gone(
-    rng: np.random.Generator, tmp_path: Path, name: str
+    exported_model: Callable[[str], Path], tmp_path: Path, name: str
 ) -> None:
     base_path = tmp_path / "base"
-    signatures = export(name, rng, base_path / "1")
+    shutil.copytree(exported_model(name), base_path / "1")
+    signatures = signature_names(base_path / "1")
     requests = [predict_request(MODEL, each, arrays(each)) for each in signatures]
     options = ServerOptions(MODEL, base_path, port=0, poll_seconds=0.01)
     with running(options) as server, asking(server.port) as asked:
@@ -42,9 +48,10 @@ def test_every_signature_answers_once_the_folder_is_gone(
             assert_same(asked.predictions.Predict(request, timeout=SECONDS), expected)
 
 
-def test_a_call_reads_nothing(rng: np.random.Generator, tmp_path: Path) -> None:
+def test_a_call_reads_nothing(exported_model: Callable[[str], Path], tmp_path: Path) -> None:
     """Without the connection, whose own reads are counted too."""
-    signatures = export("biased_mf", rng, tmp_path / "1")
+    shutil.copytree(exported_model("biased_mf"), tmp_path / "1")
+    signatures = signature_names(tmp_path / "1")
     version = LoadedVersion(1, tmp_path / "1", MAX_BYTES)
     shutil.rmtree(tmp_path / "1")
     for signature in signatures:

@@ -3,8 +3,9 @@ from __future__ import annotations
 import json
 import logging
 import resource
+import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -249,9 +250,11 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def base_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def base_path(
+    exported_model: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    exported_models.export("biased_mf", np.random.default_rng(0), folder / str(VERSION))
+    shutil.copytree(exported_model("biased_mf"), folder / str(VERSION))
     return folder
 
 

@@ -303,7 +303,9 @@ def test_a_request_in_flight_is_finished_by_the_version_that_began_it(
         assert in_flight.result().model_spec.version.value == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)]
+)
 def test_a_process_idles_for_nothing_and_told_to_stop_answers_what_is_in_flight(
     tiny_model: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
