@@ -232,6 +232,9 @@ def test_a_server_that_uses_all_the_time_and_does_not_come_up(
     candidate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PROCESS_COMMAND", [sys.executable, "-c", "while True: pass"])
+    # It does not end by itself either.
+    monkeypatch.setattr(module, "_GRACE_SECONDS", 0.5)
+    monkeypatch.setattr(module, "_MARGIN_SECONDS", 0.5)
     with (
         pytest.raises(ServerUnavailableError, match="expected at most 1 s"),
         candidate_server(candidate, "films", startup_seconds=1, wanted=WantedServer.EMBEDDED),
