@@ -290,14 +290,17 @@ def _tuning(tuning: Tuning) -> str:
 
 
 def _drift(drift: DriftReport) -> Text:
-    if drift.version is None and not drift.moves:
-        return Text("drift: no blessed model to compare the data with")
-    accepted = f"; accepted: {', '.join(drift.accepted)}" if drift.accepted else ""
-    within = sum(not move.exceeded for move in drift.moves)
-    return Text(
-        f"drift: {within} of {len(drift.moves)} measures are within their limits, compared with "
-        f"{'the spans before' if drift.version is None else f'version {drift.version}'}{accepted}"
-    )
+    lines = list(drift.not_compared)
+    if drift.moves:
+        accepted = f"; accepted: {', '.join(drift.accepted)}" if drift.accepted else ""
+        within = sum(not move.exceeded for move in drift.moves)
+        compared = "the spans before" if drift.version is None else f"version {drift.version}"
+        lines.insert(
+            0,
+            f"{within} of {len(drift.moves)} measures are within their limits, compared with "
+            f"{compared}{accepted}",
+        )
+    return Text("\n").join(plain(f"drift: {line}") for line in lines)
 
 
 def _gate(summary: Summary) -> Text:
