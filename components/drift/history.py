@@ -53,8 +53,8 @@ def history_moves(before: RatingSample, now: RatingSample, limits: DriftLimits) 
         rated_again = np.zeros_like(kept)
     expected = known & (before.times >= oldest)
     has_left = expected & (before.spans < now.first_span)
-    is_same = kept & (now.times[place] == before.times)
-    if np.count_nonzero(has_left & is_same) <= _MOST_REPEATED * np.count_nonzero(has_left):
+    repeated = has_left & kept & ~rated_again
+    if np.count_nonzero(repeated) <= _MOST_REPEATED * np.count_nonzero(has_left):
         expected &= ~has_left
     yield _move("gone", "share that is gone", expected, expected & ~kept, limits.max_shrink, how)
     stars = np.abs(now.stars[place] - before.stars) > _SAME_STARS

@@ -222,7 +222,8 @@ def test_spans_that_all_have_every_rating_lose_none_with_a_span() -> None:
     """The window is one span, a full copy of the table."""
     last = dataclasses.replace(before(), spans=np.full_like(before().times, 26), first_span=26)
     lost = ratings(27).filter(pa.array(np.random.default_rng(7).random(ratings(27).num_rows) < 0.8))
-    for table, gone in ((ratings(27), 0), (lost, 0.2)):
+    moved = replaced(lost, "timestamp", lambda times: moved_on(times, 400))
+    for table, gone in ((ratings(27), 0), (lost, 0.2), (moved, 0.2)):
         now = dataclasses.replace(sample(table), first_span=27)
         found = next(history_moves(last, now, DriftLimits()))
         assert found.moved == pytest.approx(gone, abs=0.02)
