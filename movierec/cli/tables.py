@@ -245,9 +245,8 @@ def _errors(summary: Summary, rmse: Rmse) -> Table:
         intervals = summary.intervals
         table.add_section()
         table.add_row("negative log likelihood", f"{intervals.negative_log_likelihood:.4f}")
-        for level in (50, 80, 95):
-            covered = getattr(intervals, f"coverage_{level}")
-            table.add_row(f"within {level} % intervals", f"{covered:.4f}")
+        for level, covered in intervals.coverages.items():
+            table.add_row(f"within {100 * level:.0f} % intervals", f"{covered:.4f}")
     return table
 
 
