@@ -21,9 +21,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import rating_sets
-from benchmarks.contenders.measuring import LEVELS, Measured
+from benchmarks.contenders.measuring import Measured
 from benchmarks.contenders.running import run
 from components.movielens_example_gen.options import FOLDS
+from models.intervals import LEVELS
 from models.registry import MODELS
 
 _MODEL = "bayesian_mf"

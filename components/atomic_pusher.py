@@ -15,6 +15,7 @@ from google.protobuf import json_format
 from tfx import types
 from tfx.components.pusher import executor
 from tfx.dsl.components.base import base_component, executor_spec
+from tfx.dsl.io import fileio
 from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils, standard_artifacts, standard_component_specs
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
@@ -22,7 +23,7 @@ from tfx.utils import io_utils
 
 from components import pinned_version, push_folder
 from components.errors import DataError
-from components.push_folder import is_complete, is_same_export, newest_first
+from components.push_folder import SAVED_MODEL, is_complete, is_same_export, newest_first
 from components.step_types import Artifacts, Properties
 from serving.versions import MAX_VERSION, version_number
 
@@ -36,8 +37,8 @@ PIN_VERDICT_KEY: Final = "pin_verdict"
 class Executor(executor.Executor):
     """Copies the model beside its place and renames it, so a server never sees a part of one.
 
-    Remote storage (`gs://`, `s3://`, `minio://`) has no atomic rename. There TFX's own order of
-    copying applies: `saved_model.pb` comes last, and a version without it is incomplete.
+    Remote storage (`gs://`, `s3://`, `minio://`) has no atomic rename. There `saved_model.pb` is
+    copied last, as in TFX, and a version without it is incomplete.
 
     The same export is not pushed twice in a row. A step that was killed after its push, and is
     tried again, finds its version in the folder. Two pushes into one folder take turns.
@@ -103,12 +104,14 @@ class Executor(executor.Executor):
         if present is not None:
             logging.info("%s is this export already: no new version is pushed", present)
             self._mark_present(pushed, model_path, present)
-        elif push_folder.is_remote(base_directory):
-            super().Do(input_dict, output_dict, exec_properties)
         else:
-            shutil.copytree(model_path, pushed.uri, dirs_exist_ok=True)
-            # Last: once a server can see the version, nothing may fail any more.
-            path = push_whole(model_path, base_directory)
+            # First: once a server can see the version, nothing may fail any more.
+            if push_folder.is_remote(base_directory):
+                io_utils.copy_dir(model_path, pushed.uri)
+                path = push_in_order(model_path, base_directory)
+            else:
+                shutil.copytree(model_path, pushed.uri, dirs_exist_ok=True)
+                path = push_whole(model_path, base_directory)
             self._MarkPushed(pushed, path, os.path.basename(path))
         if verdict is not None:
             version = int(pushed.get_string_custom_property("pushed_version"))
@@ -194,10 +197,13 @@ def next_version(base_directory: str) -> int:
 
     A model server serves the highest number, so a new version must be higher than all others.
 
+    Args:
+        base_directory: Folder of the versions, on this machine or in cloud storage.
+
     Raises:
         DataError: The newest version is the highest that there can be.
     """
-    present = map(version_number, os.listdir(base_directory))
+    present = map(version_number, _names(base_directory))
     newest = max((version for version in present if version is not None), default=0)
     if newest >= MAX_VERSION:
         raise DataError(
@@ -239,3 +245,53 @@ def push_whole(source: str, base_directory: str) -> str:
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
+
+
+def push_in_order(source: str, base_directory: str) -> str:
+    """Copies a folder to a new version with the file that makes a version of it last.
+
+    Of pushes at once each has a number of its own: TFX's Pusher takes the second of the push, and
+    leaves a model out if there is such a version.
+
+    Args:
+        source: Folder to copy.
+        base_directory: Folder of the versions in cloud storage, which has neither renames nor
+            locks.
+
+    Returns:
+        The folder of the version.
+    """
+    number = next_version(base_directory)
+    while True:
+        target = os.path.join(base_directory, str(number))
+        claim = f"{push_folder.INCOMING}{number}-{uuid.uuid4().hex}"
+        path = os.path.join(base_directory, claim)
+        io_utils.write_string_file(path, "")
+        try:
+            is_alone = _is_alone(base_directory, claim, number)
+            if is_alone:
+                io_utils.copy_dir(source, target, deny_regex_patterns=[rf"{SAVED_MODEL}$"])
+        finally:
+            fileio.remove(path)
+        if is_alone:
+            io_utils.copy_file(os.path.join(source, SAVED_MODEL), os.path.join(target, SAVED_MODEL))
+            return target
+        number = max(number + 1, next_version(base_directory))
+
+
+def _is_alone(base_directory: str, claim: str, number: int) -> bool:
+    """Returns whether no other push has claimed or taken a number.
+
+    Whoever writes a claim before it lists them cannot miss an earlier one. Of two at once, one or
+    both go on to another number.
+    """
+    names = _names(base_directory)
+    others = [name for name in names if name.startswith(f"{push_folder.INCOMING}{number}-")]
+    return others == [claim] and number not in map(version_number, names)
+
+
+def _names(folder: str) -> list[str]:
+    if not fileio.exists(folder):
+        return []
+    # Cloud storage ends the names of folders with a slash.
+    return [name.rstrip("/") for name in fileio.listdir(folder)]

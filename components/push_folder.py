@@ -26,7 +26,8 @@ from serving.versions import version_number
 INCOMING: Final = ".incoming-"
 """Start of the name of a copy that is not a version yet, which model servers pass over."""
 
-_SAVED_MODEL: Final = "saved_model.pb"
+SAVED_MODEL: Final = "saved_model.pb"
+"""File that is copied last, and so makes a version of a folder."""
 _FINGERPRINT: Final = "fingerprint.pb"
 
 
@@ -64,7 +65,7 @@ def version_folder(folder: str, number: int) -> str:
 
 def is_complete(version: str) -> bool:
     """Returns whether the file that is copied last is there, and so the whole version."""
-    return bool(fileio.exists(os.path.join(version, _SAVED_MODEL)))
+    return bool(fileio.exists(os.path.join(version, SAVED_MODEL)))
 
 
 def comparison_group(saved_model: str) -> str | None:
@@ -155,7 +156,7 @@ def local_copy(folder: str) -> Iterator[Path]:
 
 
 @contextmanager
-def locked(folder: str, wait: bool = True) -> Iterator[bool]:
+def locked(folder: str, wait: bool = True) -> Iterator[bool | None]:
     """Keeps other pushes out of a folder of this machine inside the block, and makes the folder.
 
     The lock ends with the process that holds it, however that ends.
@@ -165,17 +166,19 @@ def locked(folder: str, wait: bool = True) -> Iterator[bool]:
         wait: Whether another push is waited for.
 
     Yields:
-        Whether the folder is locked. It is not if another push holds it and is not waited for, or
-        on a file system without locks.
+        Whether the folder is locked: False if another push holds it and is not waited for, and
+        None on a file system without locks.
     """
     os.makedirs(folder, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
         except OSError as error:
             logging.info("%s: not locked (%s)", folder, error.strerror)
-            yield False
+            yield None
         else:
             yield True
     finally:

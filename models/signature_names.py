@@ -41,6 +41,9 @@ CONTRIBUTION: Final = "contribution"
 OTHERS: Final = "others"
 
 # Outputs of `predict_interval` beside the rating: the standard deviation of what the user may give,
-# in stars, and the probability that it is a rating that counts as liked.
+# in stars, the probability that it is a rating that counts as liked, and the ends of the range that
+# ratings are in.
 STANDARD_DEVIATION: Final = "standard_deviation"
 LIKED_PROBABILITY: Final = "liked_probability"
+LOWEST_RATING: Final = "lowest_rating"
+HIGHEST_RATING: Final = "highest_rating"

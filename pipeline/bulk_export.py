@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import itertools
 import json
+import logging
+import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +32,7 @@ BLOCK_ROWS: Final = 10_000
 """Users, pairs or vectors in a file."""
 
 _COMPRESSION: Final = "zstd"
+_LOGGER: Final = logging.getLogger(__name__)
 
 Vector = np.ndarray[Any, np.dtype[Any]]
 
@@ -72,14 +77,47 @@ def write(export: Export, folder: Path, on_block: Callable[[], None]) -> Written
         on_block: Function to call after each block.
 
     Raises:
-        UserError: The folder is there, or another export was interrupted in it.
+        UserError: The folder is there, or another export is being written or was interrupted in it.
     """
     if folder.exists():
         raise UserError(f"{folder} exists; give a folder that does not")
     aside = folder.with_name(f"{folder.name}.incomplete")
+    aside.mkdir(parents=True, exist_ok=True)
+    with _locked(aside):
+        # Another export may have ended between the two looks.
+        if folder.exists():
+            raise UserError(f"{folder} exists; give a folder that does not")
+        return _write(export, aside, folder, on_block)
+
+
+@contextmanager
+def _locked(aside: Path) -> Iterator[None]:
+    """Keeps another export out of a folder; the lock ends with the process that holds it.
+
+    Where a file system has no locks, nothing is kept out.
+
+    Raises:
+        UserError: Another export is being written there.
+    """
+    descriptor = os.open(aside, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"{aside}: another export is being written there; wait for its end, or give "
+                "another folder"
+            ) from error
+        except OSError:
+            _LOGGER.info("%s: no locks there", aside)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _write(export: Export, aside: Path, folder: Path, on_block: Callable[[], None]) -> Written:
     description = aside / DESCRIPTION_FILE
     if not description.exists():
-        aside.mkdir(parents=True, exist_ok=True)
         atomic_file.write_text(description, json.dumps(export.description, indent=2) + "\n")
     elif json.loads(description.read_text(encoding="utf-8")) != export.description:
         raise UserError(

@@ -34,7 +34,7 @@ def locate(data: DataConfig) -> Path:
         try:
             source = spans.find(str(path), data.dataset, data.window)
             for span in source.spans:
-                input_files.paths(span.path, EDITIONS[source.edition])
+                input_files.find(span.path, EDITIONS[source.edition])
         except DataError as error:
             named = "" if data.dataset == AUTO else f"; data.dataset is {data.dataset}"
             raise UserError(f"data.path: {error}{named}") from error
@@ -52,7 +52,7 @@ def require_golden_set(gate: GateConfig) -> None:
     from components.movielens_example_gen import golden_set
 
     try:
-        golden_set.paths(str(gate.golden_set))
+        golden_set.files(str(gate.golden_set))
     except DataError as error:
         raise UserError(str(error)) from error
 

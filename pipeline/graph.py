@@ -422,6 +422,7 @@ def _evaluator(
         "pipeline.rating_metrics",
         "pipeline.ranking_metrics",
         "pipeline.interval_metrics",
+        "pipeline.model_outputs",
     )
     return evaluator
 

@@ -7,19 +7,17 @@ taken as normal around the prediction.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from statistics import NormalDist
 from typing import Any, Final
 
 import apache_beam as beam
 import numpy as np
-from tensorflow_model_analysis import constants
 from tensorflow_model_analysis.metrics import metric_types
 
 from models import features, signature_names
+from models.intervals import LEVELS, negative_log_density, within
+from pipeline.model_outputs import computations, figure_key
 
 NLL: Final = "negative_log_likelihood"
-LEVELS: Final = (0.5, 0.8, 0.95)
-"""Probabilities of the central intervals whose coverage is measured."""
 COVERAGES: Final = tuple(f"coverage_{round(100 * level)}" for level in LEVELS)
 NAMES: Final = (NLL, *COVERAGES)
 
@@ -42,32 +40,7 @@ class IntervalMetrics(metric_types.Metric):
 def _computations(
     name: str, model_names: list[str] | None = None, **_: Any
 ) -> metric_types.MetricComputations:
-    """Returns one computation for each evaluated model."""
-    return [
-        metric_types.MetricComputation(
-            keys=[_key(figure, model_name) for figure in NAMES],
-            preprocessors=[_inputs(model_name)],
-            combiner=_Combiner(model_name),
-        )
-        for model_name in model_names or [""]
-    ]
-
-
-def _key(figure: str, model_name: str) -> metric_types.MetricKey:
-    return metric_types.MetricKey(figure, model_name=model_name, example_weighted=None)
-
-
-def _inputs(model_name: str) -> metric_types.Preprocessor:
-    """Returns a preprocessor that keeps the standard deviations that a model gives."""
-    read: dict[str, Any] = {signature_names.STANDARD_DEVIATION: {}}
-    return metric_types.StandardMetricInputsPreprocessor(
-        include_filter={
-            constants.TRANSFORMED_FEATURES_KEY: {model_name: read} if model_name else read
-        },
-        model_names=[model_name] if model_name else None,
-        # TFMA merges preprocessors with the same name.
-        name=f"interval_inputs {model_name}",
-    )
+    return computations(NAMES, [signature_names.STANDARD_DEVIATION], _Combiner, model_names)
 
 
 class _Combiner(beam.CombineFn):
@@ -88,12 +61,9 @@ class _Combiner(beam.CombineFn):
         deviation = _wide(given[signature_names.STANDARD_DEVIATION])
         prediction = _wide(element.get_predictions(model, features.RATING))
         errors = (_wide(element.get_labels(model)) - prediction) / deviation
-        nll = np.log(2 * np.pi * np.square(deviation)) / 2 + np.square(errors) / 2
-        within = [
-            np.count_nonzero(np.abs(errors) <= NormalDist().inv_cdf((1 + level) / 2))
-            for level in LEVELS
-        ]
-        return accumulator + np.array([len(errors), nll.sum(), *within])
+        nll = negative_log_density(errors, deviation)
+        covered = [np.count_nonzero(within(errors, level)) for level in LEVELS]
+        return accumulator + np.array([len(errors), nll.sum(), *covered])
 
     def merge_accumulators(self, accumulators: Iterable[_Sums]) -> _Sums:
         return np.sum(list(accumulators), axis=0)
@@ -101,7 +71,7 @@ class _Combiner(beam.CombineFn):
     def extract_output(self, accumulator: _Sums) -> dict[metric_types.MetricKey, float]:
         count, *sums = accumulator.tolist()
         return {
-            _key(name, self._model_name): value / count if count else float("nan")
+            figure_key(name, self._model_name): value / count if count else float("nan")
             for name, value in zip(NAMES, sums, strict=True)
         }
 

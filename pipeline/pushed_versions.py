@@ -114,14 +114,17 @@ def serve(
 
     Raises:
         ServingError: The version does not load, or does not answer as it must.
-        UserError: A version is being pushed.
+        UserError: A version is being pushed, or this one was removed meanwhile.
     """
     try_in_server(version, model_name)
     folder = workspace.serving(model_name).resolve()
     number = int(version.name)
     with push_folder.locked(str(folder), wait=False) as locked:
-        if not locked:
+        # Without locks, who asks for a rollback goes before who may be pushing.
+        if locked is False:
             raise UserError(f"{folder}: a version is being pushed; try again when it is there")
+        if number not in {int(entry.name) for entry in versions(folder)}:
+            raise UserError(f"{version}: removed while it was tried; choose another version")
         pin = read_pin(folder)
         followed = candidates(folder, pin.version)
         newer = [entry for entry in versions(folder) if int(entry.name) > number]

@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import apache_beam as beam
 import numpy as np
-from tensorflow_model_analysis import constants
 from tensorflow_model_analysis.metrics import metric_types
 
 from models import features, signature_names
 from models.ranking import CUTOFF, RankingFigures, ranking_figures
+from pipeline.model_outputs import computations, figure_key
 
 NDCG: Final = f"ndcg_at_{CUTOFF}"
 RECALL: Final = f"recall_at_{CUTOFF}"
@@ -45,38 +45,14 @@ class RankingMetrics(metric_types.Metric):
 
 
 def _computations(
-    liked_rating: float,
-    name: str,
-    model_names: list[str] | None = None,
-    **_: Any,
+    liked_rating: float, name: str, model_names: list[str] | None = None, **_: Any
 ) -> metric_types.MetricComputations:
-    """Returns one computation for each evaluated model."""
-    return [
-        metric_types.MetricComputation(
-            keys=[_key(figure, model_name) for figure in NAMES],
-            preprocessors=[_inputs(model_name)],
-            combiner=_Combiner(liked_rating, model_name),
-        )
-        for model_name in model_names or [""]
-    ]
-
-
-def _key(figure: str, model_name: str) -> metric_types.MetricKey:
-    # A threshold finds its figure only under the key that TFMA makes from the name.
-    return metric_types.MetricKey(figure, model_name=model_name, example_weighted=None)
-
-
-def _inputs(model_name: str) -> metric_types.Preprocessor:
-    """Returns a preprocessor that keeps the user and the ranks that a model gives."""
-    ranks: dict[str, Any] = {signature_names.RANK: {}, signature_names.POPULARITY_RANK: {}}
-    return metric_types.StandardMetricInputsPreprocessor(
-        include_filter={
-            constants.FEATURES_KEY: {features.USER_ID: {}},
-            constants.TRANSFORMED_FEATURES_KEY: {model_name: ranks} if model_name else ranks,
-        },
-        model_names=[model_name] if model_name else None,
-        # TFMA merges preprocessors with the same name.
-        name=f"ranking_inputs {model_name}",
+    return computations(
+        NAMES,
+        [signature_names.RANK, signature_names.POPULARITY_RANK],
+        lambda model_name: _Combiner(liked_rating, model_name),
+        model_names,
+        features=[features.USER_ID],
     )
 
 
@@ -108,7 +84,8 @@ class _Combiner(beam.CombineFn):
         model = ranking_figures(users, ranks)
         popularity = ranking_figures(users, popularity_ranks)
         return {
-            _key(name, self._model_name): value for name, value in _named(model, popularity).items()
+            figure_key(name, self._model_name): value
+            for name, value in _named(model, popularity).items()
         }
 
 

@@ -38,23 +38,33 @@ def redirected(log: Path, verbose: bool = False) -> Iterator[IO[str]]:
         logging.basicConfig(level=logging.INFO, format=_FORMAT, handlers=handlers, force=True)
         # When TensorFlow saves a model, it resets absl's level to the one set here.
         absl.logging.set_verbosity(absl.logging.INFO)
-        if verbose:
-            yield sys.stderr
-            return
-        saved = [(stream, os.dup(stream.fileno())) for stream in (sys.stdout, sys.stderr)]
-        screen = os.fdopen(os.dup(saved[1][1]), "w", encoding="utf-8", buffering=1)
         try:
-            _flush()
-            for stream, _ in saved:
-                os.dup2(file.fileno(), stream.fileno())
-            yield screen
+            if verbose:
+                yield sys.stderr
+            else:
+                with _descriptors_sent_to(file) as screen:
+                    yield screen
         finally:
-            _flush()
-            for stream, descriptor in saved:
-                os.dup2(descriptor, stream.fileno())
-                os.close(descriptor)
-            screen.close()
+            # Handlers of the file would write to it after it is closed.
             logging.basicConfig(level=logging.WARNING, format=_FORMAT, force=True)
+
+
+@contextmanager
+def _descriptors_sent_to(file: IO[str]) -> Iterator[IO[str]]:
+    """Redirects standard output and standard error, and yields the former standard error."""
+    saved = [(stream, os.dup(stream.fileno())) for stream in (sys.stdout, sys.stderr)]
+    screen = os.fdopen(os.dup(saved[1][1]), "w", encoding="utf-8", buffering=1)
+    try:
+        _flush()
+        for stream, _ in saved:
+            os.dup2(file.fileno(), stream.fileno())
+        yield screen
+    finally:
+        _flush()
+        for stream, descriptor in saved:
+            os.dup2(descriptor, stream.fileno())
+            os.close(descriptor)
+        screen.close()
 
 
 def _flush() -> None:

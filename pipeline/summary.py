@@ -14,6 +14,7 @@ from components.gate.interval import Interval
 from components.gate.record import GoldenComparison
 from components.serving_validator.report import ServingReport
 from models.beyond_accuracy import BeyondAccuracy
+from models.intervals import LEVELS
 from models.records import Record
 from pipeline import atomic_file
 from pipeline.config.errors import UserError
@@ -69,6 +70,11 @@ class Intervals(Record):
     coverage_50: float
     coverage_80: float
     coverage_95: float
+
+    @property
+    def coverages(self) -> dict[float, float]:
+        """Share of the ratings within the central interval of each probability."""
+        return {level: getattr(self, f"coverage_{round(100 * level)}") for level in LEVELS}
 
 
 class Ranking(Record):

@@ -24,14 +24,20 @@ class RatingInterval:
         rating: Predicted rating, cut to the range of ratings.
         standard_deviation: Standard deviation of the rating that the user would give.
         liked_probability: Probability that it is a rating that counts as liked.
+        lowest_rating: Lowest rating that there is; None from a model that does not say.
+        highest_rating: Highest one, likewise.
     """
 
     rating: float
     standard_deviation: float
     liked_probability: float
+    lowest_rating: float | None = None
+    highest_rating: float | None = None
 
     def bounds(self, level: float = 0.8) -> tuple[float, float]:
         """Returns the ends of the central interval that holds the rating with a probability.
+
+        They are cut to the range of ratings, where nobody rates beyond.
 
         Args:
             level: Probability between 0 and 1.
@@ -42,7 +48,11 @@ class RatingInterval:
         if not 0 < level < 1:
             raise ServingError(f"level: given {level:g}, expected a probability between 0 and 1")
         reach = NormalDist().inv_cdf((1 + level) / 2) * self.standard_deviation
-        return self.rating - reach, self.rating + reach
+        low, high = self.rating - reach, self.rating + reach
+        return (
+            low if self.lowest_rating is None else max(low, self.lowest_rating),
+            high if self.highest_rating is None else min(high, self.highest_rating),
+        )
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 
 Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
-# Probabilities of central intervals.
-LEVELS = (0.5, 0.8, 0.95)
 Matrix = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -34,7 +32,8 @@ class Measured:
             normal distribution.
         test_star_nll: Mean of −log of the probability of their whole stars, likewise; the ends of
             the scale have the tails.
-        coverage: Shares of test ratings within the central intervals of `LEVELS`, likewise.
+        coverage: Shares of test ratings within the central intervals of
+            `models.intervals.LEVELS`, likewise.
         ndcg_at_10: NDCG@10 of the movies liked in the test ratings, if the contender ranks.
         recall_at_10: Recall@10 of those movies.
         recall_at_20: Recall@20 of those movies.

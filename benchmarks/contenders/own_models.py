@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.contenders.measuring import LEVELS, Arrays, Measured, mae, rmse
+from benchmarks.contenders.measuring import Arrays, Measured, mae, rmse
 from benchmarks.rating_sets import SIDES
 from models.columns import RATING_COLUMNS, Columns, canonical_order
 from models.contracts import Pairs, RankingModel, RatingModel
 from models.factory import build_model
+from models.intervals import LEVELS, negative_log_density, within
 from models.layers.rating_heads import NormalRating
 from models.rating_statistics import RatingStatistics, measure
 from models.side_features import SEPARATOR, SideFeatures, Sides, side_features
@@ -128,18 +129,15 @@ def _set_calibration(
     measured: Measured,
 ) -> None:
     """Sets the likelihoods and coverages of whole stars from 1 to 5."""
-    normal = NormalDist()
     errors = (ratings - predicted) / deviation
-    measured.test_nll = float(np.mean(np.log(2 * np.pi * deviation**2) / 2 + errors**2 / 2))
-    cumulative = np.vectorize(normal.cdf)
+    measured.test_nll = float(np.mean(negative_log_density(errors, deviation)))
+    cumulative = np.vectorize(NormalDist().cdf)
     below, above = (
         np.where(ratings == end, float(side > 0), cumulative(errors + side / (2 * deviation)))
         for end, side in ((1, -1), (5, 1))
     )
     measured.test_star_nll = float(-np.mean(np.log(above - below)))
-    measured.coverage = [
-        float(np.mean(np.abs(errors) <= normal.inv_cdf((1 + level) / 2))) for level in LEVELS
-    ]
+    measured.coverage = [float(np.mean(within(errors, level))) for level in LEVELS]
 
 
 def _side(given: Arrays, name: str, rows: int) -> SideFeatures:

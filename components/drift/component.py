@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from typing import ClassVar, Final
 
+import numpy as np
 from tfx import types
 from tfx.dsl.components.base import base_component, base_executor, executor_spec
 from tfx.types import artifact_utils, standard_artifacts, standard_component_specs
@@ -17,7 +19,13 @@ from components import pushed_baseline
 from components.drift.history import history_moves
 from components.drift.limits import DriftLimits
 from components.drift.moves import moves, span_move
-from components.drift.report import DriftReport, Move, table
+from components.drift.report import (
+    SAMPLE_NAMES,
+    STATISTICS_NAMES,
+    DriftReport,
+    Move,
+    table,
+)
 from components.errors import DataError
 from components.gate import release
 from components.movielens_example_gen import rating_sample
@@ -45,36 +53,29 @@ class Executor(base_executor.BaseExecutor):
                 for each such move. Or a file of the last blessed model is damaged.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
-        version = pushed_baseline.newest_comparable(
-            exec_properties[pushed_baseline.PUSHED_KEY],
-            exec_properties[pushed_baseline.COMPARISON_GROUP_KEY],
+        pushed, group = (
+            exec_properties[key]
+            for key in (pushed_baseline.PUSHED_KEY, pushed_baseline.COMPARISON_GROUP_KEY)
         )
-        if version is not None:
-            # The Gate needs it after hours of training. A damaged one is told before.
-            release.read_record(version)
-        before = None if version is None else release.read_statistics(version)
+        version = pushed_baseline.newest_comparable(pushed, group)
+        examples = artifact_utils.get_single_uri(input_dict[standard_component_specs.EXAMPLES_KEY])
         limits = DriftLimits.model_validate_json(exec_properties[LIMITS_KEY])
         found: list[Move] = []
-        if before is None:
-            logging.info("no statistics of a blessed model to compare with")
+        if version is None:
+            not_compared = [pushed_baseline.why_none(pushed, group)]
         else:
-            schema = artifact_utils.get_single_uri(input_dict[standard_component_specs.SCHEMA_KEY])
-            found += moves(
-                before,
-                release.train_statistics(input_dict[standard_component_specs.STATISTICS_KEY]),
-                io_utils.SchemaReader().read(os.path.join(schema, _SCHEMA_FILE)),
-                limits,
-            )
-        examples = artifact_utils.get_single_uri(input_dict[standard_component_specs.EXAMPLES_KEY])
-        sample = None if version is None else release.read_sample(version)
-        if sample is not None:
-            found += history_moves(sample, rating_sample.read(examples), limits)
+            # The Gate needs it after hours of training. A damaged one is told before.
+            release.read_record(version)
+            found, not_compared = _compared(version, input_dict, examples, limits)
         found += span_move(ingest_report.read(examples).spans, limits)
+        for line in not_compared:
+            logging.info("%s", line)
         names = exec_properties[ACCEPTED_KEY].split(",")
         report = DriftReport(
-            version=None if version is None or before is None else os.path.basename(version),
+            version=None if version is None else os.path.basename(version),
             moves=tuple(found),
             accepted=tuple(move.name for move in found if move.exceeded and move.name in names),
+            not_compared=tuple(not_compared),
         )
         folder = artifact_utils.get_single_uri(output_dict[DRIFT_KEY])
         io_utils.write_string_file(
@@ -151,6 +152,49 @@ def read_report(folder: str) -> DriftReport:
     """Returns the report, from the artifact's folder."""
     return DriftReport.model_validate_json(
         io_utils.read_string_file(os.path.join(folder, _REPORT_FILE))
+    )
+
+
+def _compared(
+    version: str, inputs: Artifacts, examples: str, limits: DriftLimits
+) -> tuple[list[Move], list[str]]:
+    """Returns the moves since a version, and a line for each part of it that tells none.
+
+    Raises:
+        DataError: A file of the version is damaged.
+    """
+    found: list[Move] = []
+    lines = []
+    number = os.path.basename(version)
+    before = release.read_statistics(version)
+    if before is None:
+        lines.append(_missing(number, "statistics of its data", STATISTICS_NAMES))
+    else:
+        schema = artifact_utils.get_single_uri(inputs[standard_component_specs.SCHEMA_KEY])
+        found += moves(
+            before,
+            release.train_statistics(inputs[standard_component_specs.STATISTICS_KEY]),
+            io_utils.SchemaReader().read(os.path.join(schema, _SCHEMA_FILE)),
+            limits,
+        )
+    sample = release.read_sample(version)
+    if sample is None:
+        lines.append(_missing(number, "a sample of its ratings", SAMPLE_NAMES))
+    else:
+        now = rating_sample.read(examples)
+        found += history_moves(sample, now, limits)
+        if not np.isin(sample.keys, now.keys).any():
+            lines.append(
+                f"no user and movie of version {number} is among this run's: changed and titles "
+                "are not compared"
+            )
+    return found, lines
+
+
+def _missing(number: str, what: str, names: Sequence[str]) -> str:
+    return (
+        f"an earlier release pushed version {number} without {what}: {', '.join(names)} are not "
+        "compared"
     )
 
 

@@ -18,6 +18,12 @@ from components.movielens_example_gen.rating_sample import RatingSample
 # Rounding is no change, nor is another time zone.
 _SAME_STARS: Final = 0.001
 _SAME_TIME: Final = 86_400
+# Of more than half of the ratings, people do not give another one.
+_MOST_RATED_AGAIN: Final = 0.5
+# Some of them may be older than the window, or have wrong clocks.
+_STRAY_SHARE: Final = 0.01
+# Where every span has all ratings, no rating leaves with its span.
+_MOST_REPEATED: Final = 0.1
 
 _Mask = np.ndarray[Any, np.dtype[np.bool_]]
 _Positions = np.ndarray[Any, np.dtype[np.int64]]
@@ -26,9 +32,9 @@ _Positions = np.ndarray[Any, np.dtype[np.int64]]
 def history_moves(before: RatingSample, now: RatingSample, limits: DriftLimits) -> Iterator[Move]:
     """Yields the shares of ratings that are gone, were changed, came late, or are of other movies.
 
-    A rating older than those of the other run is left out: a window of the newest weeks moves on,
-    or gets larger. A rating that is newer than the earlier ones is no change: somebody rated the
-    movie again.
+    A rating older than those of the other run, or of a span that is no longer read, may be gone: a
+    window of the newest weeks moves on, or gets larger. A rating that is newer than the earlier
+    ones is no change: somebody rated the movie again.
 
     Args:
         before: Sample of the ratings of the last blessed model.
@@ -36,11 +42,21 @@ def history_moves(before: RatingSample, now: RatingSample, limits: DriftLimits) 
         limits: Largest moves.
     """
     common = min(before.complete_to, now.complete_to)
-    expected = (before.times >= now.oldest) & (before.keys <= common)
     place = _places(before, now)
-    kept = expected & (now.keys[place] == before.keys)
-    yield _move("gone", "share that is gone", expected, expected & ~kept, limits.max_shrink)
-    rated_again = now.times[place] > before.newest
+    known = before.keys <= common
+    kept = known & (now.keys[place] == before.keys)
+    rated_again = kept & (now.times[place] > before.newest)
+    oldest, how = float(now.oldest), "compared"
+    if _is_too_much(rated_again, known, before, limits):
+        # Times no longer tell what the window of this run has.
+        oldest, how = _oldest(before, kept), "compared by ids, since times moved on"
+        rated_again = np.zeros_like(kept)
+    expected = known & (before.times >= oldest)
+    has_left = expected & (before.spans < now.first_span)
+    repeated = has_left & kept & ~rated_again
+    if np.count_nonzero(repeated) <= _MOST_REPEATED * np.count_nonzero(has_left):
+        expected &= ~has_left
+    yield _move("gone", "share that is gone", expected, expected & ~kept, limits.max_shrink, how)
     stars = np.abs(now.stars[place] - before.stars) > _SAME_STARS
     times = np.abs(now.times[place] - before.times) > _SAME_TIME
     yield _move(
@@ -49,6 +65,7 @@ def history_moves(before: RatingSample, now: RatingSample, limits: DriftLimits) 
         kept,
         kept & (stars | times) & ~rated_again,
         limits.max_changed,
+        how,
     )
     yield _move(
         "titles",
@@ -56,6 +73,7 @@ def history_moves(before: RatingSample, now: RatingSample, limits: DriftLimits) 
         kept,
         kept & (now.movies[place] != before.movies),
         limits.max_changed,
+        how,
     )
     compared = (now.times >= before.oldest) & (now.keys <= common)
     unknown = before.keys[_places(now, before)] != now.keys
@@ -68,17 +86,37 @@ def history_moves(before: RatingSample, now: RatingSample, limits: DriftLimits) 
     )
 
 
+def _is_too_much(
+    rated_again: _Mask, known: _Mask, before: RatingSample, limits: DriftLimits
+) -> bool:
+    """Returns whether more ratings are newer than all earlier ones than people give again.
+
+    They are counted among the earlier ratings that a window of the newest weeks still has.
+    """
+    if np.count_nonzero(rated_again) <= limits.max_changed * np.count_nonzero(known):
+        return False
+    window = known & (before.times >= _oldest(before, rated_again))
+    return bool(np.count_nonzero(rated_again) > _MOST_RATED_AGAIN * np.count_nonzero(window))
+
+
+def _oldest(before: RatingSample, rows: _Mask) -> float:
+    """Returns the time of the oldest of some ratings, but for a few of them."""
+    return float(np.quantile(before.times[rows], _STRAY_SHARE))
+
+
 def _places(sample: RatingSample, other: RatingSample) -> _Positions:
     """Returns where each rating of a sample is in another one, if it is there."""
     return np.minimum(np.searchsorted(other.keys, sample.keys), len(other.keys) - 1)
 
 
-def _move(name: str, measure: str, of: _Mask, moved: _Mask, allowed: float) -> Move:
+def _move(
+    name: str, measure: str, of: _Mask, moved: _Mask, allowed: float, how: str = "compared"
+) -> Move:
     count, total = int(np.count_nonzero(moved)), int(np.count_nonzero(of))
     return Move(
         name=name,
         measure=measure,
-        before=f"{total:,} compared",
+        before=f"{total:,} {how}",
         now=f"{count:,} differ",
         moved=count / max(1, total),
         allowed=allowed,

@@ -7,7 +7,7 @@ from typing import Final
 
 from models.records import Record
 
-NAMES: Final = (
+STATISTICS_NAMES: Final = (
     "ratings",
     "users",
     "movies",
@@ -15,12 +15,11 @@ NAMES: Final = (
     "genres",
     "activity",
     "time",
-    "gone",
-    "changed",
-    "titles",
-    "late",
-    "span",
 )
+"""Names of the moves between the statistics of two runs."""
+SAMPLE_NAMES: Final = ("gone", "changed", "titles", "late")
+"""Names of the moves between the samples of two runs."""
+NAMES: Final = (*STATISTICS_NAMES, *SAMPLE_NAMES, "span")
 """Names of the moves, by which a person accepts them."""
 
 
@@ -56,11 +55,13 @@ class DriftReport(Record):
         version: Version of the last blessed model; None if no version can be compared with.
         moves: All moves, whether they are within their limits or not.
         accepted: Names of the moves beyond their limits that a person accepted.
+        not_compared: What could not be compared and why, a line for each.
     """
 
     version: str | None
     moves: tuple[Move, ...] = ()
     accepted: tuple[str, ...] = ()
+    not_compared: tuple[str, ...] = ()
 
 
 def table(rows: Sequence[Move], before: str = "before", now: str = "now") -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -161,7 +162,8 @@ def _beyond_accuracy(lists: BeyondAccuracy, limits: GateLimits) -> Iterator[str]
 
 
 def _floor(rmse: float, bias_only: float, limits: GateLimits) -> Iterator[str]:
-    if bias_only - rmse < limits.min_gain_over_biases:
+    # NaN, of a prediction that is no number, is no gain.
+    if not bias_only - rmse >= limits.min_gain_over_biases:
         yield (
             f"RMSE {rmse:.4f} is {bias_only - rmse:+.4f} better than biases only, {bias_only:.4f} "
             f"(gate.min_gain_over_biases {limits.min_gain_over_biases:g})"
@@ -177,10 +179,15 @@ def _lost_since_best(candidate: Figures, baseline: Baseline) -> tuple[float, flo
     record = baseline.record or GateRecord(rmse=None, ndcg=None)
     above, below = 0.0, 0.0
     if candidate.rmse is not None and baseline.figures.rmse is not None:
-        above = max(0.0, record.above_best + candidate.rmse - baseline.figures.rmse)
+        above = _summed(record.above_best, candidate.rmse - baseline.figures.rmse)
     if candidate.ndcg is not None and baseline.figures.ndcg is not None:
-        below = max(0.0, record.below_best + baseline.figures.ndcg - candidate.ndcg)
+        below = _summed(record.below_best, baseline.figures.ndcg - candidate.ndcg)
     return above, below
+
+
+def _summed(lost: float, change: float) -> float:
+    """Returns what is lost with a change; one that cannot be measured has a failure of its own."""
+    return lost if math.isnan(change) else max(0.0, lost + change)
 
 
 def _drift_from_best(above: float, below: float, limits: GateLimits) -> Iterator[str]:
@@ -198,7 +205,7 @@ def _drift_from_best(above: float, below: float, limits: GateLimits) -> Iterator
 
 def _noise(interval: Interval, limits: GateLimits) -> Iterator[str]:
     """Yields the objection that the ratings are too few to rule out a regression."""
-    if limits.confidence is not None and interval.high > limits.max_regression:
+    if limits.confidence is not None and not interval.high <= limits.max_regression:
         yield (
             f"RMSE may be as much as {interval.high:+.4f} against the last blessed model's, with "
             f"gate.confidence {limits.confidence:g} (gate.max_regression allows "
@@ -218,7 +225,7 @@ def _baseline_shift(baseline: Baseline, limits: GateLimits) -> Iterator[str]:
     if shift is not None and record.rmse is not None:
         # What the users of the holdout differ by anyway is no move.
         allowed = max(limits.max_baseline_shift, shift.standard_error)
-        if abs(shift.moved) > allowed:
+        if not abs(shift.moved) <= allowed:
             yield _alarm(
                 f"RMSE moved from {record.rmse:.4f} to {baseline.figures.rmse:.4f}, by "
                 f"{shift.moved:+.4f} without the user who moves it most",

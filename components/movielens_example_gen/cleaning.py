@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ REASON = "reason"
 
 REPEATED_HEADER = "header among the rows"
 BLANK = "blank row"
+BLANK_END = "blank row at the end"
 CUT = "last line, cut"
 MISSING_ID = "missing id"
 ID_HAS_SPACE = "id with white space"
@@ -32,10 +33,11 @@ TIMESTAMP_NOT_A_TIME = "timestamp not a time"
 TIMESTAMP_OUT_OF_RANGE = "timestamp out of range"
 DUPLICATE = "duplicate of a newer rating"
 
-NO_DAMAGE = (DUPLICATE, BLANK)
+NO_DAMAGE = (DUPLICATE, BLANK_END)
 """Reasons that do not count towards `data.max_rejected_fraction`.
 
-Re-ratings are normal, and Excel leaves rows of delimiters alone below a table.
+Re-ratings are normal, and Excel leaves rows of delimiters alone below a table. A blank row among
+others may have lost its values.
 """
 
 # Ratings are float32 further on.
@@ -127,10 +129,11 @@ def clean(
     if raw.cut_rows:
         reasons.mark(np.isin(np.arange(rows), raw.cut_rows), CUT)
     missing_users, missing_movies = _is_missing(users), _is_missing(movies)
-    reasons.mark(
-        missing_users & missing_movies & raw.ratings[features.RATING].is_null().to_numpy(),
-        BLANK,
-    )
+    blank = missing_users & missing_movies
+    if blank.any():
+        blank &= _is_missing(normalising.ids(encoded[features.RATING]))
+        reasons.mark(_is_at_end(blank, raw.file_rows or (rows,)), BLANK_END)
+        reasons.mark(blank, BLANK)
     reasons.mark(missing_users | missing_movies, MISSING_ID)
     reasons.mark(_has_space(users) | _has_space(movies), ID_HAS_SPACE)
     reasons.mark(~np.isfinite(rating_values), RATING_NOT_A_NUMBER)
@@ -204,11 +207,10 @@ def require_few_rejected(cleaned: CleanRatings, rows_read: int, max_fraction: fl
     """
     if not rows_read:
         raise DataError("the ratings file has no rows")
-    by_reason = {
-        reason: count
-        for reason, count in cleaned.rejected_by_reason.items()
-        if reason not in NO_DAMAGE
-    }
+    counted = cleaned.rejected_by_reason
+    # Any number of them would hide damage.
+    rows_read -= counted.get(BLANK_END, 0)
+    by_reason = {reason: count for reason, count in counted.items() if reason not in NO_DAMAGE}
     rejected = sum(by_reason.values())
     if rejected <= max_fraction * rows_read:
         return
@@ -226,6 +228,15 @@ def require_few_rejected(cleaned: CleanRatings, rows_read: int, max_fraction: fl
 
 def _numpy(column: pa.Array, missing: float) -> np.ndarray[Any, np.dtype[Any]]:
     return pc.fill_null(column, missing).to_numpy(zero_copy_only=False)
+
+
+def _is_at_end(blank: Mask, file_rows: Sequence[int]) -> Mask:
+    """Marks the blank rows that no other row of their file follows."""
+    at_end = np.zeros_like(blank)
+    for end, count in zip(np.cumsum(file_rows), file_rows, strict=True):
+        filled = np.flatnonzero(~blank[end - count : end])
+        at_end[end - count + (filled[-1] + 1 if len(filled) else 0) : end] = True
+    return at_end
 
 
 def _is_missing(ids: pa.DictionaryArray) -> Mask:

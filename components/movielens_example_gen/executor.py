@@ -119,7 +119,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             _ = pipeline | beam.Create(shards) | beam.Reshuffle() | beam.Map(_write_shard)
         fileio.rmtree(staging)
 
-        rating_sample.write(artifact.uri, rating_sample.draw(cleaned.accepted, raw))
+        numbers = [span.number for span in source.spans if span.name]
+        rating_sample.write(artifact.uri, rating_sample.draw(cleaned.accepted, raw, numbers))
         report.write(
             artifact.uri,
             report.IngestReport(

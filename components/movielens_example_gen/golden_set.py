@@ -20,6 +20,7 @@ from components.movielens_example_gen import (
 )
 from components.movielens_example_gen.options import IngestOptions
 from components.movielens_example_gen.readers import EDITIONS
+from components.movielens_example_gen.readers.edition import InputFile
 from components.movielens_example_gen.splits import Codes
 from models import features
 
@@ -39,14 +40,14 @@ def folder(examples: str) -> str:
     return os.path.join(examples, f"Split-{features.GOLDEN}")
 
 
-def paths(base: str) -> list[str]:
-    """Returns the paths of the files of a golden set, whose edition is recognised.
+def files(base: str) -> list[InputFile]:
+    """Returns the files of a golden set, whose edition is recognised.
 
     Raises:
         DataError: There are no ratings, or more than one edition.
     """
     try:
-        return input_files.paths(base, EDITIONS[recognition.recognise(base)])
+        return input_files.find(base, EDITIONS[recognition.recognise(base)])
     except DataError as error:
         raise DataError(f"{_KEY}: {error}") from error
 
@@ -61,7 +62,7 @@ def fingerprint(data: str, base: str | None) -> str:
     Raises:
         DataError: A file is missing.
     """
-    return data if base is None else f"{data} golden set {input_files.fingerprint(paths(base))}"
+    return data if base is None else f"{data} golden set {input_files.fingerprint(files(base))}"
 
 
 def read(base: str, options: IngestOptions) -> pa.Table:

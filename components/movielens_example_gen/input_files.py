@@ -6,20 +6,23 @@ import contextlib
 import gzip
 import hashlib
 import os
+import re
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Final
 
 from tfx.dsl.io import fileio
 
 from components.errors import DataError
 from components.movielens_example_gen.readers import partitions
-from components.movielens_example_gen.readers.edition import Edition, Files
+from components.movielens_example_gen.readers.edition import Edition, Files, InputFile
 
 _BLOCK = 1 << 20
 _GZIP_MAGIC: Final = b"\x1f\x8b"
+# As Hadoop, Spark and Hive name the parts of a table.
+_PART: Final = re.compile(r"part-[^.]*|[0-9]{6}_[0-9]+(_copy_[0-9]+)?")
 
 MAX_UNPACKED_BYTES: Final = 1 << 36
 """Bytes that one archived file may have; the largest published one has 2^30."""
@@ -28,7 +31,7 @@ MAX_RATIO: Final = 200
 """Times that a file may be larger than its archived form; ratings reach 12."""
 
 
-def fingerprint(files: Iterable[str]) -> str:
+def fingerprint(files: Iterable[InputFile]) -> str:
     """Returns the SHA-256 over the names and the content of files, in the given order.
 
     Raises:
@@ -36,50 +39,57 @@ def fingerprint(files: Iterable[str]) -> str:
     """
     digest = hashlib.sha256()
     count = 0
-    for path in files:
+    for file in files:
         count += 1
-        digest.update(partitions.name_in(path).encode() + b"\0")
-        with fileio.open(path, "rb") as file:
-            while block := file.read(_BLOCK):
+        digest.update(file.name.encode() + b"\0")
+        with fileio.open(file.path, "rb") as content:
+            while block := content.read(_BLOCK):
                 digest.update(block)
     if not count:
         raise DataError("no file to take a fingerprint of")
     return digest.hexdigest()
 
 
-def paths(base: str, edition: Edition) -> list[str]:
-    """Returns the paths of the files that hold an edition.
+def find(base: str, edition: Edition, place: str = "") -> list[InputFile]:
+    """Returns the files that hold an edition, as they are.
 
     Args:
         base: Folder with the edition's files, each perhaps compressed by gzip, a zip archive of
             them, or a file with ratings alone. No character in it has a special meaning.
         edition: Edition to look for.
+        place: Last part of the base whose folders belong to the table; empty if none does.
 
     Raises:
         DataError: A file that the edition needs is not there.
     """
-    return [base] if _is_file(base) else list(_in_folder(base, edition).values())
+    if _is_file(base):
+        return [_input_file(base, os.path.basename(base), os.path.dirname(place))]
+    return list(_in_folder(base, edition, place).values())
 
 
 @contextlib.contextmanager
-def local_files(base: str, edition: Edition) -> Iterator[Files]:
+def local_files(base: str, edition: Edition, place: str = "") -> Iterator[Files]:
     """Yields the edition's files by name: where they are or, if need be, unpacked copies.
 
     Args:
-        base: Place of the files, as in `paths`.
+        base: Place of the files, as in `find`.
         edition: Edition to look for.
+        place: Last part of the base, as in `find`.
 
     Raises:
         DataError: A file is not there, or an archive is damaged or far larger than it seems.
     """
     with tempfile.TemporaryDirectory() as folder:
         if not _is_file(base):
-            found = _in_folder(base, edition)
-            yield {name: _gunzipped(_here(path, folder), folder) for name, path in found.items()}
-        elif is_zip(path := _here(base, folder)):
-            yield _unzipped(path, edition, folder)
+            found = _in_folder(base, edition, place)
+            yield {name: _gunzipped(_here(file, folder), folder) for name, file in found.items()}
+            return
+        (file,) = find(base, edition, place)
+        file = _here(file, folder)
+        if is_zip(file.path):
+            yield _unzipped(file, edition, folder)
         else:
-            yield {edition.files[0]: _gunzipped(path, folder)}
+            yield {edition.files[0]: _gunzipped(file, folder)}
 
 
 def names_in(base: str) -> list[str]:
@@ -141,13 +151,22 @@ def _is_file(base: str) -> bool:
     return fileio.exists(base) and not fileio.isdir(base)
 
 
-def _in_folder(folder: str, edition: Edition) -> dict[str, str]:
-    found = _matched(names_in(folder), edition, folder)
-    paths = {name: os.path.join(folder, actual) for name, actual in found.items()}
-    for path in paths.values():
-        if fileio.isdir(path):
-            raise DataError(f"{path} is a folder: give it as data.path, or join its files to one")
-    return paths
+def _input_file(path: str, name: str, place: str) -> InputFile:
+    """Returns a file whose name has the folders of a place too, if they have values."""
+    return InputFile(path, partitions.name_in(os.path.join(place, name)))
+
+
+def _in_folder(folder: str, edition: Edition, place: str) -> dict[str, InputFile]:
+    found = {
+        name: _input_file(os.path.join(folder, actual), actual, place)
+        for name, actual in _matched(names_in(folder), edition, folder).items()
+    }
+    for file in found.values():
+        if fileio.isdir(file.path):
+            raise DataError(
+                f"{file.path} is a folder: give it as data.path, or join its files to one"
+            )
+    return found
 
 
 def _matched(names: Iterable[str], edition: Edition, place: str) -> dict[str, str]:
@@ -162,20 +181,26 @@ def _matched(names: Iterable[str], edition: Edition, place: str) -> dict[str, st
         return {name: actual[plain_name(name)] for name in wanted if plain_name(name) in actual}
 
     optional = present(edition.optional_files)
-    for wanted in (edition.files, edition.other_files):
-        if wanted and len(found := present(wanted)) == len(wanted):
-            return {**found, **optional}
     others = [
         actual[name]
         for name in sorted(actual)
         if may_be_ratings(name, edition) and name not in edition.optional_files
     ]
+    in_folders = [name for name in others if "/" in name]
+    for wanted in (edition.files, edition.other_files):
+        if wanted and len(found := present(wanted)) == len(wanted):
+            if in_folders:
+                raise DataError(f"{place} has {edition.files[0]} and {in_folders[0]}: keep one")
+            return {**found, **optional}
+    for name in in_folders:
+        # Ratings and movies in one folder of each day would be one table.
+        own = os.path.basename(plain_name(name))
+        if own in edition.optional_files:
+            raise DataError(
+                f"{place} has {name}: give one {own} for all ratings, beside {name.split('/')[0]}"
+            )
     first = edition.files[0]
-    prefix = edition.part_prefix
-    are_parts = prefix is not None and all(
-        os.path.basename(name).startswith(prefix) for name in others
-    )
-    if others and (are_parts or len(others) == 1):
+    if others and (len(others) == 1 or _are_parts(others, edition)):
         parts = {f"{first}/{number}": name for number, name in enumerate(others[1:], start=1)}
         return {first: others[0], **parts, **optional}
     if others:
@@ -190,36 +215,50 @@ def _matched(names: Iterable[str], edition: Edition, place: str) -> dict[str, st
 def may_be_ratings(name: str, edition: Edition) -> bool:
     """Returns whether a `plain_name` is one of ratings without the edition's own name.
 
-    Parts that Hadoop wrote, such as `part-00000`, have no suffix.
+    Parts that Hadoop and Hive wrote, such as `part-00000` and `000000_0`, have no suffix, nor do
+    some in folders such as `date=2026-11-22`.
     """
+    own = os.path.basename(name)
+    is_part = _PART.fullmatch(own) is not None or ("/" in name and not own.startswith("_"))
+    takes_parts = bool(edition.part_prefix) and "." not in own
+    return bool(edition.suffixes) and (name.endswith(edition.suffixes) or (takes_parts and is_part))
+
+
+def _are_parts(names: Sequence[str], edition: Edition) -> bool:
+    """Returns whether several files hold the ratings together, as all do in such folders."""
     prefix = edition.part_prefix
-    is_part = bool(prefix) and os.path.basename(name).startswith(prefix or "") and "." not in name
-    return bool(edition.suffixes) and (name.endswith(edition.suffixes) or is_part)
+    return prefix is not None and all(
+        "/" in name
+        or os.path.basename(name).startswith(prefix)
+        or _PART.fullmatch(plain_name(name)) is not None
+        for name in names
+    )
 
 
-def _here(path: str, folder: str) -> str:
-    """Returns a path on this machine, of a copy if the file is in cloud storage."""
-    if "://" not in path:
-        return path
-    copy = os.path.join(folder, partitions.name_in(path))
+def _here(file: InputFile, folder: str) -> InputFile:
+    """Returns a file on this machine, a copy if it is in cloud storage."""
+    if "://" not in file.path:
+        return file
+    copy = os.path.join(folder, file.name)
     os.makedirs(os.path.dirname(copy), exist_ok=True)
-    fileio.copy(path, copy)
-    return copy
+    fileio.copy(file.path, copy)
+    return InputFile(copy, file.name)
 
 
-def _gunzipped(path: str, folder: str) -> str:
-    with open(path, "rb") as file:
-        if file.read(2) != _GZIP_MAGIC:
-            return path
-    inner = os.path.join(folder, "unpacked", partitions.name_in(path))
-    target = inner[:-3] if inner.casefold().endswith(".gz") else inner
+def _gunzipped(file: InputFile, folder: str) -> InputFile:
+    with open(file.path, "rb") as start:
+        if start.read(2) != _GZIP_MAGIC:
+            return file
+    name = file.name[:-3] if file.name.casefold().endswith(".gz") else file.name
+    target = os.path.join(folder, "unpacked", name)
     os.makedirs(os.path.dirname(target), exist_ok=True)
-    with gzip.open(path) as source:
-        _unpack(source, target, os.path.getsize(path))
-    return target
+    with gzip.open(file.path) as source:
+        _unpack(source, target, os.path.getsize(file.path))
+    return InputFile(target, name)
 
 
-def _unzipped(path: str, edition: Edition, folder: str) -> Files:
+def _unzipped(file: InputFile, edition: Edition, folder: str) -> Files:
+    path = file.path
     with _opened(path) as archive:
         members = _members(archive)
         files = {}
@@ -233,7 +272,8 @@ def _unzipped(path: str, edition: Edition, folder: str) -> Files:
                     _unpack(source, target, member.compress_size)
             except (RuntimeError, NotImplementedError) as error:
                 raise DataError(f"{path}: {error}") from error
-            files[name] = _gunzipped(target, os.path.join(folder, str(number)))
+            unpacked = _input_file(target, actual, os.path.dirname(file.name))
+            files[name] = _gunzipped(unpacked, os.path.join(folder, str(number)))
         return files
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ import pyarrow as pa
 from tfx.dsl.io import fileio
 
 from components.movielens_example_gen import joining, splits
+from components.movielens_example_gen.cleaning import ROW
 from components.movielens_example_gen.readers.edition import RawRatings
 from models import features
 
@@ -30,10 +32,13 @@ _DIGEST_BYTES: Final = 8
 _SEPARATOR: Final = "\0"
 # Clocks that are wrong by years are few, and one of them must not bound all ratings.
 _STRAY_SHARE: Final = 0.001
+# What no window of spans leaves behind.
+_NO_SPAN: Final = np.iinfo(np.int64).max
 
 Keys = np.ndarray[Any, np.dtype[np.float64]]
 Stars = np.ndarray[Any, np.dtype[np.float32]]
 Times = np.ndarray[Any, np.dtype[np.int64]]
+Spans = np.ndarray[Any, np.dtype[np.int64]]
 Digests = np.ndarray[Any, np.dtype[np.uint64]]
 
 
@@ -49,16 +54,21 @@ class RatingSample:
         stars: float32 `[n]`, rating in stars.
         times: int64 `[n]`, time in seconds since 1970.
         movies: uint64 `[n]`, digest of the movie's title and genres.
+        spans: int64 `[n]`, number of the span that has the rating; the largest int64 where that is
+            not known.
         oldest: Time of the oldest of all ratings, but for the oldest 0.1 % of them.
         newest: Time of the newest, but for the newest 0.1 %.
+        first_span: Number of the oldest span that was read; 0 where there are none.
     """
 
     keys: Keys
     stars: Stars
     times: Times
     movies: Digests
+    spans: Spans
     oldest: int
     newest: int
+    first_span: int
 
     @property
     def complete_to(self) -> float:
@@ -66,13 +76,14 @@ class RatingSample:
         return float(self.keys[-1]) if len(self.keys) == SIZE else 1.0
 
 
-def draw(ratings: pa.Table, raw: RawRatings) -> RatingSample:
+def draw(ratings: pa.Table, raw: RawRatings, span_numbers: Sequence[int] = ()) -> RatingSample:
     """Returns the sample of ratings.
 
     Args:
         ratings: Table of one or more ratings with `row`, `user_id`, `movie_id`, `rating` and
             `timestamp`.
         raw: Tables of all files, with the movies.
+        span_numbers: Number of each of the spans in `raw`; empty for a path without spans.
     """
     hashes = splits.hash_positions(ratings, _SEED)
     kept = min(SIZE, len(hashes))
@@ -87,8 +98,10 @@ def draw(ratings: pa.Table, raw: RawRatings) -> RatingSample:
         stars=chosen[features.RATING].to_numpy().astype(np.float32),
         times=times[rows].astype(np.int64),
         movies=_movie_digests(chosen),
+        spans=_spans(ratings[ROW].to_numpy()[rows], raw.span_rows, span_numbers),
         oldest=int(ordered[stray]),
         newest=int(ordered[-1 - stray]),
+        first_span=span_numbers[0] if span_numbers else 0,
     )
 
 
@@ -100,10 +113,17 @@ def encode(sample: RatingSample) -> bytes:
 
 
 def decode(content: bytes) -> RatingSample:
-    """Returns the sample that `encode` wrote."""
+    """Returns the sample that `encode` wrote, perhaps before it wrote spans."""
     with np.load(io.BytesIO(content), allow_pickle=False) as stored:
         columns = {name: stored[name] for name in ("keys", "stars", "times", "movies")}
-        return RatingSample(**columns, oldest=int(stored["oldest"]), newest=int(stored["newest"]))
+        has_spans = "spans" in stored
+        return RatingSample(
+            **columns,
+            spans=stored["spans"] if has_spans else np.full_like(columns["times"], _NO_SPAN),
+            oldest=int(stored["oldest"]),
+            newest=int(stored["newest"]),
+            first_span=int(stored["first_span"]) if has_spans else 0,
+        )
 
 
 def write(folder: str, sample: RatingSample) -> None:
@@ -116,6 +136,14 @@ def read(folder: str) -> RatingSample:
     """Returns the sample of an examples artifact."""
     with fileio.open(os.path.join(folder, SAMPLE_FILE), "rb") as file:
         return decode(file.read())
+
+
+def _spans(rows: Spans, span_rows: Sequence[int], numbers: Sequence[int]) -> Spans:
+    """Returns the number of the span of each row."""
+    if not numbers:
+        return np.full_like(rows, _NO_SPAN)
+    starts = np.cumsum([0, *span_rows[:-1]])
+    return np.array(numbers, np.int64)[np.searchsorted(starts, rows, side="right") - 1]
 
 
 def _movie_digests(ratings: pa.Table) -> Digests:

@@ -45,7 +45,9 @@ def read_source(source: Source, options: IngestOptions) -> tuple[RawRatings, Cle
     Raises:
         DataError: The files cannot be read as the edition, or the columns of two spans differ.
     """
-    raws = [read_raw(span.path, source.edition, options.dialect) for span in source.spans]
+    raws = [
+        read_raw(span.path, source.edition, options.dialect, span.place) for span in source.spans
+    ]
     raw = raws[0] if len(raws) == 1 else _joined(raws, source.spans)
     edition = EDITIONS[source.edition]
     cleaned = cleaning.clean(raw, options.bounds, options.dialect, edition.rating_range)
@@ -75,6 +77,11 @@ def _joined(raws: Sequence[RawRatings], found: Sequence[Span]) -> RawRatings:
         ),
         recognised=(f"{len(raws)} spans {first} to {last}", *raws[-1].recognised),
         span_rows=rows,
+        file_rows=tuple(
+            count
+            for one, span_rows in zip(raws, rows, strict=True)
+            for count in (one.file_rows or (span_rows,))
+        ),
     )
 
 
@@ -98,18 +105,21 @@ def _by_span(rejected: pa.Table, rows: Sequence[int], found: Sequence[Span]) -> 
     return others.add_column(0, cleaning.ROW, pa.array(row - starts[at])).add_column(0, SPAN, names)
 
 
-def read_raw(base: str, edition: EditionName, dialect: Dialect | None = None) -> RawRatings:
+def read_raw(
+    base: str, edition: EditionName, dialect: Dialect | None = None, place: str = ""
+) -> RawRatings:
     """Returns the tables of an edition as they are in its files.
 
     Args:
         base: Folder, zip archive or file, on this machine or in cloud storage.
         edition: Name of the edition.
         dialect: What is set of the dialect; None to recognise all of it.
+        place: Last part of the path that placeholders stand for, if there are any.
 
     Raises:
         DataError: The files cannot be read as the edition.
     """
-    with input_files.local_files(base, EDITIONS[edition]) as files:
+    with input_files.local_files(base, EDITIONS[edition], place) as files:
         return EDITIONS[edition].read(files, dialect or Dialect())
 
 

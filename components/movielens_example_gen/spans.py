@@ -6,6 +6,7 @@ character is literal.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,12 +34,14 @@ class Span:
         version: Number of the version; -1 for a path without one.
         name: Number or date as the path has it; empty for a path without either.
         path: Folder, zip archive or file.
+        place: Path below the folders without placeholders; empty for a path without any.
     """
 
     number: int
     version: int
     name: str
     path: str
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Source:
         """
         edition = EDITIONS[self.edition]
         return input_files.fingerprint(
-            path for span in self.spans for path in input_files.paths(span.path, edition)
+            file for span in self.spans for file in input_files.find(span.path, edition, span.place)
         )
 
 
@@ -120,7 +123,10 @@ def resolve(path: str) -> list[Span]:
 
 def _matches(path: str) -> Iterator[Span]:
     """Yields a span for each place that a path can stand for, folder by folder."""
-    waiting: list[tuple[str, list[str], dict[str, str]]] = [("", path.split("/"), {})]
+    parts = path.split("/")
+    fixed = next(at for at, part in enumerate(parts) if PLACEHOLDER.search(part))
+    above = "".join(f"{part}/" for part in parts[:fixed])
+    waiting: list[tuple[str, list[str], dict[str, str]]] = [(above, parts[fixed:], {})]
     while waiting:
         folder, (part, *rest), values = waiting.pop()
         for name, found in _names(folder, part):
@@ -128,7 +134,7 @@ def _matches(path: str) -> Iterator[Span]:
             if rest:
                 waiting.append((f"{place}/", rest, known))
             elif fileio.exists(place):
-                yield _span(place, known)
+                yield dataclasses.replace(_span(place, known), place=place.removeprefix(above))
 
 
 def _names(folder: str, part: str) -> Iterator[tuple[str, dict[str, str]]]:

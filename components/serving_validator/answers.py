@@ -18,7 +18,9 @@ from models.signature_names import (
     EXCLUDE,
     EXPLAIN,
     EXPLAIN_FOR_RATINGS,
+    HIGHEST_RATING,
     LIKED_PROBABILITY,
+    LOWEST_RATING,
     MOVIES,
     OTHERS,
     POPULARITY_RANK,
@@ -53,6 +55,8 @@ _DTYPES: Final = {
     OTHERS: np.dtype(np.float32),
     STANDARD_DEVIATION: np.dtype(np.float32),
     LIKED_PROBABILITY: np.dtype(np.float32),
+    LOWEST_RATING: np.dtype(np.float32),
+    HIGHEST_RATING: np.dtype(np.float32),
 }
 _LISTED: Final = (features.MOVIE_ID, features.MOVIE_TITLE, features.RATING, CONTRIBUTION)
 _SUMS: Final = (SCORE, BASELINE, OTHERS)
@@ -87,16 +91,21 @@ def _check_rating(inputs: Inputs, outputs: Outputs) -> None:
 
 
 def _check_interval(inputs: Inputs, outputs: Outputs) -> None:
-    names = (features.RATING, STANDARD_DEVIATION, LIKED_PROBABILITY)
+    names = (features.RATING, STANDARD_DEVIATION, LIKED_PROBABILITY, LOWEST_RATING, HIGHEST_RATING)
     _check_outputs(outputs, names, (_rows(inputs),))
     for name in names:
         _check_finite(name, outputs[name])
-    deviation, probability = outputs[STANDARD_DEVIATION], outputs[LIKED_PROBABILITY]
+    rating, deviation, probability, lowest, highest = (outputs[name] for name in names)
     if (deviation <= 0).any():
         raise UnservableModelError(f"{STANDARD_DEVIATION}: {deviation.min():g} is not above 0")
     wrong = probability[(probability < 0) | (probability > 1)]
     if wrong.size:
         raise UnservableModelError(f"{LIKED_PROBABILITY}: {wrong[0]:g} is no probability")
+    beyond = rating[(rating < lowest) | (rating > highest)]
+    if beyond.size:
+        raise UnservableModelError(
+            f"{features.RATING}: {beyond[0]:g} is not from {lowest[0]:g} to {highest[0]:g}"
+        )
 
 
 def _check_rating_or_score(inputs: Inputs, outputs: Outputs) -> None:

@@ -45,7 +45,9 @@ from models.signature_names import (
     EXCLUDE,
     EXPLAIN,
     EXPLAIN_FOR_RATINGS,
+    HIGHEST_RATING,
     LIKED_PROBABILITY,
+    LOWEST_RATING,
     MOVIES,
     OTHERS,
     POPULARITY_RANK,
@@ -242,7 +244,8 @@ class Recommender(tf.Module):
         Returns:
             `rating` float32 `[B]`, as from `predict`; `standard_deviation` float32 `[B]`, in stars;
             `liked_probability` float32 `[B]`, the probability of at least
-            `ModelOptions.liked_rating`.
+            `ModelOptions.liked_rating`; `lowest_rating` and `highest_rating` float32 `[B]`, the
+            ends of the range of ratings in each row.
         """
         user_id, movie_id = with_equal_rows(features.USER_ID, user_id, features.MOVIE_ID, movie_id)
         pairs = self._pairs(user_id, movie_id)
@@ -255,6 +258,12 @@ class Recommender(tf.Module):
             features.RATING: tf.clip_by_value(mean, *self._rating_range),
             STANDARD_DEVIATION: deviation,
             LIKED_PROBABILITY: tf.math.erfc(below) / 2,
+            **{
+                name: tf.fill(tf.shape(mean), tf.constant(end, mean.dtype))
+                for name, end in zip(
+                    (LOWEST_RATING, HIGHEST_RATING), self._rating_range, strict=True
+                )
+            },
         }
 
     def recommend(self, user_id: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:

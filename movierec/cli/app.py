@@ -90,6 +90,10 @@ def main() -> NoReturn:
             code = app(standalone_mode=False)
         if code == exit_codes.INTERRUPTED:
             print_error("interrupted")
+    except KeyboardInterrupt:
+        # Between the start of the block and the command.
+        print_error("interrupted")
+        code = exit_codes.INTERRUPTED
     except RunInterruptedError as error:
         print_error(error)
         code = exit_codes.INTERRUPTED

@@ -245,9 +245,8 @@ def _errors(summary: Summary, rmse: Rmse) -> Table:
         intervals = summary.intervals
         table.add_section()
         table.add_row("negative log likelihood", f"{intervals.negative_log_likelihood:.4f}")
-        for level in (50, 80, 95):
-            covered = getattr(intervals, f"coverage_{level}")
-            table.add_row(f"within {level} % intervals", f"{covered:.4f}")
+        for level, covered in intervals.coverages.items():
+            table.add_row(f"within {100 * level:.0f} % intervals", f"{covered:.4f}")
     return table
 
 
@@ -290,14 +289,17 @@ def _tuning(tuning: Tuning) -> str:
 
 
 def _drift(drift: DriftReport) -> Text:
-    if drift.version is None and not drift.moves:
-        return Text("drift: no blessed model to compare the data with")
-    accepted = f"; accepted: {', '.join(drift.accepted)}" if drift.accepted else ""
-    within = sum(not move.exceeded for move in drift.moves)
-    return Text(
-        f"drift: {within} of {len(drift.moves)} measures are within their limits, compared with "
-        f"{'the spans before' if drift.version is None else f'version {drift.version}'}{accepted}"
-    )
+    lines = list(drift.not_compared)
+    if drift.moves:
+        accepted = f"; accepted: {', '.join(drift.accepted)}" if drift.accepted else ""
+        within = sum(not move.exceeded for move in drift.moves)
+        compared = "the spans before" if drift.version is None else f"version {drift.version}"
+        lines.insert(
+            0,
+            f"{within} of {len(drift.moves)} measures are within their limits, compared with "
+            f"{compared}{accepted}",
+        )
+    return Text("\n").join(plain(f"drift: {line}") for line in lines)
 
 
 def _gate(summary: Summary) -> Text:

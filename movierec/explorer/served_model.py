@@ -17,8 +17,7 @@ from serving.version_pin import read_pin
 from serving.versions import version_number, versions
 
 _AVAILABLE: Final = "AVAILABLE"
-# Standard deviations on either side of a normal distribution's mean that hold 95 %.
-_REACH: Final = 1.96
+_LEVEL: Final = 0.95
 # Code of a request to a signature that the model does not have.
 _NO_SIGNATURE: Final = "FAILED_PRECONDITION"
 _Value = TypeVar("_Value")
@@ -31,16 +30,12 @@ class PredictedRating:
     Attributes:
         rating: Expected rating.
         standard_deviation: Uncertainty; None from a model that does not tell it.
+        bounds: Interval that holds the rating with a probability of 95 %, likewise.
     """
 
     rating: float
     standard_deviation: float | None = None
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """Interval that holds the rating with a probability of 95 %."""
-        reach = _REACH * (self.standard_deviation or 0.0)
-        return self.rating - reach, self.rating + reach
+    bounds: tuple[float, float] | None = None
 
 
 def if_offered(ask: Callable[[], _Value]) -> _Value | None:
@@ -131,7 +126,9 @@ class ServedModel:
         """
         interval = if_offered(lambda: self.client.predict_interval([user_id], [movie_id])[0])
         if interval is not None:
-            return PredictedRating(interval.rating, interval.standard_deviation)
+            return PredictedRating(
+                interval.rating, interval.standard_deviation, interval.bounds(_LEVEL)
+            )
         rating = if_offered(lambda: self.client.predict([user_id], [movie_id])[0])
         return None if rating is None else PredictedRating(rating)
 

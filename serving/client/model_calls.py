@@ -49,6 +49,8 @@ CONTRIBUTION: Final = "contribution"
 OTHERS: Final = "others"
 STANDARD_DEVIATION: Final = "standard_deviation"
 LIKED_PROBABILITY: Final = "liked_probability"
+LOWEST_RATING: Final = "lowest_rating"
+HIGHEST_RATING: Final = "highest_rating"
 EXCLUDE: Final = "exclude"
 AMONG_MOVIES: Final = "among_movies"
 AMONG_GENRES: Final = "among_genres"
@@ -131,18 +133,16 @@ class ModelCalls:
     ) -> Call[list[RatingInterval]]:
         """Returns the call for the predicted ratings of pairs and how sure they are."""
         shape = (len(user_ids),)
-        names = (RATING, STANDARD_DEVIATION, LIKED_PROBABILITY)
-        return self._predict(
-            PREDICT_INTERVAL,
-            _pairs(user_ids, movie_ids),
-            lambda outputs: [
-                RatingInterval(*values)
-                for values in zip(
-                    *(wire_tensors.read_floats(outputs, name, shape) for name in names),
-                    strict=True,
-                )
-            ],
-        )
+
+        def intervals(outputs: Any) -> list[RatingInterval]:
+            names = [RATING, STANDARD_DEVIATION, LIKED_PROBABILITY]
+            # Another server may answer without the range.
+            if LOWEST_RATING in outputs:
+                names += [LOWEST_RATING, HIGHEST_RATING]
+            columns = (wire_tensors.read_floats(outputs, name, shape) for name in names)
+            return [RatingInterval(*values) for values in zip(*columns, strict=True)]
+
+        return self._predict(PREDICT_INTERVAL, _pairs(user_ids, movie_ids), intervals)
 
     def recommend(
         self, user_id: str, k: int, exclude: Collection[str]

@@ -67,7 +67,7 @@ class Metrics:
         Args:
             in_flight: Returns the number of requests that wait or are being answered.
             loaded_versions: Returns the numbers of the versions that answer.
-            failed_versions: Returns the numbers of the versions that do not load.
+            failed_versions: Returns the numbers of the versions that should answer and do not load.
         """
         self.registry = CollectorRegistry()
         self._requests = Counter(
@@ -141,7 +141,11 @@ class _State(Collector):
         self._in_flight = in_flight
         self._versions = (
             ("movierec_loaded_version", "1 for each version that answers.", loaded_versions),
-            ("movierec_failed_version", "1 for each version that does not load.", failed_versions),
+            (
+                "movierec_failed_version",
+                "1 for each wanted version that does not load.",
+                failed_versions,
+            ),
         )
 
     def collect(self) -> Iterable[Metric]:

@@ -206,14 +206,27 @@ class VersionWatcher:
         self._states = states
         self._on_change = on_change
         self._failed: dict[int, _Failure] = {}
+        self._pinned: int | None = None
         self._loads: dict[int, _Load] = {}
         self._wake = threading.Event()
         self._stopped = False
         self._thread: threading.Thread | None = None
 
     def failed(self) -> list[int]:
-        """Returns the numbers of the versions in the folder that do not load; any thread may."""
-        return list(self._failed)
+        """Returns the numbers of the versions that should answer and do not load; any thread may.
+
+        One above the pin should not, nor one below the version that answers.
+        """
+        allowed = [number for number in self._served.numbers() if self._is_allowed(number)]
+        newest = max(allowed, default=-1)
+        return [
+            number
+            for number in list(self._failed)
+            if number in self._labelled or (number > newest and self._is_allowed(number))
+        ]
+
+    def _is_allowed(self, number: int) -> bool:
+        return self._pinned is None or number <= self._pinned
 
     def load_first(self) -> None:
         """Looks until all versions that are wanted have been tried; a slow one is not waited for.
@@ -243,8 +256,9 @@ class VersionWatcher:
             self._failed = {
                 number: failure for number, failure in self._failed.items() if number in available
             }
+            self._pinned = pinned
             self._served.limit(pinned)
-            for number in sorted(self._served.numbers() - self._wanted(available, pinned)):
+            for number in sorted(self._served.numbers() - self._wanted(available)):
                 self._states.unloading(number)
                 self._served.retire(number)
         for number in self._served.unload_idle():
@@ -310,7 +324,7 @@ class VersionWatcher:
             if (number := version_number(folder.name)) is not None
         }
 
-    def _wanted(self, available: dict[int, Path], pinned: int | None) -> set[int]:
+    def _wanted(self, available: dict[int, Path]) -> set[int]:
         """Starts to load the versions to serve, and returns the numbers of those that are served.
 
         What is served stays while a newer version is being loaded, and if none loads: an old
@@ -323,7 +337,7 @@ class VersionWatcher:
         }
         awaited = False
         for number in sorted(available, reverse=True):
-            if pinned is not None and number > pinned:
+            if not self._is_allowed(number):
                 continue
             if number in self._served.numbers():
                 return wanted | {number}

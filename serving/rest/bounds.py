@@ -1,8 +1,9 @@
-"""The bounds on requests to the REST API: how many, how large, and how slow."""
+"""The bounds on requests to the REST API and its answers: how many, how large, and how slow."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -12,9 +13,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.defaults import MAX_CONCURRENT_REQUESTS, MAX_MESSAGE_BYTES
 from serving.rest.rest_errors import RestError, error_response
 
-# Bodies in memory at once, in bodies of the largest size. Parsed JSON takes many times the memory.
+# Bodies, and answers, in memory at once, in those of the largest size. As JSON, either takes many
+# times the memory.
 _LARGEST_AT_ONCE: Final = 2
 _BODY_SECONDS: Final = 10.0
+
+ANSWER: Final = "movierec.answer"
+"""Key of a request's `Answer` in its scope."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +30,84 @@ class Bounds:
         max_requests: Most requests at once; further ones are answered 429.
         max_body_bytes: Largest body; a larger one is answered 413.
         max_held_bytes: Most bytes of all bodies at once; further ones are answered 429.
+        max_answer_bytes: Most bytes of all large answers at once, as the model server sends them;
+            further ones are answered 429.
         body_seconds: Seconds in which a body must arrive; a later one is answered 408.
     """
 
     max_requests: int = MAX_CONCURRENT_REQUESTS
     max_body_bytes: int = MAX_MESSAGE_BYTES
     max_held_bytes: int = _LARGEST_AT_ONCE * MAX_MESSAGE_BYTES
+    max_answer_bytes: int = _LARGEST_AT_ONCE * MAX_MESSAGE_BYTES
     body_seconds: float = _BODY_SECONDS
+
+
+class Answers:
+    """The large answers that are in memory, until they are sent; threads may share it.
+
+    What a small answer takes is bounded by the number of requests. So clients who read large ones
+    slowly cannot keep others from small ones.
+    """
+
+    def __init__(self, bounds: Bounds) -> None:
+        """Starts with none.
+
+        Args:
+            bounds: Bounds on the requests.
+        """
+        self._most = bounds.max_answer_bytes
+        self._small = bounds.max_answer_bytes // bounds.max_requests
+        self._lock = threading.Lock()
+        self._held_bytes = 0
+
+    def change(self, size: int) -> None:
+        """Counts an answer, or with a negative size one that was counted and is sent.
+
+        Raises:
+            RestError: 429; all together would be too large.
+        """
+        if abs(size) <= self._small:
+            return
+        with self._lock:
+            if size > 0 and self._held_bytes + size > self._most:
+                raise _busy("the server already has as much to answer as it takes")
+            self._held_bytes += size
+
+
+class Answer:
+    """The answer of one request; its size becomes known in a thread."""
+
+    def __init__(self, answers: Answers) -> None:
+        """Starts without a size.
+
+        Args:
+            answers: All answers.
+        """
+        self._answers = answers
+        self._lock = threading.Lock()
+        self._size = 0
+        self._ended = False
+
+    def hold(self, size: int) -> None:
+        """Counts the answer from now on.
+
+        Args:
+            size: Bytes of the message.
+
+        Raises:
+            RestError: 429; there are too many large answers, or the client has gone.
+        """
+        with self._lock:
+            if self._ended:
+                raise _busy("the client has gone")
+            self._answers.change(size)
+            self._size = size
+
+    def end(self) -> None:
+        """Counts the answer no more."""
+        with self._lock:
+            self._ended = True
+            self._answers.change(-self._size)
 
 
 class BoundedRequests:
@@ -48,6 +124,7 @@ class BoundedRequests:
         self._bounds = bounds
         self._requests = 0
         self._held_bytes = 0
+        self._answers = Answers(bounds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
@@ -55,6 +132,8 @@ class BoundedRequests:
             await self._app(scope, receive, send)
             return
         held = _Body(scope)
+        answer = Answer(self._answers)
+        scope[ANSWER] = answer
         try:
             # All of this runs in one event loop, so that nothing comes between check and count.
             if self._requests >= self._bounds.max_requests:
@@ -65,6 +144,7 @@ class BoundedRequests:
                     return
                 await self._app(scope, held.replay(receive), send)
             finally:
+                answer.end()
                 self._requests -= 1
                 self._held_bytes -= len(held.content)
         except RestError as error:

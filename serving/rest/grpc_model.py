@@ -104,12 +104,14 @@ class GrpcModel:
             }
         )
 
-    def predict(self, model: ModelAddress, body: bytes) -> bytes:
+    def predict(self, model: ModelAddress, body: bytes, on_answer: Callable[[int], None]) -> bytes:
         """Returns the answer of a signature.
 
         Args:
             model: Model that the path names.
             body: Body of the request.
+            on_answer: Function of the size of the model server's answer, in bytes, before it is
+                turned into JSON. What it raises ends the request.
 
         Raises:
             RestError: The body is not what the signature takes, or the server refuses the request
@@ -124,6 +126,7 @@ class GrpcModel:
         for name, tensor in asked.tensors(inputs).items():
             request.inputs[name].CopyFrom(tensor)
         response = self._call(self._predictions.Predict, request, end)
+        on_answer(response.ByteSize())
         outputs = {
             name: decode(tensor, self._max_message_bytes)
             for name, tensor in response.outputs.items()

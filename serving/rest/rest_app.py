@@ -17,7 +17,7 @@ from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 
-from serving.rest.bounds import BoundedRequests, Bounds
+from serving.rest.bounds import ANSWER, BoundedRequests, Bounds
 from serving.rest.description import METADATA, NOT_OFFERED, PREDICT, STATUS, SUMMARY, TITLE
 from serving.rest.grpc_model import GrpcModel, ModelAddress
 from serving.rest.rest_errors import RestError, bad_request, error_response
@@ -117,7 +117,9 @@ def _add_paths(
 
     @app.post(f"{root}:predict", response_class=JSONResponse, **PREDICT)
     async def predict(request: Request, spec: ModelAddress = named) -> Response:
-        return await in_thread(model.predict, spec, await request.body())
+        return await in_thread(
+            model.predict, spec, await request.body(), request.scope[ANSWER].hold
+        )
 
     for method in ("classify", "regress"):
 

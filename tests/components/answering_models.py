@@ -80,6 +80,8 @@ class AnsweringModel(tf.Module):
             "rating": rating,
             "standard_deviation": 1 + rating / 8,
             "liked_probability": rating / 100,
+            "lowest_rating": tf.zeros_like(rating),
+            "highest_rating": 99 * tf.ones_like(rating),
         }
 
     def rate(self, examples) -> Outputs:

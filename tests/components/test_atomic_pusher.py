@@ -223,6 +223,33 @@ def test_pushes_at_once_take_turns(local: Pushes, same: bool) -> None:
         assert fileio.exists(local.file(version, SAVED_MODEL))
 
 
+@pytest.mark.parametrize("ahead", [0, 10_000])
+def test_remote_pushes_at_once_are_versions_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: int
+) -> None:
+    """TFX's Pusher leaves the second one out, and takes the clock's number where it is behind."""
+    monkeypatch.setattr(atomic_pusher, "time", SimpleNamespace(time=lambda: 100.5))
+    # A file system of TensorFlow's that is in memory.
+    folder = f"ram:/{tmp_path}/serving"
+    if ahead:
+        fileio.makedirs(f"{folder}/{ahead}")
+    exports = [tmp_path / name for name in "abcd"]
+    for export in exports:
+        (export / "variables").mkdir(parents=True)
+        (export / "variables" / "variables.index").write_text(export.name)
+        (export / SAVED_MODEL).write_text(export.name)
+    with ThreadPoolExecutor(4) as pool:
+        pushed = pool.map(lambda export: atomic_pusher.push_in_order(str(export), folder), exports)
+        targets = list(pushed)
+    assert len(set(targets)) == 4
+    assert min(int(target.rpartition("/")[2]) for target in targets) > max(99, ahead)
+    for export, target in zip(exports, targets, strict=True):
+        for name in (SAVED_MODEL, "variables/variables.index"):
+            with fileio.open(f"{target}/{name}") as file:
+                assert file.read() == export.name
+    assert not [name for name in fileio.listdir(folder) if name.startswith(push_folder.INCOMING)]
+
+
 def test_what_killed_pushes_left_is_removed_unless_one_is_under_way(local: Pushes) -> None:
     model = local.export("model", 2)
     left = [Path(local.base_directory, f".incoming-{name}") for name in ("12", "ab")]

@@ -203,11 +203,34 @@ def test_a_column_of_no_times_is_none() -> None:
     assert cleaned.recognised[1] == "no times"
 
 
-def test_blank_rows_are_no_damage() -> None:
-    rows = [("7", "1", "3", "1"), *[(None, None, None, None)] * 9]
+BLANK_ROW = (None, None, None, None)
+
+
+def test_blank_rows_at_the_end_are_no_damage() -> None:
+    rows = [("7", "1", "3", "1"), *[BLANK_ROW] * 8, (" ", None, "NULL", "5")]
     cleaned = clean(raw(*rows))
-    assert cleaned.rejected_by_reason == {cleaning.BLANK: 9}
+    assert cleaned.rejected_by_reason == {cleaning.BLANK_END: 9}
     cleaning.require_few_rejected(cleaned, 10, 0.0)
+
+
+def test_blank_rows_among_others_are_damage() -> None:
+    rows = [("7", "1", "3", "1"), BLANK_ROW, ("8", "1", "3", "1"), BLANK_ROW]
+    cleaned = clean(raw(*rows))
+    assert cleaned.rejected_by_reason == {cleaning.BLANK: 1, cleaning.BLANK_END: 1}
+    with pytest.raises(DataError, match=r"1 of 3 rows cannot be ratings .* 1 blank row;"):
+        cleaning.require_few_rejected(cleaned, 4, 0.3)
+
+
+def test_each_file_has_an_end() -> None:
+    rows = [("7", "1", "3", "1"), BLANK_ROW, BLANK_ROW, ("8", "1", "3", "1"), BLANK_ROW]
+    assert clean(raw(*rows), file_rows=(2, 1, 2)).rejected_by_reason == {cleaning.BLANK_END: 3}
+
+
+def test_blank_rows_at_the_end_hide_no_damage() -> None:
+    rows = [("7", "1", "3", "1"), ("7", "2", "x", "1"), *[BLANK_ROW] * 998]
+    cleaned = clean(raw(*rows))
+    with pytest.raises(DataError, match="1 of 2 rows cannot be ratings"):
+        cleaning.require_few_rejected(cleaned, 1_000, 0.01)
 
 
 def test_booleans_are_thumbs() -> None:

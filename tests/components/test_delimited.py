@@ -1,11 +1,15 @@
 """Text tables in every dialect, and every way in which one is damaged."""
 
+import bz2
 import csv
 import dataclasses
 import io
+import pickle
+import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -139,7 +143,7 @@ def test_another_encoding_is_named_with_the_command_that_converts_it(
     [
         (b"SQLite format 3\0" + bytes(80), "an SQLite database"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(80), "an Excel workbook"),
-        (b"BZh91AY", "compressed by bzip2"),
+        (bz2.compress(b"userId,movieId,rating\n1,2,3\n"), "compressed by bzip2"),
         (b"\xfd7zXZ\0", "compressed by xz"),
         (b"\x28\xb5\x2f\xfd\x04", "compressed by Zstandard"),
         (b"ARROW1\0\0", "an Arrow file"),
@@ -148,11 +152,44 @@ def test_another_encoding_is_named_with_the_command_that_converts_it(
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:a\n", "a pointer of Git LFS"),
         (b'{"userId": 1, "movieId": 2, "rating": 3}\n', "JSON"),
         (b'[{"userId": 1, "movieId": 2, "rating": 3}]', "JSON"),
-        (b"\x80\x04\x95\0\0\0\0\0\0\x8c\x04", "not a text file"),
+        (pickle.dumps({"userId": [1], "rating": [3.0]}), "a pickle of Python"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x01\0\0\0\x01\0\x08\x06\0\0\0", "an image"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01", "an image"),
+        (b"ORC\n\x06\x12\x04\x08\x02P\0" + bytes(range(64)), "an ORC file"),
+        (b"PK\x03\x04\x14\0\x06\0\x08\0\0\0!\0[Content_Types].xml", "an Excel workbook"),
+        (b"PK\x03\x04\x14\0\0\0\x08\0ratings.csv", "a zip archive; unpack it, or give it as"),
+        (bytes(8) + b"DUCK" + bytes(range(64)), "a DuckDB database"),
+        (zlib.compress(bytes(range(256)) * 9), "not a text file"),
+        (np.random.default_rng(0).bytes(4_000).replace(b"\0", b"x"), "not a text file"),
+        # Two bytes of nearly any kind are a printable letter of UTF-16.
+        (bytes(range(0x4E, 0x9F)) * 9 + b"\0", "not a text file"),
     ],
 )
 def test_a_file_that_is_no_table_is_named(tmp_path: Path, start: bytes, kind: str) -> None:
     assert kind in refused(tmp_path, start)
+
+
+def test_a_header_may_begin_like_a_binary_format(tmp_path: Path) -> None:
+    for name in ("ORCID", "RDX", "BZhuser", "PAR1"):
+        table = read(tmp_path, f"{name},movieId,rating\n1,2,3\n", columns={"user": name})
+        assert rows(table) == [("1", "2", "3")]
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\t "])
+def test_blank_lines_are_no_rows_and_many_are_said(tmp_path: Path, blank: str) -> None:
+    lines = [HEADER.strip(), *(f"{user},2,3,4" for user in range(30))]
+    few = read(tmp_path, "\n".join([*lines, blank, blank, ""]))
+    half = read(tmp_path, "".join(f"{line}\n{blank}\n" for line in lines))
+    assert rows(few) == rows(half) == [(str(user), "2", "3", "4") for user in range(30)]
+    assert few.recognised == ("delimiter comma",)
+    assert half.recognised == ("delimiter comma", "31 blank lines")
+
+
+def test_a_table_of_hive_is_read(tmp_path: Path) -> None:
+    """It has no header, and the delimiter is Ctrl-A."""
+    table = read(tmp_path, "7\x011\x014.5\x01100\n8\x012\x01\\N\x01101\n")
+    assert rows(table) == [("7", "1", "4.5", "100"), ("8", "2", "\\N", "101")]
+    assert table.recognised == ("delimiter Ctrl-A, no header",)
 
 
 def test_a_file_that_only_its_name_calls_compressed_is_read(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from components.errors import DataError
 from components.movielens_example_gen import input_files, reading, recognition
 from components.movielens_example_gen.options import Dialect
 from components.movielens_example_gen.readers import EDITIONS, csv_folder
+from pipeline.config.tree import load_config
+from pipeline.ingest_options import ingest_options
 from tests.conftest import MOVIES
 
 RATINGS = "userId,movieId,rating,timestamp\n7,1,4.5,100\n7,2,3,101\n8,1,0.5,102\n"
@@ -58,7 +60,7 @@ def test_no_name_in_an_archive_leads_out_of_the_folder(tmp_path: Path, name: str
     inside.mkdir(parents=True)
     base = archive(inside / "x.zip", {name: RATINGS})
     with input_files.local_files(str(base), CSV) as files:
-        (path,) = map(Path, files.values())
+        path = Path(files["ratings.csv"].path)
         assert path.read_text() == RATINGS
         assert path.resolve().is_relative_to(Path(path).parents[1].resolve())
         assert tmp_path not in path.parents
@@ -94,16 +96,16 @@ def test_a_cut_archive_is_refused(tmp_path: Path, kept: int) -> None:
 
 def test_the_fingerprint_of_an_archive_is_that_of_its_bytes(tmp_path: Path) -> None:
     base = archive(tmp_path / "x.zip", {"ratings.csv": RATINGS})
-    before = input_files.fingerprint(input_files.paths(str(base), CSV))
+    before = input_files.fingerprint(input_files.find(str(base), CSV))
     archive(base, {"ratings.csv": RATINGS, "movies.csv": MOVIES})
-    assert input_files.fingerprint(input_files.paths(str(base), CSV)) != before
+    assert input_files.fingerprint(input_files.find(str(base), CSV)) != before
 
 
 def test_movies_that_come_later_change_the_fingerprint(tmp_path: Path) -> None:
     (tmp_path / "ratings.csv").write_text(RATINGS)
-    before = input_files.fingerprint(input_files.paths(str(tmp_path), CSV))
+    before = input_files.fingerprint(input_files.find(str(tmp_path), CSV))
     (tmp_path / "movies.csv").write_text(MOVIES)
-    assert input_files.fingerprint(input_files.paths(str(tmp_path), CSV)) != before
+    assert input_files.fingerprint(input_files.find(str(tmp_path), CSV)) != before
 
 
 def test_a_file_is_unpacked_by_its_content_and_not_its_name(tmp_path: Path) -> None:
@@ -163,9 +165,9 @@ def test_folders_with_values_are_parts_of_one_table(tmp_path: Path, packed: bool
 def test_the_fingerprint_has_the_values_of_folders(tmp_path: Path) -> None:
     (tmp_path / "user_id=1").mkdir()
     (tmp_path / "user_id=1" / "part-0.csv").write_text("movieId,rating\n1,3\n")
-    before = input_files.fingerprint(input_files.paths(str(tmp_path), CSV))
+    before = input_files.fingerprint(input_files.find(str(tmp_path), CSV))
     (tmp_path / "user_id=1").rename(tmp_path / "user_id=2")
-    assert input_files.fingerprint(input_files.paths(str(tmp_path), CSV)) != before
+    assert input_files.fingerprint(input_files.find(str(tmp_path), CSV)) != before
 
 
 def test_a_column_of_a_file_counts_more_than_its_folder(tmp_path: Path) -> None:
@@ -178,8 +180,84 @@ def test_a_published_file_without_a_header_lacks_no_column(tmp_path: Path) -> No
     (tmp_path / "date=2026-11-22").mkdir()
     path = tmp_path / "date=2026-11-22" / "u.data"
     path.write_text("7\t1\t4\t100\n")
-    table, _ = csv_folder.read_headless_ratings(str(path), "\t", Dialect())
-    assert table["timestamp"].to_pylist() == ["100"]
+    raw = csv_folder.read_headless_ratings(str(path), "\t", Dialect())
+    assert raw.ratings["timestamp"].to_pylist() == ["100"]
+
+
+def write(place: Path, files: dict[str, str]) -> Path:
+    for name, content in files.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text(content)
+    return place
+
+
+def test_folders_above_the_path_have_no_values(tmp_path: Path) -> None:
+    """As in Spark: what is around `data.path` is none of the table's."""
+    text = "userId,movieId,rating\n7,1,4\n"
+    base = write(tmp_path / "user=9" / "date=2026-11-22", {"ratings.csv": text})
+    for path in (base, base / "ratings.csv"):
+        assert reading.read_raw(str(path), "csv").ratings.column_names == [
+            "user_id",
+            "movie_id",
+            "rating",
+        ]
+    before = input_files.fingerprint(input_files.find(str(base), CSV))
+    base = base.rename(base.with_name("date=2026-11-23"))
+    assert input_files.fingerprint(input_files.find(str(base), CSV)) == before
+
+
+def test_a_folder_that_a_placeholder_stands_for_has_its_value(tmp_path: Path) -> None:
+    text = "userId,movieId,rating\n7,{day},4\n"
+    write(
+        tmp_path / "user=9",
+        {f"date=2026-11-0{day}/ratings.csv": text.format(day=day) for day in (1, 2)},
+    )
+    path = str(tmp_path / "user=9" / "date={YYYY}-{MM}-{DD}")
+    raw, _ = reading.read(path, ingest_options(load_config(None, [f"data.path={path}"])))
+    assert raw.ratings["timestamp"].to_pylist() == ["2026-11-01", "2026-11-02"]
+    assert raw.ratings["user_id"].to_pylist() == ["7", "7"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("date=2026-11-01/ratings.csv", "date=2026-11-02/ratings.csv"),
+        ("date=2026-11-01/a.csv", "date=2026-11-02/b.csv"),
+        ("date=2026-11-01/000000_0", "date=2026-11-02/000000_0_copy_1"),
+        ("date=2026-11-01/data", "date=2026-11-02/data"),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
+def test_folders_with_values_hold_parts_of_any_name(
+    tmp_path: Path, names: tuple[str, str], packed: bool
+) -> None:
+    text = "userId,movieId,rating\n7,1,4\n"
+    files = {**dict.fromkeys(names, text), "movies.csv": MOVIES, "date=2026-11-01/_SUCCESS": ""}
+    if packed:
+        base = archive(tmp_path / "x.zip", {f"out/{name}": one for name, one in files.items()})
+    else:
+        base = write(tmp_path / "out", files)
+    raw = reading.read_raw(str(base), recognition.recognise(str(base)))
+    assert raw.ratings["timestamp"].to_pylist() == ["2026-11-01", "2026-11-02"]
+    assert raw.movies is not None
+
+
+def test_parts_of_hive_have_no_suffix(tmp_path: Path) -> None:
+    rows = "7\x011\x014.5\x01100\n8\x012\x013\x01101\n"
+    write(tmp_path, {"000000_0": rows, "000001_0": rows, "000001_0_copy_1": rows})
+    assert users(tmp_path) == ["7", "8"] * 3
+
+
+def test_ratings_beside_folders_of_ratings_are_asked_about(tmp_path: Path) -> None:
+    write(tmp_path, {"ratings.csv": RATINGS, "date=2026-11-01/ratings.csv": RATINGS})
+    with pytest.raises(DataError, match=r"has ratings\.csv and date=2026-11-01/ratings\.csv: keep"):
+        users(tmp_path)
+
+
+def test_movies_in_each_folder_are_asked_about(tmp_path: Path) -> None:
+    write(tmp_path, {"date=2026-11-01/ratings.csv": RATINGS, "date=2026-11-01/movies.csv": MOVIES})
+    with pytest.raises(DataError, match=r"one movies\.csv for all ratings, beside date=2026-11-01"):
+        users(tmp_path)
 
 
 def test_files_of_one_name_in_two_folders_of_an_archive_are_asked_about(tmp_path: Path) -> None:

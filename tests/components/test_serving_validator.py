@@ -203,6 +203,12 @@ WRONG = [
         lambda probability: probability + 1,
         r"liked_probability: 1\.0.* is no probability",
     ),
+    (
+        "predict_interval",
+        "highest_rating",
+        lambda highest: 0 * highest,
+        r"rating: [0-9.]+ is not from 0 to 0",
+    ),
     ("serving_default", "rating", lambda rating: rating / 0.0, ".*not finite; the first is inf"),
     ("similar", "score", lambda score: tf.where(score > 0.75, np.nan, score), ".* not finite"),
     ("similar", "score", lambda score: score * 5, "score: 4.5 is no cosine"),

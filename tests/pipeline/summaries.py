@@ -25,7 +25,7 @@ def summary(**changed: Any) -> Summary:
         "ranking": None,
         "baselines": parts.Baselines(global_mean=1.1, bias_only=0.95),
         "slices": {},
-        "drift": DriftReport(version=None),
+        "drift": DriftReport(version=None, not_compared=("no blessed model to compare with",)),
         "gate": parts.Gate(
             blessed=True,
             threshold=0.94,

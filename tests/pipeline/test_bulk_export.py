@@ -86,6 +86,31 @@ def test_dots_of_vectors_are_the_scores(version: Path, tmp_path: Path) -> None:
                 assert dots[place, MOVIE_IDS.index(movie)] == pytest.approx(value, rel=1e-5)
 
 
+def test_two_exports_at_once_into_one_folder_are_one_and_a_line(
+    version: Path, tmp_path: Path
+) -> None:
+    """Both would write each block to the same place."""
+    made = bulk_export.recommendations(version, k=2, block_rows=4)
+    refused: list[str] = []
+
+    def other() -> None:
+        again = bulk_export.recommendations(version, k=2, block_rows=4)
+        with pytest.raises(UserError) as error:
+            bulk_export.write(again, tmp_path / "out", ignored)
+        refused.append(str(error.value))
+
+    bulk_export.write(made, tmp_path / "out", other)
+    assert (
+        refused
+        == [
+            f"{tmp_path / 'out'}.incomplete: another export is being written there; wait for its "
+            "end, or give another folder"
+        ]
+        * made.blocks
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 class PowerCutError(Exception):
     pass
 

@@ -9,6 +9,7 @@ from tensorflow_model_analysis import constants
 from tensorflow_model_analysis.metrics import metric_types
 
 from pipeline.interval_metrics import NAMES, IntervalMetrics
+from pipeline.summary import Intervals
 
 
 def batch(
@@ -49,6 +50,12 @@ def test_the_figures_are_those_of_the_normal_distribution(rng: np.random.Generat
         low, high = normal.interval(level / 100)
         expected[f"coverage_{level}"] = np.mean((low <= label) & (label <= high))
     assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_summary_has_all_figures() -> None:
+    assert set(Intervals.model_fields) == set(NAMES)
+    found = Intervals.model_validate({name: at for at, name in enumerate(NAMES)})
+    assert found.coverages == {0.5: 1, 0.8: 2, 0.95: 3}
 
 
 def test_a_baseline_that_does_not_know_has_no_figures() -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from datetime import datetime
 from pathlib import Path
 
@@ -107,6 +109,27 @@ def test_nothing_changes_while_a_version_is_being_pushed(
     with push_folder.locked(str(folder)), pytest.raises(UserError, match="is being pushed"):
         serve(workspace, MODEL, version(workspace, 10), "rollback", "complaints")
     assert read_pin(folder) == Pin()
+
+
+def test_a_version_that_is_removed_while_it_is_tried_is_not_pinned(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = version(workspace, 10)
+    monkeypatch.setattr(pushed_versions, "try_in_server", lambda folder, _: shutil.rmtree(folder))
+    with pytest.raises(UserError, match="10: removed while it was tried"):
+        serve(workspace, MODEL, chosen, "rollback", "complaints")
+    assert read_pin(workspace.serving(MODEL)) == Pin()
+
+
+def test_a_file_system_without_locks_keeps_nobody_from_a_rollback(
+    workspace: Workspace, untried: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(push_folder.fcntl, "flock", no_locks)
+    serve(workspace, MODEL, version(workspace, 10), "rollback", "complaints")
+    assert read_pin(workspace.serving(MODEL)).version == 10
 
 
 @pytest.mark.parametrize(

@@ -41,3 +41,19 @@ def test_verbose_shows_all_and_keeps_the_logs(tmp_path: Path) -> None:
     for noise in ("written by C++", "INFO absl: logged", "for people"):
         assert noise in result.stderr
     assert "INFO absl: logged" in (tmp_path / "log.txt").read_text()
+
+
+def test_nothing_is_logged_to_the_file_once_it_is_closed(tmp_path: Path) -> None:
+    code = NOISY + "logging.getLogger('later').warning('later')\n"
+    for arguments in ([], ["verbose"]):
+        log = tmp_path / f"{len(arguments)}.txt"
+        result = subprocess.run(
+            [sys.executable, "-c", code, str(log), *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "later" not in log.read_text()
+        # Logging shows a handler's own error as a traceback.
+        assert "Traceback" not in result.stderr
+        assert result.stderr.splitlines()[-1].endswith("WARNING later: later")

@@ -127,9 +127,14 @@ class FakeModel(
         return tensors(rating=np.array(ratings, np.float32))
 
     def _predict_interval(self, user_id: Any, movie_id: Any) -> Any:
-        """Half a star of standard deviation, and liked with a quarter."""
+        """Half a star of standard deviation, liked with a quarter, and at least 1 and at most 9."""
         response = self._predict(user_id, movie_id)
-        for name, value in (("standard_deviation", 0.5), ("liked_probability", 0.25)):
+        for name, value in (
+            ("standard_deviation", 0.5),
+            ("liked_probability", 0.25),
+            ("lowest_rating", 1),
+            ("highest_rating", 9),
+        ):
             each = np.full(len(user_id), value, np.float32)
             response.outputs[name].CopyFrom(tf.make_tensor_proto(each))
         return response

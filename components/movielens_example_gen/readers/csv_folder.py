@@ -34,14 +34,16 @@ def read(files: Files, dialect: Dialect) -> RawRatings:
     Raises:
         DataError: A file cannot be read as a table with the columns of ratings or of movies.
     """
-    parts = [path for name, path in files.items() if name != MOVIES]
+    parts = [file for name, file in files.items() if name != MOVIES]
     form = delimited.Format(
         roles=("user", "movie", "rating", "timestamp"),
         required=("user", "movie", "rating"),
         by_name=() if MOVIES in files else ("title", "genres"),
     )
     ratings = delimited.read_parts(parts, form, dialect)
-    movies = delimited.read(files[MOVIES], *movies_form(dialect)) if MOVIES in files else ratings
+    movies = (
+        delimited.read(files[MOVIES].path, *movies_form(dialect)) if MOVIES in files else ratings
+    )
     return RawRatings(
         ratings=pa.table(
             {
@@ -58,24 +60,20 @@ def read(files: Files, dialect: Dialect) -> RawRatings:
         },
         cut_rows=ratings.cut_rows,
         recognised=(
-            os.path.basename(parts[0]) if len(parts) == 1 else f"{len(parts)} files",
-            ratings.recognised,
+            os.path.basename(parts[0].name) if len(parts) == 1 else f"{len(parts)} files",
+            *ratings.recognised,
         ),
+        file_rows=ratings.part_rows,
     )
 
 
-def read_headless_ratings(
-    path: str, delimiter: str, dialect: Dialect
-) -> tuple[pa.Table, tuple[int, ...]]:
+def read_headless_ratings(path: str, delimiter: str, dialect: Dialect) -> RawRatings:
     """Reads a published file of ratings, which has all four columns and neither header nor quotes.
 
     Args:
         path: Path of the file on this machine.
         delimiter: Text between two fields.
         dialect: What is set of the dialect.
-
-    Returns:
-        The ratings, and the position of a last row that may be cut, if there is one.
 
     Raises:
         DataError: The file is damaged.
@@ -91,8 +89,13 @@ def read_headless_ratings(
         ),
         dialect,
     )
-    table = pa.table({feature: ratings.columns[role] for role, feature in RATING_ROLES.items()})
-    return table, ratings.cut_rows
+    return RawRatings(
+        ratings=pa.table(
+            {feature: ratings.columns[role] for role, feature in RATING_ROLES.items()}
+        ),
+        cut_rows=ratings.cut_rows,
+        recognised=ratings.unusual,
+    )
 
 
 def movies_form(dialect: Dialect) -> tuple[delimited.Format, Dialect]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Final
 
 import pyarrow as pa
@@ -32,11 +33,11 @@ def read(files: Files, dialect: Dialect) -> RawRatings:
     Raises:
         DataError: A file is damaged.
     """
-    ratings, cut_rows = read_headless_ratings(files[_RATINGS], "::", dialect)
+    raw = read_headless_ratings(files[_RATINGS].path, "::", dialect)
     movies = None
     if _MOVIES in files:
         movies = delimited.read(
-            files[_MOVIES],
+            files[_MOVIES].path,
             delimited.Format(
                 roles=("movie", "title", "genres"),
                 required=("movie",),
@@ -48,11 +49,10 @@ def read(files: Files, dialect: Dialect) -> RawRatings:
             ),
             Dialect(),
         )
-    return RawRatings(
-        ratings=ratings,
+    return dataclasses.replace(
+        raw,
         movies=None if movies is None else movie_table(movies.columns),
-        users=_users(files[_USERS]) if _USERS in files else None,
-        cut_rows=cut_rows,
+        users=_users(files[_USERS].path) if _USERS in files else None,
     )
 
 

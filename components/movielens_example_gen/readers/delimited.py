@@ -22,21 +22,31 @@ import pyarrow.csv
 
 from components.errors import DataError
 from components.movielens_example_gen.options import Dialect, Role
-from components.movielens_example_gen.readers import partitions
+from components.movielens_example_gen.readers import file_kinds, partitions
+from components.movielens_example_gen.readers.edition import InputFile
 
 _SNIFFED_BYTES: Final = 65_536
 _SNIFFED_LINES: Final = 100
 _BLOCK: Final = 1 << 22
-_DELIMITERS: Final = (",", "\t", ";", "|", "::")
+# The last one is Hive's.
+_DELIMITERS: Final = (",", "\t", ";", "|", "::", "\x01")
 # Only where no other delimiter fits, since titles and dates have spaces too.
 _SPACE: Final = " "
 # By which Excel names the delimiter above the header.
 _SEPARATOR_LINE: Final = re.compile(r"\s*\"?sep=(?P<delimiter>.)\"?\s*", re.IGNORECASE)
-_NAMES: Final = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar", " ": "space"}
+_NAMES: Final = {
+    ",": "comma",
+    "\t": "tab",
+    ";": "semicolon",
+    "|": "bar",
+    " ": "space",
+    "\x01": "Ctrl-A",
+}
 # Stands for `::`, since pyarrow takes one character.
 _UNIT_SEPARATOR: Final = "\x1f"
 # A row for which to judge whether the last line is as long as the others.
 _FEW_ROWS: Final = 20
+_FEW_LINES: Final = 3
 
 SPELLINGS: Final[Mapping[Role, frozenset[str]]] = {
     "user": frozenset(
@@ -118,18 +128,27 @@ class TextTable:
         delimiter: Text between two fields.
         cut_rows: Positions of last rows without a line end whose last field is shorter than any
             other in the file.
+        blank_lines: Number of lines without anything but white space, which are no rows.
+        part_rows: Number of rows of each file, where there are several.
     """
 
     columns: Mapping[Role, pa.ChunkedArray]
     header: Mapping[Role, str]
     delimiter: str
     cut_rows: tuple[int, ...]
+    blank_lines: int = 0
+    part_rows: tuple[int, ...] = ()
 
     @property
-    def recognised(self) -> str:
-        """Phrase for people on the dialect."""
+    def recognised(self) -> tuple[str, ...]:
+        """Phrases for people on the dialect."""
         kind = _NAMES.get(self.delimiter, self.delimiter)
-        return f"delimiter {kind}" + ("" if self.header else ", no header")
+        return f"delimiter {kind}" + ("" if self.header else ", no header"), *self.unusual
+
+    @property
+    def unusual(self) -> tuple[str, ...]:
+        """Phrase for people on blank lines, if there are more than at the end of a file."""
+        return (f"{self.blank_lines:,} blank lines",) if self.blank_lines > _FEW_LINES else ()
 
 
 @dataclass(frozen=True)
@@ -147,6 +166,7 @@ class Format:
         before: Name of a column that counts more than common names.
         after: Name of a column that counts if none has a common name.
         is_part: Whether the file may have a header only, since others have rows.
+        folders: Values in the names of the folders of the file, by column.
     """
 
     roles: Sequence[Role]
@@ -159,6 +179,7 @@ class Format:
     before: Mapping[Role, str] = field(default_factory=dict)
     after: Mapping[Role, str] = field(default_factory=dict)
     is_part: bool = False
+    folders: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def read(path: str, form: Format, dialect: Dialect) -> TextTable:
@@ -181,7 +202,7 @@ def read(path: str, form: Format, dialect: Dialect) -> TextTable:
         lines = _first_lines(path, encoding)
         named = _SEPARATOR_LINE.fullmatch(lines[0])
         lines = lines[1:] if named and len(lines) > 1 else lines
-        folders = constants(path, (), form, dialect)
+        folders = constants((), form, dialect)
         varying = without(form, folders)
         delimiter = (
             dialect.delimiter
@@ -195,7 +216,7 @@ def read(path: str, form: Format, dialect: Dialect) -> TextTable:
         kind = f"delimiter {_NAMES.get(delimiter, delimiter)}"
         if header:
             rows[0] = _with_row_names(rows, form)
-            folders = constants(path, rows[0], form, dialect)
+            folders = constants(rows[0], form, dialect)
             at = positions(rows[0], without(form, folders), dialect, kind)
         else:
             if form.header is None:
@@ -204,7 +225,7 @@ def read(path: str, form: Format, dialect: Dialect) -> TextTable:
         if header and len(rows) == 1 and not form.is_part:
             raise DataError("the file has no rows")
         skipped = header + bool(named)
-        columns, cut_rows = _Parse(
+        columns, cut_rows, blank_lines = _Parse(
             path, encoding, delimiter, form.quoting, skipped, len(rows[0]), at
         ).table()
         columns |= repeated(folders, len(next(iter(columns.values()))))
@@ -216,29 +237,32 @@ def read(path: str, form: Format, dialect: Dialect) -> TextTable:
     except UnicodeDecodeError as error:
         raise DataError(f"{name}: {_NOT_UTF_8}") from error
     found = {role: rows[0][number].strip() for role, number in at.items()} if header else {}
-    return TextTable(columns, found, delimiter, cut_rows)
+    return TextTable(columns, found, delimiter, cut_rows, blank_lines)
 
 
-def read_parts(paths: Sequence[str], form: Format, dialect: Dialect) -> TextTable:
+def read_parts(files: Sequence[InputFile], form: Format, dialect: Dialect) -> TextTable:
     """Reads files that hold one table together; of several, empty ones do not count.
 
     Raises:
         DataError: A file cannot be read, the files are written in different ways, or all are empty.
     """
-    if len(paths) == 1:
-        return read(paths[0], form, dialect)
-    form = dataclasses.replace(form, is_part=True)
-    filled = [path for path in paths if os.path.getsize(path)]
-    tables = [read(path, form, dialect) for path in filled]
+    form = dataclasses.replace(form, is_part=len(files) > 1)
+    filled = [file for file in files if len(files) == 1 or os.path.getsize(file.path)]
+    tables = [
+        read(file.path, dataclasses.replace(form, folders=partitions.values(file.name)), dialect)
+        for file in filled
+    ]
+    if len(files) == 1:
+        return tables[0]
     rows = [len(next(iter(table.columns.values()))) for table in tables]
     if not sum(rows):
-        raise DataError(f"{os.path.basename(paths[0])} and the other parts have no rows")
+        raise DataError(f"{files[0].name} and the other parts have no rows")
     last = tables[-1]
-    for path, table in zip(filled, tables, strict=True):
+    for file, table in zip(filled, tables, strict=True):
         if (table.header, table.delimiter) != (last.header, last.delimiter):
             raise DataError(
-                f"{os.path.basename(path)} has another header or delimiter than "
-                f"{os.path.basename(filled[-1])}: write all parts alike"
+                f"{file.name} has another header or delimiter than {filled[-1].name}: write all "
+                "parts alike"
             )
     return TextTable(
         columns={
@@ -254,28 +278,26 @@ def read_parts(paths: Sequence[str], form: Format, dialect: Dialect) -> TextTabl
             for number, table in enumerate(tables)
             for row in table.cut_rows
         ),
+        blank_lines=sum(table.blank_lines for table in tables),
+        part_rows=tuple(rows),
     )
 
 
-def constants(
-    path: str, names: Sequence[str], form: Format, dialect: Dialect
-) -> dict[Role, str | None]:
-    """Returns the values in the names of the folders above a file, by what they are.
+def constants(names: Sequence[str], form: Format, dialect: Dialect) -> dict[Role, str | None]:
+    """Returns the values in the names of the folders of a file, by what they are.
 
     Args:
-        path: Path of the file.
         names: Names of the file's own columns, which count more.
-        form: Columns that may be there.
+        form: Columns that may be there, and the folders.
         dialect: What the user says of them.
     """
     if form.header is False:
         # A published file without a header has all of its columns.
         return {}
-    found = partitions.values(path)
-    values, own = list(found.values()), _named(names, form, dialect)
+    values, own = list(form.folders.values()), _named(names, form, dialect)
     return {
         role: values[at[0]]
-        for role, at in _named([*found], form, dialect).items()
+        for role, at in _named([*form.folders], form, dialect).items()
         if role not in own
     }
 
@@ -357,40 +379,11 @@ _NOT_UTF_8 = (
     "not UTF-8; convert it, from Latin-1 and most files of Windows with `iconv -f cp1252 -t utf-8`"
 )
 
-# UTF-32 begins like UTF-16.
-_KINDS: Final = (
-    (codecs.BOM_UTF32_LE, "UTF-32; convert it with `iconv -f utf-32 -t utf-8`"),
-    (codecs.BOM_UTF32_BE, "UTF-32; convert it with `iconv -f utf-32 -t utf-8`"),
-    (codecs.BOM_UTF16_LE, "UTF-16; convert it with `iconv -f utf-16 -t utf-8`"),
-    (codecs.BOM_UTF16_BE, "UTF-16; convert it with `iconv -f utf-16 -t utf-8`"),
-    (b"\x1f\x8b", "compressed by gzip twice, or another archive inside gzip; unpack it"),
-    (b"PK\x03\x04", "a zip archive inside another; unpack it"),
-    (b"BZh", "compressed by bzip2; unpack it with `bunzip2`"),
-    (b"\xfd7zXZ", "compressed by xz; unpack it with `unxz`"),
-    (b"\x28\xb5\x2f\xfd", "compressed by Zstandard; unpack it with `unzstd`"),
-    (b"7z\xbc\xaf", "a 7-Zip archive; unpack it"),
-    (b"Rar!", "a RAR archive; unpack it"),
-    (b"SQLite format 3", "an SQLite database; export the table as CSV"),
-    (b"\xd0\xcf\x11\xe0", "an Excel workbook; save its sheet as CSV in UTF-8"),
-    (b"PAR1", "a Parquet file; its name has to end with .parquet"),
-    (b"ARROW1", "an Arrow file; write it as Parquet"),
-    (b"ORC", "an ORC file; write it as Parquet"),
-    (b"\x93NUMPY", "a NumPy file; write it as CSV"),
-    (b"\x89HDF", "an HDF5 file; write it as CSV"),
-    (b"%PDF", "a PDF file; export the table as CSV"),
-    (b"<!DOCTYPE", "a web page; the download may have failed"),
-    (b"<html", "a web page; the download may have failed"),
-    (b"<?xml", "an XML file; export the table as CSV"),
-    (b"version https://git-lfs", "a pointer of Git LFS; fetch the file with `git lfs pull`"),
-)
-# Where a tar archive says that it is one.
-_TAR_MAGIC: Final = slice(257, 262)
-
 
 def _encoding(path: str, latin_1: bool) -> str:
     with open(path, "rb") as file:
         start = file.read(_SNIFFED_BYTES)
-        if kind := _kind(start):
+        if kind := file_kinds.other_than_text(start):
             raise DataError(kind)
         if not start.strip():
             raise DataError("the file has only blank lines")
@@ -406,24 +399,6 @@ def _encoding(path: str, latin_1: bool) -> str:
     return "utf-8"
 
 
-def _kind(start: bytes) -> str | None:
-    """Returns what a file is and what to do, by its first bytes; None for text."""
-    for magic, kind in _KINDS:
-        if start.startswith(magic):
-            return kind
-    if start[_TAR_MAGIC] == b"ustar":
-        return "a tar archive; unpack it"
-    if re.match(rb"\s*(\[\s*)?\{\s*\"", start.removeprefix(codecs.BOM_UTF8)):
-        return "JSON; write it as CSV or Parquet"
-    if b"\0" not in start:
-        return None
-    for encoding in ("utf-16le", "utf-16be"):
-        text = start[: len(start) // 2 * 2].decode(encoding, "replace")[:_SNIFFED_LINES]
-        if all(letter.isprintable() or letter.isspace() for letter in text):
-            return f"UTF-16; convert it with `iconv -f {encoding} -t utf-8`"
-    return "not a text file"
-
-
 def _first_lines(path: str, encoding: str) -> list[str]:
     """Returns the first lines that are not blank, without a line that the sample cuts."""
     with open(path, "rb") as file:
@@ -432,7 +407,7 @@ def _first_lines(path: str, encoding: str) -> list[str]:
     lines = re.split(rb"\r\n|\n|\r", start.removeprefix(codecs.BOM_UTF8))
     if not whole:
         lines.pop()
-    decoded = [line.decode(encoding) for line in lines if line]
+    decoded = [line.decode(encoding) for line in lines if line.strip()]
     if not decoded:
         raise DataError("the first line is longer than 64 KiB: not a table of ratings")
     return decoded[:_SNIFFED_LINES]
@@ -538,7 +513,7 @@ def read_columns(path: str, names: Sequence[str], delimiter: str) -> pa.Table:
             len(names),
             {name: at for at, name in enumerate(names)},
         )
-        columns, _ = form.table()
+        columns, *_ = form.table()
     except DataError as error:
         raise DataError(f"{os.path.basename(path)}: {error}") from error
     return pa.table(columns)
@@ -624,7 +599,8 @@ class _Parse:
     width: int
     positions: Mapping[Any, int]
 
-    def table(self) -> tuple[dict[Any, pa.ChunkedArray], tuple[int, ...]]:
+    def table(self) -> tuple[dict[Any, pa.ChunkedArray], tuple[int, ...], int]:
+        """Returns the columns, the positions of rows that may be cut, and the blank lines."""
         counts = _count(self.path)
         quoting = self.quoting and counts.quotes
         escapes = (True, False) if quoting and counts.escapes else (False,)
@@ -637,13 +613,19 @@ class _Parse:
                 if number == len(escapes) - 1:
                     raise
         columns = {role: table[str(at)] for role, at in self.positions.items()}
-        return columns, () if counts.ends_with_line else self._cut_rows(table)
+        cut_rows = () if counts.ends_with_line else self._cut_rows(table)
+        return columns, cut_rows, counts.lines - self.skipped - table.num_rows
 
     def _rows(self, counts: _Counts, quoting: bool, escape: bool) -> pa.Table:
         broken: list[pa.csv.InvalidRow] = []
+        blank = 0
 
         def note(row: pa.csv.InvalidRow) -> str:
-            broken.append(row)
+            nonlocal blank
+            if row.text.strip():
+                broken.append(row)
+            else:
+                blank += 1
             return "skip"
 
         names = [str(number) for number in range(self.width)]
@@ -689,7 +671,7 @@ class _Parse:
                 f"the file was cut or damaged, or its delimiter is not "
                 f"{_NAMES.get(self.delimiter, self.delimiter)}"
             )
-        rows = table.num_rows + self.skipped
+        rows = table.num_rows + self.skipped + blank
         if quoting and rows != counts.lines and rows != _count_filled_lines(self.path):
             raise DataError(self._open_quote(escape) or "a value has a line break in quotes")
         return table
@@ -712,7 +694,7 @@ class _Parse:
         with open(self.path, "rb") as file:
             start = file.read(_SNIFFED_BYTES).removeprefix(codecs.BOM_UTF8)
         lines = re.split(rb"\r\n|\n|\r", start)
-        filled = [number for number, line in enumerate(lines, start=1) if line]
+        filled = [number for number, line in enumerate(lines, start=1) if line.strip()]
         return filled[self.skipped - 1]
 
     def _open_quote(self, escape: bool) -> str | None:

@@ -9,8 +9,23 @@ import pyarrow as pa
 
 from components.movielens_example_gen.options import Dialect
 
-Files = Mapping[str, str]
-"""Paths of an edition's files on this machine, by the names that `Edition` gives them.
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file to read.
+
+    Attributes:
+        path: Path of the file.
+        name: Name of the file, with the folders below `data.path` that have values, as in
+            `date=2026-11-22/part-0.csv`.
+    """
+
+    path: str
+    name: str
+
+
+Files = Mapping[str, InputFile]
+"""An edition's files on this machine, by the names that `Edition` gives them.
 
 Ratings in several files have `files[0]`, then `files[0]/1` and so on.
 """
@@ -31,6 +46,7 @@ class RawRatings:
         cut_rows: Positions of last rows of files that may be cut.
         recognised: Phrases for people on what was recognised in the files.
         span_rows: Number of rows of each span, where there are several.
+        file_rows: Number of rows of each file, where there are several.
     """
 
     ratings: pa.Table
@@ -40,6 +56,7 @@ class RawRatings:
     cut_rows: tuple[int, ...] = ()
     recognised: tuple[str, ...] = ()
     span_rows: tuple[int, ...] = ()
+    file_rows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

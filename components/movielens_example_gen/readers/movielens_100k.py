@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Final
 
@@ -44,21 +45,19 @@ def read(files: Files, dialect: Dialect) -> RawRatings:
 
 
 def _read_text(files: Files, dialect: Dialect) -> RawRatings:
-    ratings, cut_rows = read_headless_ratings(files[_RATINGS], "\t", dialect)
-    return _raw(
-        ratings,
-        _bars(files[_MOVIES], _MOVIE_COLUMNS),
-        _bars(files[_USERS], _USER_COLUMNS),
-        cut_rows,
+    return _described(
+        read_headless_ratings(files[_RATINGS].path, "\t", dialect),
+        _bars(files[_MOVIES].path, _MOVIE_COLUMNS),
+        _bars(files[_USERS].path, _USER_COLUMNS),
     )
 
 
 def _read_parquet(files: Files) -> RawRatings:
     movie_columns = [features.MOVIE_ID, features.MOVIE_TITLE, *_GENRES]
-    return _raw(
-        read_table(files[_PARQUET_RATINGS], list(RATING_ROLES.values())),
-        read_table(files[_PARQUET_MOVIES], movie_columns),
-        read_table(files[_PARQUET_USERS], [features.USER_ID, "age", "gender", "occupation"]),
+    return _described(
+        RawRatings(read_table(files[_PARQUET_RATINGS].path, list(RATING_ROLES.values()))),
+        read_table(files[_PARQUET_MOVIES].path, movie_columns),
+        read_table(files[_PARQUET_USERS].path, [features.USER_ID, "age", "gender", "occupation"]),
     )
 
 
@@ -67,11 +66,10 @@ def _bars(path: str, columns: Sequence[str]) -> pa.Table:
     return delimited.read_columns(path, columns, "|")
 
 
-def _raw(
-    ratings: pa.Table, movies: pa.Table, users: pa.Table, cut_rows: tuple[int, ...] = ()
-) -> RawRatings:
-    return RawRatings(
-        ratings=ratings,
+def _described(raw: RawRatings, movies: pa.Table, users: pa.Table) -> RawRatings:
+    """Returns ratings with what describes their movies and users."""
+    return dataclasses.replace(
+        raw,
         movies=pa.table(
             {
                 features.MOVIE_ID: movies[features.MOVIE_ID].cast(pa.string()),
@@ -87,7 +85,6 @@ def _raw(
                 features.USER_OCCUPATION: users["occupation"],
             }
         ),
-        cut_rows=cut_rows,
     )
 
 

@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 
 from components.errors import DataError
 from components.movielens_example_gen.options import Dialect, Role
-from components.movielens_example_gen.readers import delimited
+from components.movielens_example_gen.readers import delimited, partitions
 from components.movielens_example_gen.readers.csv_folder import (
     RATING_ROLES,
     movie_table,
     movies_form,
 )
-from components.movielens_example_gen.readers.edition import Edition, Files, RawRatings
+from components.movielens_example_gen.readers.edition import Edition, Files, InputFile, RawRatings
 
 RATINGS: Final = "ratings.parquet"
 MOVIES: Final = "movies.parquet"
@@ -46,35 +46,38 @@ def read(files: Files, dialect: Dialect) -> RawRatings:
     Raises:
         DataError: A file is not Parquet or lacks a column.
     """
-    parts = [path for name, path in files.items() if name != MOVIES]
-    tables = [_ratings(path, dialect) for path in parts]
+    parts = [file for name, file in files.items() if name != MOVIES]
+    tables = [_ratings(file, dialect) for file in parts]
     first = tables[0].schema
-    for path, table in zip(parts, tables, strict=True):
+    for file, table in zip(parts, tables, strict=True):
         if table.schema != first:
             raise DataError(
-                f"{os.path.dirname(parts[0])}: the columns of its Parquet files differ: "
-                f"{_described(first)} in {os.path.basename(parts[0])} and "
-                f"{_described(table.schema)} in {os.path.basename(path)}; write all alike, or give "
-                "the one with the ratings as data.path"
+                f"the columns of the Parquet files differ: {_described(first)} in {parts[0].name} "
+                f"and {_described(table.schema)} in {file.name}; write all alike, or give the one "
+                "with the ratings as data.path"
             )
     movies = None
     if MOVIES in files:
-        movies = _columns(files[MOVIES], *movies_form(dialect))
+        movies = _columns(files[MOVIES].path, *movies_form(dialect))
     return RawRatings(
         ratings=pa.concat_tables(tables),
         movies=None if movies is None else movie_table(movies),
         recognised=(
-            os.path.basename(parts[0]) if len(parts) == 1 else f"{len(parts)} Parquet files",
+            os.path.basename(parts[0].name) if len(parts) == 1 else f"{len(parts)} Parquet files",
         ),
     )
 
 
-def _ratings(path: str, dialect: Dialect) -> pa.Table:
-    form = delimited.Format(tuple(RATING_ROLES), ("user", "movie", "rating"))
-    columns = _columns(path, form, dialect)
+def _ratings(file: InputFile, dialect: Dialect) -> pa.Table:
+    form = delimited.Format(
+        roles=tuple(RATING_ROLES),
+        required=("user", "movie", "rating"),
+        folders=partitions.values(file.name),
+    )
+    columns = _columns(file.path, form, dialect)
     return pa.table(
         {
-            RATING_ROLES[role]: _plain(columns[role], role, path)
+            RATING_ROLES[role]: _plain(columns[role], role, file.path)
             for role in RATING_ROLES
             if role in columns
         }
@@ -107,7 +110,7 @@ def _plain(column: pa.ChunkedArray, role: Role, path: str) -> pa.ChunkedArray:
 def _columns(path: str, form: delimited.Format, dialect: Dialect) -> dict[Role, pa.ChunkedArray]:
     """Returns the columns by what they are; the names of folders have some, the file the others."""
     names = _names(path)
-    constants = delimited.constants(path, names, form, dialect)
+    constants = delimited.constants(names, form, dialect)
     at = delimited.positions(
         names, delimited.without(form, constants), dialect, os.path.basename(path)
     )

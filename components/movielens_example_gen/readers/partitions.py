@@ -17,16 +17,21 @@ def is_folder(name: str) -> bool:
 
 
 def name_in(path: str) -> str:
-    """Returns the name of a file, with the folders right above it that have values."""
+    """Returns the name of a file, with the folders right above it that have values.
+
+    Args:
+        path: Path of the file below `data.path`, or in an archive. A folder further out is none of
+            a table's, whatever its name.
+    """
     *folders, name = path.split("/")
     while folders and is_folder(folders[-1]):
         name = f"{folders.pop()}/{name}"
     return name
 
 
-def values(path: str) -> dict[str, str | None]:
-    """Returns the values in the names of the folders right above a file, by column."""
-    matches = [_FOLDER.fullmatch(folder) for folder in os.path.dirname(name_in(path)).split("/")]
+def values(name: str) -> dict[str, str | None]:
+    """Returns the values in the folders of a name that `name_in` returned, by column."""
+    matches = [_FOLDER.fullmatch(folder) for folder in os.path.dirname(name).split("/")]
     return {
         match["column"]: None if match["value"] == _NULL else unquote(match["value"])
         for match in matches

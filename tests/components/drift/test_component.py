@@ -87,9 +87,13 @@ def run(
 
 
 def test_the_first_run_has_nothing_to_compare_with(tmp_path: Path) -> None:
-    assert run(tmp_path, tmp_path / "pushed", 26) == DriftReport(version=None)
+    assert run(tmp_path, tmp_path / "pushed", 26) == DriftReport(
+        version=None, not_compared=("no blessed model to compare with",)
+    )
     push(tmp_path / "pushed", 52, "8", group="another seed")
-    assert run(tmp_path / "2", tmp_path / "pushed", 26).version is None
+    report = run(tmp_path / "2", tmp_path / "pushed", 26)
+    assert report.version is None
+    assert "there are another seed" in report.not_compared[0]
 
 
 def test_a_good_week_goes_on(tmp_path: Path) -> None:
@@ -97,6 +101,7 @@ def test_a_good_week_goes_on(tmp_path: Path) -> None:
     report = run(tmp_path, tmp_path / "pushed", 27)
     assert report.version == "8"
     assert not any(move.exceeded for move in report.moves)
+    assert report.not_compared == ()
 
 
 @pytest.mark.parametrize("name", POISONINGS)
@@ -107,12 +112,29 @@ def test_a_poisoned_week_stops_the_run_whatever_is_trained(name: str, tmp_path: 
         run(tmp_path, tmp_path / "pushed", 27, poisoning=POISONINGS[name])
 
 
-def test_a_version_without_a_sample_is_compared_by_statistics_alone(tmp_path: Path) -> None:
-    """It is one of an earlier release."""
+@pytest.mark.parametrize(
+    ("file", "missing", "names"),
+    [
+        (release.SAMPLE_FILE, "a sample of its ratings", ("gone", "changed", "titles", "late")),
+        (
+            release.STATISTICS_FILE,
+            "statistics of its data",
+            ("ratings", "users", "movies", "rating", "genres", "activity", "time"),
+        ),
+    ],
+)
+def test_a_version_of_an_earlier_release_is_compared_by_what_it_has(
+    file: str, missing: str, names: tuple[str, ...], tmp_path: Path
+) -> None:
     push(tmp_path / "pushed", 26, "8")
-    (tmp_path / "pushed" / "8" / release.SAMPLE_FILE).unlink()
-    names = {move.name for move in run(tmp_path, tmp_path / "pushed", 27).moves}
-    assert names == set(NAMES) - {"gone", "changed", "titles", "late", "span"}
+    (tmp_path / "pushed" / "8" / file).unlink()
+    report = run(tmp_path, tmp_path / "pushed", 27)
+    assert report.version == "8"
+    assert {move.name for move in report.moves} == set(NAMES) - {*names, "span"}
+    assert report.not_compared == (
+        f"an earlier release pushed version 8 without {missing}: {', '.join(names)} are not "
+        "compared",
+    )
 
 
 @pytest.mark.parametrize(

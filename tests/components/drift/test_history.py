@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
 from collections.abc import Callable
 from functools import cache
 
@@ -135,6 +137,108 @@ def test_times_that_were_moved_are_changed() -> None:
     assert "changed" in refused(replaced(now, "timestamp", lambda times: times * 0 + times[0]))
     # Another time zone is no other time.
     assert refused(replaced(now, "timestamp", lambda times: times - 7_200)) == set()
+
+
+def moved_on(times: np.ndarray, days: int) -> np.ndarray:
+    return times + days * DAY
+
+
+@pytest.mark.parametrize("days", [3, 30, 150, 400, 4_000])
+def test_times_that_all_moved_forward_hide_nothing(days: int) -> None:
+    """Week 26 is day 78 of 215: most shifts leave no time that both runs have."""
+    now = replaced(ratings(27), "timestamp", lambda times: moved_on(times, days))
+    found = moved(now)
+    assert found["changed"].moved == 1
+    assert found["gone"].moved == 0
+    assert found["changed"].before.endswith("compared by ids, since times moved on")
+    rng = np.random.default_rng(5)
+    assert "gone" in refused(now.filter(pa.array(rng.random(now.num_rows) < 0.8)))
+    movies = weekly.movies()
+    titles = movies["movie_title"].take(pa.array(rng.permutation(movies.num_rows)))
+    assert "titles" in refused(
+        now, movies.set_column(movies.column_names.index("movie_title"), "movie_title", titles)
+    )
+
+
+def test_times_that_all_became_that_of_the_export_hide_nothing() -> None:
+    now = ratings(27)
+    exported = int(now["timestamp"].to_numpy().max()) + DAY
+    found = moved(replaced(now, "timestamp", lambda times: np.full_like(times, exported)))
+    assert found["changed"].moved == 1
+    assert found["gone"].moved == 0
+
+
+@pytest.mark.parametrize("days", [3, 30, 400])
+def test_times_that_moved_forward_are_seen_in_a_window_that_moves_on(days: int) -> None:
+    now = ratings(27)
+    window = now.slice(now.num_rows // 2)
+    found = moved(replaced(window, "timestamp", lambda times: moved_on(times, days)))
+    assert found["changed"].moved == 1
+    assert found["gone"].moved < 0.05
+
+
+def test_few_ratings_in_common_that_were_given_again_are_no_change() -> None:
+    """Of windows of one week, only what somebody rated in both is in both."""
+    last, now = ratings(26), ratings(27)
+    last = last.slice(ratings(25).num_rows)
+    newest = last["timestamp"].to_numpy().max()
+    new = now.filter(pa.array(now["timestamp"].to_numpy() > newest))
+    again = replaced(last.slice(0, 10), "timestamp", lambda times: moved_on(times, 14))
+    found = history_moves(sample(last), sample(pa.concat_tables([new, again])), DriftLimits())
+    assert {move.name: move.moved for move in found} == {
+        "gone": 0,
+        "changed": 0,
+        "titles": 0,
+        "late": 0,
+    }
+
+
+def in_spans(number: int, first: int, late: float = 0.2) -> RatingSample:
+    """The ratings of the spans from one to another, where a share comes a span late."""
+    table = ratings(number)
+    week = np.arange(table.num_rows) * weekly.WEEKS // ratings(weekly.WEEKS).num_rows
+    rng = np.random.default_rng(6)
+    span = week + (rng.random(ratings(weekly.WEEKS).num_rows)[: table.num_rows] < late)
+    order = np.argsort(span, kind="stable")
+    order = order[(span[order] >= first) & (span[order] < number)]
+    read = table.take(pa.array(order)).set_column(0, "row", pa.array(np.arange(len(order))))
+    numbers = list(range(first, number))
+    rows = tuple(int(np.count_nonzero(span[order] == one)) for one in numbers)
+    return rating_sample.draw(read, RawRatings(read, weekly.movies(), span_rows=rows), numbers)
+
+
+def test_ratings_that_left_with_their_span_are_not_gone() -> None:
+    """A fifth of each span's ratings are of the week before it, as late uploads are."""
+    last, now = in_spans(26, first=22), in_spans(27, first=23)
+    found = {move.name: move for move in history_moves(last, now, DriftLimits())}
+    assert found["gone"].moved == found["changed"].moved == 0
+    assert int(found["gone"].before.split()[0].replace(",", "")) > 0
+    # By the time alone, the late ones of the last span that left are missing.
+    by_time = dataclasses.replace(now, first_span=0)
+    assert next(history_moves(last, by_time, DriftLimits())).moved > 0.02
+
+
+def test_spans_that_all_have_every_rating_lose_none_with_a_span() -> None:
+    """The window is one span, a full copy of the table."""
+    last = dataclasses.replace(before(), spans=np.full_like(before().times, 26), first_span=26)
+    lost = ratings(27).filter(pa.array(np.random.default_rng(7).random(ratings(27).num_rows) < 0.8))
+    moved = replaced(lost, "timestamp", lambda times: moved_on(times, 400))
+    for table, gone in ((ratings(27), 0), (lost, 0.2), (moved, 0.2)):
+        now = dataclasses.replace(sample(table), first_span=27)
+        found = next(history_moves(last, now, DriftLimits()))
+        assert found.moved == pytest.approx(gone, abs=0.02)
+
+
+def test_a_sample_of_an_earlier_release_knows_no_spans() -> None:
+    written = np.load(io.BytesIO(rating_sample.encode(before())))
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **{name: written[name] for name in written if "span" not in name})
+    read = rating_sample.decode(buffer.getvalue())
+    now = dataclasses.replace(sample(ratings(27)), first_span=3)
+    assert not any(move.moved for move in history_moves(read, now, DriftLimits()))
+    hole = sample(ratings(27).filter(pa.array(np.arange(ratings(27).num_rows) % 5 > 0)))
+    found = next(history_moves(read, dataclasses.replace(hole, first_span=3), DriftLimits()))
+    assert found.moved == pytest.approx(0.2, abs=0.02)
 
 
 def test_titles_and_genres_of_other_movies_are_seen() -> None:

@@ -118,6 +118,24 @@ def test_a_model_must_beat_biases_alone(rmse: float, refused: bool) -> None:
     assert any("gate.min_gain_over_biases" in line for line in judgement.failures) == refused
 
 
+def test_figures_that_are_no_numbers_are_no_success() -> None:
+    """NaN is neither above a limit nor below it."""
+    record = GateRecord(rmse=0.9, ndcg=None)
+    still = Shift(moved=0.0, standard_error=0.01)
+    limits = GateLimits(confidence=0.95)
+    cases = {
+        "gate.min_gain_over_biases": (math.nan, still, 0.0),
+        "gate.max_baseline_shift": (0.9, Shift(moved=math.nan, standard_error=math.nan), 0.0),
+        "gate.confidence": (0.9, still, math.nan),
+    }
+    for key, (rmse, shift, high) in cases.items():
+        interval = Interval(confidence=0.95, difference=high, low=high, high=high)
+        baseline = Baseline(Figures(rmse=0.9), record, shift)
+        judgement = judge(Figures(rmse=rmse), baseline, 1.0, limits, interval)
+        assert any(key in line for line in judgement.failures), key
+        assert judgement.above_best == 0
+
+
 def test_ratings_that_are_all_equal_are_no_success() -> None:
     """Any model is perfect on them, and so are the biases."""
     assert judge(Figures(rmse=0.0), None, 0.0, GateLimits()).failures

@@ -62,6 +62,8 @@ def test_an_interval_is_normal_with_the_variances_of_user_and_movie(
     below = NormalDist().cdf
     liked = [1 - below((3.5 - m) / d) for m, d in zip(mean.reshape(-1), deviation, strict=True)]
     np.testing.assert_allclose(found["liked_probability"], liked, atol=1e-5)
+    assert found["lowest_rating"].numpy().tolist() == [1] * mean.size
+    assert found["highest_rating"].numpy().tolist() == [5] * mean.size
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -88,10 +88,11 @@ def test_rating(port: int) -> None:
 def test_a_rating_with_its_interval(port: int, model: FakeModel) -> None:
     asked = ["rating", "--user", "1", "--movie", "50", "--interval"]
     # 80 % of a normal distribution lie within 1.2816 standard deviations.
-    expected = "1.05 stars, 0.41 to 1.69 with 80%, liked with 25%: user 1, Star Wars (1977)\n"
+    expected = "1.05 stars, 1.00 to 1.69 with 80%, liked with 25%: user 1, Star Wars (1977)\n"
     assert query(port, *asked).stdout == expected
     found = answer(port, *asked)
-    assert found["low"] == pytest.approx(1.05 - 0.6408, abs=1e-4)
+    # Nobody gives less than one star.
+    assert found["low"] == 1
     assert found["high"] == pytest.approx(1.05 + 0.6408, abs=1e-4)
     assert (found["standard_deviation"], found["liked_probability"]) == (0.5, 0.25)
     model.lacking = {"predict_interval"}

@@ -50,6 +50,45 @@ def test_a_signal_while_a_command_starts_is_one_line(command: str, number: str) 
     assert line.startswith("movierec: interrupted")
 
 
+# Modules in the order in which a command is imported.
+@pytest.mark.parametrize("module", ["movierec.cli.app", "typer", "pipeline.config.tree"])
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_before_the_command_is_there_is_one_line(module: str, number: str) -> None:
+    (script,) = (
+        line for line in Path("pyproject.toml").read_text().splitlines() if "movierec =" in line
+    )
+    assert script == 'movierec = "movierec.__main__:main"'
+    code = (
+        "import signal, sys\n"
+        "from movierec.__main__ import main\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {module!r}:\n"
+        f"            signal.raise_signal(signal.{number})\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "sys.argv = ['movierec', 'config']\n"
+        "main()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stderr) == (130, "movierec: interrupted\n")
+
+
+def test_a_signal_between_the_handler_and_the_command_is_one_line() -> None:
+    code = (
+        "import signal, sys\n"
+        "from movierec.cli import app\n"
+        "sys.argv = ['movierec', 'config']\n"
+        "app.app = lambda **_: signal.raise_signal(signal.SIGTERM)\n"
+        "app.main()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stderr) == (130, "movierec: interrupted\n")
+
+
 def test_a_table_below_an_error_has_a_line_for_each_row() -> None:
     """What a cell holds stays on its line, and no terminal obeys it."""
     code = (

@@ -255,5 +255,7 @@ def test_a_rating_shows_how_sure_it_is(
         with RecommenderClient(f"127.0.0.1:{explored.server.port}", MODEL, timeout=60) as client:
             (told,) = client.predict_interval(["u0"], ["m1"])
     assert f"<b>{told.rating:.2f}</b> stars, give or take {told.standard_deviation:.2f};" in page
-    low, high = (told.rating + sign * 1.96 * told.standard_deviation for sign in (-1, 1))
+    low, high = (
+        min(5, max(1, told.rating + sign * 1.96 * told.standard_deviation)) for sign in (-1, 1)
+    )
     assert f"between {low:.2f} and {high:.2f} with a probability of 95 %" in page

@@ -102,10 +102,13 @@ def test_recommend_among(client: Any) -> None:
 
 def test_predict_interval(client: Any) -> None:
     first, second = client.predict_interval(["1", "2"], ["50", "29"])
-    assert first == RatingInterval(pytest.approx(1.05), 0.5, 0.25)
+    assert first == RatingInterval(pytest.approx(1.05), 0.5, 0.25, 1, 9)
     assert second.rating == pytest.approx(2.029)
     # Tables of the normal distribution: 90 % lie within 1.6449 standard deviations.
-    assert first.bounds(0.9) == pytest.approx((1.05 - 0.82245, 1.05 + 0.82245), abs=1e-4)
+    assert second.bounds(0.9) == pytest.approx((2.029 - 0.82245, 2.029 + 0.82245), abs=1e-4)
+    assert first.bounds(0.9) == pytest.approx((1, 1.05 + 0.82245), abs=1e-4)
+    assert RatingInterval(8.5, 0.5, 0.25, 1, 9).bounds(0.9) == pytest.approx((7.67755, 9), abs=1e-4)
+    assert RatingInterval(8.5, 0.5, 0.25).bounds(0.9)[1] == pytest.approx(9.32245, abs=1e-4)
     with pytest.raises(ServingError, match="level: given 1, expected a probability"):
         first.bounds(1)
     with pytest.raises(ServingError, match="2 user ids and 1 movie ids"):

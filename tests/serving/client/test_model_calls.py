@@ -252,6 +252,7 @@ def test_any_bytes_are_an_answer_or_a_wrong_one(answer: bytes) -> None:
         *("PREDICT", "RECOMMEND", "RECOMMEND_EXCLUDING", "RECOMMEND_FOR_RATINGS", "SIMILAR"),
         *("USER_ID", "MOVIE_ID", "MOVIE_TITLE", "RATING", "SCORE", "EXCLUDE", "K"),
         *("PREDICT_INTERVAL", "STANDARD_DEVIATION", "LIKED_PROBABILITY"),
+        *("LOWEST_RATING", "HIGHEST_RATING"),
         *("RECOMMEND_AMONG", "AMONG_MOVIES", "AMONG_GENRES"),
     ],
 )

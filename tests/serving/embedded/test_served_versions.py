@@ -160,6 +160,24 @@ def test_a_pinned_version_that_is_gone_or_bad_gives_way_to_the_one_before(
     assert watched.poll() == {1}
 
 
+def test_a_version_that_was_rolled_back_from_has_failed_no_more(watched: Watched) -> None:
+    """It is not to be served, so nobody has to be woken for it."""
+    watched.push(1)
+    watched.push(2, "bad")
+    assert watched.poll() == {1}
+    assert watched.watcher.failed() == [2]
+    watched.pin(1)
+    assert watched.poll() == {1}
+    assert watched.watcher.failed() == []
+    watched.pin(2)
+    watched.poll()
+    assert watched.watcher.failed() == [2]
+    watched.pin(None)
+    watched.push(3)
+    assert watched.poll() == {3}
+    assert watched.watcher.failed() == []
+
+
 def test_a_labelled_version_above_the_pin_answers_its_label_alone(tmp_path: Path) -> None:
     watched = Watched(tmp_path, labelled=(2,))
     watched.push(1)

@@ -21,8 +21,9 @@ from models import signature_names
 from serving import web_server
 from serving.defaults import LOOPBACK
 from serving.embedded.server import ModelServer
-from serving.rest.bounds import Bounds
+from serving.rest.bounds import Answer, Answers, Bounds
 from serving.rest.description import PREDICT
+from serving.rest.rest_errors import RestError
 from serving.rest.rest_server import RestServer
 from tests.models.export.exported_models import arrays
 from tests.serving import tiny_models
@@ -238,6 +239,41 @@ def test_bodies_at_once_over_the_limit_are_429(server: ModelServer) -> None:
         "the server already has as much to read as it takes: try again later, or ask for less at "
         "once",
     )
+
+
+def test_large_answers_at_once_over_the_limit_are_429(server: ModelServer) -> None:
+    columns = {"user_id": ["a"] * 200, "k": tiny_models.MOVIES}
+    large = {"signature_name": "recommend", "inputs": columns}
+    small = {"signature_name": "predict", "inputs": {"user_id": ["a"], "movie_id": ["b"]}}
+    with rest(server, bounds=Bounds(max_answer_bytes=2_000, max_requests=2)) as api:
+        code, said = refusal(api.post(f"{MODEL}:predict", json=large))
+        assert (code, said) == (
+            429,
+            "the server already has as much to answer as it takes: try again later, or ask for "
+            "less at once",
+        )
+        assert api.post(f"{MODEL}:predict", json=small).status_code == 200
+
+
+def test_an_answer_counts_until_it_is_sent() -> None:
+    answers = Answers(Bounds(max_answer_bytes=100, max_requests=10))
+    first, second, small = (Answer(answers) for _ in range(3))
+    first.hold(60)
+    with pytest.raises(RestError, match="as much to answer"):
+        second.hold(50)
+    # Whoever reads slowly keeps nobody from a small answer.
+    small.hold(10)
+    first.end()
+    Answer(answers).hold(100)
+
+
+def test_an_answer_for_a_client_who_has_gone_is_never_counted() -> None:
+    answers = Answers(Bounds(max_answer_bytes=100, max_requests=10))
+    gone = Answer(answers)
+    gone.end()
+    with pytest.raises(RestError, match="gone"):
+        gone.hold(60)
+    Answer(answers).hold(100)
 
 
 def test_requests_at_once_over_the_limit_are_429_and_the_next_one_is_answered(
