@@ -33,7 +33,7 @@ from components.movielens_example_gen.component import MovieLensExampleGen
 from components.rating_baselines import RatingBaselines
 from components.serving_validator.component import ServingValidator
 from components.statistics_gen import make_statistics_gen
-from components.transform import ShardTransform
+from components.transform.component import make_transform
 from models import features
 from models.registry import MODELS
 from pipeline import PIPELINE_NAME, SCHEMA_FILE
@@ -230,7 +230,8 @@ def _data_checks(
 def _transform(
     config: PipelineConfig, examples: types.BaseChannel, schema: types.BaseChannel
 ) -> Transform:
-    return ShardTransform(
+    return make_transform(
+        config.beam.in_step_process,
         examples=examples,
         schema=schema,
         preprocessing_fn="models.preprocessing.preprocessing_fn",
@@ -242,7 +243,9 @@ def _transform(
         disable_analyzer_cache=True,
         custom_config={
             "transform": config.transform.model_dump(mode="json"),
-            "code_fingerprint": fingerprint("models.preprocessing", "components.transform"),
+            "code_fingerprint": fingerprint(
+                "models.preprocessing", "components.transform.executor"
+            ),
         },
     ).with_id(TRANSFORM)
 

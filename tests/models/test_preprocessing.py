@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
-import tensorflow_transform.beam as tft_beam
-from apache_beam.options.pipeline_options import PipelineOptions
-from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
+from tensorflow_transform.coders import ExampleProtoCoder
+from tensorflow_transform.tf_metadata import schema_utils
 
+from components.transform.analysis import Analysis
 from models import preprocessing
 from models.activity import activity_slice
 from models.catalogue import read_catalogue
@@ -66,14 +66,18 @@ def transform() -> tft.TFTransformOutput:
 
 def fit(options: dict, train: list[dict] = TRAIN) -> tft.TFTransformOutput:
     folder = Path(tempfile.mkdtemp())
-    metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(SPEC))
-    # Without a pipeline of its own each of the two would run in one, and look for a runner.
-    runner = PipelineOptions(["--runner=FnApiRunner"])
-    with tft_beam.Context(temp_dir=str(folder / "tmp")), beam.Pipeline(options=runner) as pipeline:
-        function = (pipeline | beam.Create(train), metadata) | tft_beam.AnalyzeDataset(
-            lambda inputs: preprocessing.preprocessing_fn(inputs, {"transform": options})
-        )
-        _ = function | tft_beam.WriteTransformFn(str(folder))
+    schema = schema_utils.schema_from_feature_spec(SPEC)
+    examples = str(folder / "examples.gz")
+    with tf.io.TFRecordWriter(examples, "GZIP") as writer:
+        for one in train:
+            writer.write(ExampleProtoCoder(schema).encode(one))
+    analysis = Analysis(
+        lambda inputs: preprocessing.preprocessing_fn(inputs, {"transform": options}),
+        schema,
+        str(folder / "tmp"),
+    )
+    analysis.add([examples])
+    analysis.write(str(folder))
     return tft.TFTransformOutput(str(folder))
 
 

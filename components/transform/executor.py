@@ -1,50 +1,35 @@
-"""ShardTransform: TFX's Transform, which reads and writes whole files at a time."""
+"""The executors of the Transform step, which read and write whole files at a time."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import apache_beam as beam
-import numpy as np
 import pyarrow as pa
-import tensorflow as tf
 import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_transform.tf_metadata import dataset_metadata
-from tfx.components.transform.component import Transform
 from tfx.components.util import udf_utils
-from tfx.dsl.components.base import base_beam_executor, executor_spec
+from tfx.dsl.components.base import base_beam_executor
 from tfx.dsl.io import fileio
 from tfx.proto import transform_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, proto_utils
-from tfx_bsl.coders import example_coder
 from tfx_bsl.public import tfxio
 
-from components.record_batches import read_record_batches, read_records, split_files
+from components.record_batches import read_record_batches, split_files
 from components.step_types import Artifacts, Properties
+from components.transform.analysis import Analysis, PreprocessingFn, UnsupportedAnalyzerError
+from components.transform.shards import Shard, ShardWriter, make_shards
 
-_PREFIX: Final = "transformed_examples"
 _INCOMING: Final = "incoming"
 _TEMPORARY: Final = "temporary"
-# At the lowest level, files take a third more space than at the default one.
-_FORMAT: Final = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
-
-
-class Shard(NamedTuple):
-    """A file of raw examples, and the file of the transformed ones.
-
-    That file is written elsewhere and renamed: every file of a split is read as records.
-    """
-
-    source: str
-    incoming: str
-    target: str
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -90,12 +75,22 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         shards = [
             shard
             for split in splits.transform
-            for shard in _shards(
+            for shard in make_shards(
                 split_files(examples, split),
                 os.path.join(incoming, split),
                 artifact_utils.get_split_uri(transformed, split),
             )
         ]
+        self._transform(shards, graph)
+        fileio.rmtree(incoming)
+
+    def _transform(self, shards: list[Shard], graph: str) -> None:
+        """Writes the transformed examples of files.
+
+        Args:
+            shards: Files to read and to write.
+            graph: Folder of the transform graph.
+        """
         with self._make_beam_pipeline() as pipeline:
             _ = (
                 pipeline
@@ -103,10 +98,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 | beam.Reshuffle()
                 | beam.ParDo(_TransformShard(graph))
             )
-        fileio.rmtree(incoming)
 
     def _analyse(
-        self, files: list[str], schema: schema_pb2.Schema, preprocessing_fn: Any, graph: str
+        self,
+        files: list[str],
+        schema: schema_pb2.Schema,
+        preprocessing_fn: PreprocessingFn,
+        graph: str,
     ) -> None:
         """Writes the graph and the vocabularies that whole files give.
 
@@ -145,24 +143,39 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         fileio.rmtree(temporary)
 
 
-class ShardTransform(Transform):
-    """TFX's Transform for gzipped TFRecords of tf.Example, all splits of one artifact."""
+class StreamingExecutor(Executor):
+    """Does the same in this process, without Beam.
 
-    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+    A preprocessing function with analyzers that only Beam computes is analysed by Beam.
+    """
+
+    def _analyse(
+        self,
+        files: list[str],
+        schema: schema_pb2.Schema,
+        preprocessing_fn: PreprocessingFn,
+        graph: str,
+    ) -> None:
+        temporary = os.path.join(graph, _TEMPORARY)
+        try:
+            analysis = Analysis(preprocessing_fn, schema, temporary)
+        except UnsupportedAnalyzerError as reason:
+            logging.info("Beam analyses the data: %s", reason)
+            super()._analyse(files, schema, preprocessing_fn, graph)
+            return
+        analysis.add(files)
+        analysis.write(graph)
+        fileio.rmtree(temporary)
+
+    def _transform(self, shards: list[Shard], graph: str) -> None:
+        writer = ShardWriter(graph)
+        for shard in shards:
+            writer.write(shard)
 
 
 def _batches(schema: bytes, file: str) -> Iterator[pa.RecordBatch]:
     # The message itself does not reach another process whole.
     yield from read_record_batches([file], schema_pb2.Schema.FromString(schema))
-
-
-def _shards(files: list[str], incoming: str, target: str) -> Iterator[Shard]:
-    """Yields the files of a split, and makes the folders of those to be written."""
-    for folder in (incoming, target):
-        fileio.makedirs(folder)
-    for number, file in enumerate(files):
-        name = f"{_PREFIX}-{number:05}-of-{len(files):05}.gz"
-        yield Shard(file, os.path.join(incoming, name), os.path.join(target, name))
 
 
 class _TransformShard(beam.DoFn):
@@ -173,31 +186,8 @@ class _TransformShard(beam.DoFn):
 
     def setup(self) -> None:
         """Loads the graph, once for all files of a worker."""
-        output = tft.TFTransformOutput(self._graph)
-        spec, layer = output.raw_feature_spec(), output.transform_features_layer()
-        # A function keeps no variable alive that it reads, and the layer has some.
-        self._layer = layer
-        self._transform = tf.function(
-            lambda records: layer(tf.io.parse_example(records, spec)),
-            input_signature=[tf.TensorSpec([None], tf.string)],
-            autograph=False,
-        )
-        self._encoder = example_coder.RecordBatchToExamplesEncoder()
+        self._writer = ShardWriter(self._graph)
 
     def process(self, shard: Shard) -> None:
-        """Writes the file. It appears whole, so Beam may try a shard again."""
-        with tf.io.TFRecordWriter(shard.incoming, _FORMAT) as writer:
-            for records in read_records([shard.source]):
-                columns = {
-                    name: _lists(value.numpy()) for name, value in self._transform(records).items()
-                }
-                for example in self._encoder.encode(pa.RecordBatch.from_pydict(columns)):
-                    writer.write(example)
-        fileio.rename(shard.incoming, shard.target, overwrite=True)
-
-
-def _lists(values: np.ndarray[Any, Any]) -> pa.Array:
-    """Returns a list for each row of an array `[rows]` or `[rows, n]`."""
-    width = values.shape[1] if values.ndim > 1 else 1
-    offsets = np.arange(len(values) + 1, dtype=np.int64) * width
-    return pa.LargeListArray.from_arrays(offsets, pa.array(values.reshape(-1)))
+        """Writes the file. Beam may try it again."""
+        self._writer.write(shard)
