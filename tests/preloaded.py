@@ -1,8 +1,9 @@
 """What commands and trainings take seconds to import, imported once for all of them."""
 
 import importlib
+import os
 
-for _name in (
+_MODULES = (
     "kubeflow.compiling.compiler",
     "kubeflow.local_execution.runner",
     "kubeflow.manifests.render",
@@ -21,5 +22,16 @@ for _name in (
     "serving.launch.launcher",
     "serving.pushed_model",
     "tests.models.factories",
-):
-    importlib.import_module(_name)
+)
+
+# What libraries print as they are imported belongs to no test.
+_errors = os.dup(2)
+_nowhere = os.open(os.devnull, os.O_WRONLY)
+os.dup2(_nowhere, 2)
+try:
+    for _name in _MODULES:
+        importlib.import_module(_name)
+finally:
+    os.dup2(_errors, 2)
+    os.close(_errors)
+    os.close(_nowhere)

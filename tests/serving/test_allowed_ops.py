@@ -18,7 +18,7 @@ from serving.allowed_ops import check_ops
 from serving.defaults import MAX_MESSAGE_BYTES
 from serving.embedded.loaded_version import LoadedVersion
 from serving.errors import UnreadableModelError
-from tests.models.export.exported_models import CATALOGUE, signature_names
+from tests.models.export.exported_models import CATALOGUE, EXPORTED, signature_names
 from tests.serving.hostile_models import HOSTILE, save
 
 # Arguments of an op that name something outside of the graph.
@@ -43,7 +43,7 @@ def ops_of(text: str) -> list[str]:
     return found[1].split(", ")
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EXPORTED)
 def test_every_model_of_the_zoo_passes(exported_model: Callable[[str], Path], name: str) -> None:
     check_ops(exported_model(name))
 

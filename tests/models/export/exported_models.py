@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
@@ -19,6 +20,7 @@ from models.export import saved_model
 from models.export.sample_requests import inputs_for
 from models.export.signatures import Recommender
 from models.options import ModelOptions
+from models.registry import MODELS
 from tests.models.factories import MOVIES, USERS, statistics, trained_like
 
 SEED = 20_240
@@ -28,6 +30,13 @@ MOVIE_IDS = [f"m{place}" for place in range(MOVIES)]
 COUNTS = [20, 21, 50, 51, 200, 201]
 GENRES = [["Drama"], [], ["Comedy", "Drama"], ["Comedy"], ["Film-Noir"]]
 CATALOGUE = Catalogue(USER_IDS, COUNTS, MOVIE_IDS, [f"Movie {id_}" for id_ in MOVIE_IDS], GENRES)
+
+# They differ from the others in formulas that their own tests hold, and take 8 s each.
+_VARIANTS = {"collaborative_filtering", "ease", "ials", "sigmoid_mf", "sparse_mf"}
+EXPORTED = [
+    pytest.param(name, marks=pytest.mark.slow) if name in _VARIANTS else name for name in MODELS
+]
+"""Every model of the registry, as the parameters of a test of its export."""
 
 _VALUES = {
     "string": np.array(b"1", object),

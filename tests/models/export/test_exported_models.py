@@ -14,6 +14,7 @@ import tensorflow as tf
 from models.contracts import RankingModel, predicts_ratings
 from models.registry import MODELS
 from tests.models.export.exported_models import (
+    EXPORTED,
     GENRES,
     MOVIE_IDS,
     SEED,
@@ -47,7 +48,7 @@ class Exported:
     _module: tf.Module = field(repr=False)
 
 
-@pytest.fixture(scope="module", params=MODELS)
+@pytest.fixture(scope="module", params=EXPORTED)
 def exported(
     request: pytest.FixtureRequest,
     exported_model: Callable[[str], Path],

@@ -50,17 +50,32 @@ def test_replicas_on_one_machine(tmp_path: Path, alone: Trained, replicas: int) 
     assert_same(weights, alone)
 
 
-def test_negatives_come_from_the_batches_of_all_replicas(tmp_path: Path) -> None:
-    """A loss that is no mean over rows: each is held against the whole batch."""
-    # A movie without negatives has no gradient but rounding, which Adam would make a whole step of.
-    model = ("--model", "two_tower", "--optimizer", "sgd")
-    alone = train(tmp_path / "alone.npz", *model)
-    train(tmp_path / "replicas.npz", *model, "--replicas", 2)
-    assert_same(tmp_path / "replicas.npz", alone)
-    workers = tmp_path / "workers.npz"
-    ended = finish(start_cluster({"worker": 2}, lambda _: command(workers, *model)))
+# A loss that is no mean over rows: each is held against the whole batch. A movie without negatives
+# has no gradient but rounding, which Adam would make a whole step of.
+RETRIEVAL = ("--model", "two_tower", "--optimizer", "sgd")
+
+
+@pytest.fixture(scope="module")
+def retrieval_alone(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return train(tmp_path_factory.mktemp("retrieval") / "weights.npz", *RETRIEVAL)
+
+
+def test_negatives_come_from_the_batches_of_all_replicas(
+    tmp_path: Path, retrieval_alone: Trained
+) -> None:
+    weights = tmp_path / "weights.npz"
+    train(weights, *RETRIEVAL, "--replicas", 2)
+    assert_same(weights, retrieval_alone)
+
+
+@pytest.mark.slow
+def test_negatives_come_from_the_batches_of_all_workers(
+    tmp_path: Path, retrieval_alone: Trained
+) -> None:
+    weights = tmp_path / "weights.npz"
+    ended = finish(start_cluster({"worker": 2}, lambda _: command(weights, *RETRIEVAL)))
     assert {code for code, _ in ended.values()} == {0}, ended
-    assert_same(workers, alone)
+    assert_same(weights, retrieval_alone)
 
 
 @pytest.mark.parametrize(
