@@ -1,35 +1,40 @@
 """Runs the `movierec` command: `movierec`, or `python -m movierec`.
 
-The commands import for a second or more. What is imported here takes a few hundredths of one, so
-that hardly any moment is left in which a signal ends the process without a line.
+The commands import for a second or more, and for many on a starved machine. So signals are handled
+first, and nothing that takes time is imported before: not even the modules that have these values.
 """
 
-from __future__ import annotations
-
-import contextlib
 import os
+import signal
 import sys
-from typing import Any, NoReturn
-
-from movierec.cli.exit_codes import INTERRUPTED
-from pipeline.config.errors import LINE_START
-from serving.shutdown import handle_stop_signals
 
 
-def main() -> NoReturn:
+def main() -> None:
     """Runs a command. A signal that comes while it is imported ends it with a line."""
-    with handle_stop_signals(_end):
+    # As in `serving.shutdown`: under nohup, the process outlives its terminal.
+    previous = {
+        number: signal.signal(number, _end)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+    }
+    try:
         from movierec.cli import app
 
         app.main()
+    finally:
+        for number, former in previous.items():
+            signal.signal(number, former)
 
 
-def _end(*_: Any) -> NoReturn:
+def _end(*_: object) -> None:
     """Ends the process at once: half-imported modules may catch any exception."""
-    with contextlib.suppress(OSError, RuntimeError):
+    try:  # noqa: SIM105 - contextlib is one more import
         sys.stdout.flush()
-    os.write(sys.stderr.fileno(), f"{LINE_START}interrupted\n".encode())
-    os._exit(INTERRUPTED)
+    except (OSError, RuntimeError):
+        # It may be closed, or being written.
+        pass
+    os.write(sys.stderr.fileno(), b"movierec: interrupted\n")
+    os._exit(128 + signal.SIGINT)
 
 
 if __name__ == "__main__":

@@ -75,6 +75,18 @@ def test_a_signal_before_the_command_is_there_is_one_line(module: str, number: s
     assert (result.returncode, result.stderr) == (130, "movierec: interrupted\n")
 
 
+def test_next_to_nothing_is_imported_before_signals_are_handled() -> None:
+    """Each module takes a while on a starved machine."""
+    code = "import enum, signal, sys; known = {*sys.modules}; import movierec.__main__; "
+    result = subprocess.run(
+        [sys.executable, "-c", f"{code}print(*{{*sys.modules}} - known)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(result.stdout.split()) == {"movierec", "movierec.__main__"}
+
+
 def test_a_signal_between_the_handler_and_the_command_is_one_line() -> None:
     code = (
         "import signal, sys\n"
