@@ -30,8 +30,10 @@ SAMPLE = RatingSample(
     stars=np.array([5.0], np.float32),
     times=np.array([7]),
     movies=np.array([1], np.uint64),
+    spans=np.array([2]),
     oldest=3,
     newest=77,
+    first_span=1,
 )
 # RMSE of the last model, which predicts 3.0 for all, on these ratings.
 RMSE_OF_LAST = float(np.sqrt((4 + 1 + 1 + 0.25 + 4 + 4) / 6))
