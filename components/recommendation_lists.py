@@ -89,7 +89,7 @@ def recommended(model: PushedModel, counts: TrainingCounts, users: Vector) -> Ve
     """
     ids = [user.decode() for user in counts.user_ids[users]]
     parts = [
-        model.recommendations(ids[start : start + _USERS_AT_ONCE], CUTOFF)[0]
+        model.recommendations(ids[start : start + _USERS_AT_ONCE], CUTOFF).movie_ids
         for start in range(0, len(ids), _USERS_AT_ONCE)
     ]
     movie_ids = np.concatenate(parts)

@@ -22,17 +22,24 @@ K = 10
 USERS = 1_000
 
 
-def read(folder: Path, id_name: str) -> tuple[list[str], np.ndarray]:
-    """Returns the ids and their vectors, float32 `[n, d]`."""
+def read(folder: Path, id_name: str, last: str) -> tuple[list[str], np.ndarray]:
+    """Returns the ids and their vectors, float32 `[n, d]`.
+
+    Where the model adds an offset to the dot product, it becomes one more dimension: that of the
+    movies is the `offset`, that of the users its `factor`.
+    """
     table = pq.read_table(folder)
     flat = table["vector"].combine_chunks().flatten().to_numpy()
-    return table[id_name].to_pylist(), flat.reshape(len(table), -1)
+    vectors = flat.reshape(len(table), -1)
+    if last in table.column_names:
+        vectors = np.column_stack([vectors, table[last].to_numpy()])
+    return table[id_name].to_pylist(), vectors
 
 
 def main(folder: Path) -> None:
     """Prints the recall of the index, and the time of a query, beside the exact ranking."""
-    _, users = read(folder / "users", "user_id")
-    movie_ids, movies = read(folder / "movies", "movie_id")
+    _, users = read(folder / "users", "user_id", "factor")
+    movie_ids, movies = read(folder / "movies", "movie_id", "offset")
     queries = users[np.linspace(0, len(users) - 1, USERS).astype(int)]
 
     # The inner product ranks, as in the model. Cosine would rank by direction alone.

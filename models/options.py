@@ -36,6 +36,7 @@ def _registered(name: str) -> str:
 ModelName = Annotated[str, AfterValidator(_registered)]
 ChoiceWeightName = Literal["liked", "graded", "rated"]
 _CHOICE_WEIGHTS: tuple[str, ...] = get_args(ChoiceWeightName)
+RankingName = Literal["rating", "popularity_blend", "lower_bound"]
 
 
 def _a_part(part: str) -> str:
@@ -228,6 +229,27 @@ class ExportOptions(Options):
     max_seen_per_user: int = Field(
         2000, ge=1, description="Newest movies of a user that recommend leaves out."
     )
+    rank_by: RankingName = Field(
+        "popularity_blend",
+        description="Order of recommend: the predicted rating alone, with the movie's popularity, "
+        "or its lower bound (models that predict ratings).",
+    )
+    rank_weight: float = Field(
+        1.0,
+        ge=0,
+        le=100,
+        description="Weight in standard deviations: of the logarithm of the number of ratings "
+        "(popularity_blend), or how far the bound lies below the rating (lower_bound).",
+    )
+
+    def check_model(self, model: ModelOptions) -> None:
+        """Raises ValueError if the recommendations of a model cannot be ranked so."""
+        if self.rank_by == "lower_bound" and not model.predicts_intervals:
+            able = ", ".join(name for name, entry in MODELS.items() if entry.predicts_intervals)
+            raise ValueError(
+                f"export.rank_by: {model.name} has no lower bound of its ratings; expected "
+                f"popularity_blend or rating, or model.name {able}"
+            )
 
 
 Range = tuple[float, float]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ class RatingStatistics:
         rating_mean: Mean rating.
         rating_min: Lowest rating.
         rating_max: Highest rating.
+        rating_stddev: Standard deviation of the ratings.
         movie_rating_count: Number of ratings of each movie, int64 `[movies]`.
         movie_rating_mean: Mean rating of each movie, float64 `[movies]`; `rating_mean` for a movie
             without ratings.
@@ -37,6 +39,7 @@ class RatingStatistics:
     rating_mean: float
     rating_min: float
     rating_max: float
+    rating_stddev: float
     movie_rating_count: np.ndarray[Any, np.dtype[np.int64]]
     movie_rating_mean: np.ndarray[Any, np.dtype[np.float64]]
     seen: SeenMovies
@@ -60,9 +63,11 @@ def measure(
         sides: Side features of the users and movies.
     """
     counts, sums = np.zeros(movies, np.int64), np.zeros(movies)
+    squares = 0.0
     for part in in_parts(ratings):
         counts += np.bincount(part[features.MOVIE_INDEX], minlength=movies)
         sums += np.bincount(part[features.MOVIE_INDEX], part[features.RATING], minlength=movies)
+        squares += float(np.sum(np.square(part[features.RATING], dtype=np.float64)))
     if rating_mean is None:
         rating_mean = float(sums.sum() / counts.sum())
     return RatingStatistics(
@@ -72,6 +77,9 @@ def measure(
         rating_mean=rating_mean,
         rating_min=float(ratings[features.RATING].min()),
         rating_max=float(ratings[features.RATING].max()),
+        rating_stddev=math.sqrt(
+            max(0.0, squares / counts.sum() - (sums.sum() / counts.sum()) ** 2)
+        ),
         movie_rating_count=counts,
         movie_rating_mean=np.where(counts > 0, sums / np.maximum(counts, 1), rating_mean),
         seen=seen_movies(ratings, users),

@@ -25,8 +25,9 @@ AMONG_MOVIES: Final = "among_movies"
 AMONG_GENRES: Final = "among_genres"
 TARGET: Final = "target_movie_id"
 
-# Output of signatures that rank, and of models that predict no ratings: ratings that are not
-# clipped, what retrieval models rank by, or cosines (`similar`).
+# Output of signatures that rank, and of models that predict no ratings: what the list is sorted by.
+# That is a rating that is not clipped plus what `ExportOptions.rank_by` adds, what a retrieval
+# model ranks by, or a cosine (`similar`).
 SCORE: Final = "score"
 
 # Outputs of `transform_features` for retrieval models: a movie's rank, from 1, among all that the

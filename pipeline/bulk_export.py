@@ -144,8 +144,8 @@ def _write(export: Export, aside: Path, folder: Path, on_block: Callable[[], Non
 def recommendations(version: Path, k: int, block_rows: int = BLOCK_ROWS) -> Export:
     """Returns the k best movies of every known user, as `recommend` gives them.
 
-    Each row has `user_id`, `rank` from 1, `movie_id`, `movie_title` and `score`. A user with fewer
-    movies left has fewer rows.
+    Each row has `user_id`, `rank` from 1, `movie_id`, `movie_title` and `score`, and `rating` from
+    a model that returns it. A user with fewer movies left has fewer rows.
 
     Args:
         version: Folder of the exported model.
@@ -211,7 +211,9 @@ def predictions(
 def vectors(version: Path, block_rows: int = BLOCK_ROWS) -> Export:
     """Returns the vectors of the known users and of the catalogue, whose dots rank the movies.
 
-    `users/` has `user_id` and `vector`; `movies/` has `movie_id`, `movie_title` and `vector`.
+    `users/` has `user_id` and `vector`; `movies/` has `movie_id`, `movie_title` and `vector`. Where
+    the ranking adds offsets to ratings, `movies/` also has `offset`, and `users/` the `factor` by
+    which it counts.
 
     Args:
         version: Folder of the exported model.
@@ -221,12 +223,21 @@ def vectors(version: Path, block_rows: int = BLOCK_ROWS) -> Export:
         name: read_table(str(version), name)
         for name in ("user_ids", "user_vectors", "movie_ids", "movie_titles", "movie_vectors")
     }
+    try:
+        factors, offsets = (
+            {column: read_table(str(version), name)}
+            for column, name in (("factor", "user_factors"), ("offset", "movie_offsets"))
+        )
+    except KeyError:
+        # The dots alone rank, or an earlier release exported the model.
+        factors, offsets = {}, {}
 
     def users(rows: Vector) -> pa.Table:
         return pa.table(
             {
                 features.USER_ID: _strings(tables["user_ids"][rows]),
                 "vector": _lists(tables["user_vectors"][rows]),
+                **{column: values[rows] for column, values in factors.items()},
             }
         )
 
@@ -236,6 +247,7 @@ def vectors(version: Path, block_rows: int = BLOCK_ROWS) -> Export:
                 features.MOVIE_ID: _strings(tables["movie_ids"][rows]),
                 features.MOVIE_TITLE: _strings(tables["movie_titles"][rows]),
                 "vector": _lists(tables["movie_vectors"][rows]),
+                **{column: values[rows] for column, values in offsets.items()},
             }
         )
 
@@ -252,18 +264,19 @@ def vectors(version: Path, block_rows: int = BLOCK_ROWS) -> Export:
 
 
 def _ranked(model: PushedModel, users: Vector, k: int) -> pa.Table:
-    movie_ids, titles, scores = model.recommendations([user.decode() for user in users], k)
-    shown = movie_ids != b""
+    ranked = model.recommendations([user.decode() for user in users], k)
+    shown = ranked.movie_ids != b""
     row, place = np.nonzero(shown)
-    return pa.table(
-        {
-            features.USER_ID: _strings(users[row]),
-            "rank": (place + 1).astype(np.int32),
-            features.MOVIE_ID: _strings(movie_ids[shown]),
-            features.MOVIE_TITLE: _strings(titles[shown]),
-            SCORE: scores[shown],
-        }
-    )
+    columns = {
+        features.USER_ID: _strings(users[row]),
+        "rank": (place + 1).astype(np.int32),
+        features.MOVIE_ID: _strings(ranked.movie_ids[shown]),
+        features.MOVIE_TITLE: _strings(ranked.titles[shown]),
+        SCORE: ranked.scores[shown],
+    }
+    if ranked.ratings is not None:
+        columns[features.RATING] = ranked.ratings[shown]
+    return pa.table(columns)
 
 
 def _in_blocks(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -57,11 +58,32 @@ class RatingInterval:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """A movie and its score: stars before they are cut to their range, or a retrieval score."""
+    """A movie of a list.
+
+    Attributes:
+        movie_id: Id of the movie.
+        title: Title of the movie.
+        score: Number that orders the list: of a retrieval model what it ranks by, and of another
+            the rating before it is cut to the range of ratings, plus what the model adds to it.
+        rating: Predicted rating in stars, within the range of ratings; None from a model that has
+            none, or was exported by a release that did not say it.
+    """
 
     movie_id: str
     title: str
     score: float
+    rating: float | None = None
+
+    @property
+    def shown(self) -> float:
+        """What a reader is shown: the predicted rating or, without one, the score."""
+        return self.score if self.rating is None else self.rating
+
+
+def figure_name(ranking: Sequence[Recommendation]) -> str:
+    """Returns what `shown` is in a list: stars or, where a movie has no rating, a score."""
+    rated = ranking and all(entry.rating is not None for entry in ranking)
+    return "stars" if rated else "score"
 
 
 @dataclass(frozen=True)

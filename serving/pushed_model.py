@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -18,8 +18,23 @@ _PREDICTION_BATCH = 65_536
 # Each row takes memory for the scores of the whole catalogue.
 _RANKING_BATCH = 512
 
-# Ids and titles, and scores.
-_Columns = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, np.dtype[np.float32]]]
+Floats = np.ndarray[Any, np.dtype[np.float32]]
+
+
+class RankedMovies(NamedTuple):
+    """The lists of n users. Where a list is shorter than k, ids are empty and numbers −inf.
+
+    Attributes:
+        movie_ids: Raw ids, bytes `[n, k]`.
+        titles: Titles, bytes `[n, k]`.
+        scores: Numbers that order the lists, float32 `[n, k]`.
+        ratings: Predicted ratings in stars, float32 `[n, k]`; None from a model that returns none.
+    """
+
+    movie_ids: np.ndarray[Any, Any]
+    titles: np.ndarray[Any, Any]
+    scores: Floats
+    ratings: Floats | None
 
 
 class PushedModel:
@@ -120,18 +135,14 @@ class PushedModel:
             user_ids: Raw ids, n within the limits of the signature.
             k: Number of movies for each.
         """
-        return _rankings(*self.recommendations(user_ids, k))
+        return _rankings(self.recommendations(user_ids, k))
 
-    def recommendations(self, user_ids: Sequence[str], k: int) -> _Columns:
+    def recommendations(self, user_ids: Sequence[str], k: int) -> RankedMovies:
         """Returns the k best movies of n users as arrays.
 
         Args:
             user_ids: Raw ids, n within the limits of the signature.
             k: Number of movies for each, limited to the size of the catalogue.
-
-        Returns:
-            Ids and titles, bytes `[n, k]`, and scores, float32 `[n, k]`. Where a user has fewer
-            movies left, ids are empty and scores −inf.
         """
         return self._ranked(
             signature_names.RECOMMEND,
@@ -165,7 +176,7 @@ class PushedModel:
                     f"genre {genre!r}: the model knows {', '.join(known) or 'no genre'}"
                 )
         (ranking,) = _rankings(
-            *self._ranked(
+            self._ranked(
                 signature_names.RECOMMEND_AMONG,
                 user_id=tf.constant([user_id]),
                 k=tf.constant(k, tf.int32),
@@ -175,29 +186,32 @@ class PushedModel:
         )
         return ranking
 
-    def _ranked(self, signature: str, **inputs: tf.Tensor) -> _Columns:
+    def _ranked(self, signature: str, **inputs: tf.Tensor) -> RankedMovies:
         """Returns the movies of a signature that ranks."""
         outputs = self._signatures[signature](**inputs)
         movie_ids, titles, scores = (
             outputs[name].numpy()
             for name in (features.MOVIE_ID, features.MOVIE_TITLE, signature_names.SCORE)
         )
-        return movie_ids, titles, scores
+        ratings = outputs[features.RATING].numpy() if features.RATING in outputs else None
+        return RankedMovies(movie_ids, titles, scores, ratings)
 
 
-def _rankings(
-    movie_ids: np.ndarray[Any, Any],
-    titles: np.ndarray[Any, Any],
-    scores: np.ndarray[Any, np.dtype[np.float32]],
-) -> list[list[Recommendation]]:
+def _rankings(ranked: RankedMovies) -> list[list[Recommendation]]:
     """Returns the movies of each row, without empty ids."""
+    ratings = np.full(ranked.scores.shape, None) if ranked.ratings is None else ranked.ratings
     return [
         [
-            Recommendation(movie_id.decode(), title.decode(), float(score))
-            for movie_id, title, score in zip(*columns, strict=True)
+            Recommendation(
+                movie_id.decode(),
+                title.decode(),
+                float(score),
+                None if rating is None else float(rating),
+            )
+            for movie_id, title, score, rating in zip(*columns, strict=True)
             if movie_id
         ]
-        for columns in zip(movie_ids, titles, scores, strict=True)
+        for columns in zip(ranked.movie_ids, ranked.titles, ranked.scores, ratings, strict=True)
     ]
 
 

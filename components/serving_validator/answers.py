@@ -150,7 +150,7 @@ def _check_for_ratings(inputs: Inputs, outputs: Outputs) -> None:
 
 
 def _check_similar(inputs: Inputs, outputs: Outputs) -> None:
-    _check_ranked(inputs, outputs, inputs[features.MOVIE_ID][:, np.newaxis])
+    _check_ranked(inputs, outputs, inputs[features.MOVIE_ID][:, np.newaxis], can_rate=False)
     scores = outputs[SCORE]
     cosines = np.abs(scores[~np.isneginf(scores)])
     if (cosines > _HIGHEST_COSINE).any():
@@ -201,22 +201,29 @@ def _check_explained(inputs: Inputs, outputs: Outputs) -> None:
                 )
 
 
-def _check_ranked(inputs: Inputs, outputs: Outputs, left_out: _Array) -> None:
+def _check_ranked(
+    inputs: Inputs, outputs: Outputs, left_out: _Array, can_rate: bool = True
+) -> None:
     """Checks a ranking: best first, each movie once, none left out, and padding only at the end.
 
     Args:
         inputs: Inputs of the request, `k` among them.
         outputs: Outputs of the answer, the ranked movies.
         left_out: Ids `[B, M]` of movies that must not be ranked; the empty id is no movie.
+        can_rate: Whether the ranked movies may have ratings.
     """
     # A catalogue with fewer than k movies gives fewer columns.
     width = min([int(inputs[K]), *outputs.get(SCORE, np.empty(0)).shape[1:]])
-    _check_outputs(outputs, _RANKED, (_rows(inputs), width))
+    rated = [features.RATING] if can_rate and features.RATING in outputs else []
+    _check_outputs(outputs, [*_RANKED, *rated], (_rows(inputs), width))
     padded = outputs[features.MOVIE_ID] == b""
+    for name in (SCORE, *rated):
+        _check_finite(name, outputs[name][~padded])
+        if not np.isneginf(outputs[name][padded]).all():
+            raise UnservableModelError(
+                f"{name}: a place without a movie has a number other than -inf"
+            )
     scores = outputs[SCORE]
-    _check_finite(SCORE, scores[~padded])
-    if not np.isneginf(scores[padded]).all():
-        raise UnservableModelError(f"{SCORE}: a place without a movie has a score other than -inf")
     if (scores[:, 1:] > scores[:, :-1]).any():
         raise UnservableModelError(f"{SCORE}: scores are not in descending order")
     for movies, excluded in zip(outputs[features.MOVIE_ID], left_out, strict=True):

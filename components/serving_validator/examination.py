@@ -46,6 +46,9 @@ MOVIES_AT_ONCE: Final = 10_000
 # No user has this id: ids contain no white space.
 _NOBODY: Final = b"nobody at all"
 
+# Largest difference in stars of a rating in a list: the rounding of float32 in a sum with what
+# orders the list.
+_RATING_TOLERANCE: Final = 1e-3
 _MILLISECONDS: Final = 1e3
 _RANKING = frozenset(
     {RECOMMEND, RECOMMEND_AMONG, RECOMMEND_EXCLUDING, RECOMMEND_FOR_RATINGS, SIMILAR}
@@ -94,6 +97,7 @@ def examine(
         logging.info("%s: %s ms", signature, findings.latency[signature])
     _check_exclusion(candidate, rows)
     _check_offer(candidate)
+    _check_listed_ratings(candidate, rows)
     predicting = [name for name in (SERVING_DEFAULT, PREDICT) if name in signatures]
     _check_every_movie(candidate, predicting[-1], movie_ids, reference.output)
     for signature in predicting:
@@ -174,6 +178,25 @@ def _check_offer(candidate: Candidate) -> None:
     if not 0 < offered == len(movies):
         raise UnservableModelError(
             f"{RECOMMEND}: an unknown user is offered {offered:,} of {len(movies):,} movies"
+        )
+
+
+def _check_listed_ratings(candidate: Candidate, rows: Sequence[HoldoutRow]) -> None:
+    """Checks that recommended movies have the ratings that `predict` gives them, if any."""
+    inputs = _inputs(RECOMMEND, rows)
+    outputs = _answer(candidate, RECOMMEND, inputs).outputs
+    if features.RATING not in outputs:
+        return
+    row, place = np.nonzero(outputs[features.MOVIE_ID] != b"")
+    users, movies = inputs[features.USER_ID][row], outputs[features.MOVIE_ID][row, place]
+    predicted = _values(candidate, PREDICT, list(users), list(movies), features.RATING)
+    differences = np.abs(outputs[features.RATING][row, place].astype(np.float64) - predicted)
+    if differences.max(initial=0.0) > _RATING_TOLERANCE:
+        worst = int(np.argmax(differences))
+        user, movie = users[worst].decode(), movies[worst].decode(errors="replace")
+        raise UnservableModelError(
+            f"{RECOMMEND}: the {features.RATING} of user {user} and movie {movie} is "
+            f"{differences[worst]:.2g} from that of {PREDICT}"
         )
 
 

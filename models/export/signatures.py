@@ -23,6 +23,7 @@ from models.export.explanations import (
     specs_of_explanation,
 )
 from models.export.id_index import IdIndex
+from models.export.ranking_offsets import RankingOffsets
 from models.export.request_limits import (
     MAX_RATINGS,
     with_equal_rows,
@@ -30,7 +31,7 @@ from models.export.request_limits import (
     within_ratings,
     within_scores,
 )
-from models.export.top_k import QUERIES_AT_ONCE, in_row_parts, top_k
+from models.export.top_k import QUERIES_AT_ONCE, Offsets, in_row_parts, top_k
 from models.layers.embeddings import rows_to_serve
 from models.layers.rating_heads import NormalRating
 from models.options import ModelOptions
@@ -108,6 +109,7 @@ class Recommender(tf.Module):
         catalogue: Catalogue,
         seen: SeenMovies,
         popularity: np.ndarray[Any, np.dtype[np.int64]],
+        offsets: RankingOffsets | None = None,
     ) -> None:
         """Builds the tables.
 
@@ -118,6 +120,7 @@ class Recommender(tf.Module):
             catalogue: Ids, titles, genres and numbers of ratings by the indices of the vectors.
             seen: Movies that `recommend` leaves out for each user.
             popularity: Number of training ratings of each movie, int64 `[movies]`.
+            offsets: What `recommend` adds to ratings; None ranks by the model's scores alone.
         """
         super().__init__()
         self.user_index = IdIndex(catalogue.user_ids)
@@ -154,6 +157,9 @@ class Recommender(tf.Module):
         inverse = np.where(norms > 0, 1 / np.where(norms > 0, norms, 1), 0)
         self.movie_inverse_norms = tf.Variable(inverse.astype(np.float32), trainable=False)
         self.movie_popularity = tf.Variable(popularity.astype(np.float32), trainable=False)
+        if offsets is not None:
+            self.movie_offsets = tf.Variable(offsets.of_movies, trainable=False)
+            self.user_factors = tf.Variable(offsets.factors, trainable=False)
         self.seen_movie_index = tf.Variable(seen.movie_index, trainable=False)
         self.seen_row_splits = tf.Variable(seen.row_splits, trainable=False)
         self.seen_ratings = RatingTable(seen)
@@ -278,15 +284,14 @@ class Recommender(tf.Module):
 
         Returns:
             `movie_id`, `movie_title` string and `score` float32, each `[B, k]`. The score is the
-            predicted rating before it is clipped to the range of ratings, or what a retrieval
-            model ranks by. If a user has fewer than k movies left, the rest of the row has empty
-            strings and score −inf.
+            predicted rating before it is clipped to the range of ratings plus the movie's offset,
+            or what a retrieval model ranks by. Models that predict ratings and do not retrieve
+            also return `rating` float32 `[B, k]`, as from `predict`. If a user has fewer than k
+            movies left, the rest of the row has empty strings, and −inf for numbers.
         """
         user_id, k = within_answers(user_id, k, self._movies)
         user_index = self.user_index(user_id)
-        return self._ranked(
-            rows_to_serve(self.user_vectors, user_index), self._seen(user_index), k, self._score_of
-        )
+        return self._recommended(user_index, self._seen(user_index), k)
 
     def recommend_excluding(
         self, user_id: tf.Tensor, k: tf.Tensor, exclude: tf.Tensor
@@ -307,9 +312,7 @@ class Recommender(tf.Module):
         user_index = self.user_index(user_id)
         more = tf.RaggedTensor.from_tensor(tf.cast(self.movie_index(exclude), tf.int32))
         excluded = tf.concat([self._seen(user_index), more], axis=1)
-        return self._ranked(
-            rows_to_serve(self.user_vectors, user_index), excluded, k, self._score_of
-        )
+        return self._recommended(user_index, excluded, k)
 
     def recommend_among(
         self, user_id: tf.Tensor, k: tf.Tensor, among_movies: tf.Tensor, among_genres: tf.Tensor
@@ -343,13 +346,7 @@ class Recommender(tf.Module):
             genre_flags(tf.cast(self.genre_index(among_genres), tf.int32), self.genres.shape[0]),
             self._genres_of_movies(),
         )
-        return self._ranked(
-            rows_to_serve(self.user_vectors, user_index),
-            self._seen(user_index),
-            k,
-            self._score_of,
-            allow_list=allow_list,
-        )
+        return self._recommended(user_index, self._seen(user_index), k, allow_list=allow_list)
 
     def recommend_for_ratings(
         self, movie_id: tf.Tensor, rating: tf.Tensor, k: tf.Tensor
@@ -377,7 +374,8 @@ class Recommender(tf.Module):
             MAX_RATINGS // tf.clip_by_value(tf.shape(movie_id)[1], 1, MAX_RATINGS),
             [tf.TensorSpec([None, self.movie_vectors.shape[1]], tf.float32)],
         )
-        return self._ranked(vectors, tf.RaggedTensor.from_tensor(movie_index), k, self._score_of)
+        excluded = tf.RaggedTensor.from_tensor(movie_index)
+        return self._recommended(self._nobody(movie_id), excluded, k, vectors)
 
     def similar(self, movie_id: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the k most similar movies for each movie by cosine similarity, without itself.
@@ -399,13 +397,14 @@ class Recommender(tf.Module):
             * rows_to_serve(self.movie_inverse_norms, own)[:, tf.newaxis]
         )
         biases = self.movie_vectors.shape[1] - self._dimension
-        return self._ranked(
+        outputs, _ = self._ranked(
             tf.pad(directions, [[0, 0], [0, biases]]),
             tf.RaggedTensor.from_tensor(own[:, tf.newaxis]),
             k,
             lambda dot: tf.where(known[:, tf.newaxis], dot, -np.inf),
             self.movie_inverse_norms,
         )
+        return outputs
 
     def movies(self, movie_id: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the titles of movies.
@@ -443,7 +442,8 @@ class Recommender(tf.Module):
             the user's ratings by what they add to the score, the largest first, with empty
             strings and zeros after the last. `score`, `baseline` and `others`, float32 `[B]`: the
             score of `recommend` is the baseline, of a user without ratings, plus the listed
-            contributions plus the others. An unknown movie has no ratings and score −inf.
+            contributions plus the others. What `recommend` adds to the rating is in the baseline.
+            An unknown movie has no ratings and score −inf.
         """
         user_id, k = within_answers(user_id, k, self._movies)
         user_id, movie_id = with_equal_rows(features.USER_ID, user_id, features.MOVIE_ID, movie_id)
@@ -456,7 +456,7 @@ class Recommender(tf.Module):
 
         at_once = MAX_RATINGS // min(max(1, self._most_seen), MAX_RATINGS)
         parts = in_row_parts(of_rows, tf.size(users), at_once, specs_of_explanation())
-        return self._explained(target, Explanation(*parts))
+        return self._explained(users, target, Explanation(*parts))
 
     def explain_for_ratings(
         self, movie_id: tf.Tensor, rating: tf.Tensor, target_movie_id: tf.Tensor, k: tf.Tensor
@@ -488,7 +488,7 @@ class Recommender(tf.Module):
 
         at_once = MAX_RATINGS // tf.clip_by_value(tf.shape(movie_id)[1], 1, MAX_RATINGS)
         parts = in_row_parts(of_rows, tf.shape(movie_id)[0], at_once, specs_of_explanation())
-        return self._explained(target, Explanation(*parts))
+        return self._explained(self._nobody(movie_id), target, Explanation(*parts))
 
     def _explanation(
         self,
@@ -517,9 +517,19 @@ class Recommender(tf.Module):
             score = self._score_of(tf.reduce_sum(user_vectors * movies, axis=1))
         return explain(contributions, ratings, score, self._score_of, k)
 
-    def _explained(self, target: tf.Tensor, found: Explanation) -> dict[str, tf.Tensor]:
-        """Returns the outputs of the signatures that explain, for targets int32 `[B]`."""
+    def _explained(
+        self, users: tf.Tensor, target: tf.Tensor, found: Explanation
+    ) -> dict[str, tf.Tensor]:
+        """Returns the outputs of the signatures that explain.
+
+        Args:
+            users: Rows of the users, int `[B]`.
+            target: Movies that are explained, int32 `[B]`.
+            found: Why they have their ratings or scores.
+        """
         known = target < self._movies
+        offsets = self._offsets_for(users)
+        added = 0.0 if offsets is None else offsets.of_pairs(tf.where(known, target, 0))
         listed = (found.movie_index >= 0) & known[:, tf.newaxis]
         position = tf.where(listed, found.movie_index, 0)
         return {
@@ -527,8 +537,8 @@ class Recommender(tf.Module):
             features.MOVIE_TITLE: tf.where(listed, rows_to_serve(self.movie_titles, position), ""),
             features.RATING: tf.where(listed, found.rating, 0),
             CONTRIBUTION: tf.where(listed, found.contribution, 0),
-            SCORE: tf.where(known, found.score, -np.inf),
-            BASELINE: tf.where(known, found.baseline, -np.inf),
+            SCORE: tf.where(known, found.score + added, -np.inf),
+            BASELINE: tf.where(known, found.baseline + added, -np.inf),
             OTHERS: tf.where(known, found.others, 0),
         }
 
@@ -539,6 +549,38 @@ class Recommender(tf.Module):
         known = tf.sequence_mask(seen.row_lengths(), seen.bounding_shape(axis=1))
         return Ratings(seen.to_tensor(), self.seen_ratings.stars(levels.to_tensor()), known)
 
+    def _recommended(
+        self,
+        users: tf.Tensor,
+        excluded: tf.RaggedTensor,
+        k: tf.Tensor,
+        vectors: tf.Tensor | None = None,
+        allow_list: AllowList | None = None,
+    ) -> dict[str, tf.Tensor]:
+        """Returns the outputs of the signatures that recommend.
+
+        Args:
+            users: Rows of the users, int `[B]`.
+            excluded: Movies to leave out, int32 `[B, (excluded)]`.
+            k: Number of movies, from `within_answers`.
+            vectors: Vectors of the users, float32 `[B, d]`; None takes those of their rows.
+            allow_list: Movies to choose among for each user; all if None.
+        """
+        if vectors is None:
+            vectors = rows_to_serve(self.user_vectors, users)
+        offsets = self._offsets_for(users)
+        score_of = self._score_of if offsets is None else tf.identity
+        outputs, position = self._ranked(
+            vectors, excluded, k, score_of, allow_list=allow_list, offsets=offsets
+        )
+        if hasattr(self, "rating_head") and not self._retrieves:
+            rating = score = outputs[SCORE]
+            if offsets is not None:
+                rating = score - offsets.of_pairs(position)
+            clipped = tf.clip_by_value(rating, *self._rating_range)
+            outputs[features.RATING] = tf.where(tf.math.is_finite(score), clipped, -np.inf)
+        return outputs
+
     def _ranked(
         self,
         queries: tf.Tensor,
@@ -547,27 +589,41 @@ class Recommender(tf.Module):
         score_of: Callable[[tf.Tensor], tf.Tensor],
         scale: tf.Tensor | None = None,
         allow_list: AllowList | None = None,
-    ) -> dict[str, tf.Tensor]:
-        """Returns the outputs of the signatures that rank.
+        offsets: Offsets | None = None,
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        """Returns the outputs of the signatures that rank, and the movies' indices `[B, k]`.
 
         Args:
             queries: Query vectors, float32 `[B, d]`.
             excluded: Movies to leave out, int32 `[B, (excluded)]`.
             k: Number of movies, from `within_answers`.
-            score_of: Function from dot products to scores, `[B, k]`; −inf marks no answer.
+            score_of: Function of what `top_k` returns to scores, `[B, k]`; −inf marks no answer.
             scale: Factor of each movie's dot products, float32 `[movies]`, or None.
             allow_list: Movies to choose among for each query; all if None.
+            offsets: What to add to the scores before they are ranked, or None.
         """
-        dot, position = top_k(
-            queries, self.movie_vectors, self._movies, excluded, k, scale, allow_list
+        best, position = top_k(
+            queries, self.movie_vectors, self._movies, excluded, k, scale, allow_list, offsets
         )
-        score = tf.where(tf.math.is_finite(dot), score_of(dot), -np.inf)
+        score = tf.where(tf.math.is_finite(best), score_of(best), -np.inf)
         found = tf.math.is_finite(score)
-        return {
+        outputs = {
             features.MOVIE_ID: tf.where(found, rows_to_serve(self.movie_ids, position), ""),
             features.MOVIE_TITLE: tf.where(found, rows_to_serve(self.movie_titles, position), ""),
             SCORE: score,
         }
+        return outputs, position
+
+    def _offsets_for(self, users: tf.Tensor) -> Offsets | None:
+        """Returns what is added to the ratings of users, given by their rows, int `[B]`."""
+        if not hasattr(self, "movie_offsets"):
+            return None
+        factors = rows_to_serve(self.user_factors, users)
+        return Offsets(self._score_of, self.movie_offsets.read_value(), factors)
+
+    def _nobody(self, rows: tf.Tensor) -> tf.Tensor:
+        """Returns the row of the unknown user, int64 `[B]`, for each row of a tensor."""
+        return tf.fill(tf.shape(rows)[:1], tf.constant(self.user_ids.shape[0], tf.int64))
 
     def _pairs(self, user_id: tf.Tensor, movie_id: tf.Tensor) -> Pairs:
         """Returns pairs of users and movies, known or not, with their vectors."""

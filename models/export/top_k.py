@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +16,38 @@ QUERIES_AT_ONCE = 1_024
 MOVIES_AT_ONCE = 8_192
 
 
+class Offsets(NamedTuple):
+    """What is added to the scores of the movies before they are ranked.
+
+    Attributes:
+        score_of: Function from dot products to scores, of any shape.
+        of_movies: Offset of each movie, float32 `[movies]`.
+        factors: Factor of the offsets for each query, float32 `[B]`.
+    """
+
+    score_of: Callable[[tf.Tensor], tf.Tensor]
+    of_movies: tf.Tensor
+    factors: tf.Tensor
+
+    def rows(self, rows: slice) -> Offsets:
+        """Returns the offsets for some of the queries."""
+        return self._replace(factors=self.factors[rows])
+
+    def scores(self, dots: tf.Tensor, start: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
+        """Returns the scores of the movies from `start` to `end`, `[B, end - start]`."""
+        return self.score_of(dots) + self.factors[:, tf.newaxis] * self.of_movies[start:end]
+
+    def of_pairs(self, movie_index: tf.Tensor) -> tf.Tensor:
+        """Returns what is added to the scores of some movies, float32 `[B, …]`.
+
+        Args:
+            movie_index: Movies of each query, int32 `[B]` or `[B, k]`.
+        """
+        added = tf.gather(self.of_movies, movie_index)
+        factors = self.factors if added.shape.rank == 1 else self.factors[:, tf.newaxis]
+        return factors * added
+
+
 def top_k(
     queries: tf.Tensor,
     vectors: tf.Tensor,
@@ -24,10 +56,12 @@ def top_k(
     k: tf.Tensor,
     scale: tf.Tensor | None = None,
     allow_list: AllowList | None = None,
+    offsets: Offsets | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the k movies with the highest scores for each query, the highest first.
 
-    A score is the dot product with the movie's vector. The lower index wins a tie.
+    A score is the dot product with the movie's vector, or what the offsets make of it. The lower
+    index wins a tie.
 
     Args:
         queries: Query vectors, float32 `[B, d]`.
@@ -38,6 +72,7 @@ def top_k(
         k: Number of movies to return, int32 scalar, limited to the range 0 to `movies`.
         scale: Factor of each movie's dot products, float32 `[movies]`, or None.
         allow_list: Movies to choose among for each query; all if None.
+        offsets: What to add to the scores, or None.
 
     Returns:
         Scores, float32 `[B, k]`, and indices, int32 `[B, k]`. Scores are −inf where fewer than k
@@ -55,6 +90,7 @@ def top_k(
             k,
             scale,
             None if allow_list is None else allow_list.rows(rows),
+            None if offsets is None else offsets.rows(rows),
         ),
         tf.shape(queries)[0],
         QUERIES_AT_ONCE,
@@ -106,6 +142,7 @@ def _top_k_of_block(
     k: tf.Tensor,
     scale: tf.Tensor | None,
     allow_list: AllowList | None,
+    offsets: Offsets | None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the top k for a block of queries, merged over blocks of movies."""
     best = tf.zeros([tf.shape(queries)[0], 0])
@@ -119,6 +156,8 @@ def _top_k_of_block(
         scores = dot_products(queries, vectors[start:end])
         if scale is not None:
             scores *= scale[start:end]
+        if offsets is not None:
+            scores = offsets.scores(scores, start, end)
         inside = (excluded.values >= start) & (excluded.values < end)
         scores = without(scores, rows[inside], excluded.values[inside] - start)
         if allow_list is not None:

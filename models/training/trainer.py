@@ -12,6 +12,7 @@ from models.catalogue import Catalogue
 from models.columns import RATED_COLUMNS, Columns, ColumnStorage, stream_columns
 from models.contracts import RankingModel, predicts_ratings
 from models.export import reference_predictions, saved_model, warm_up
+from models.export.ranking_offsets import ranking_offsets
 from models.export.signatures import Recommender
 from models.options import ExportOptions, ModelOptions, TrainingOptions, with_values
 from models.seen_movies import newest
@@ -161,6 +162,7 @@ def _recommender(
             known(stream_columns(files, RATED_COLUMNS), data.catalogue),
         ),
         popularity=statistics.movie_rating_count,
+        offsets=ranking_offsets(trained.model, options, export, statistics),
     )
 
 

@@ -37,4 +37,4 @@ def recommend(
         output.print_json([asdict(entry) for entry in found])
         return
     for rank, entry in enumerate(found, start=1):
-        output.print_line(f"{rank:>3}  {entry.score:5.2f}  {entry.title or entry.movie_id}")
+        output.print_line(f"{rank:>3}  {entry.shown:5.2f}  {entry.title or entry.movie_id}")

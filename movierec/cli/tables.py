@@ -14,6 +14,7 @@ from rich.text import Text
 from models import features
 from models.signature_names import PREDICT, RECOMMEND
 from movierec.cli.output import printable
+from serving.answers import figure_name
 
 if TYPE_CHECKING:
     from components.drift.report import DriftReport
@@ -70,14 +71,15 @@ def show_sample_user(console: Console, sample: SampleUser) -> None:
     table = Table(box=box.SIMPLE_HEAD, title=plain(f"user {sample.user_id}"), title_justify="left")
     # Without fixed widths, a narrow table cuts the figures instead of the titles.
     title_width = max(_LEAST_TITLE_WIDTH, min(_TITLE_WIDTH, (console.width - _FIGURES_WIDTH) // 2))
-    for titles, figures in (("rated highest", "stars"), ("recommended", "score")):
+    figure = figure_name(sample.recommended)
+    for titles, figures in (("rated highest", "stars"), ("recommended", figure)):
         table.add_column(titles, width=title_width, no_wrap=True)
         table.add_column(figures, justify="right", no_wrap=True)
     for rated, recommended in zip_longest(sample.rated_highest, sample.recommended):
         table.add_row(
             *((plain(rated.title or rated.movie_id), f"{rated.score:g}") if rated else ("", "")),
             *(
-                (plain(recommended.title or recommended.movie_id), f"{recommended.score:.2f}")
+                (plain(recommended.title or recommended.movie_id), f"{recommended.shown:.2f}")
                 if recommended
                 else ("", "")
             ),
@@ -86,7 +88,7 @@ def show_sample_user(console: Console, sample: SampleUser) -> None:
 
 
 def show_ranking(console: Console, ranking: Sequence[Recommendation]) -> None:
-    """Prints movies with their scores, best first."""
+    """Prints movies with their predicted ratings or else their scores, best first."""
     if not ranking:
         console.print("no movies are left to recommend")
         return
@@ -94,9 +96,9 @@ def show_ranking(console: Console, ranking: Sequence[Recommendation]) -> None:
     table.add_column("", justify="right", no_wrap=True)
     table.add_column("movie", overflow="fold", min_width=_LEAST_TITLE_WIDTH)
     table.add_column("id", justify="right", no_wrap=True)
-    table.add_column("score", justify="right", no_wrap=True)
+    table.add_column(figure_name(ranking), justify="right", no_wrap=True)
     for rank, entry in enumerate(ranking, start=1):
-        table.add_row(str(rank), plain(entry.title), plain(entry.movie_id), f"{entry.score:.2f}")
+        table.add_row(str(rank), plain(entry.title), plain(entry.movie_id), f"{entry.shown:.2f}")
     console.print(table)
 
 
@@ -107,7 +109,7 @@ def show_explanation(console: Console, title: str, explanation: Explanation) -> 
     table.add_column("id", justify="right", no_wrap=True)
     table.add_column("rated", justify="right", no_wrap=True)
     table.add_column("adds", justify="right", no_wrap=True)
-    table.add_row("without ratings", "", "", f"{explanation.baseline:.3f}")
+    table.add_row("the movie, without ratings", "", "", f"{explanation.baseline:.3f}")
     for reason in explanation.reasons:
         table.add_row(
             plain(reason.title or reason.movie_id),
@@ -117,7 +119,7 @@ def show_explanation(console: Console, title: str, explanation: Explanation) -> 
         )
     table.add_row("everything else", "", "", f"{explanation.others:+.3f}")
     table.add_section()
-    table.add_row(plain(title), "", "", f"{explanation.score:.3f}")
+    table.add_row(plain(f"score of {title}"), "", "", f"{explanation.score:.3f}")
     console.print(table)
 
 

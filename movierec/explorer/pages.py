@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from movierec.explorer.movie_map import HEIGHT, WIDTH, draw_map
 from movierec.explorer.served_model import PredictedRating, ServedModel, if_offered
 from movierec.explorer.user_ratings import scale_of
-from serving.answers import Explanation, Movie, Recommendation
+from serving.answers import Explanation, Movie, Recommendation, figure_name
 from serving.client import RequestRefusedError
 from serving.client.movie_search import MovieNotFoundError, find_movie, titles_containing
 from serving.errors import ServingError
@@ -85,6 +85,7 @@ class _Pages:
         )
         environment.filters["query"] = urlencode
         environment.filters["stars"] = "{:g}".format
+        environment.globals["figure_name"] = figure_name
         self._templates = Jinja2Templates(env=environment)
 
     def users(

@@ -20,6 +20,7 @@ from pipeline import atomic_file
 from pipeline.dataset_download import FETCHED, TERMS
 from pipeline.summary import Summary
 from pipeline.workspace import Workspace
+from serving.answers import figure_name
 
 _REJECTED_SHOWN: Final = 5
 
@@ -57,6 +58,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.globals["figure_name"] = figure_name
     made.filters["figure"] = lambda value: "–" if value is None else f"{value:.4f}"
     made.filters["signed"] = lambda value: f"{value:+.4f}"
     made.filters["count"] = lambda value: f"{value:,}"

@@ -244,6 +244,11 @@ class PipelineConfig(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_ranking(self) -> PipelineConfig:
+        self.export.check_model(self.model)
+        return self
+
 
 def load_config(path: Path | None = None, overrides: Iterable[str] = ()) -> PipelineConfig:
     """Returns the configuration from a TOML file and `section.key=value` overrides.

@@ -329,18 +329,24 @@ def _read_rankings(outputs: Any, rows: int) -> list[list[Recommendation]]:
     if not rows:
         return []
     movies = _string_columns(outputs, (MOVIE_ID, MOVIE_TITLE), rows)
-    shape = (rows, len(movies[0]))
-    values = wire_tensors.read_floats(outputs, SCORE, shape)
-    width = shape[1]
-    scores = [values[row * width : (row + 1) * width] for row in range(rows)]
+    width = len(movies[0])
+
+    def numbers(name: str) -> list[list[float]]:
+        values = wire_tensors.read_floats(outputs, name, (rows, width))
+        return [values[row * width : (row + 1) * width] for row in range(rows)]
+
+    # Retrieval models have no ratings, nor do models that an earlier release exported.
+    ratings: Sequence[Sequence[float | None]] = (
+        numbers(RATING) if RATING in outputs else [[None] * width] * rows
+    )
     # A row with fewer than k movies ends with empty ids.
     return [
         [
-            Recommendation(movie_id, title, score)
-            for (movie_id, title), score in zip(row, row_scores, strict=True)
+            Recommendation(movie_id, title, score, rating)
+            for (movie_id, title), score, rating in zip(row, row_scores, row_ratings, strict=True)
             if movie_id
         ]
-        for row, row_scores in zip(movies, scores, strict=True)
+        for row, row_scores, row_ratings in zip(movies, numbers(SCORE), ratings, strict=True)
     ]
 
 

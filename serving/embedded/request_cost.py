@@ -79,12 +79,18 @@ class RequestCosts:
         )
         # Least size of k outputs of one row, by k.
         self._least_bytes: dict[str, Sizes] = {}
+        self._outputs = {
+            name: tuple(function.structured_outputs)
+            for name, function in getattr(loaded, "signatures", {}).items()
+        }
         if isinstance(ids, tf.Variable) and isinstance(titles, tf.Variable):
             self._movies = len(ids.numpy())
+            floats = _FLOAT_BYTES * np.arange(self._movies + 1)
             self._least_bytes = {
                 features.MOVIE_ID: _least_bytes(ids),
                 features.MOVIE_TITLE: _least_bytes(titles),
-                SCORE: _FLOAT_BYTES * np.arange(self._movies + 1),
+                features.RATING: floats,
+                SCORE: floats,
             }
 
     def of(self, request: predict_pb2.PredictRequest) -> Cost:
@@ -99,7 +105,9 @@ class RequestCosts:
         k = min(max(_scalar(request.inputs[K]), 0), self._movies)
         if request.model_spec.signature_name in _EXPLAINING:
             return self._of_explanation(request, rows, values, k)
-        wanted = list(islice(request.output_filter, _MOST)) or self._least_bytes
+        wanted = list(islice(request.output_filter, _MOST)) or self._outputs.get(
+            request.model_spec.signature_name, ()
+        )
         row_bytes = sum(
             int(self._least_bytes[name][k]) for name in wanted if name in self._least_bytes
         )

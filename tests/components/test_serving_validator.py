@@ -340,6 +340,49 @@ def test_ranks_begin_at_one() -> None:
         answers.check("transform_features", inputs, {**outputs, **ranks})
 
 
+def test_listed_movies_may_have_ratings_and_similar_ones_none() -> None:
+    inputs, outputs = asked("recommend_for_ratings")
+    # Rated movies are left out, so the last places are empty.
+    places = outputs["movie_id"] != b""
+    assert not places.all()
+    sound = np.where(places, 3, -np.inf).astype(np.float32)
+    answers.check("recommend_for_ratings", inputs, {**outputs, "rating": sound})
+    for wrong, reason in (
+        (np.where(places, np.nan, sound), "not finite"),
+        (np.maximum(sound, 1), "rating: a place without a movie has a number other than -inf"),
+        (sound[:, :2], "rating: float32 of shape"),
+    ):
+        with pytest.raises(UnservableModelError, match=reason):
+            answers.check(
+                "recommend_for_ratings", inputs, {**outputs, "rating": wrong.astype(np.float32)}
+            )
+    inputs, outputs = asked("similar")
+    with pytest.raises(UnservableModelError, match="the outputs are movie_id, movie_title, rating"):
+        answers.check("similar", inputs, {**outputs, "rating": outputs["score"]})
+
+
+@pytest.mark.parametrize(("stars", "blessed"), [(3.0, True), (3.01, False)])
+def test_ratings_in_lists_are_those_of_predict(step: Step, stars: float, blessed: bool) -> None:
+    """The model predicts three stars for all pairs."""
+
+    def three(name: str, outputs: Outputs) -> Outputs:
+        if name in ("predict", "serving_default"):
+            return {"rating": 0 * outputs["rating"] + 3}
+        if name == "recommend":
+            listed = tf.math.is_finite(outputs["score"])
+            return {**outputs, "rating": tf.where(listed, stars, -np.inf)}
+        return outputs
+
+    save(Path(step.saved_model), three)
+    found = step.run(max_difference=9.0)
+    assert found.blessed is blessed, found.reason
+    if not blessed:
+        assert_matches(
+            "recommend: the rating of user u and movie m0 is 0.01 from that of predict",
+            found.reason,
+        )
+
+
 def test_a_movie_that_cannot_be_retrieved_has_a_score_all_the_same() -> None:
     inputs, _ = asked("serving_default")
     scores = np.array([-np.inf, 0.5, -3, 0], np.float32)

@@ -91,6 +91,9 @@ def test_each_query_answers_as_the_model_does(served: Served) -> None:
     assert [entry["score"] for entry in best] == pytest.approx(
         [entry.score for entry in expected], abs=1e-5
     )
+    assert [entry["rating"] for entry in best] == pytest.approx(
+        [entry.rating for entry in expected], abs=1e-5
+    )
     without = served.answer(
         "recommend", "--user", "13", "-k", "3", "--exclude", best[0]["movie_id"]
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,13 +22,15 @@ SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 class Exported:
     """Weights in float64, ids in the order of the tables, and the ratings trained on.
 
-    The vectors are p_u, μ + b_u, 1 and q_i, 1, b_i; of an unknown user, b_u is zero.
+    The vectors are p_u, μ + b_u, 1 and q_i, 1, b_i; of an unknown user, b_u is zero. The
+    popularity is what `recommend` adds to the rating of each movie.
     """
 
     weights: dict[str, np.ndarray]
     users: list[str]
     movies: list[str]
     rated: dict[str, set[str]]
+    popularity: np.ndarray
 
     def scores(self, user: str) -> np.ndarray:
         """Unclipped ratings of all movies; for an unknown user mean and movie bias."""
@@ -68,9 +70,14 @@ def exported(first_run: Story) -> Exported:
     movie_ids = [value.decode() for value in reader.get_tensor(f"movie_ids{SUFFIX}")]
     rated = defaultdict(set)
     summary = first_run.runs["first"]
-    for user, movie, _ in split_ratings(summary, "train") + split_ratings(summary, "eval"):
+    user_ids, counts, known_stars = vocabulary(summary, "user_ids"), Counter(), []
+    for user, movie, stars in split_ratings(summary, "train") + split_ratings(summary, "eval"):
         rated[user].add(movie)
-    return Exported(weights, vocabulary(summary, "user_ids"), movie_ids, rated)
+        if user in user_ids and movie in movie_ids:
+            counts[movie] += 1
+            known_stars.append(stars)
+    logarithms = np.log([1 + counts[movie] for movie in movie_ids])
+    return Exported(weights, user_ids, movie_ids, rated, np.std(known_stars) * logarithms)
 
 
 def test_nothing_of_the_training_is_exported(first_run: Story) -> None:
@@ -83,7 +90,7 @@ def test_nothing_of_the_training_is_exported(first_run: Story) -> None:
         *("movie_popularity", "seen_movie_index", "seen_row_splits"),
         *("seen_ratings/levels", "seen_ratings/level"),
         *("genres", "movie_genre_index", "genre_row_splits"),
-        *("user_ids", "user_rating_counts"),
+        *("user_ids", "user_rating_counts", "movie_offsets", "user_factors"),
     }
     dimension = load_config(None, SMALL).model.dimension
     users, movies = len(vocabulary(summary, "user_ids")), sizes["movie_ids"][0]
@@ -126,7 +133,8 @@ def test_recommend_ranks_what_was_not_rated(model, exported: Exported, k: int) -
     users = [*exported.users[:20], "nobody"]
     found = recommend(model, users, k)
     for row, user in enumerate(users):
-        scores = exported.scores(user)
+        ratings = exported.scores(user)
+        scores = ratings + exported.popularity
         unseen = [i for i, movie in enumerate(exported.movies) if movie not in exported.rated[user]]
         best = sorted(unseen, key=lambda i: -scores[i])[:k]
         filled = found["score"][row][: len(best)]
@@ -136,7 +144,10 @@ def test_recommend_ranks_what_was_not_rated(model, exported: Exported, k: int) -
         assert not set(ids) & exported.rated[user]
         by_id = [scores[exported.movies.index(movie)] for movie in ids]
         np.testing.assert_allclose(by_id, scores[best], atol=1e-5)
-        assert np.isneginf(found["score"][row][len(best) :]).all()
+        stars = np.clip(ratings[best], 1, 5)
+        np.testing.assert_allclose(found["rating"][row][: len(best)], stars, atol=1e-5)
+        for name in ("score", "rating"):
+            assert np.isneginf(found[name][row][len(best) :]).all()
 
 
 def test_recommend_gives_titles(model, exported: Exported, first_run: Story) -> None:
@@ -189,7 +200,8 @@ def test_recommend_excluding_leaves_out_more(model, exported: Exported) -> None:
         exclude=tf.constant([excluded, [""] * 4]),
     )
     for name, row, left_out in zip((user, "nobody"), answers(found), (excluded, []), strict=True):
-        scores = zip(exported.movies, exported.scores(name), strict=True)
+        ranked_by = exported.scores(name) + exported.popularity
+        scores = zip(exported.movies, ranked_by, strict=True)
         rated = exported.rated[name] | set(left_out)
         assert_ranked(row, {movie: score for movie, score in scores if movie not in rated}, k)
 
@@ -227,7 +239,7 @@ def test_recommend_for_ratings_is_a_ridge_regression(model, exported: Exported) 
         penalty = [options.l2_embedding] * options.dimension + [options.l2_bias]
         gram = x.T @ x + len(index) * np.diag(penalty)
         *p, bias = np.linalg.solve(gram, x.T @ (stars - w["offset"] - b[index]))
-        scores = w["offset"] + bias + b + q @ np.array(p)
+        scores = w["offset"] + bias + b + q @ np.array(p) + exported.popularity
         mine = {movie for movie, _ in row}
         left = {m: s for m, s in zip(exported.movies, scores, strict=True) if m not in mine}
         assert_ranked(answer, left, 12)

@@ -27,6 +27,7 @@ def statistics() -> RatingStatistics:
         rating_mean=3.4,
         rating_min=1.0,
         rating_max=5.0,
+        rating_stddev=1.25,
         movie_rating_count=np.array([9, 11, 4, 10, 6]),
         movie_rating_mean=np.array([3.0, 3.5, 2.5, 4.0, 3.25]),
         seen=SeenMovies(

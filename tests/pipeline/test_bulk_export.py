@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,10 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
+from models.export import saved_model
 from pipeline import bulk_export
 from pipeline.config.errors import UserError
-from tests.models.export.exported_models import MOVIE_IDS, USER_IDS
-from tests.models.factories import MOVIES
+from tests.models.export.exported_models import MOVIE_IDS, USER_IDS, recommender_of
+from tests.models.factories import MOVIES, trained_like
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +22,15 @@ def version(
 ) -> Path:
     folder = tmp_path_factory.mktemp("movierec") / "7"
     return Path(shutil.copytree(exported_model("biased_mf"), folder))
+
+
+@pytest.fixture(scope="module")
+def by_rating(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A version whose ranking adds nothing to the ratings, as before there were offsets."""
+    folder = tmp_path_factory.mktemp("movierec") / "8"
+    model = trained_like("biased_mf", np.random.default_rng(7))
+    saved_model.save(recommender_of("biased_mf", model), str(folder))
+    return folder
 
 
 def ignored() -> None:
@@ -38,18 +47,24 @@ def test_recommendations_are_those_of_recommend(version: Path, tmp_path: Path) -
     expected = []
     for user in USER_IDS:
         answer = recommend(user_id=tf.constant([user]), k=tf.constant(4))
-        columns = (answer[name][0].numpy() for name in ("movie_id", "movie_title", "score"))
-        for rank, (movie, title, score) in enumerate(zip(*columns, strict=True), start=1):
+        columns = (
+            answer[name][0].numpy() for name in ("movie_id", "movie_title", "score", "rating")
+        )
+        for rank, (movie, title, *numbers) in enumerate(zip(*columns, strict=True), start=1):
             # The most active user has seen all movies.
-            if np.isfinite(score):
-                expected.append((user, rank, movie.decode(), title.decode(), score))
+            if np.isfinite(numbers[0]):
+                expected.append((user, rank, movie.decode(), title.decode(), *numbers))
     assert len(expected) < 4 * len(USER_IDS)
     found = [
-        tuple(row[name] for name in ("user_id", "rank", "movie_id", "movie_title", "score"))
+        tuple(
+            row[name] for name in ("user_id", "rank", "movie_id", "movie_title", "score", "rating")
+        )
         for row in table
     ]
     assert [row[:4] for row in found] == [row[:4] for row in expected]
-    assert [row[4] for row in found] == pytest.approx([row[4] for row in expected], rel=1e-6)
+    for place in (4, 5):
+        numbers = [row[place] for row in expected]
+        assert [row[place] for row in found] == pytest.approx(numbers, rel=1e-6)
 
 
 def test_more_movies_than_there_are_give_all_that_are_left(version: Path, tmp_path: Path) -> None:
@@ -69,12 +84,13 @@ def test_predictions_are_those_of_predict(version: Path, tmp_path: Path) -> None
     assert table["rating"].to_numpy() == pytest.approx(expected.numpy(), rel=1e-6)
 
 
-def test_dots_of_vectors_are_the_scores(version: Path, tmp_path: Path) -> None:
+def test_dots_of_vectors_and_offsets_are_the_scores(version: Path, tmp_path: Path) -> None:
     bulk_export.write(bulk_export.vectors(version, block_rows=4), tmp_path / "out", ignored)
     users, movies = (pq.read_table(tmp_path / "out" / name) for name in ("users", "movies"))
     assert users["user_id"].to_pylist() == USER_IDS
     assert movies["movie_id"].to_pylist() == MOVIE_IDS
     dots = np.array(users["vector"].to_pylist()) @ np.array(movies["vector"].to_pylist()).T
+    dots += np.outer(users["factor"].to_pylist(), movies["offset"].to_pylist())
     recommend = tf.saved_model.load(str(version)).signatures["recommend"]
     for place, user in enumerate(USER_IDS):
         answer = recommend(user_id=tf.constant([user]), k=tf.constant(MOVIES))
@@ -109,6 +125,12 @@ def test_two_exports_at_once_into_one_folder_are_one_and_a_line(
         * made.blocks
     )
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_vectors_that_rank_alone_have_no_offsets(by_rating: Path) -> None:
+    (_, users), (_, movies) = bulk_export.vectors(by_rating).tables
+    assert users().column_names == ["user_id", "vector"]
+    assert movies().column_names == ["movie_id", "movie_title", "vector"]
 
 
 class PowerCutError(Exception):

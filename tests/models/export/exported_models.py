@@ -17,9 +17,10 @@ from tensorflow.core.protobuf import saved_model_pb2
 from models.catalogue import Catalogue
 from models.contracts import RankingModel
 from models.export import saved_model
+from models.export.ranking_offsets import ranking_offsets
 from models.export.sample_requests import inputs_for
 from models.export.signatures import Recommender
-from models.options import ModelOptions
+from models.options import ExportOptions, ModelOptions
 from models.registry import MODELS
 from tests.models.factories import MOVIES, USERS, statistics, trained_like
 
@@ -48,21 +49,30 @@ _VALUES = {
 }
 
 
-def recommender_of(name: str, model: RankingModel, catalogue: Catalogue = CATALOGUE) -> Recommender:
-    measured = statistics()
+BY_RATING = ExportOptions(rank_by="rating")
+
+
+def recommender_of(
+    name: str,
+    model: RankingModel,
+    catalogue: Catalogue = CATALOGUE,
+    ranked: ExportOptions = BY_RATING,
+) -> Recommender:
+    measured, options = statistics(), ModelOptions(name=name, dimension=3)
     return Recommender(
         model=model,
-        options=ModelOptions(name=name, dimension=3),
+        options=options,
         rating_range=(measured.rating_min, measured.rating_max),
         catalogue=catalogue,
         seen=measured.seen,
         popularity=measured.movie_rating_count,
+        offsets=ranking_offsets(model, options, ranked, measured),
     )
 
 
 def export(name: str, rng: np.random.Generator, folder: Path) -> list[str]:
-    """Exports a model and returns the names of its signatures."""
-    recommender = recommender_of(name, trained_like(name, rng))
+    """Exports a model with the default ranking and returns the names of its signatures."""
+    recommender = recommender_of(name, trained_like(name, rng), ranked=ExportOptions())
     saved_model.save(recommender, str(folder))
     return sorted(recommender.signatures)
 

@@ -95,7 +95,7 @@ def test_an_allow_list_of_no_row(rng: np.random.Generator, shapes: tuple) -> Non
     empty = (tf.zeros(shape, tf.string) for shape in shapes)
     found = recommender.recommend_among(tf.zeros([0], tf.string), tf.constant(2), *empty)
     shapes = {name: tuple(value.shape) for name, value in found.items()}
-    assert shapes == dict.fromkeys(("movie_id", "movie_title", "score"), (0, 2))
+    assert shapes == dict.fromkeys(("movie_id", "movie_title", "score", "rating"), (0, 2))
 
 
 @pytest.mark.parametrize(("movies", "genres"), [(1, 2), (2, 1)])

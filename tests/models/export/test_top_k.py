@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from models.export import top_k as top_k_module
 from models.export.allow_list import AllowList
-from models.export.top_k import top_k
+from models.export.top_k import Offsets, top_k
 
 DIMENSION = 6
 
@@ -116,6 +116,34 @@ def test_the_best_are_found_in_order(rng: np.random.Generator, movies: int, scal
             )
             np.testing.assert_array_equal(found, best)
             np.testing.assert_array_equal(index, order)
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("users", [0, 1, 21])
+def test_offsets_are_added_to_scores_that_are_not_linear(
+    rng: np.random.Generator, users: int
+) -> None:
+    whole = [
+        rng.integers(-3, 4, shape).astype(np.float32)
+        for shape in ((users, DIMENSION), (50, DIMENSION), (50,), (users,))
+    ]
+    queries, vectors, offsets, factors = map(tf.constant, whole)
+    excluded = tf.RaggedTensor.from_row_lengths(
+        tf.tile(tf.constant([7, 20], tf.int32), [users]), [2] * users
+    )
+    compiled = tf.function(
+        lambda k: top_k(
+            queries, vectors, 50, excluded, k, offsets=Offsets(tf.square, offsets, factors)
+        ),
+        autograph=False,
+    )
+    scores = (whole[0] @ whole[1].T).astype(np.float64) ** 2 + np.outer(whole[3], whole[2])
+    scores[:, [7, 20]] = -np.inf
+    order = np.argsort(-scores, axis=1, kind="stable")
+    for k in (0, 10, 50):
+        found, index = compiled(tf.constant(k))
+        np.testing.assert_array_equal(found, np.take_along_axis(scores, order[:, :k], axis=1))
+        np.testing.assert_array_equal(index, order[:, :k])
 
 
 @pytest.mark.usefixtures("small_blocks")

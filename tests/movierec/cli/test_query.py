@@ -53,7 +53,12 @@ def answer(port: int, *arguments: str) -> Any:
 
 def movies(*movie_ids: str) -> list[dict[str, Any]]:
     return [
-        {"movie_id": movie_id, "title": TITLES[movie_id], "score": SCORES[movie_id]}
+        {
+            "movie_id": movie_id,
+            "title": TITLES[movie_id],
+            "score": SCORES[movie_id],
+            "rating": None,
+        }
         for movie_id in movie_ids
     ]
 
@@ -124,11 +129,11 @@ def test_explain(port: int, model: FakeModel) -> None:
     rows = [line.split() for line in shown.splitlines() if line.split()]
     assert rows[0] == ["id", "rated", "adds"]
     assert (rows[2:4]) == [
-        ["without", "ratings", "3.000"],
+        ["the", "movie,", "without", "ratings", "3.000"],
         ["Star", "Wars", "(1977)", "50", "5", "+0.250"],
     ]
     assert rows[4] == ["everything", "else", "+0.500"]
-    assert rows[-1] == ["Batman", "Forever", "(1995)", "3.750"]
+    assert rows[-1] == ["score", "of", "Batman", "Forever", "(1995)", "3.750"]
 
 
 @pytest.mark.parametrize(

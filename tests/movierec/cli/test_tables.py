@@ -56,6 +56,21 @@ def test_titles_stay_in_a_narrow_terminal(width: int) -> None:
     assert "Sha" in text.getvalue()
 
 
+@pytest.mark.parametrize(("rating", "figure"), [(4.25, "stars 4.25"), (None, "score 7.50")])
+def test_lists_show_stars_where_the_model_says_them(rating: float | None, figure: str) -> None:
+    text = io.StringIO()
+    console = Console(file=text, width=100)
+    tables.show_ranking(console, [Recommendation("1", "Heat", 7.5, rating)])
+    words = text.getvalue().split()
+    assert f"{words[2]} {words[-1]}" == figure
+    text.truncate(0)
+    rated = [Recommendation("2", "Ronin", 5.0)]
+    sample = SampleUser("7", rated, [Recommendation("1", "Heat", 7.5, rating)])
+    tables.show_sample_user(console, sample)
+    assert text.getvalue().count("stars") == 1 + (rating is not None)
+    assert figure.split()[1] in text.getvalue()
+
+
 def test_what_was_recognised_is_one_line() -> None:
     line = "data: csv, ratings.csv, delimiter comma"
     assert line in shown(summary(recognised=line.removeprefix("data: ")))

@@ -147,3 +147,29 @@ def test_a_wrong_file_is_one_line(tmp_path: Path, content: bytes) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere\.toml: No such file"):
         load_config(tmp_path / "nowhere.toml")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "reason"),
+    [
+        (
+            ["export.rank_by=lower_bound"],
+            "export.rank_by: biased_mf has no lower bound of its ratings; expected "
+            "popularity_blend or rating, or model.name bayesian_mf",
+        ),
+        (["export.rank_by=lower_bound", "model.name=ease"], "export.rank_by: ease has no lower"),
+        (["export.rank_by=stars"], "export.rank_by: 'stars' is not allowed: "),
+        (["export.rank_weight=-1"], "export.rank_weight: -1 is not allowed: "),
+    ],
+)
+def test_a_ranking_that_the_model_has_not_is_refused(overrides: list[str], reason: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_config(None, overrides)
+    assert str(caught.value).startswith(reason)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_with_intervals_may_rank_by_a_lower_bound() -> None:
+    chosen = ["model.name=bayesian_mf", "export.rank_by=lower_bound", "export.rank_weight=2"]
+    assert load_config(None, chosen).export.rank_weight == 2
+    assert load_config().export.rank_by == "popularity_blend"

@@ -124,6 +124,17 @@ def test_a_row_ends_where_the_ids_are_empty() -> None:
     )
     found = answered(CALLS.recommend_batch(["a", "b"], 2), response)
     assert found == [[Recommendation("5", "Heat", 4.5)], []]
+    assert found[0][0].rating is None
+    assert found[0][0].shown == 4.5
+
+
+def test_a_list_may_have_ratings_beside_what_orders_it() -> None:
+    ratings = np.array([[3.5, 4.0]], np.float32)
+    (first, second) = answered(CALLS.recommend("1", 2, ()), spoilt(rating=ratings))
+    assert first == Recommendation("5", "Heat", 2.0, 3.5)
+    assert (second.score, second.rating, second.shown) == (1.0, 4.0, 4.0)
+    with pytest.raises(WrongAnswerError, match="shape of rating"):
+        answered(CALLS.recommend("1", 2, ()), spoilt(rating=ratings[0]))
 
 
 @pytest.mark.parametrize(

@@ -18,13 +18,25 @@ from tests.serving.tiny_models import SLOW, pairs, predict_request
 
 IDS = ["7", "12", "345"]
 TITLES = ["Heat", "A", "Seven"]
+RANKED = (features.MOVIE_ID, features.MOVIE_TITLE, signature_names.SCORE)
+OUTPUTS = {
+    signature_names.RECOMMEND: (*RANKED, features.RATING),
+    signature_names.SIMILAR: RANKED,
+}
 
 
 def costs(movies: int = len(IDS)) -> RequestCosts:
     ids = IDS if movies == len(IDS) else [str(number) for number in range(movies)]
     titles = TITLES if movies == len(IDS) else ids
     return RequestCosts(
-        SimpleNamespace(movie_ids=tf.Variable(ids), movie_titles=tf.Variable(titles))
+        SimpleNamespace(
+            movie_ids=tf.Variable(ids),
+            movie_titles=tf.Variable(titles),
+            signatures={
+                name: SimpleNamespace(structured_outputs=dict.fromkeys(outputs))
+                for name, outputs in OUTPUTS.items()
+            },
+        )
     )
 
 
@@ -39,9 +51,10 @@ def ranking(rows: int, k: int, *outputs: str) -> predict_pb2.PredictRequest:
 @pytest.mark.parametrize(
     ("rows", "k", "outputs", "size"),
     [
-        # Tag and length of each string, the shortest strings, and four bytes of each score.
-        (1, 1, (), (2 + 1) + (2 + 1) + 4),
-        (5, 2, (), 5 * ((4 + 1 + 2) + (4 + 1 + 4) + 8)),
+        # Tag and length of each string, the shortest strings, and four bytes of each number.
+        (1, 1, (), (2 + 1) + (2 + 1) + 4 + 4),
+        (5, 2, (), 5 * ((4 + 1 + 2) + (4 + 1 + 4) + 8 + 8)),
+        (2, 3, (features.RATING,), 2 * 12),
         (1, 3, (features.MOVIE_ID,), 6 + 6),
         (1, 3, (features.MOVIE_TITLE, signature_names.SCORE), 6 + 10 + 12),
         (2, 2**31 - 1, (features.MOVIE_ID,), 2 * 12),
@@ -64,11 +77,18 @@ def test_no_answer_is_smaller(k: int, outputs: tuple[str, ...]) -> None:
         features.MOVIE_ID: np.array([sorted(IDS, key=len)[:k]] * 50, object),
         features.MOVIE_TITLE: np.array([sorted(TITLES, key=len)[:k]] * 50, object),
         signature_names.SCORE: np.zeros((50, k), np.float32),
+        features.RATING: np.zeros((50, k), np.float32),
     }
     for name in outputs or columns:
         response.outputs[name].CopyFrom(tf.make_tensor_proto(columns[name]))
     least = costs().of(ranking(50, k, *outputs)).answer_bytes
     assert 0.7 * response.ByteSize() < least <= response.ByteSize()
+
+
+def test_signatures_without_ratings_have_smaller_answers() -> None:
+    inputs = {features.MOVIE_ID: np.array([b"7"], object), signature_names.K: np.int32(1)}
+    request = predict_request(signature_names.SIMILAR, inputs, ())
+    assert costs().of(request).answer_bytes == (2 + 1) + (2 + 1) + 4
 
 
 @pytest.mark.parametrize(
