@@ -69,6 +69,14 @@ def exported(
     return Exported(name, trained, dict(loaded.signatures), shapes, copy, loaded)
 
 
+def offsets(name: str) -> np.ndarray:
+    """What the default ranking adds to the rating of each movie, `[movies]`."""
+    measured = statistics()
+    if MODELS[name].retrieves:
+        return np.zeros(MOVIES)
+    return measured.rating_stddev * np.log(1 + measured.movie_rating_count.astype(np.float64))
+
+
 def test_the_vectors_are_exported_once_and_nothing_of_the_training(exported: Exported) -> None:
     name = exported.name
     # Three dimensions, and one entry for each bias of the score.
@@ -101,6 +109,8 @@ def test_the_vectors_are_exported_once_and_nothing_of_the_training(exported: Exp
             "rating_head/user_variance": [USERS + 1, 1],
             "rating_head/movie_variance": [MOVIES + 1, 1],
         }
+    if MODELS[name].predicts_ratings and not MODELS[name].retrieves:
+        expected |= {"movie_offsets": [MOVIES], "user_factors": [USERS + 1]}
     assert exported.shapes == expected
 
 
@@ -155,16 +165,16 @@ def test_the_best_among_allowed_movies_and_genres(exported: Exported) -> None:
             if index not in rated
             and (movie in named_movies or set(GENRES[index]) & set(named_genres))
         ]
-        dots = movies[left] @ users[place]
-        best = np.argsort(-dots, kind="stable")[:4]
+        ratings = model.score_of(tf.constant(movies[left] @ users[place], tf.float32)).numpy()
+        expected = ratings + offsets(exported.name)[left]
+        best = np.argsort(-expected, kind="stable")[:4]
         padding = [b""] * (4 - len(best))
         ids = [MOVIE_IDS[left[index]].encode() for index in best]
         assert found["movie_id"][row].numpy().tolist() == ids + padding
         titles = [b"Movie " + movie for movie in ids]
         assert found["movie_title"][row].numpy().tolist() == titles + padding
         scores = found["score"][row].numpy()
-        expected = model.score_of(tf.constant(dots[best], tf.float32))
-        np.testing.assert_allclose(scores[: len(best)], expected, atol=1e-5)
+        np.testing.assert_allclose(scores[: len(best)], expected[best], atol=1e-5)
         assert np.isneginf(scores[len(best) :]).all()
 
 
@@ -208,7 +218,8 @@ def test_a_known_user_is_explained_by_the_ratings_of_the_training(exported: Expo
     )
     model = exported.trained
     dots = model.user_vectors().numpy() @ model.movie_vectors().numpy()[TARGET]
-    np.testing.assert_allclose(found["score"], model.score_of(tf.constant(dots)), atol=1e-5)
+    expected = model.score_of(tf.constant(dots)).numpy() + offsets(exported.name)[TARGET]
+    np.testing.assert_allclose(found["score"], expected, atol=1e-5)
     sums = found["baseline"].numpy() + found["contribution"].numpy().sum(1) + found["others"]
     np.testing.assert_allclose(found["score"], sums, atol=1e-5)
     seen = statistics().seen
