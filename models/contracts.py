@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol, TypeGuard
+from typing import Any, NamedTuple, Protocol, TypeGuard
 
 import tensorflow as tf
 
@@ -102,6 +102,23 @@ class RankingModel(Protocol):
         """
 
 
+class Table(Protocol):
+    """A table of weights, a `tf.Variable` or computed from several: `FeaturedTable`.
+
+    `tf.convert_to_tensor` returns its values.
+    """
+
+    @property
+    def shape(self) -> Any:
+        """The shape of the values."""
+
+    def numpy(self) -> Any:
+        """Returns the values of a table on one device."""
+
+    def assign(self, values: Any, /) -> Any:
+        """Sets the values."""
+
+
 class Tables(NamedTuple):
     """The trainable weights by what their rows stand for; the last row is that of unknown ids.
 
@@ -111,9 +128,9 @@ class Tables(NamedTuple):
         shared: Weights that belong to no user and no movie.
     """
 
-    user: Sequence[tf.Variable]
-    movie: Sequence[tf.Variable]
-    shared: Sequence[tf.Variable] = ()
+    user: Sequence[Table]
+    movie: Sequence[Table]
+    shared: Sequence[Table] = ()
 
 
 class GradientModel(RankingModel, Protocol):

@@ -84,7 +84,16 @@ class ModelOptions(Options):
         60, ge=0, description="First epochs that do not count in the mean (bayesian_mf)."
     )
     eigenvectors: int = Field(
-        128, ge=1, description="Largest rank of the kernels of who rated what (bayesian_mf)."
+        128,
+        ge=1,
+        description="Largest rank of the kernels of who rated what (bayesian_mf, svdpp).",
+    )
+    members: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Factorisations that share the dimension and whose ratings are averaged "
+        "(svdpp).",
     )
     memory_limit: int = Field(
         8192,

@@ -57,8 +57,21 @@ MODELS: Mapping[str, ModelEntry] = {
     ),
     "svdpp": ModelEntry(
         "models.zoo.svdpp.SVDPlusPlus",
-        model={"dimension": 64, "l2_embedding": 0.09, "l2_bias": 0.01},
-        training={"learning_rate": 6.0, "epochs": 30, "patience": 5},
+        model={
+            "dimension": 128,
+            "members": 8,
+            "eigenvectors": 64,
+            "init_stddev": 0.1,
+            "l2_embedding": 13.0,
+            "l2_bias": 2.5,
+        },
+        training={
+            "optimizer": "adam",
+            "learning_rate": 0.01,
+            "batch_size": 2048,
+            "epochs": 12,
+            "patience": 5,
+        },
     ),
     "collaborative_filtering": ModelEntry(
         "models.zoo.collaborative_filtering.CollaborativeFiltering",

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.catalogue import Catalogue
-from models.contracts import GradientModel, RankingModel
+from models.contracts import GradientModel, RankingModel, Table
 from models.export.saved_model import TRAINING_WEIGHTS_FILE
 from models.options import ModelOptions
 
@@ -157,7 +157,7 @@ def read(folder: str) -> EarlierWeights | None:
     )
 
 
-def _places(model: RankingModel) -> Iterator[tuple[str, tf.Variable]]:
+def _places(model: RankingModel) -> Iterator[tuple[str, Table]]:
     for kind, tables in cast(GradientModel, model).tables()._asdict().items():
         yield from ((f"{kind}/{number}", table) for number, table in enumerate(tables))
 

@@ -12,7 +12,7 @@ from tests.e2e.commands import run_summary
 pytestmark = pytest.mark.slow
 
 # Means over the folds.
-MAX_MEAN_RMSE = {"biased_mf": 0.910, "svdpp": 0.905}
+MAX_MEAN_RMSE = {"biased_mf": 0.910, "svdpp": 0.890}
 MIN_NDCG = 0.44
 
 

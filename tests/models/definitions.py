@@ -32,26 +32,10 @@ def collaborative_filtering_score(w: Weights, u: int, i: int) -> float:
     return w["w"][u] @ w["x"][i] + w["b"][u, 0] + mean
 
 
-def user_vector(w: Weights, u: int) -> np.ndarray:
-    if "implicit_embedding" not in w:
-        return w["user_embedding"][u]
-    seen = statistics().seen
-    rated = seen.movie_index[seen.row_splits[u] : seen.row_splits[u + 1]]
-    if not len(rated):
-        return w["user_embedding"][u]
-    return w["user_embedding"][u] + w["implicit_embedding"][rated].sum(axis=0) / len(rated) ** 0.5
-
-
-def svdpp_score(w: Weights, u: int, i: int) -> float:
-    dot = user_vector(w, u) @ w["movie_embedding"][i]
-    return 3.4 + w["user_bias"][u, 0] + w["movie_bias"][i, 0] + dot
-
-
 SCORES: dict[str, Callable[[Weights, int, int], float]] = {
     "biased_mf": biased_mf_score,
     "sigmoid_mf": sigmoid_mf_score,
     "sparse_mf": sparse_mf_score,
-    "svdpp": svdpp_score,
     "collaborative_filtering": collaborative_filtering_score,
 }
 
@@ -62,6 +46,8 @@ def rating_of(name: str, w: Weights, u: int, i: int) -> float:
 
 
 RETRIEVAL_MODELS = ("two_tower", "multitask")
+# With features of users and movies, which its own tests define.
+FEATURED_RATING_MODELS = ("svdpp",)
 # Models with updates of their own.
 FITTED_RETRIEVAL_MODELS = ("ease", "ials", "blend")
 FITTED_RATING_MODELS = ("bayesian_mf",)

@@ -44,10 +44,6 @@ def index_of(name: bytes, known: list[str]) -> int:
     [
         ("biased_mf", ("user_bias", "movie_bias", "user_embedding", "movie_embedding")),
         ("sigmoid_mf", ("user_bias", "movie_bias", "user_embedding", "movie_embedding")),
-        (
-            "svdpp",
-            ("user_bias", "movie_bias", "user_embedding", "movie_embedding", "implicit_embedding"),
-        ),
     ],
 )
 def test_ratings_follow_the_definition(

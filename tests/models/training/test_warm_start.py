@@ -83,7 +83,12 @@ def test_the_tables_of_a_model_are_all_its_trainable_weights(name: str) -> None:
     model = build_model(ModelOptions(name=name, dimension=3), statistics(), seed=1)
     assert trains_by_gradients(model)
     tables = model.tables()
-    listed = {table.ref() for kind in tables for table in kind}
+    listed = {
+        variable.ref()
+        for kind in tables
+        for table in kind
+        for variable in getattr(table, "trainable_variables", [table])
+    }
     assert listed == {variable.ref() for variable in model.trainable_variables}
     assert {table.shape[0] for table in tables.user} == {USERS + 1}
     assert {table.shape[0] for table in tables.movie} == {MOVIES + 1}

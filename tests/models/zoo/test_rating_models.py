@@ -11,7 +11,7 @@ from models.factory import build_model
 from models.options import ModelOptions, TrainingOptions
 from models.training.loop import TrainingLoop
 from models.zoo.collaborative_filtering import cofi_cost
-from tests.models.definitions import SCORES, Weights, rating_of, user_vector
+from tests.models.definitions import SCORES, Weights, rating_of
 from tests.models.factories import (
     MOVIES,
     USERS,
@@ -26,14 +26,14 @@ L2, L2_BIAS, GRAVITY = 0.3, 0.7, 0.2
 
 def by_rating_penalty(w: Weights, u: int, i: int) -> float:
     biases = w["user_bias"][u, 0] ** 2 + w["movie_bias"][i, 0] ** 2
-    vectors = np.sum(user_vector(w, u) ** 2) + np.sum(w["movie_embedding"][i] ** 2)
+    vectors = np.sum(w["user_embedding"][u] ** 2) + np.sum(w["movie_embedding"][i] ** 2)
     return L2_BIAS * biases + L2 * vectors
 
 
 def loss(name: str, w: Weights, batch: dict[str, np.ndarray]) -> float:
     rows = list(zip(batch["user_index"], batch["movie_index"], batch["rating"], strict=True))
     mean_squared_error = np.mean([(rating_of(name, w, u, i) - r) ** 2 for u, i, r in rows])
-    if name in ("biased_mf", "sigmoid_mf", "svdpp"):
+    if name in ("biased_mf", "sigmoid_mf"):
         return mean_squared_error + np.mean([by_rating_penalty(w, u, i) for u, i, _ in rows])
     if name == "sparse_mf":
         p, q = w["user_embedding"], w["movie_embedding"]
@@ -53,7 +53,7 @@ def build(name: str, rng: np.random.Generator) -> tuple[RatingModel, Weights]:
         values = rng.normal(0, 0.5, variable.shape).astype(np.float32)
         values[-1] = 0
         variable.assign(values)
-    biased = ("user_bias", "movie_bias", "user_embedding", "movie_embedding", "implicit_embedding")
+    biased = ("user_bias", "movie_bias", "user_embedding", "movie_embedding")
     names = (*biased, "x", "w", "b")
     return model, {
         table: getattr(model, table).numpy().astype(np.float64)
