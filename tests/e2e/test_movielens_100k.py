@@ -39,7 +39,9 @@ def assert_every_signature_answers(model: tf.types.experimental.ConcreteFunction
         for output, values in answers.items():
             assert len(values) == len(KNOWN[0]), (name, output)
             if values.dtype.is_floating:
-                assert np.isfinite(values).all(), (name, output)
+                # Where there are fewer than k movies, their list ends with places for none.
+                movies = answers["movie_id"] != "" if values.shape.rank > 1 else ...
+                assert np.isfinite(values.numpy()[movies]).all(), (name, output)
 
 
 def test_the_default_run(tmp_path: Path) -> None:
