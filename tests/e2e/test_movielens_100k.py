@@ -40,7 +40,7 @@ def assert_every_signature_answers(model: tf.types.experimental.ConcreteFunction
             assert len(values) == len(KNOWN[0]), (name, output)
             if values.dtype.is_floating:
                 # Where there are fewer than k movies, their list ends with places for none.
-                movies = answers["movie_id"] != "" if values.shape.rank > 1 else ...
+                movies = answers["movie_id"].numpy() != b"" if values.shape.rank > 1 else ...
                 assert np.isfinite(values.numpy()[movies]).all(), (name, output)
 
 
