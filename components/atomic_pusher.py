@@ -41,7 +41,8 @@ class Executor(executor.Executor):
     copied last, as in TFX, and a version without it is incomplete.
 
     The same export is not pushed twice in a row. A step that was killed after its push, and is
-    tried again, finds its version in the folder. Two pushes into one folder take turns.
+    tried again, finds its version in the folder. Two pushes into one folder of this machine take
+    turns; in cloud storage each has a number of its own.
     """
 
     def Do(

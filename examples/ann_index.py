@@ -1,7 +1,9 @@
 """Builds an index of approximate neighbours from exported vectors, and measures its recall.
 
 The exported model ranks the whole catalogue exactly, so most need no index. This shows how to make
-one for a service of your own. usearch is in no lock of the project; install it apart:
+one for a service of your own. Not for `sigmoid_mf`, whose score with what the ranking adds is no
+inner product: export it with `export.rank_by = "rating"`. usearch is in no lock of the project;
+install it apart:
 
     python -m venv ann && ann/bin/pip install usearch pyarrow numpy
     movierec export vectors -o vectors

@@ -77,10 +77,12 @@ class RankingModel(Protocol):
     A model is a `GradientModel` or a `FittingModel` too.
 
     Attributes:
-        trainable_variables: Weights, from which all results of the methods follow.
+        trainable_variables: Weights that a training changes.
+        variables: The weights, and all other state from which the results of the methods follow.
     """
 
     trainable_variables: Sequence[tf.Variable]
+    variables: Sequence[tf.Variable]
 
     def user_vectors(self) -> tf.Tensor:
         """Returns the users' vectors, `[users + 1, d]`; the last row is the unknown user's."""
@@ -147,11 +149,8 @@ class FittingModel(RankingModel, Protocol):
     """The contract of a model with closed-form or sampled updates; see `ImplicitALS` and `EASE`.
 
     Attributes:
-        variables: The weights, and all other state that `fit` keeps from one step to the next.
         steps_per_epoch: Number of steps in an epoch; without the attribute each step is one.
     """
-
-    variables: Sequence[tf.Variable]
 
     def fit(self, ratings: Columns, first_step: int) -> Iterator[float]:
         """Updates the model step by step, without end, and yields the mean loss of each.

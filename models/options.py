@@ -57,8 +57,12 @@ class ModelOptions(Options):
 
     name: ModelName = Field("biased_mf", description="Name of the model.")
     dimension: int = Field(100, ge=1, le=4096, description="Embedding dimension.")
-    l2_embedding: float = Field(0.08, ge=0, description="L2 weight of the vectors, per rating.")
-    l2_bias: float = Field(0.005, ge=0, description="L2 weight of the biases, per rating.")
+    l2_embedding: float = Field(
+        0.08, ge=0, description="L2 weight of the vectors, per rating (svdpp: per row)."
+    )
+    l2_bias: float = Field(
+        0.005, ge=0, description="L2 weight of the biases, per rating (svdpp: per row)."
+    )
     gravity: float = Field(
         0.0, ge=0, description="Weight of the squared scores over all pairs (sparse_mf, ials)."
     )

@@ -30,10 +30,13 @@ def _end(*_: object) -> None:
     """Ends the process at once: half-imported modules may catch any exception."""
     try:  # noqa: SIM105 - contextlib is one more import
         sys.stdout.flush()
-    except (OSError, RuntimeError):
+    except (AttributeError, OSError, RuntimeError, ValueError):
         # It may be closed, or being written.
         pass
-    os.write(sys.stderr.fileno(), b"movierec: interrupted\n")
+    try:  # noqa: SIM105
+        os.write(2, b"movierec: interrupted\n")
+    except OSError:
+        pass
     os._exit(128 + signal.SIGINT)
 
 

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -86,6 +86,8 @@ def write(export: Export, folder: Path, on_block: Callable[[], None]) -> Written
     with _locked(aside):
         # Another export may have ended between the two looks.
         if folder.exists():
+            with suppress(OSError):
+                aside.rmdir()
             raise UserError(f"{folder} exists; give a folder that does not")
         return _write(export, aside, folder, on_block)
 
@@ -99,7 +101,12 @@ def _locked(aside: Path) -> Iterator[None]:
     Raises:
         UserError: Another export is being written there.
     """
-    descriptor = os.open(aside, os.O_RDONLY)
+    try:
+        descriptor = os.open(aside, os.O_RDONLY)
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{aside}: another export has just ended there; look for its folder"
+        ) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

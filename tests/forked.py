@@ -36,6 +36,8 @@ class Forked:
             args=(module, [*arguments], dict(env or os.environ), os.getcwd(), self._folder.name),
         )
         self._process.start()
+        # multiprocessing would wait for it at the end of an interrupted session.
+        atexit.register(self._process.kill)
 
     @property
     def returncode(self) -> int | None:

@@ -146,7 +146,7 @@ def judge(
 def _beyond_accuracy(lists: BeyondAccuracy, limits: GateLimits) -> Iterator[str]:
     """Yields the objections that too few movies are recommended, or too popular ones."""
     coverage, lift = limits.min_catalogue_coverage, limits.max_popularity_lift
-    if coverage is not None and lists.coverage < coverage:
+    if coverage is not None and not lists.coverage >= coverage:
         yield (
             f"the lists of ten have {lists.coverage:.4f} of the catalogue "
             f"(gate.min_catalogue_coverage {coverage:g})"
@@ -154,7 +154,7 @@ def _beyond_accuracy(lists: BeyondAccuracy, limits: GateLimits) -> Iterator[str]
     measured = lists.popularity_lift
     if lift is not None and measured is None:
         yield "nothing is recommended whose popularity can be measured (gate.max_popularity_lift)"
-    if lift is not None and measured is not None and measured > lift:
+    if lift is not None and measured is not None and not measured <= lift:
         yield (
             f"recommended movies are {measured:+.4f} more popular than what their users rated "
             f"(gate.max_popularity_lift allows {lift:+g})"

@@ -91,16 +91,21 @@ def _check_rating(inputs: Inputs, outputs: Outputs) -> None:
 
 
 def _check_interval(inputs: Inputs, outputs: Outputs) -> None:
-    names = (features.RATING, STANDARD_DEVIATION, LIKED_PROBABILITY, LOWEST_RATING, HIGHEST_RATING)
-    _check_outputs(outputs, names, (_rows(inputs),))
-    for name in names:
+    names = (features.RATING, STANDARD_DEVIATION, LIKED_PROBABILITY)
+    # A model of an earlier release does not say the range, and may be rolled back to.
+    ends = (LOWEST_RATING, HIGHEST_RATING) if LOWEST_RATING in outputs else ()
+    _check_outputs(outputs, (*names, *ends), (_rows(inputs),))
+    for name in (*names, *ends):
         _check_finite(name, outputs[name])
-    rating, deviation, probability, lowest, highest = (outputs[name] for name in names)
+    rating, deviation, probability = (outputs[name] for name in names)
     if (deviation <= 0).any():
         raise UnservableModelError(f"{STANDARD_DEVIATION}: {deviation.min():g} is not above 0")
     wrong = probability[(probability < 0) | (probability > 1)]
     if wrong.size:
         raise UnservableModelError(f"{LIKED_PROBABILITY}: {wrong[0]:g} is no probability")
+    if not ends:
+        return
+    lowest, highest = (outputs[name] for name in ends)
     beyond = rating[(rating < lowest) | (rating > highest)]
     if beyond.size:
         raise UnservableModelError(

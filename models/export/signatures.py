@@ -279,7 +279,7 @@ class Recommender(tf.Module):
         is at most `QUERIES_AT_ONCE`. The other signatures that rank have the same limits.
 
         Args:
-            user_id: string `[B]`; an unknown user gets the movies with the highest bias.
+            user_id: string `[B]`; an unknown user's ratings are the mean and the movies' biases.
             k: int32 scalar, limited to the catalogue's size.
 
         Returns:

@@ -62,8 +62,7 @@ class TrainingLoop:
 
         Args:
             model: Model to train in place: any `tfrs.Model` whose `compute_loss` returns a scalar,
-                or a `FittingModel`. XLA does not compile the first if its attribute
-                `compiles_with_xla` is false.
+                or a `FittingModel`.
             options: Options of the training.
             checkpoint_folder: Folder of the saved state; None saves nothing.
             report: Function that receives the progress after each part of an epoch. By default a

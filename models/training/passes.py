@@ -142,7 +142,8 @@ class Passes:
     def _on_one_device(self, model: RankingModel, statistics: RatingStatistics) -> RankingModel:
         """Returns a copy of the model that needs no device of other processes."""
         copy = build_model(self.model, statistics, self.training.seed)
-        devices.copy_weights(model.trainable_variables, copy.trainable_variables)
+        # What is computed anew, such as features, may come out otherwise.
+        devices.copy_weights(model.variables, copy.variables)
         return copy
 
     def _eval_figures(self, model: RankingModel, known: Columns) -> EvalFigures:

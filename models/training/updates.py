@@ -125,7 +125,7 @@ class _GradientSteps:
         self, model: GradientModel, options: TrainingOptions, strategy: tf.distribute.Strategy
     ) -> None:
         variables = list(model.trainable_variables)
-        xla = can_use_xla(strategy) and getattr(model, "compiles_with_xla", True)
+        xla = can_use_xla(strategy)
         optimizer = OPTIMIZERS[options.optimizer](variables, strategy, xla)
         self.state = list(optimizer.state())
         self._options = options

@@ -73,11 +73,13 @@ class SVDPlusPlus(tfrs.Model):
             )
         )
         # Which member each entry of a vector belongs to, `[dimension, members]`.
-        member = np.arange(options.dimension) * options.members // options.dimension
-        self._of_member = np.eye(options.members, dtype=np.float32)[member]
+        # Each member has at least one entry.
+        self._members = min(options.members, options.dimension)
+        member = np.arange(options.dimension) * self._members // options.dimension
+        self._of_member = np.eye(self._members, dtype=np.float32)[member]
         # The loss is a mean over members, and the penalty of vectors with it.
         self._l2 = np.array(
-            [options.l2_embedding / options.members] * options.dimension + [options.l2_bias],
+            [options.l2_embedding / self._members] * options.dimension + [options.l2_bias],
             np.float32,
         )
 
@@ -111,7 +113,7 @@ class SVDPlusPlus(tfrs.Model):
             movie_index: int `[B]`; the number of known movies stands for an unknown one.
         """
         user_rows, movie_rows = self.users.lookup(user_index), self.movies.lookup(movie_index)
-        dot = row_dot(user_rows[:, :-1], movie_rows[:, :-1]) / self._options.members
+        dot = row_dot(user_rows[:, :-1], movie_rows[:, :-1]) / self._members
         return tf.clip_by_value(
             tf.squeeze(self.offset + user_rows[:, -1:] + movie_rows[:, -1:] + dot, axis=1),
             self._statistics.rating_min,
@@ -146,7 +148,7 @@ class SVDPlusPlus(tfrs.Model):
         return DotProductRating(self.score_of)
 
     def fold_in(self) -> SquaredErrorFoldIn:
-        """Returns a fold-in of a user's vectors and bias, with the penalty of a row."""
+        """Returns a ridge regression for the mean of the members, with the penalty of a row."""
         options = self._options
         return SquaredErrorFoldIn(
             start=self.user_vectors()[-1].numpy(),
@@ -157,7 +159,7 @@ class SVDPlusPlus(tfrs.Model):
         )
 
     def _scale(self) -> float:
-        return float(self._options.members**-0.5)
+        return float(self._members**-0.5)
 
 
 def _start(known: int, options: ModelOptions, seed: list[int]) -> tf.Tensor:

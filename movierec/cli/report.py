@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -117,15 +118,24 @@ def write_report_beside(
     from pipeline.step_processes import Failed, StepProcesses
 
     folder = workspace.runs / summary.run_id
+    # Both processes may load a model, and TensorFlow would reserve all of a GPU for one.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     with StepProcesses() as processes:
         processes.start(
             "report",
             lambda: write_report(workspace, summary) is None,
             partial(explain, step="report", folder=folder),
         )
-        work()
+        try:
+            work()
+        except Exception:
+            # The report belongs to the run, whatever becomes of the work.
+            list(processes.news(None))
+            raise
         ((_, end),) = processes.news(None)
     if isinstance(end, Failed):
-        output.print_error(f"warning: no report ({end.error})")
+        output.print_error(
+            f"warning: no report ({end.error}); `movierec report {summary.run_id}` writes it"
+        )
     path = folder / REPORT_FILE
     return path if path.exists() else None

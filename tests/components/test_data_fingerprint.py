@@ -40,4 +40,6 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_folder_of_this_machine_is_read_where_it_is(tmp_path: Path) -> None:
     (tmp_path / "ratings.csv").write_text("1")
     with input_files.local_files(str(tmp_path), EDITIONS["csv"]) as files:
-        assert files == {"ratings.csv": str(tmp_path / "ratings.csv")}
+        assert {name: file.path for name, file in files.items()} == {
+            "ratings.csv": str(tmp_path / "ratings.csv")
+        }

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from components.movielens_example_gen import reading, spans
 from components.movielens_example_gen.cleaning import DUPLICATE, CleanRatings
-from components.movielens_example_gen.options import IngestOptions, SplitOptions
+from components.movielens_example_gen.options import Dialect, IngestOptions, SplitOptions
 from pipeline import row_bounds
 
 # More bytes than pyarrow reads in one block, 1 MiB.
@@ -51,6 +51,8 @@ def options_for(path: Path, window: int | None = None) -> IngestOptions:
     return IngestOptions(
         edition=spans.find(str(path), "auto", window).edition,
         window=window,
+        # A few drawn ratings may leave more than one scale open.
+        dialect=Dialect(rating_range=(0.5, 5.0)),
         split=SplitOptions(),
         max_rejected_fraction=0.0,
         bounds=row_bounds.read(),

@@ -666,3 +666,19 @@ def test_a_server_that_cannot_be_asked_is_an_error_and_no_verdict(
     with pytest.raises(ServerUnavailableError, match="not up after 120 s"):
         step.run(check_ops=0)
     assert list(Path(step.blessing.uri).iterdir()) == []
+
+
+def test_intervals_of_an_earlier_release_say_no_range() -> None:
+    """A version of one may be rolled back to."""
+    pair = {"user_id": np.array([b"u"], object), "movie_id": np.array([b"m"], object)}
+    told = {
+        name: np.array([value], np.float32)
+        for name, value in (
+            ("rating", 4.0),
+            ("standard_deviation", 1.0),
+            ("liked_probability", 0.5),
+        )
+    }
+    answers.check("predict_interval", pair, told)
+    with pytest.raises(UnservableModelError, match="highest_rating"):
+        answers.check("predict_interval", pair, told | {"lowest_rating": told["rating"]})

@@ -42,7 +42,7 @@ def digests(folder: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("edited", "changed"),
     [
-        ("models/zoo/biased_mf.py", [False, False, False, True]),
+        ("models/layers/featured_table.py", [False, False, False, True]),
         ("models/training/optimizers.py", [False, False, True, False]),
         ("models/preprocessing.py", [False, True, False, False]),
         ("components/movielens_example_gen/readers/csv_folder.py", [True, False, False, False]),

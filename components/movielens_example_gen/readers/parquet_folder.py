@@ -52,7 +52,8 @@ def read(files: Files, dialect: Dialect) -> RawRatings:
     for file, table in zip(parts, tables, strict=True):
         if table.schema != first:
             raise DataError(
-                f"the columns of the Parquet files differ: {_described(first)} in {parts[0].name} "
+                f"{os.path.dirname(parts[0].path)}: the columns of the Parquet files differ: "
+                f"{_described(first)} in {parts[0].name} "
                 f"and {_described(table.schema)} in {file.name}; write all alike, or give the one "
                 "with the ratings as data.path"
             )
@@ -61,6 +62,7 @@ def read(files: Files, dialect: Dialect) -> RawRatings:
         movies = _columns(files[MOVIES].path, *movies_form(dialect))
     return RawRatings(
         ratings=pa.concat_tables(tables),
+        file_rows=tuple(table.num_rows for table in tables),
         movies=None if movies is None else movie_table(movies),
         recognised=(
             os.path.basename(parts[0].name) if len(parts) == 1 else f"{len(parts)} Parquet files",

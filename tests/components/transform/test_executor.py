@@ -177,6 +177,7 @@ def assert_streamed_is_that_of_beam(
     return output
 
 
+@pytest.mark.slow
 def test_the_streamed_output_is_that_of_beam(
     examples: standard_artifacts.Examples, tmp_path: Path
 ) -> None:

@@ -43,7 +43,8 @@ def assert_same(trained: Path, expected: Trained) -> None:
         np.testing.assert_allclose(found[name], values, atol=1e-5, err_msg=name)
 
 
-@pytest.mark.parametrize("replicas", [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("replicas", [2, 4])
 def test_replicas_on_one_machine(tmp_path: Path, alone: Trained, replicas: int) -> None:
     weights = tmp_path / "weights.npz"
     train(weights, "--replicas", replicas)

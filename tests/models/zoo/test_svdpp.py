@@ -17,6 +17,7 @@ from models.layers.featured_table import FeaturedTable
 from models.options import ModelOptions, TrainingOptions
 from models.rating_statistics import RatingStatistics, measure
 from models.side_features import Sides, side_features
+from models.training import devices
 from models.training.loop import TrainingLoop
 from models.training.progress import Progress
 from models.zoo.svdpp import SVDPlusPlus
@@ -204,6 +205,24 @@ def test_members_are_models_of_their_own(rng: np.random.Generator) -> None:
         alone.append(one.user_vectors().numpy() @ one.movie_vectors().numpy().T)
     together = model.user_vectors().numpy() @ model.movie_vectors().numpy().T
     np.testing.assert_allclose(together, np.mean(alone, axis=0), rtol=1e-5, atol=1e-5)
+
+
+def test_there_are_no_more_members_than_dimensions() -> None:
+    """One without a dimension would only halve what the others say."""
+    many, fitting = (
+        SVDPlusPlus(measured(), options(dimension=2, members=members), seed=1) for members in (5, 2)
+    )
+    np.testing.assert_array_equal(many.user_vectors(), fitting.user_vectors())
+    pairs = tf.constant([0, 1]), tf.constant([1, 0])
+    np.testing.assert_array_equal(many.predict_rating(*pairs), fitting.predict_rating(*pairs))
+
+
+def test_features_are_among_what_a_copy_of_the_model_takes_over() -> None:
+    """They are computed anew, and on some devices not to the bit."""
+    model, copy = (SVDPlusPlus(measured(), options(), seed) for seed in (1, 2))
+    model.users.features.assign_add(tf.ones_like(model.users.features))
+    devices.copy_weights(model.variables, copy.variables)
+    np.testing.assert_array_equal(copy.user_vectors(), model.user_vectors())
 
 
 def test_a_fresh_model_depends_on_the_seed_alone() -> None:

@@ -1,4 +1,4 @@
-"""A process that works while another writes the report on a run: WHAT FOLDER.
+"""A process that works while another writes the report on a run: WHAT FOLDER [broken].
 
 What the page would be is a function of this file, so that it can fail, be killed, or take long.
 """
@@ -61,6 +61,8 @@ def main() -> None:
     def show() -> None:
         print("the table", flush=True)
         (folder / "shown").touch()
+        if "broken" in sys.argv:
+            raise BrokenPipeError
 
     print(write_report_beside(Workspace(folder), SimpleNamespace(run_id=RUN), show))
 

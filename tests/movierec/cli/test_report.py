@@ -13,8 +13,9 @@ from tests.movierec.cli.reporting_parent import RUN
 from tests.processes import runs
 
 
-def start(page: str, folder: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.movierec.cli.reporting_parent", page, str(folder)]
+def start(page: str, folder: Path, *more: str) -> subprocess.Popen[str]:
+    module = "tests.movierec.cli.reporting_parent"
+    command = [sys.executable, "-m", module, page, str(folder), *more]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -24,6 +25,12 @@ def test_the_table_is_shown_while_the_report_is_written(tmp_path: Path) -> None:
     assert out.splitlines() == ["the table", str(path)]
     assert err == ""
     assert path.read_text() == "the page"
+
+
+def test_the_report_is_written_whatever_becomes_of_the_table(tmp_path: Path) -> None:
+    _, err = start("whole", tmp_path, "broken").communicate(timeout=60)
+    assert err.splitlines()[-1] == "BrokenPipeError"
+    assert (tmp_path / "runs" / RUN / REPORT_FILE).read_text() == "the page"
 
 
 def test_a_report_that_fails_is_one_line_of_warning(tmp_path: Path) -> None:

@@ -230,6 +230,7 @@ def test_an_embedded_server_that_does_not_come_up_is_one_line(
     assert len(errors.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_ops_of_a_version_are_checked_unless_told_otherwise(
     programs: FakePrograms, workspace: Path
 ) -> None:
