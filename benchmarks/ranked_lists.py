@@ -20,6 +20,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.pushed_version import pushed_version
 from components import ratings
 from components.recommendation_lists import TrainingCounts, positions, read_counts, recommended
 from models import features
@@ -28,7 +29,6 @@ from models.options import ModelOptions
 from models.ranking import CUTOFF, NEVER, ranking_figures
 from pipeline import summary
 from pipeline.workspace import Workspace
-from serving.defaults import DEFAULT_MODEL
 from serving.pushed_model import PushedModel
 
 _LIKED: Final = ModelOptions().liked_rating
@@ -139,8 +139,7 @@ def main(
 ) -> None:
     """Measure the lists of the newest pushed model on the holdout of its run."""
     folder = Workspace(workspace)
-    versions = [entry for entry in folder.serving(DEFAULT_MODEL).iterdir() if entry.name.isdigit()]
-    pushed = max(versions, key=lambda entry: int(entry.name))
+    pushed = pushed_version(folder)
     examples = summary.of_pushed_model(folder, pushed).examples
     results = measure(pushed, ratings.read(examples, features.HOLDOUT))
     if as_json:

@@ -31,6 +31,7 @@ from rich.console import Console
 from rich.table import Table
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
+from benchmarks.pushed_version import pushed_version
 from components import ratings
 from models import features, signature_names
 from models.columns import Columns
@@ -46,7 +47,6 @@ from serving.launch.candidate_server import EMBEDDED, candidate_server
 from serving.launch.server_process import ServerProcess
 from serving.launch.tensorflow_serving_command import BINARY, binary_command
 from serving.server_options import ServerOptions, WantedServer
-from serving.versions import newest_version
 
 _CLIENTS = (1, 8)
 _ROUNDS = 20
@@ -327,9 +327,7 @@ def main(
 ) -> None:
     """Measure what a model server adds to the latency of a model."""
     folder = Workspace(workspace)
-    pushed = newest_version(folder.serving(DEFAULT_MODEL).resolve())
-    if pushed is None:
-        raise SystemExit(f"{workspace}: has no pushed model; `movierec run` pushes one")
+    pushed = pushed_version(folder)
     console = Console(stderr=True)
     measured = []
     try:
