@@ -5,6 +5,11 @@ from pathlib import Path
 import pytest
 
 
+def interpreted(code: str) -> subprocess.CompletedProcess[str]:
+    """Runs code in an interpreter of its own."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
 def test_an_interrupted_run_is_one_line(tmp_path: Path, number: str) -> None:
     # Stands in for the run: it is told to end.
@@ -18,9 +23,7 @@ def test_an_interrupted_run_is_one_line(tmp_path: Path, number: str) -> None:
         "from movierec.cli.app import main\n"
         "main()"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
+    result = interpreted(code)
     assert result.returncode == 130
     (line,) = result.stderr.splitlines()
     assert line.startswith("movierec: interrupted; ")
@@ -42,9 +45,7 @@ def test_a_signal_while_a_command_starts_is_one_line(command: str, number: str) 
         "from movierec.cli.app import main\n"
         "main()"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
+    result = interpreted(code)
     assert result.returncode == 130
     (line,) = result.stderr.split("\n")[:-1]
     assert line.startswith("movierec: interrupted")
@@ -69,9 +70,7 @@ def test_a_signal_before_the_command_is_there_is_one_line(module: str, number: s
         "sys.argv = ['movierec', 'config']\n"
         "main()"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
+    result = interpreted(code)
     assert (result.returncode, result.stderr) == (130, "movierec: interrupted\n")
 
 
@@ -95,9 +94,7 @@ def test_a_signal_between_the_handler_and_the_command_is_one_line() -> None:
         "app.app = lambda **_: signal.raise_signal(signal.SIGTERM)\n"
         "app.main()"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
+    result = interpreted(code)
     assert (result.returncode, result.stderr) == (130, "movierec: interrupted\n")
 
 
@@ -114,9 +111,7 @@ def test_a_table_below_an_error_has_a_line_for_each_row() -> None:
         "from movierec.cli.app import main\n"
         "main()"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False
-    )
+    result = interpreted(code)
     assert result.returncode == 1
     assert result.stderr.splitlines() == [
         "movierec: DriftValidator: moved too far:",
