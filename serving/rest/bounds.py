@@ -43,7 +43,7 @@ class Bounds:
 
 
 class Answers:
-    """The large answers that are in memory, until they are sent; threads may share it.
+    """The large answers that are in memory, until the connection has them; threads may share it.
 
     What a small answer takes is bounded by the number of requests. So clients who read large ones
     slowly cannot keep others from small ones.
@@ -61,7 +61,7 @@ class Answers:
         self._held_bytes = 0
 
     def change(self, size: int) -> None:
-        """Counts an answer, or with a negative size one that was counted and is sent.
+        """Counts an answer, or with a negative size one that was counted and is handed over.
 
         Raises:
             RestError: 429; all together would be too large.
