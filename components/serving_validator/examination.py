@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from components.serving_validator import answers
+from components.serving_validator import answer_checks
 from components.serving_validator.candidate import Answer, Candidate, UnservableModelError
 from components.serving_validator.report import Latency
 from components.serving_validator.request_data import HoldoutRow
@@ -146,7 +146,7 @@ def _ask_all(candidate: Candidate, signature: str, rows: Sequence[HoldoutRow]) -
 def _answer(candidate: Candidate, signature: str, inputs: Inputs) -> Answer:
     """Returns an answer that has passed its checks."""
     answer = candidate.ask(signature, inputs)
-    answers.check(signature, inputs, answer.outputs)
+    answer_checks.check(signature, inputs, answer.outputs)
     return answer
 
 

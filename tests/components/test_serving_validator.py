@@ -17,7 +17,7 @@ from tfx.components.pusher import executor as pusher
 from tfx.types import standard_artifacts
 from tfx.utils import io_utils
 
-from components.serving_validator import answers, blessing, examination, executor
+from components.serving_validator import answer_checks, blessing, examination, executor
 from components.serving_validator.candidate import UnservableModelError, connected
 from components.serving_validator.report import ServingReport
 from models.export import reference_predictions
@@ -327,17 +327,17 @@ WRONG = [
 @pytest.mark.parametrize(("signature", "output", "change", "reason"), WRONG)
 def test_wrong_answers_are_named(signature: str, output: str, change, reason: str) -> None:
     inputs, outputs = asked(signature)
-    answers.check(signature, inputs, outputs)
+    answer_checks.check(signature, inputs, outputs)
     wrong = {**outputs, output: np.array(change(tf.constant(outputs.get(output, 0))))}
     with pytest.raises(UnservableModelError, match=f"^{signature}: {reason}"):
-        answers.check(signature, inputs, wrong)
+        answer_checks.check(signature, inputs, wrong)
 
 
 def test_ranks_begin_at_one() -> None:
     inputs, outputs = asked("transform_features")
     ranks = {"rank": np.array([1, 2, 3, 4]), "popularity_rank": np.array([4, 1, 1, 0])}
     with pytest.raises(UnservableModelError, match="popularity_rank: 0; "):
-        answers.check("transform_features", inputs, {**outputs, **ranks})
+        answer_checks.check("transform_features", inputs, {**outputs, **ranks})
 
 
 def test_listed_movies_may_have_ratings_and_similar_ones_none() -> None:
@@ -346,19 +346,19 @@ def test_listed_movies_may_have_ratings_and_similar_ones_none() -> None:
     places = outputs["movie_id"] != b""
     assert not places.all()
     sound = np.where(places, 3, -np.inf).astype(np.float32)
-    answers.check("recommend_for_ratings", inputs, {**outputs, "rating": sound})
+    answer_checks.check("recommend_for_ratings", inputs, {**outputs, "rating": sound})
     for wrong, reason in (
         (np.where(places, np.nan, sound), "not finite"),
         (np.maximum(sound, 1), "rating: a place without a movie has a number other than -inf"),
         (sound[:, :2], "rating: float32 of shape"),
     ):
         with pytest.raises(UnservableModelError, match=reason):
-            answers.check(
+            answer_checks.check(
                 "recommend_for_ratings", inputs, {**outputs, "rating": wrong.astype(np.float32)}
             )
     inputs, outputs = asked("similar")
     with pytest.raises(UnservableModelError, match="the outputs are movie_id, movie_title, rating"):
-        answers.check("similar", inputs, {**outputs, "rating": outputs["score"]})
+        answer_checks.check("similar", inputs, {**outputs, "rating": outputs["score"]})
 
 
 @pytest.mark.parametrize(("stars", "blessed"), [(3.0, True), (3.01, False)])
@@ -386,9 +386,9 @@ def test_ratings_in_lists_are_those_of_predict(step: Step, stars: float, blessed
 def test_a_movie_that_cannot_be_retrieved_has_a_score_all_the_same() -> None:
     inputs, _ = asked("serving_default")
     scores = np.array([-np.inf, 0.5, -3, 0], np.float32)
-    answers.check("serving_default", inputs, {"score": scores})
+    answer_checks.check("serving_default", inputs, {"score": scores})
     with pytest.raises(UnservableModelError, match="not finite"):
-        answers.check("serving_default", inputs, {"score": -scores})
+        answer_checks.check("serving_default", inputs, {"score": -scores})
 
 
 def asked(signature: str) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -679,6 +679,6 @@ def test_intervals_of_an_earlier_release_say_no_range() -> None:
             ("liked_probability", 0.5),
         )
     }
-    answers.check("predict_interval", pair, told)
+    answer_checks.check("predict_interval", pair, told)
     with pytest.raises(UnservableModelError, match="highest_rating"):
-        answers.check("predict_interval", pair, told | {"lowest_rating": told["rating"]})
+        answer_checks.check("predict_interval", pair, told | {"lowest_rating": told["rating"]})
