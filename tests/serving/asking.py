@@ -6,10 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
@@ -32,6 +33,34 @@ class Asked:
     channel: grpc.Channel
     predictions: prediction_service_pb2_grpc.PredictionServiceStub
     models: model_service_pb2_grpc.ModelServiceStub
+
+
+@dataclass
+class Calls:
+    """Calls of models, in the order in which they begin.
+
+    A test of what happens during a call holds it, rather than hope that a slow one lasts until
+    the test, however busy the machine, has looked.
+
+    Attributes:
+        signatures: Name of the signature by call.
+        threads: Name of the thread by call.
+        hold: Until when a call waits, by the name of its signature.
+    """
+
+    signatures: list[str] = field(default_factory=list)
+    threads: list[str] = field(default_factory=list)
+    hold: dict[str, threading.Event] = field(default_factory=dict)
+
+    @contextmanager
+    def held(self, signature: str) -> Iterator[threading.Event]:
+        """Keeps calls from returning until the event is set, or the block is left."""
+        free = self.hold[signature] = threading.Event()
+        try:
+            yield free
+        finally:
+            free.set()
+            del self.hold[signature]
 
 
 @contextmanager

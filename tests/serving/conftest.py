@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tensorflow_serving.apis import predict_pb2
 
+from serving.embedded.loaded_version import LoadedVersion
 from serving.embedded.server import ModelServer
 from serving.server_options import ServerOptions
 from tests.serving import tiny_models
-from tests.serving.asking import VERSION, Asked, asking, running
+from tests.serving.asking import SECONDS, VERSION, Asked, Calls, asking, running
 
 
 @pytest.fixture(scope="session")
@@ -49,3 +52,23 @@ def server(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def asked(server: ModelServer) -> Iterator[Asked]:
     with asking(server.port) as asked:
         yield asked
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """The calls of models by the servers of this process; each may be kept from returning."""
+    calls = Calls()
+    predict = LoadedVersion.predict
+
+    def watched(
+        self: LoadedVersion, request: predict_pb2.PredictRequest, timeout_seconds: float | None
+    ) -> predict_pb2.PredictResponse:
+        signature = request.model_spec.signature_name
+        calls.signatures.append(signature)
+        calls.threads.append(threading.current_thread().name)
+        if signature in calls.hold:
+            calls.hold[signature].wait(SECONDS)
+        return predict(self, request, timeout_seconds)
+
+    monkeypatch.setattr(LoadedVersion, "predict", watched)
+    return calls

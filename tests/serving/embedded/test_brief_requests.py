@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,10 +15,9 @@ from tensorflow_serving.apis import predict_pb2
 
 from models import features, signature_names
 from serving.embedded import prediction_service
-from serving.embedded.loaded_version import LoadedVersion
 from serving.embedded.prediction_service import is_brief
 from serving.server_options import BatchingOptions, ServerOptions
-from tests.serving.asking import SECONDS, Asked, asking, refused, running, wait_until
+from tests.serving.asking import SECONDS, Asked, Calls, asking, refused, running, wait_until
 from tests.serving.tiny_models import (
     MODEL,
     SLOW,
@@ -70,19 +68,12 @@ def test_what_may_take_its_time_is_not(request_: predict_pb2.PredictRequest) -> 
     assert not is_brief(request_)
 
 
-class Calls:
-    """Calls of the model by a server's threads; each may be kept from returning."""
-
-    def __init__(self) -> None:
-        self.threads: list[str] = []
-        self.hold: dict[str, threading.Event] = {}
-
-    def thread_of(self, asked: Asked, request: predict_pb2.PredictRequest) -> str:
-        """Returns the name of the thread that answered the request."""
-        before = len(self.threads)
-        asked.predictions.Predict(request, timeout=SECONDS)
-        (name,) = self.threads[before:]
-        return name.partition("_")[0]
+def thread_of(calls: Calls, asked: Asked, request: predict_pb2.PredictRequest) -> str:
+    """Returns the name of the thread that answered the request."""
+    before = len(calls.threads)
+    asked.predictions.Predict(request, timeout=SECONDS)
+    (name,) = calls.threads[before:]
+    return name.partition("_")[0]
 
 
 @pytest.fixture
@@ -92,19 +83,7 @@ def options(tiny_model: Path, tmp_path: Path) -> ServerOptions:
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
-    calls = Calls()
-    predict = LoadedVersion.predict
-
-    def watched(
-        self: LoadedVersion, request: predict_pb2.PredictRequest, timeout_seconds: float | None
-    ) -> predict_pb2.PredictResponse:
-        calls.threads.append(threading.current_thread().name)
-        if request.model_spec.signature_name in calls.hold:
-            calls.hold[request.model_spec.signature_name].wait(SECONDS)
-        return predict(self, request, timeout_seconds)
-
-    monkeypatch.setattr(LoadedVersion, "predict", watched)
+def calls(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> Calls:
     # However busy this machine is.
     monkeypatch.setattr(prediction_service, "BRIEF_SECONDS", SECONDS)
     return calls
@@ -119,30 +98,29 @@ def asked(options: ServerOptions, calls: Calls) -> Iterator[Asked]:
 def test_only_what_is_brief_and_known_to_be_is_answered_in_the_loop(
     asked: Asked, calls: Calls
 ) -> None:
-    found = [calls.thread_of(asked, some_pairs(count)) for count in (1, 1, 100, 1000, 1)]
+    found = [thread_of(calls, asked, some_pairs(count)) for count in (1, 1, 100, 1000, 1)]
     assert found == [IN_A_THREAD, IN_THE_LOOP, IN_THE_LOOP, IN_A_THREAD, IN_THE_LOOP]
 
 
 def test_one_beside_another_is_answered_in_a_thread(asked: Asked, calls: Calls) -> None:
-    calls.thread_of(asked, some_pairs(1))
-    over = calls.hold[SLOW] = threading.Event()
-    other = asked.predictions.Predict.future(
-        predict_request(SLOW, {"seconds": np.float64(0)}), timeout=SECONDS
-    )
-    while len(calls.threads) < 2:
-        assert not other.done()
-    assert calls.thread_of(asked, some_pairs(1)) == IN_A_THREAD
-    over.set()
+    thread_of(calls, asked, some_pairs(1))
+    with calls.held(SLOW):
+        other = asked.predictions.Predict.future(
+            predict_request(SLOW, {"seconds": np.float64(0)}), timeout=SECONDS
+        )
+        while len(calls.threads) < 2:
+            assert not other.done()
+        assert thread_of(calls, asked, some_pairs(1)) == IN_A_THREAD
     other.result()
 
 
 def test_a_version_that_took_long_is_called_in_a_thread(
     asked: Asked, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls.thread_of(asked, some_pairs(1))
-    assert calls.thread_of(asked, some_pairs(1)) == IN_THE_LOOP
+    thread_of(calls, asked, some_pairs(1))
+    assert thread_of(calls, asked, some_pairs(1)) == IN_THE_LOOP
     monkeypatch.setattr(prediction_service, "BRIEF_SECONDS", 0.0)
-    assert calls.thread_of(asked, some_pairs(1)) == IN_A_THREAD
+    assert thread_of(calls, asked, some_pairs(1)) == IN_A_THREAD
 
 
 def test_what_was_refused_says_nothing_of_how_long_the_model_takes(
@@ -151,25 +129,25 @@ def test_what_was_refused_says_nothing_of_how_long_the_model_takes(
     for wrong in (predict_request(signature_names.PREDICT, {}), pairs([b"1"], [b"2", b"3"])):
         code, _ = refused(lambda wrong=wrong: asked.predictions.Predict(wrong, timeout=SECONDS))
         assert code == grpc.StatusCode.INVALID_ARGUMENT
-    assert calls.thread_of(asked, some_pairs(1)) == IN_A_THREAD
+    assert thread_of(calls, asked, some_pairs(1)) == IN_A_THREAD
 
 
 def test_of_a_new_version_it_is_not_known(
     options: ServerOptions, calls: Calls, tiny_model: Path
 ) -> None:
     with running(options) as server, asking(server.port) as asked:
-        calls.thread_of(asked, some_pairs(1))
-        assert calls.thread_of(asked, some_pairs(1)) == IN_THE_LOOP
+        thread_of(calls, asked, some_pairs(1))
+        assert thread_of(calls, asked, some_pairs(1)) == IN_THE_LOOP
         push(tiny_model, options.base_path, 2)
         wait_until(lambda: 2 in server.versions)
-        found = [calls.thread_of(asked, some_pairs(1)) for _ in range(2)]
+        found = [thread_of(calls, asked, some_pairs(1)) for _ in range(2)]
         assert found == [IN_A_THREAD, IN_THE_LOOP]
 
 
 def test_what_waits_for_a_batch_does_so_in_a_thread(options: ServerOptions, calls: Calls) -> None:
     batched = replace(options, batching=BatchingOptions())
     with running(batched) as server, asking(server.port) as asked:
-        assert {calls.thread_of(asked, some_pairs(1)) for _ in range(3)} == {IN_A_THREAD}
+        assert {thread_of(calls, asked, some_pairs(1)) for _ in range(3)} == {IN_A_THREAD}
 
 
 @pytest.mark.usefixtures("calls")

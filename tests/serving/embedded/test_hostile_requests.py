@@ -19,12 +19,11 @@ from tensorflow_serving.apis import predict_pb2
 from models import features, signature_names
 from serving.defaults import LOOPBACK
 from serving.embedded import prediction_service
-from serving.embedded.loaded_version import LoadedVersion
 from serving.embedded.prediction_service import Caller
 from serving.embedded.server import WORKERS, ModelServer
 from serving.server_options import ServerOptions
 from tests.serving import tiny_models
-from tests.serving.asking import SECONDS, Asked, asking, refused, running, wait_until
+from tests.serving.asking import SECONDS, Asked, Calls, asking, refused, running, wait_until
 from tests.serving.tiny_models import MODEL, POSITIVE, SLOW, pairs, predict_request, rating
 
 METHOD = "/tensorflow.serving.PredictionService/Predict"
@@ -299,46 +298,38 @@ def test_a_deadline_that_passes_during_the_call(asked: Asked) -> None:
 
 @pytest.mark.parametrize("cancelled", [False, True])
 def test_the_model_is_not_asked_for_a_caller_who_waits_no_more(
-    server: ModelServer, asked: Asked, monkeypatch: pytest.MonkeyPatch, cancelled: bool
+    server: ModelServer,
+    asked: Asked,
+    calls: Calls,
+    monkeypatch: pytest.MonkeyPatch,
+    cancelled: bool,
 ) -> None:
     callers: list[Caller] = []
-    asked_for: list[str] = []
-    free = threading.Event()
-    predict = LoadedVersion.predict
-
-    def held(
-        version: LoadedVersion, request: predict_pb2.PredictRequest, seconds: float | None
-    ) -> predict_pb2.PredictResponse:
-        asked_for.append(request.model_spec.signature_name)
-        if request.model_spec.signature_name == SLOW:
-            free.wait(SECONDS)
-        return predict(version, request, seconds)
 
     def noted(deadline: float | None) -> Caller:
         callers.append(Caller(deadline))
         return callers[-1]
 
-    monkeypatch.setattr(LoadedVersion, "predict", held)
     monkeypatch.setattr(prediction_service, "Caller", noted)
     slow = predict_request(SLOW, {"seconds": np.float64(0)})
-    busy = [asked.predictions.Predict.future(slow, timeout=SECONDS) for _ in range(WORKERS)]
-    wait_until(lambda: len(asked_for) == WORKERS)
-    late = asked.predictions.Predict.future(
-        pairs([b"1"], [b"2"]), timeout=SECONDS if cancelled else 1
-    )
-    wait_until(lambda: late.done() or server.requests_in_flight == WORKERS + 1)
-    if cancelled:
-        late.cancel()
-    assert late.code() == (
-        grpc.StatusCode.CANCELLED if cancelled else grpc.StatusCode.DEADLINE_EXCEEDED
-    )
-    # The client knows at once; the server when it is told.
-    wait_until(lambda: callers[-1].gone)
-    free.set()
+    with calls.held(SLOW):
+        busy = [asked.predictions.Predict.future(slow, timeout=SECONDS) for _ in range(WORKERS)]
+        wait_until(lambda: len(calls.signatures) == WORKERS)
+        late = asked.predictions.Predict.future(
+            pairs([b"1"], [b"2"]), timeout=SECONDS if cancelled else 1
+        )
+        wait_until(lambda: late.done() or server.requests_in_flight == WORKERS + 1)
+        if cancelled:
+            late.cancel()
+        assert late.code() == (
+            grpc.StatusCode.CANCELLED if cancelled else grpc.StatusCode.DEADLINE_EXCEEDED
+        )
+        # The client knows at once; the server when it is told.
+        wait_until(lambda: callers[-1].gone)
     for call in busy:
         call.result()
     wait_until(lambda: not server.requests_in_flight)
-    assert asked_for == [SLOW] * WORKERS
+    assert calls.signatures == [SLOW] * WORKERS
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -478,17 +469,16 @@ def test_200_at_once_are_answered_or_refused(tiny_model: Path, tmp_path: Path) -
             asked.predictions.Predict(pairs([b"1"], [b"2"]), timeout=SECONDS)
 
 
-def test_the_text_of_a_refusal_for_too_many(tiny_model: Path, tmp_path: Path) -> None:
+def test_the_text_of_a_refusal_for_too_many(tiny_model: Path, tmp_path: Path, calls: Calls) -> None:
     tiny_models.push(tiny_model, tmp_path, 1)
     options = ServerOptions(MODEL, tmp_path, port=0, max_concurrent_requests=1)
-    with running(options) as server, asking(server.port) as asked:
-        slow = predict_request(SLOW, {"seconds": np.float64(1)})
-        calls = [asked.predictions.Predict.future(slow, timeout=SECONDS) for _ in range(5)]
-        codes = Counter(call.code() for call in calls)
-        assert codes[grpc.StatusCode.OK] >= 1
-        assert codes[grpc.StatusCode.RESOURCE_EXHAUSTED] >= 1
-        assert (
-            codes.total() == codes[grpc.StatusCode.OK] + codes[grpc.StatusCode.RESOURCE_EXHAUSTED]
-        )
-        texts = {call.details() for call in calls if call.code() != grpc.StatusCode.OK}
-        assert all(text for text in texts)
+    slow = predict_request(SLOW, {"seconds": np.float64(0)})
+    with running(options) as server, asking(server.port) as asked, calls.held(SLOW) as free:
+        only = asked.predictions.Predict.future(slow, timeout=SECONDS)
+        wait_until(lambda: calls.signatures == [SLOW])
+        for _ in range(4):
+            code, text = refused(predict(slow, asked))
+            assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert text
+        free.set()
+        assert only.result().outputs

@@ -25,7 +25,7 @@ from serving.errors import ServingError
 from serving.ports import free_port
 from serving.server_options import BatchingOptions, ServerOptions
 from serving.tls import ServerTls
-from tests.serving.asking import SECONDS, Asked, asking, refused, running
+from tests.serving.asking import SECONDS, Asked, Calls, asking, refused, running, wait_until
 from tests.serving.tiny_models import MODEL, SLOW, pairs, predict_request, push, rating
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -186,18 +186,17 @@ def test_requests_in_batches_have_each_its_own_answer(options: ServerOptions) ->
         assert "as many rows" in text
 
 
-def test_while_it_drains_it_says_so_and_takes_no_more(options: ServerOptions) -> None:
+def test_while_it_drains_it_says_so_and_takes_no_more(options: ServerOptions, calls: Calls) -> None:
     server = ModelServer(replace(options, drain_seconds=SECONDS))
     server.start()
-    with asking(server.port) as asked:
+    with asking(server.port) as asked, calls.held(SLOW) as free:
         health = health_pb2_grpc.HealthStub(asked.channel)
         watched = health.Watch(health_pb2.HealthCheckRequest(), timeout=SECONDS)
         assert next(watched).status == SERVING
         slow = asked.predictions.Predict.future(
-            predict_request(SLOW, {"seconds": np.float64(2)}), timeout=SECONDS
+            predict_request(SLOW, {"seconds": np.float64(0)}), timeout=SECONDS
         )
-        while not server.requests_in_flight:
-            threading.Event().wait(0.01)
+        wait_until(lambda: calls.signatures == [SLOW])
         stops = [threading.Thread(target=server.stop) for _ in range(2)]
         for stop in stops:
             stop.start()
@@ -208,20 +207,26 @@ def test_while_it_drains_it_says_so_and_takes_no_more(options: ServerOptions) ->
             lambda: asked.predictions.Predict(pairs([b"a"], [b"b"]), timeout=SECONDS)
         )
         assert (code, text) == (grpc.StatusCode.UNAVAILABLE, "the server is stopping")
-        assert slow.result().outputs["turns"].int_val[0] > 0
+        free.set()
+        assert slow.result().outputs
         assert list(watched) == []
         for stop in stops:
             stop.join()
     server.stop()
 
 
-def test_what_takes_longer_than_the_drain_is_broken_off(options: ServerOptions) -> None:
-    with running(replace(options, drain_seconds=0.1)) as server, asking(server.port) as asked:
+def test_what_takes_longer_than_the_drain_is_broken_off(
+    options: ServerOptions, calls: Calls
+) -> None:
+    with (
+        running(replace(options, drain_seconds=0.1)) as server,
+        asking(server.port) as asked,
+        calls.held(SLOW),
+    ):
         slow = asked.predictions.Predict.future(
-            predict_request(SLOW, {"seconds": np.float64(5)}), timeout=SECONDS
+            predict_request(SLOW, {"seconds": np.float64(0)}), timeout=SECONDS
         )
-        while not server.requests_in_flight:
-            threading.Event().wait(0.01)
+        wait_until(lambda: calls.signatures == [SLOW])
         assert not server.stop()
         assert slow.code() == grpc.StatusCode.UNAVAILABLE
 

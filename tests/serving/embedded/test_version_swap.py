@@ -24,6 +24,7 @@ from serving.server_options import ServerOptions
 from tests.serving.asking import (
     SECONDS,
     Asked,
+    Calls,
     asking,
     refused,
     running,
@@ -290,16 +291,16 @@ def test_when_there_is_no_version_any_more_the_loaded_one_goes_on(
 
 
 def test_a_request_in_flight_is_finished_by_the_version_that_began_it(
-    tiny_model: Path, biased_model: Path, tmp_path: Path
+    tiny_model: Path, biased_model: Path, tmp_path: Path, calls: Calls
 ) -> None:
     push(tiny_model, tmp_path, 1)
     with running(options(tmp_path)) as server, asking(server.port) as asked:
-        slow = predict_request(SLOW, {"seconds": np.float64(3)})
-        in_flight = asked.predictions.Predict.future(slow, timeout=SECONDS)
-        # Answered after the other has arrived on the same connection.
-        assert answer(asked)[0] == 1
-        push(biased_model, tmp_path, 2)
-        wait_until(lambda: answer(asked)[0] == 2)
+        with calls.held(SLOW):
+            slow = predict_request(SLOW, {"seconds": np.float64(0)})
+            in_flight = asked.predictions.Predict.future(slow, timeout=SECONDS)
+            wait_until(lambda: calls.signatures == [SLOW])
+            push(biased_model, tmp_path, 2)
+            wait_until(lambda: answer(asked)[0] == 2)
         assert in_flight.result().model_spec.version.value == 1
 
 
@@ -317,7 +318,7 @@ def test_a_process_idles_for_nothing_and_told_to_stop_answers_what_is_in_flight(
         time.sleep(slept)
         assert server.processor_seconds() - before < 0.05 * slept
 
-        slow = predict_request(SLOW, {"seconds": np.float64(2)})
+        slow = predict_request(SLOW, {"seconds": np.float64(4)})
         in_flight = asked.predictions.Predict.future(slow, timeout=SECONDS)
         # Answered after the other has arrived on the same connection.
         assert answer(asked) == (1, BIAS)

@@ -27,7 +27,7 @@ from serving.rest.rest_errors import RestError
 from serving.rest.rest_server import RestServer
 from tests.models.export.exported_models import arrays
 from tests.serving import tiny_models
-from tests.serving.asking import SECONDS, VERSION, wait_until
+from tests.serving.asking import SECONDS, VERSION, Calls, wait_until
 
 MODEL = f"/v1/models/{tiny_models.MODEL}"
 
@@ -277,13 +277,14 @@ def test_an_answer_for_a_client_who_has_gone_is_never_counted() -> None:
 
 
 def test_requests_at_once_over_the_limit_are_429_and_the_next_one_is_answered(
-    server: ModelServer,
+    server: ModelServer, calls: Calls
 ) -> None:
-    body = {"signature_name": tiny_models.SLOW, "inputs": 3.0}
+    body = {"signature_name": tiny_models.SLOW, "inputs": 0.0}
     with rest(server, bounds=Bounds(max_requests=1)) as api, ThreadPoolExecutor(1) as other:
-        slow = other.submit(api.post, f"{MODEL}:predict", json=body)
-        wait_until(lambda: slow.done() or server.requests_in_flight > 0)
-        code, said = refusal(api.get(MODEL))
+        with calls.held(tiny_models.SLOW):
+            slow = other.submit(api.post, f"{MODEL}:predict", json=body)
+            wait_until(lambda: calls.signatures == [tiny_models.SLOW])
+            code, said = refusal(api.get(MODEL))
         assert slow.result().status_code == 200
         assert code == 429
         assert "already has 1 requests, its limit" in said
