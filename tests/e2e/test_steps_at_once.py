@@ -25,7 +25,7 @@ LONG = (*SMALL, "runner.jobs=2", "training.epochs=5000", "training.patience=5000
 
 def figures(summary: dict[str, Any]) -> dict[str, Any]:
     """All of a summary but its times and its place."""
-    varying = {"run_id", "seconds", "pushed_model", "cached", "examples"}
+    varying = {"run_id", "seconds", "peak_memory_mb", "pushed_model", "cached", "examples"}
     kept = {name: value for name, value in summary.items() if name not in varying}
     kept["serving"] = {**kept["serving"], "latency": sorted(kept["serving"]["latency"])}
     return kept
