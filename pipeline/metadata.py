@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import sqlite3
+from collections.abc import Collection
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
@@ -130,6 +132,35 @@ def forget_superseded_pushes(database: Path, serving: Path) -> None:
             stale.append(artifact)
     if stale:
         store.put_artifacts(stale)
+
+
+def forget_emptied(database: Path, may_be_empty: Collection[tuple[str, str]]) -> None:
+    """Makes the steps run again whose results were deleted but for their folders.
+
+    TFX takes a result from the cache if its folder is there.
+
+    Args:
+        database: SQLite database of the workspace.
+        may_be_empty: Outputs, by step and key, of which a folder without files is a result.
+    """
+    if not database.exists():
+        return
+    store = MetadataStore(connection(database))
+    emptied = []
+    for artifact in store.get_artifacts():
+        folder = database.parent / artifact.uri
+        step_and_key = (folder.parts[-3], folder.parts[-2]) if artifact.uri else None
+        live = artifact.state == metadata_store_pb2.Artifact.LIVE
+        if live and step_and_key not in {None, *may_be_empty} and not _has_files(folder):
+            artifact.state = metadata_store_pb2.Artifact.DELETED
+            emptied.append(artifact)
+    if emptied:
+        store.put_artifacts(emptied)
+
+
+def _has_files(folder: Path) -> bool:
+    # A baseline is a link to a version.
+    return any(files for _, _, files in os.walk(folder, followlinks=True))
 
 
 def _text(artifact: metadata_store_pb2.Artifact, name: str) -> str:
