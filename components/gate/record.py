@@ -10,14 +10,17 @@ class GoldenFigures(Record):
 
     Attributes:
         pairs: Digest of the set's pairs of user and movie.
+        stars: Digest of the set's ratings and of the lowest rating of a liked movie; empty in a
+            record of an earlier release.
         ratings: Number of ratings.
         rmse: RMSE in stars; None for a model that predicts no ratings.
         ndcg: NDCG@10; None for a model that retrieves nothing.
-        best_rmse: Lowest RMSE of a blessed model on the same set.
+        best_rmse: Lowest RMSE of a blessed model on the same ratings.
         best_ndcg: Highest NDCG@10 of one.
     """
 
     pairs: str
+    stars: str = ""
     ratings: int
     rmse: float | None
     ndcg: float | None

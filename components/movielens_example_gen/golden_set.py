@@ -29,6 +29,8 @@ WITHHELD: Final = -1
 
 _KEY: Final = "gate.golden_set"
 _SEPARATOR: Final = "\0"
+# Another release corrects some titles.
+_MOST_OTHER_TITLES: Final = 0.5
 
 
 def folder(examples: str) -> str:
@@ -82,6 +84,43 @@ def read(base: str, options: IngestOptions) -> pa.Table:
         return joining.join(cleaned.accepted, raw)
     except DataError as error:
         raise DataError(f"{_KEY}: {error}") from error
+
+
+def require_same_ids(ratings: pa.Table, movies: pa.Table | None, golden: pa.Table) -> None:
+    """Checks that the golden set names movies as the ratings do.
+
+    The numbers of two editions of MovieLens are of different movies.
+
+    Args:
+        ratings: Table of the ratings.
+        movies: Movies of the data by `movie_id`; None if there are none.
+        golden: Ratings of the golden set with titles, where it has them.
+
+    Raises:
+        DataError: None of the ratings is of a movie of the data, or most of those with a title are
+            of a movie that has another one there.
+    """
+    ids = golden[features.MOVIE_ID]
+    if not pc.any(pc.is_in(ids, value_set=pc.unique(ratings[features.MOVIE_ID]))).as_py():
+        raise DataError(
+            f"{_KEY}: none of its {golden.num_rows} ratings is of a movie of the data, such as "
+            f"{ratings[features.MOVIE_ID][0]}; it has {ids[0]}; expected the same ids"
+        )
+    if movies is None:
+        return
+    places = pc.index_in(ids, value_set=movies[features.MOVIE_ID].combine_chunks())
+    theirs = movies[features.MOVIE_TITLE].take(places)
+    ours = golden[features.MOVIE_TITLE]
+    differs = pc.not_equal(ours, theirs)
+    # Without a title on either side there is nothing to compare.
+    share = pc.mean(differs).as_py() or 0.0
+    if share > _MOST_OTHER_TITLES:
+        row = pc.index(differs, True).as_py()
+        raise DataError(
+            f"{_KEY}: {share:.0%} of its ratings are of a movie that has another title in the "
+            f"data: {ids[row]} is {ours[row].as_py()!r}, and {theirs[row].as_py()!r} there; "
+            "expected the ids of one edition"
+        )
 
 
 def withhold(codes: Codes, ratings: pa.Table, golden: pa.Table) -> Codes:

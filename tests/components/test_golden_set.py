@@ -106,6 +106,34 @@ def test_a_golden_set_that_cannot_be_read_is_named(data: Path, tmp_path: Path) -
         run(data, empty, tmp_path / "out")
 
 
+def test_a_golden_set_with_other_ids_is_refused(data: Path, tmp_path: Path) -> None:
+    """It would measure a model by movies that nobody knows."""
+    folder = tmp_path / "golden"
+    folder.mkdir()
+    (folder / "ratings.csv").write_text("userId,movieId,rating\n1,tt1,4\n2,tt2,3\n")
+    with pytest.raises(DataError, match=r"gate\.golden_set: none of its 2 ratings .* has tt1"):
+        run(data, folder, tmp_path / "out")
+
+
+@pytest.mark.parametrize(("title", "refused"), [("Toy Story", True), ("Heat (1995)", False)])
+def test_a_golden_set_of_another_edition_is_refused(
+    title: str, refused: bool, data: Path, tmp_path: Path
+) -> None:
+    """Its numbers are those of other movies. Movie 3 alone may have a corrected title."""
+    folder = tmp_path / "golden"
+    folder.mkdir()
+    rows = "".join(f"{user},{movie},4\n" for user in range(9) for movie in (1, 2, 3))
+    (folder / "ratings.csv").write_text(f"userId,movieId,rating\n{rows}")
+    titles = {1: title, 2: title if refused else "Girl, Interrupted (1999)", 3: "Corrected"}
+    lines = "".join(f'{movie},"{name}",Drama\n' for movie, name in titles.items())
+    (folder / "movies.csv").write_text(f"movieId,title,genres\n{lines}")
+    if not refused:
+        assert report.read(run(data, folder, tmp_path / "out").uri).golden == 27
+        return
+    with pytest.raises(DataError, match=r"another title.*1 is 'Toy Story', and 'Heat \(1995\)'"):
+        run(data, folder, tmp_path / "out")
+
+
 def local_fingerprint(data: Path, golden: Path | None) -> str:
     config = example_gen_pb2.Input(splits=[example_gen_pb2.Input.Split(name="csv", pattern="*")])
     given = properties(data, golden) | {
