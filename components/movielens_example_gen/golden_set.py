@@ -15,6 +15,7 @@ from components.movielens_example_gen import (
     cleaning,
     input_files,
     joining,
+    rating_scale,
     reading,
     recognition,
 )
@@ -28,9 +29,12 @@ WITHHELD: Final = -1
 """Code of a rating in no split."""
 
 _KEY: Final = "gate.golden_set"
+_REMEDY: Final = "expected the ratings of one edition"
 _SEPARATOR: Final = "\0"
 # Another release corrects some titles.
 _MOST_OTHER_TITLES: Final = 0.5
+# Another edition may have half a star too.
+_MOST_OUTSIDE: Final = 0.1
 
 
 def folder(examples: str) -> str:
@@ -49,7 +53,7 @@ def files(base: str) -> list[InputFile]:
         DataError: There are no ratings, or more than one edition.
     """
     try:
-        return input_files.find(base, EDITIONS[recognition.recognise(base)])
+        return input_files.find(base, EDITIONS[recognition.recognise(base, _REMEDY)])
     except DataError as error:
         raise DataError(f"{_KEY}: {error}") from error
 
@@ -78,7 +82,9 @@ def read(base: str, options: IngestOptions) -> pa.Table:
         DataError: The files cannot be read, or too many rows cannot be ratings.
     """
     try:
-        own = options.model_copy(update={"edition": recognition.recognise(base), "window": None})
+        own = options.model_copy(
+            update={"edition": recognition.recognise(base, _REMEDY), "window": None}
+        )
         raw, cleaned = reading.read(base, own)
         cleaning.require_few_rejected(cleaned, raw.ratings.num_rows, own.max_rejected_fraction)
         return joining.join(cleaned.accepted, raw)
@@ -86,8 +92,8 @@ def read(base: str, options: IngestOptions) -> pa.Table:
         raise DataError(f"{_KEY}: {error}") from error
 
 
-def require_same_ids(ratings: pa.Table, movies: pa.Table | None, golden: pa.Table) -> None:
-    """Checks that the golden set names movies as the ratings do.
+def require_comparable(ratings: pa.Table, movies: pa.Table | None, golden: pa.Table) -> None:
+    """Checks that the golden set has the scale of the ratings, and names movies as they do.
 
     The numbers of two editions of MovieLens are of different movies.
 
@@ -97,9 +103,20 @@ def require_same_ids(ratings: pa.Table, movies: pa.Table | None, golden: pa.Tabl
         golden: Ratings of the golden set with titles, where it has them.
 
     Raises:
-        DataError: None of the ratings is of a movie of the data, or most of those with a title are
-            of a movie that has another one there.
+        DataError: Many ratings are not on the scale of the data, none is of a movie of the data,
+            or most of those with a title are of a movie that has another one there.
     """
+    # Broken ratings may have a part of the scale, and are no fault of the golden set.
+    lowest, highest = rating_scale.containing(
+        *pc.min_max(ratings[features.RATING]).as_py().values()
+    )
+    stars = golden[features.RATING]
+    outside = pc.mean(pc.or_(pc.less(stars, lowest), pc.greater(stars, highest))).as_py()
+    if outside > _MOST_OUTSIDE:
+        raise DataError(
+            f"{_KEY}: {outside:.0%} of its ratings are not on the scale of the data, {lowest:g} to "
+            f"{highest:g}; expected the same scale"
+        )
     ids = golden[features.MOVIE_ID]
     if not pc.any(pc.is_in(ids, value_set=pc.unique(ratings[features.MOVIE_ID]))).as_py():
         raise DataError(
