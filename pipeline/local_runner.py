@@ -190,7 +190,7 @@ def _launch(
         pipeline = create_pipeline(config, locations, accepted_drift=accepted_drift)
         pipeline.metadata_connection_config = metadata.connection(workspace.metadata_db)
         metadata.forget_superseded_pushes(workspace.metadata_db, serving)
-        metadata.forget_emptied(workspace.metadata_db, MAY_BE_EMPTY)
+        metadata.forget_lost(workspace.metadata_db, MAY_BE_EMPTY)
     ObservedDagRunner(folder, progress, jobs).run(pipeline)
     return metadata.outputs_of_run(workspace.metadata_db, folder.name)
 

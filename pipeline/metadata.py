@@ -134,10 +134,12 @@ def forget_superseded_pushes(database: Path, serving: Path) -> None:
         store.put_artifacts(stale)
 
 
-def forget_emptied(database: Path, may_be_empty: Collection[tuple[str, str]]) -> None:
-    """Makes the steps run again whose results were deleted but for their folders.
+def forget_lost(database: Path, may_be_empty: Collection[tuple[str, str]]) -> None:
+    """Makes the steps run again whose results are no longer in the workspace.
 
-    TFX takes a result from the cache if its folder is there.
+    TFX takes a result from the cache if its folder is there, though nothing may be left in it, or
+    though it is in the place of which this workspace is a copy: steps whose Beam works on other
+    machines have absolute paths.
 
     Args:
         database: SQLite database of the workspace.
@@ -146,16 +148,18 @@ def forget_emptied(database: Path, may_be_empty: Collection[tuple[str, str]]) ->
     if not database.exists():
         return
     store = MetadataStore(connection(database))
-    emptied = []
+    lost = []
     for artifact in store.get_artifacts():
+        if not artifact.uri or artifact.state != metadata_store_pb2.Artifact.LIVE:
+            continue
         folder = database.parent / artifact.uri
-        step_and_key = (folder.parts[-3], folder.parts[-2]) if artifact.uri else None
-        live = artifact.state == metadata_store_pb2.Artifact.LIVE
-        if live and step_and_key not in {None, *may_be_empty} and not _has_files(folder):
+        is_here = folder.is_relative_to(database.parent)
+        is_whole = folder.parts[-3:-1] in may_be_empty or _has_files(folder)
+        if not (is_here and is_whole):
             artifact.state = metadata_store_pb2.Artifact.DELETED
-            emptied.append(artifact)
-    if emptied:
-        store.put_artifacts(emptied)
+            lost.append(artifact)
+    if lost:
+        store.put_artifacts(lost)
 
 
 def _has_files(folder: Path) -> bool:

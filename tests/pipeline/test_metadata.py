@@ -126,9 +126,27 @@ def test_results_that_were_deleted_but_for_their_folders_are_made_again(tmp_path
     store.put_artifacts(
         [mlmd.Artifact(type_id=kind, uri=f"artifacts/{name}", state=live) for name in folders]
     )
-    metadata.forget_emptied(tmp_path / "metadata.db", {("Gate", "release")})
+    metadata.forget_lost(tmp_path / "metadata.db", {("Gate", "release")})
     found = {one.uri.removeprefix("artifacts/"): one.state for one in store.get_artifacts()}
     assert {name for name, state in found.items() if state != live} == {"Trainer/model/1"}
+
+
+def test_results_in_the_place_of_which_a_workspace_is_a_copy_are_made_again(
+    tmp_path: Path,
+) -> None:
+    """Steps whose Beam works on other machines have absolute paths."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    for root in (old, new):
+        (root / "artifacts" / "Trainer" / "model" / "1").mkdir(parents=True)
+        (root / "artifacts" / "Trainer" / "model" / "1" / "saved_model.pb").touch()
+    store = MetadataStore(metadata.connection(new / "metadata.db"))
+    kind = store.put_artifact_type(mlmd.ArtifactType(name="Model"))
+    uris = [str(root / "artifacts" / "Trainer" / "model" / "1") for root in (old, new)]
+    store.put_artifacts(
+        [mlmd.Artifact(type_id=kind, uri=uri, state=mlmd.Artifact.LIVE) for uri in uris]
+    )
+    metadata.forget_lost(new / "metadata.db", set())
+    assert [one.uri for one in store.get_artifacts() if one.state == mlmd.Artifact.LIVE] == uris[1:]
 
 
 def test_processes_take_turns(tmp_path: Path) -> None:
