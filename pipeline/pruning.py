@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 from components import push_folder
+from components.errors import DataError
+from components.gate import release
 from pipeline import metadata, summary
 from pipeline.summary import Summary
 from pipeline.workspace import Workspace
@@ -92,18 +95,29 @@ def prune(workspace: Workspace, keep: int, dry_run: bool = False) -> list[Remova
 def _kept_versions(folder: Path, keep: int) -> set[Path]:
     """Returns the newest versions, those that servers answer with, and the baseline of each group.
 
-    Without its baseline, the next run of a comparison group would be compared with nothing.
+    Without its baseline, the next run of a comparison group would be compared with nothing. Where
+    one of these is damaged, servers and runs take the one before, which stays as well.
     """
     pin = read_pin(folder)
     present = versions(folder)
-    baselines = {
-        push_folder.comparison_group(str(version)): version
-        for version in present
-        if int(version.name) not in pin.rejected
-    }
+    groups: dict[str | None, list[Path]] = {}
+    for version in present:
+        if int(version.name) not in pin.rejected:
+            groups.setdefault(push_folder.comparison_group(str(version)), []).append(version)
     labelled = {version for version in present if version_locks.is_held(version)}
-    served = candidates(folder, pin.version)[-1:]
-    return {*present[-keep:], *served, *labelled, *baselines.values()}
+    needed = (candidates(folder, pin.version), *groups.values())
+    return {*present[-keep:], *labelled, *chain.from_iterable(map(_newest_to_sound, needed))}
+
+
+def _newest_to_sound(versions: Sequence[Path]) -> Iterator[Path]:
+    """Yields the newest of versions and, as long as it is damaged, the ones before."""
+    for version in reversed(versions):
+        yield version
+        try:
+            release.check_model(str(version))
+        except DataError:
+            continue
+        return
 
 
 def _kept_runs(runs: list[Summary], keep: int, kept_versions: set[str]) -> set[str]:

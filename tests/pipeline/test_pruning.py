@@ -15,6 +15,7 @@ from pipeline.pruning import prune
 from pipeline.workspace import Workspace
 from serving import version_locks
 from serving.version_pin import Pin
+from tests.components.pushed_files import EMPTY_MODEL
 from tests.pipeline.summaries import summary as summary_of
 
 MODEL = "movierec"
@@ -61,7 +62,7 @@ def store(workspace: Workspace) -> Store:
     for number, rmse in RUNS.items():
         version = workspace.serving(MODEL) / str(number)
         version.mkdir(parents=True)
-        (version / "saved_model.pb").write_text("12345")
+        (version / "saved_model.pb").write_bytes(EMPTY_MODEL)
         model = workspace.artifacts / "Trainer" / "model" / str(number)
         model.mkdir(parents=True)
         (model / "beam-temp-x").mkdir()
@@ -113,6 +114,17 @@ def test_the_baseline_of_every_comparison_group_stays(workspace: Workspace, stor
     assert remaining(serving) == {"11", "14"}
 
 
+def test_the_one_before_a_damaged_version_stays(workspace: Workspace, store: Store) -> None:
+    """Servers answer with it, and the next run is compared with it."""
+    serving = workspace.serving(MODEL)
+    (serving / "14" / "saved_model.pb").write_bytes(b"damaged")
+    prune(workspace, keep=1)
+    assert remaining(serving) == {"13", "14"}
+    (serving / "13" / "saved_model.pb").write_bytes(b"damaged")
+    prune(workspace, keep=1)
+    assert remaining(serving) == {"13", "14"}
+
+
 def test_a_version_that_a_server_has_a_label_for_stays(workspace: Workspace, store: Store) -> None:
     serving = workspace.serving(MODEL)
     with version_locks.held([serving / "11"]):
@@ -150,7 +162,7 @@ def test_a_dry_run_lists_and_removes_nothing(workspace: Workspace, store: Store)
     assert [one.path for one in prune(workspace, keep=2)] == [one.path for one in listed]
     assert not any(one.path.exists() for one in listed)
     sizes = {one.path.name: one.size for one in listed if one.kind == "version"}
-    assert sizes == {"10": 5, "11": 5, "12": 5}
+    assert sizes == dict.fromkeys(("10", "11", "12"), len(EMPTY_MODEL))
     assert prune(workspace, keep=2) == []
 
 
