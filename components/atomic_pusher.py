@@ -196,7 +196,8 @@ def pushed_already(model_path: str, base_directory: str) -> str | None:
 def next_version(base_directory: str) -> int:
     """Returns the time in seconds, or the newest version + 1 if the clock is behind it.
 
-    A model server serves the highest number, so a new version must be higher than all others.
+    A model server serves the highest number, so a new version must be higher than all others. Only
+    a stray folder of the highest number that there can be is passed over, if it is no version.
 
     Args:
         base_directory: Folder of the versions, on this machine or in cloud storage.
@@ -204,8 +205,16 @@ def next_version(base_directory: str) -> int:
     Raises:
         DataError: The newest version is the highest that there can be.
     """
-    present = map(version_number, _names(base_directory))
-    newest = max((version for version in present if version is not None), default=0)
+    numbers = {name: version_number(name) for name in _names(base_directory)}
+    newest = max(
+        (
+            number
+            for name, number in numbers.items()
+            if number is not None
+            and (number < MAX_VERSION or is_complete(os.path.join(base_directory, name)))
+        ),
+        default=0,
+    )
     if newest >= MAX_VERSION:
         raise DataError(
             f"{base_directory}: no version can be higher than {newest}; rename that folder to "

@@ -142,8 +142,10 @@ def artifact_of(store: ml_metadata.MetadataStore, version: str, folder: str) -> 
         os.makedirs(uri, exist_ok=True)
         if os.path.islink(link):
             os.unlink(link)
-        # Relative, so that it still leads there after the workspace was moved as a whole.
-        os.symlink(os.path.relpath(version, uri), link)
+        # Relative, so that it still leads there after the workspace was moved as a whole. The
+        # system goes up from where the link really is, which may be another volume.
+        target = os.path.relpath(os.path.realpath(version), os.path.realpath(uri))
+        os.symlink(target, link)
     # What is not live is no input of a step.
     live = metadata_store_pb2.Artifact.LIVE
     known = [one for one in store.get_artifacts_by_uri(uri) if one.state == live]

@@ -37,7 +37,7 @@ from components.transform.component import make_transform
 from models import features
 from models.registry import MODELS
 from pipeline import PIPELINE_NAME, SCHEMA_FILE
-from pipeline.bulk_export_step import BulkExport
+from pipeline.bulk_export_step import EXPORT_KEY, BulkExport
 from pipeline.code_fingerprint import fingerprint
 from pipeline.config import beam as beam_config
 from pipeline.config.tree import PipelineConfig
@@ -67,6 +67,15 @@ SERVING_VALIDATOR: Final = "ServingValidator"
 PUSHER: Final = "Pusher"
 BULK_EXPORT: Final = "BulkExport"
 RUN_REPORT: Final = "RunReport"
+
+MAY_BE_EMPTY: Final = frozenset(
+    {
+        (GATE, RELEASE_KEY),
+        (PUSHER, standard_component_specs.PUSHED_MODEL_KEY),
+        (BULK_EXPORT, EXPORT_KEY),
+    }
+)
+"""Outputs, by step and key, of which a folder without files is a result."""
 
 MakeTrainer = Callable[..., Trainer]
 """A function with the parameters of TFX's Trainer."""

@@ -176,7 +176,7 @@ def _launch(
             # These imports take seconds, which the progress shows under this step.
             from pipeline import metadata
             from pipeline.dag_runner import ObservedDagRunner
-            from pipeline.graph import Locations, create_pipeline
+            from pipeline.graph import MAY_BE_EMPTY, Locations, create_pipeline
 
         serving = workspace.serving(config.serving.model_name)
         locations = Locations(
@@ -190,6 +190,7 @@ def _launch(
         pipeline = create_pipeline(config, locations, accepted_drift=accepted_drift)
         pipeline.metadata_connection_config = metadata.connection(workspace.metadata_db)
         metadata.forget_superseded_pushes(workspace.metadata_db, serving)
+        metadata.forget_lost(workspace.metadata_db, MAY_BE_EMPTY)
     ObservedDagRunner(folder, progress, jobs).run(pipeline)
     return metadata.outputs_of_run(workspace.metadata_db, folder.name)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import sqlite3
+from collections.abc import Collection
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
@@ -130,6 +132,39 @@ def forget_superseded_pushes(database: Path, serving: Path) -> None:
             stale.append(artifact)
     if stale:
         store.put_artifacts(stale)
+
+
+def forget_lost(database: Path, may_be_empty: Collection[tuple[str, str]]) -> None:
+    """Makes the steps run again whose results are no longer in the workspace.
+
+    TFX takes a result from the cache if its folder is there, though nothing may be left in it, or
+    though it is in the place of which this workspace is a copy: steps whose Beam works on other
+    machines have absolute paths.
+
+    Args:
+        database: SQLite database of the workspace.
+        may_be_empty: Outputs, by step and key, of which a folder without files is a result.
+    """
+    if not database.exists():
+        return
+    store = MetadataStore(connection(database))
+    lost = []
+    for artifact in store.get_artifacts():
+        if not artifact.uri or artifact.state != metadata_store_pb2.Artifact.LIVE:
+            continue
+        folder = database.parent / artifact.uri
+        is_here = folder.is_relative_to(database.parent)
+        is_whole = folder.parts[-3:-1] in may_be_empty or _has_files(folder)
+        if not (is_here and is_whole):
+            artifact.state = metadata_store_pb2.Artifact.DELETED
+            lost.append(artifact)
+    if lost:
+        store.put_artifacts(lost)
+
+
+def _has_files(folder: Path) -> bool:
+    # A baseline is a link to a version.
+    return any(files for _, _, files in os.walk(folder, followlinks=True))
 
 
 def _text(artifact: metadata_store_pb2.Artifact, name: str) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 from components import push_folder
+from components.errors import DataError
+from components.gate import release
 from pipeline import metadata, summary
 from pipeline.summary import Summary
 from pipeline.workspace import Workspace
@@ -43,20 +46,23 @@ def prune(workspace: Workspace, keep: int, dry_run: bool = False) -> list[Remova
     It keeps the newest versions and runs, the served version, those for which a server of this
     machine has a label, the version that the next run of each
     dataset and split is compared with, the last blessed and the best run of each dataset, and all
-    that these runs refer to.
+    that these runs refer to. Of the last run it keeps the results even if it did not reach its
+    end, since the next one continues it.
 
     Args:
         workspace: Workspace to prune.
-        keep: Number of versions of each model, and of runs, to keep.
+        keep: Number of versions of each model, of runs, and of states of interrupted trainings to
+            keep.
         dry_run: Whether nothing is removed.
 
     Returns:
         What was removed, or would be.
 
     Raises:
-        UserError: A run is under way.
+        UserError: A run is under way, or the folder is no workspace.
         ServingError: A pin cannot be read.
     """
+    workspace.require_existing()
     with ExitStack() as locks:
         locks.enter_context(workspace.locked())
         metadata.check_readable(workspace.metadata_db)
@@ -69,10 +75,12 @@ def prune(workspace: Workspace, keep: int, dry_run: bool = False) -> list[Remova
         runs = list(summary.newest_first(workspace))
         kept_versions = {path for folder in folders for path in _kept_versions(folder, keep)}
         kept_runs = _kept_runs(runs, keep, {str(path.resolve()) for path in kept_versions})
+        kept_artifacts = _kept_artifacts(workspace, runs, kept_runs)
         found = [
             *_versions(pushable, kept_versions),
-            *_runs(workspace, kept_runs, keep),
-            *_artifacts(workspace, kept_runs, {path.resolve() for path in kept_versions}),
+            *_runs(workspace, {run.run_id for run in runs}, kept_runs, keep),
+            *_artifacts(workspace, kept_artifacts, {path.resolve() for path in kept_versions}),
+            *_states_of_trainings(workspace, keep),
         ]
         if not dry_run:
             # First: an artifact without its folder must not be taken from the cache.
@@ -80,27 +88,36 @@ def prune(workspace: Workspace, keep: int, dry_run: bool = False) -> list[Remova
                 workspace.metadata_db, {one.path for one in found if one.kind == _ARTIFACT}
             )
             for one in found:
-                # One may have been inside another.
-                if one.path.exists():
-                    shutil.rmtree(one.path)
+                _remove(one.path)
     return found
 
 
 def _kept_versions(folder: Path, keep: int) -> set[Path]:
     """Returns the newest versions, those that servers answer with, and the baseline of each group.
 
-    Without its baseline, the next run of a comparison group would be compared with nothing.
+    Without its baseline, the next run of a comparison group would be compared with nothing. Where
+    one of these is damaged, servers and runs take the one before, which stays as well.
     """
     pin = read_pin(folder)
     present = versions(folder)
-    baselines = {
-        push_folder.comparison_group(str(version)): version
-        for version in present
-        if int(version.name) not in pin.rejected
-    }
+    groups: dict[str | None, list[Path]] = {}
+    for version in present:
+        if int(version.name) not in pin.rejected:
+            groups.setdefault(push_folder.comparison_group(str(version)), []).append(version)
     labelled = {version for version in present if version_locks.is_held(version)}
-    served = candidates(folder, pin.version)[-1:]
-    return {*present[-keep:], *served, *labelled, *baselines.values()}
+    needed = (candidates(folder, pin.version), *groups.values())
+    return {*present[-keep:], *labelled, *chain.from_iterable(map(_newest_to_sound, needed))}
+
+
+def _newest_to_sound(versions: Sequence[Path]) -> Iterator[Path]:
+    """Yields the newest of versions and, as long as it is damaged, the ones before."""
+    for version in reversed(versions):
+        yield version
+        try:
+            release.check_model(str(version))
+        except DataError:
+            continue
+        return
 
 
 def _kept_runs(runs: list[Summary], keep: int, kept_versions: set[str]) -> set[str]:
@@ -145,29 +162,64 @@ def _versions(folders: list[Path], kept: set[Path]) -> Iterator[Removable]:
             yield _removable(copy, "copy of a killed push")
 
 
-def _runs(workspace: Workspace, kept: set[str], keep: int) -> Iterator[Removable]:
-    """Yields the folders of the other runs, but not those of the last failures, for their logs."""
+def _kept_artifacts(workspace: Workspace, runs: list[Summary], kept_runs: set[str]) -> set[Path]:
+    """Returns the folders of the artifacts that kept runs refer to, and of the last run's.
+
+    A summary names its ratings and its export even where the database of that run is gone.
+    """
+    last = max((entry.name for entry in workspace.runs.glob("*") if entry.is_dir()), default="")
+    named = (
+        folder
+        for run in runs
+        if run.run_id in kept_runs
+        for folder in (run.examples, run.bulk_export)
+        if folder
+    )
+    return {
+        *metadata.folders_of_runs(workspace.metadata_db, {*kept_runs, last}),
+        *(Path(folder).resolve() for folder in named),
+    }
+
+
+def _runs(
+    workspace: Workspace, finished: set[str], kept: set[str], keep: int
+) -> Iterator[Removable]:
+    """Yields the folders of the other runs, but not those of the last failures, for their logs.
+
+    A run whose summary cannot be read counts as a failure.
+    """
     folders = sorted((entry for entry in workspace.runs.glob("*") if entry.is_dir()), reverse=True)
-    failed = [folder for folder in folders if not (folder / summary.SUMMARY_FILE).exists()]
+    failed = [folder for folder in folders if folder.name not in finished]
     for folder in folders:
         if folder.name not in kept and folder not in failed[:keep]:
             yield _removable(folder, "run")
 
 
+def _states_of_trainings(workspace: Workspace, keep: int) -> Iterator[Removable]:
+    """Yields all but the newest states of trainings that were interrupted and not continued."""
+    folders = [entry for entry in workspace.checkpoints.glob("*") if entry.is_dir()]
+    for folder in sorted(folders, key=_last_change, reverse=True)[keep:]:
+        yield _removable(folder, "state of an interrupted training")
+
+
+def _last_change(folder: Path) -> float:
+    """Returns the time of the newest file or folder in a folder, or of itself."""
+    return max(entry.stat().st_mtime for entry in (folder, *folder.rglob("*")))
+
+
 def _artifacts(
-    workspace: Workspace, kept_runs: set[str], kept_versions: set[Path]
+    workspace: Workspace, kept: set[Path], kept_versions: set[Path]
 ) -> Iterator[Removable]:
-    """Yields the artifacts of no kept run, and temporary folders in the others.
+    """Yields the other artifacts, and temporary folders in those that are kept.
 
     A link to a version, which was a baseline, stays as long as the version.
     """
     root = workspace.artifacts.resolve()
-    kept = metadata.folders_of_runs(workspace.metadata_db, kept_runs)
     for folder in sorted(root.glob("*/[!.]*/*")):
         if folder.is_symlink():
             if folder.resolve() not in kept_versions:
                 yield _removable(folder.parent, _ARTIFACT)
-        elif folder.resolve() not in kept:
+        elif folder.is_dir() and folder.resolve() not in kept:
             yield _removable(folder, _ARTIFACT)
         else:
             for pattern in _TEMPORARY:
@@ -181,5 +233,15 @@ def _artifacts(
 
 
 def _removable(path: Path, kind: str) -> Removable:
+    if path.is_symlink():
+        return Removable(path, kind, 0)
     files = (file for file in path.rglob("*") if file.is_file() and not file.is_symlink())
     return Removable(path, kind, sum(file.stat().st_size for file in files))
+
+
+def _remove(path: Path) -> None:
+    """Removes a folder, or a link to one; it may have been inside another that is gone."""
+    if path.is_symlink():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)

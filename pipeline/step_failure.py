@@ -6,13 +6,27 @@ import errno
 import os
 import signal
 from pathlib import Path
+from typing import Final
 
 from components.errors import DataError
 from pipeline.config.errors import EXPECTED, UserError
 
-_LESS_MEMORY = (
+LESS_MEMORY: Final = (
     "lower training.memory_budget, training.batch_size or model.dimension, beam.workers or "
     "runner.jobs"
+)
+"""What lowers the memory of a run."""
+
+# Libraries abort where C++ finds no memory, and crash where C does not look.
+_SIGNALS_OF_MEMORY: Final = (signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS)
+# Beam raises an error of its own with the text of the worker's, and the loader of libraries an
+# ImportError.
+_TEXTS_OF_MEMORY: Final = (
+    "MemoryError",
+    "std::bad_alloc",
+    os.strerror(errno.ENOMEM),
+    "failed to map segment from shared object",
+    "can't start new thread",
 )
 
 
@@ -56,11 +70,24 @@ def explain_end(exit_code: int, step: str) -> StepFailedError:
     """
     if exit_code >= 0:
         return StepFailedError(f"{step}: its process ended with exit code {exit_code}")
-    if exit_code == -signal.SIGKILL:
-        return StepFailedError(
-            f"{step}: its process was killed, as when memory runs out; if so, {_LESS_MEMORY}"
-        )
-    return StepFailedError(f"{step}: its process was ended by {signal.Signals(-exit_code).name}")
+    number = signal.Signals(-exit_code)
+    ended = "killed" if number == signal.SIGKILL else f"ended by {number.name}"
+    memory = f", as when memory runs out; if so, {LESS_MEMORY}"
+    return StepFailedError(
+        f"{step}: its process was {ended}{memory if number in _SIGNALS_OF_MEMORY else ''}"
+    )
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Returns whether an error, or one that it followed from, is a lack of memory."""
+    while error is not None:
+        # TensorFlow's error, whose import takes seconds; it is loaded if it was raised.
+        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+            return True
+        if any(text in str(error) for text in _TEXTS_OF_MEMORY):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _reason(error: Exception, folder: Path) -> str:
@@ -72,11 +99,11 @@ def _reason(error: Exception, folder: Path) -> str:
             f"no space left on the disk of {folder.parents[1]}; free some, for instance "
             "with `movierec prune`, and run again: steps that have finished are kept"
         )
+    traceback = f"the traceback is in {folder / 'log.txt'}"
+    if is_out_of_memory(error):
+        return f"out of memory; {LESS_MEMORY}; {traceback}"
     if isinstance(error, OSError):
         return f"{error.strerror or error} ({error.filename or folder})"
-    traceback = f"the traceback is in {folder / 'log.txt'}"
-    if _is_out_of_memory(error):
-        return f"out of memory; {_LESS_MEMORY}; {traceback}"
     first_line = str(error).strip().partition("\n")[0]
     return f"{type(error).__name__}: {first_line}; {traceback}"
 
@@ -89,19 +116,6 @@ def _is_disk_full(error: BaseException | None) -> bool:
     texts = (os.strerror(errno.ENOSPC), "database or disk is full")
     while error is not None:
         if any(text in str(error) for text in texts):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def _is_out_of_memory(error: BaseException | None) -> bool:
-    """Returns whether an error, or one that it followed from, is a lack of memory."""
-    while error is not None:
-        # TensorFlow's error, whose import takes seconds; it is loaded if it was raised.
-        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-            return True
-        # Beam raises another error with the text of the worker's.
-        if isinstance(error, RuntimeError) and "MemoryError" in str(error):
             return True
         error = error.__cause__ or error.__context__
     return False

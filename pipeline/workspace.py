@@ -71,6 +71,21 @@ class Workspace:
             return folder
         raise UserError(f"{self.runs}: cannot name a new run: {started} is taken 99 times")
 
+    def require_existing(self) -> None:
+        """Checks that something has run in the folder; another one may have folders of these names.
+
+        Raises:
+            UserError: Nothing has.
+        """
+        if not (self._lock.exists() or self.metadata_db.exists()):
+            raise UserError(
+                f"--workspace {self.root}: it is no workspace; expected the folder of a run"
+            )
+
+    @property
+    def _lock(self) -> Path:
+        return self.root / ".lock"
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keeps a second run out of this workspace.
@@ -80,7 +95,7 @@ class Workspace:
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            lock = (self.root / ".lock").open("a+", encoding="utf-8")
+            lock = self._lock.open("a+", encoding="utf-8")
         except OSError as error:
             raise UserError(f"--workspace {self.root}: {error.strerror}") from error
         with lock:

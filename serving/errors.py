@@ -21,6 +21,17 @@ class ServerUnavailableError(ServingError):
     """
 
 
+def printable(text: str) -> str:
+    """Returns a text of others with its control characters shown as the escapes of Python.
+
+    A terminal would obey them, whatever a title, a file's name or a request makes it do.
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
 def one_line(text: str) -> str:
     """Returns a text from elsewhere as one printable line of at most 500 characters."""
     line = " ".join(text.split())

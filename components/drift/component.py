@@ -64,7 +64,8 @@ class Executor(base_executor.BaseExecutor):
         if version is None:
             not_compared = [pushed_baseline.why_none(pushed, group)]
         else:
-            # The Gate needs it after hours of training. A damaged one is told before.
+            # Evaluator and Gate need it after hours of training. A damaged one is told before.
+            release.check_model(version)
             release.read_record(version)
             found, not_compared = _compared(version, input_dict, examples, limits)
         found += span_move(ingest_report.read(examples).spans, limits)

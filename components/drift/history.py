@@ -13,13 +13,18 @@ import numpy as np
 
 from components.drift.limits import DriftLimits
 from components.drift.report import Move
-from components.movielens_example_gen.rating_sample import RatingSample
+from components.movielens_example_gen.rating_sample import RatingSample, Stars
 
 # Rounding is no change, nor is another time zone.
 _SAME_STARS: Final = 0.001
 _SAME_TIME: Final = 86_400
 # Of more than half of the ratings, people do not give another one.
 _MOST_RATED_AGAIN: Final = 0.5
+# Where people rate again, the stars of then and now correlate by 0.7 to 0.8 (Hill et al., 1995;
+# Cosley et al., 2003). Stars that were flipped, shuffled or all made the same do by 0 or less.
+_LEAST_AGREEMENT: Final = 0.25
+# Among fewer ratings, chance moves the agreement by as much.
+_FEWEST_COMPARED: Final = 30
 # Some of them may be older than the window, or have wrong clocks.
 _STRAY_SHARE: Final = 0.01
 # Where every span has all ratings, no rating leaves with its span.
@@ -34,7 +39,8 @@ def history_moves(before: RatingSample, now: RatingSample, limits: DriftLimits) 
 
     A rating older than those of the other run, or of a span that is no longer read, may be gone: a
     window of the newest weeks moves on, or gets larger. A rating that is newer than the earlier
-    ones is no change: somebody rated the movie again.
+    ones is no change: somebody rated the movie again. But where so many were given again that they
+    would be too many changes, their stars must have something to do with the earlier ones.
 
     Args:
         before: Sample of the ratings of the last blessed model.
@@ -45,11 +51,17 @@ def history_moves(before: RatingSample, now: RatingSample, limits: DriftLimits) 
     place = _places(before, now)
     known = before.keys <= common
     kept = known & (now.keys[place] == before.keys)
+    stars = np.abs(now.stars[place] - before.stars) > _SAME_STARS
     rated_again = kept & (now.times[place] > before.newest)
     oldest, how = float(now.oldest), "compared"
     if _is_too_much(rated_again, known, before, limits):
         # Times no longer tell what the window of this run has.
         oldest, how = _oldest(before, kept), "compared by ids, since times moved on"
+        rated_again = np.zeros_like(kept)
+    elif _are_many(rated_again & stars, known, limits) and not _agree(
+        before.stars[rated_again], now.stars[place][rated_again]
+    ):
+        how = "compared, also those given again"
         rated_again = np.zeros_like(kept)
     expected = known & (before.times >= oldest)
     has_left = expected & (before.spans < now.first_span)
@@ -57,7 +69,6 @@ def history_moves(before: RatingSample, now: RatingSample, limits: DriftLimits) 
     if np.count_nonzero(repeated) <= _MOST_REPEATED * np.count_nonzero(has_left):
         expected &= ~has_left
     yield _move("gone", "share that is gone", expected, expected & ~kept, limits.max_shrink, how)
-    stars = np.abs(now.stars[place] - before.stars) > _SAME_STARS
     times = np.abs(now.times[place] - before.times) > _SAME_TIME
     yield _move(
         "changed",
@@ -93,10 +104,33 @@ def _is_too_much(
 
     They are counted among the earlier ratings that a window of the newest weeks still has.
     """
-    if np.count_nonzero(rated_again) <= limits.max_changed * np.count_nonzero(known):
+    if not _are_many(rated_again, known, limits):
         return False
     window = known & (before.times >= _oldest(before, rated_again))
     return bool(np.count_nonzero(rated_again) > _MOST_RATED_AGAIN * np.count_nonzero(window))
+
+
+def _are_many(rows: _Mask, known: _Mask, limits: DriftLimits) -> bool:
+    """Returns whether some of the earlier ratings are more than may be changed."""
+    return bool(np.count_nonzero(rows) > limits.max_changed * np.count_nonzero(known))
+
+
+def _agree(then: Stars, today: Stars) -> bool:
+    """Returns whether ratings that were given again have to do with the earlier ones.
+
+    The measure is the concordance correlation coefficient (Lin, 1989): 1 less the mean square of
+    the differences over what it would be if the two were independent.
+
+    Args:
+        then: Stars of the earlier ratings, float32 `[n]`.
+        today: Stars of the ratings that took their places, float32 `[n]`.
+    """
+    if len(then) < _FEWEST_COMPARED:
+        return True
+    earlier, later = then.astype(np.float64), today.astype(np.float64)
+    independent = earlier.var() + later.var() + (earlier.mean() - later.mean()) ** 2
+    differing = np.mean(np.square(later - earlier))
+    return bool(differing <= (1 - _LEAST_AGREEMENT) * independent)
 
 
 def _oldest(before: RatingSample, rows: _Mask) -> float:

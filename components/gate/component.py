@@ -86,6 +86,7 @@ class Executor(base_executor.BaseExecutor):
             ),
             on_golden=_on_golden(input_dict, export, last, exec_properties[LIKED_KEY]),
             lists=_lists(export, limits),
+            liked_rating=exec_properties[LIKED_KEY],
         )
         evaluated = artifact_utils.get_single_instance(input_dict[EVALUATOR_BLESSING_KEY])
         blessed = not judgement.failures and model_utils.is_model_blessed(evaluated)
@@ -112,6 +113,7 @@ class Executor(base_executor.BaseExecutor):
                 GateRecord(
                     rmse=candidate.rmse,
                     ndcg=candidate.ndcg,
+                    liked_rating=None if candidate.ndcg is None else exec_properties[LIKED_KEY],
                     above_best=judgement.above_best,
                     below_best=judgement.below_best,
                     accepted_drift=accepted,

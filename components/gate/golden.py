@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import numpy as np
 
@@ -28,24 +28,29 @@ def compare(
         export: Folder of the exported model.
         baseline: Folder of the last blessed model; None if there is none.
         record: Record of the last blessed model. One without this golden set may have been trained
-            on its ratings, so it is not compared.
+            on its ratings, so it is not compared. Where the set has other stars since, the best
+            figures of earlier models are those on other ratings, so the last model's count.
         golden: Columns `user_id`, `movie_id` and `rating` of the golden set, `[n]` each.
         liked: Lowest rating of a liked movie.
     """
-    pairs = _digest(golden)
-    ours, our_errors = _figures(export, golden, liked, pairs)
+    pairs = _digest(golden, (features.USER_ID, features.MOVIE_ID))
+    stars = _digest(golden, (features.USER_ID, features.MOVIE_ID, features.RATING), str(liked))
+    ours, our_errors = _figures(export, golden, liked, pairs, stars)
     before = None if record is None else record.golden
     if baseline is None or before is None or before.pairs != pairs:
         return GoldenComparison(candidate=ours)
-    theirs, their_errors = _figures(baseline, golden, liked, pairs)
+    theirs, their_errors = _figures(baseline, golden, liked, pairs, stars)
     error = 0.0
     if our_errors is not None and their_errors is not None:
         influence = rmse_influence(our_errors) - rmse_influence(their_errors)
         error = standard_error(influence, golden[features.USER_ID])
-    best = {"best_rmse": before.best_rmse, "best_ndcg": before.best_ndcg}
+    # A record of an earlier release does not say.
+    best = before if before.stars in ("", stars) else theirs
     return GoldenComparison(
-        candidate=ours.model_copy(update=_best(ours, before)),
-        baseline=theirs.model_copy(update=best),
+        candidate=ours.model_copy(update=_best(ours, best)),
+        baseline=theirs.model_copy(
+            update={"best_rmse": best.best_rmse, "best_ndcg": best.best_ndcg}
+        ),
         standard_error=error,
     )
 
@@ -91,7 +96,7 @@ def note(comparison: GoldenComparison) -> str:
 
 
 def _figures(
-    export: str, golden: Columns, liked: float, pairs: str
+    export: str, golden: Columns, liked: float, pairs: str, stars: str
 ) -> tuple[GoldenFigures, Vector | None]:
     """Returns the figures of a model, and its errors if it predicts ratings."""
     with push_folder.local_copy(export) as folder:
@@ -104,6 +109,7 @@ def _figures(
     own = None if errors is None else rmse(errors)
     figures = GoldenFigures(
         pairs=pairs,
+        stars=stars,
         ratings=len(golden[features.RATING]),
         rmse=own,
         ndcg=ndcg,
@@ -120,10 +126,18 @@ def _best(ours: GoldenFigures, before: GoldenFigures) -> dict[str, float | None]
     return {"best_rmse": min(rmses, default=None), "best_ndcg": max(ndcgs, default=None)}
 
 
-def _digest(golden: Columns) -> str:
-    """Returns the digest of the pairs of user and movie, in any order of the rows."""
-    pairs = zip(golden[features.USER_ID], golden[features.MOVIE_ID], strict=True)
+def _digest(golden: Columns, names: Sequence[str], setting: str = "") -> str:
+    """Returns the digest of some columns and a setting, in any order of the rows."""
+    columns = (golden[name] for name in names)
+    rows = (
+        b"".join(_text(value) + _SEPARATOR for value in row) for row in zip(*columns, strict=True)
+    )
     digest = hashlib.sha256()
-    for user, movie in sorted(pairs):
-        digest.update(user + _SEPARATOR + movie + _SEPARATOR)
+    for row in sorted(rows):
+        digest.update(row)
+    digest.update(setting.encode())
     return digest.hexdigest()
+
+
+def _text(value: bytes | np.floating[Any]) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()

@@ -85,6 +85,7 @@ def judge(
     why_no_baseline: str = "",
     on_golden: GoldenComparison | None = None,
     lists: BeyondAccuracy | None = None,
+    liked_rating: float | None = None,
 ) -> Judgement:
     """Judges a model.
 
@@ -98,6 +99,7 @@ def judge(
         why_no_baseline: Reason why there is none.
         on_golden: Comparison on the golden set; None without one.
         lists: Figures of the recommendation lists, where a limit asks for them.
+        liked_rating: Lowest rating of a liked movie in this run; None if nobody has changed it.
     """
     failures: list[str] = []
     notes: list[str] = []
@@ -112,10 +114,15 @@ def judge(
     else:
         above_best, below_best = _lost_since_best(candidate, baseline)
         failures += _drift_from_best(above_best, below_best, limits)
-        moved = list(_baseline_shift(baseline, limits))
+        moved = list(_baseline_shift(baseline, limits, liked_rating))
         if baseline.record is None:
             notes.append("the last blessed model has no record of its figures")
-        elif BASELINE_MOVE in accepted:
+        elif baseline.record.rmse is None and _counts_others(baseline.record, liked_rating):
+            notes.append(
+                f"NDCG@10 is not compared with that of the last blessed model's own run, where "
+                f"model.liked_rating was {baseline.record.liked_rating:g}"
+            )
+        if BASELINE_MOVE in accepted:
             notes += [f"{ACCEPTED}{line}" for line in moved]
         else:
             failures += moved
@@ -213,7 +220,14 @@ def _noise(interval: Interval, limits: GateLimits) -> Iterator[str]:
         )
 
 
-def _baseline_shift(baseline: Baseline, limits: GateLimits) -> Iterator[str]:
+def _counts_others(record: GateRecord, liked_rating: float | None) -> bool:
+    """Returns whether NDCG@10 of the record counts other movies as liked than this run's."""
+    return None not in (record.liked_rating, liked_rating) and record.liked_rating != liked_rating
+
+
+def _baseline_shift(
+    baseline: Baseline, limits: GateLimits, liked_rating: float | None
+) -> Iterator[str]:
     """Yields the alarm that the holdout, not the model, has changed.
 
     The last blessed model is fixed, so only the data can move its RMSE. A poisoned holdout moves
@@ -233,6 +247,8 @@ def _baseline_shift(baseline: Baseline, limits: GateLimits) -> Iterator[str]:
             )
     now, then = baseline.figures.ndcg, record.ndcg
     if record.rmse is not None or now is None or then is None:
+        return
+    if _counts_others(record, liked_rating):
         return
     # NaN, where no movie is liked any more, is a move too.
     if not abs(now - then) <= limits.max_baseline_ndcg_shift:

@@ -10,14 +10,17 @@ class GoldenFigures(Record):
 
     Attributes:
         pairs: Digest of the set's pairs of user and movie.
+        stars: Digest of the set's ratings and of the lowest rating of a liked movie; empty in a
+            record of an earlier release.
         ratings: Number of ratings.
         rmse: RMSE in stars; None for a model that predicts no ratings.
         ndcg: NDCG@10; None for a model that retrieves nothing.
-        best_rmse: Lowest RMSE of a blessed model on the same set.
+        best_rmse: Lowest RMSE of a blessed model on the same ratings.
         best_ndcg: Highest NDCG@10 of one.
     """
 
     pairs: str
+    stars: str = ""
     ratings: int
     rmse: float | None
     ndcg: float | None
@@ -46,6 +49,8 @@ class GateRecord(Record):
     Attributes:
         rmse: RMSE in stars; None for a model that predicts no ratings.
         ndcg: NDCG@10; None for a model that retrieves nothing.
+        liked_rating: Lowest rating of a liked movie, on which `ndcg` depends; None without it, or
+            if it is not known.
         above_best: Stars of RMSE that were lost since the best blessed model, summed over the
             runs since, each measured on the holdout of its run.
         below_best: NDCG@10 that was lost since the best blessed model, summed likewise.
@@ -58,6 +63,7 @@ class GateRecord(Record):
 
     rmse: float | None
     ndcg: float | None
+    liked_rating: float | None = None
     above_best: float = 0.0
     below_best: float = 0.0
     accepted_drift: tuple[str, ...] = ()

@@ -12,7 +12,9 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 from zipfile import BadZipFile
 
+import tensorflow as tf
 from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_metadata.proto.v0.statistics_pb2 import DatasetFeatureStatisticsList as Statistics
 from tfx import types
 from tfx.components.statistics_gen import stats_artifact_utils
@@ -20,6 +22,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
+from components import push_folder
 from components.drift.moves import slim
 from components.errors import DataError
 from components.gate.record import GateRecord
@@ -34,6 +37,8 @@ RECORD_FILE: Final = "assets.extra/gate_record.json"
 STATISTICS_FILE: Final = "assets.extra/train_statistics.pb"
 SAMPLE_FILE: Final = f"assets.extra/{rating_sample.SAMPLE_FILE}"
 
+_VARIABLES: Final = "variables/variables"
+
 # A zip archive whose damaged byte names another compression, or a password, is a RuntimeError.
 _DAMAGES: Final = (
     ValueError,
@@ -43,7 +48,33 @@ _DAMAGES: Final = (
     BadZipFile,
     zlib.error,
     DecodeError,
+    # Of the reader of variables.
+    IndexError,
+    tf.errors.OpError,
 )
+
+
+def check_model(saved_model: str) -> None:
+    """Checks that the graph and every variable of an exported model can be read.
+
+    Raises:
+        DataError: Something is damaged, or not there.
+    """
+    name = push_folder.SAVED_MODEL
+    # TensorFlow reads no storage but Google's by itself.
+    with push_folder.local_copy(saved_model) as folder:
+        try:
+            (graph,) = saved_model_pb2.SavedModel.FromString(
+                (folder / name).read_bytes()
+            ).meta_graphs
+            if graph.saver_def.restore_op_name:
+                name = _VARIABLES
+                variables = tf.train.load_checkpoint(str(folder / name))
+                for variable in variables.get_variable_to_shape_map():
+                    # It compares the checksum, too.
+                    variables.get_tensor(variable)
+        except _DAMAGES as error:
+            raise _damaged(os.path.join(saved_model, name), saved_model) from error
 
 
 def write_record(saved_model: str, record: GateRecord) -> None:
@@ -124,7 +155,11 @@ def _read(saved_model: str, name: str, parse: Callable[[bytes], _Parsed]) -> _Pa
     try:
         return parse(content)
     except _DAMAGES as error:
-        raise DataError(
-            f"{path}: damaged, and the model must be compared with what it says; restore it, or "
-            f"move {saved_model} away: the version before is then compared"
-        ) from error
+        raise _damaged(path, saved_model) from error
+
+
+def _damaged(path: str, saved_model: str) -> DataError:
+    return DataError(
+        f"{path}: damaged, and the model must be compared with what it says; restore it, or "
+        f"move {saved_model} away: the version before is then compared"
+    )

@@ -95,6 +95,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         golden = None
         if options.golden_set is not None:
             golden = golden_set.read(options.golden_set, options)
+            golden_set.require_comparable(cleaned.accepted, raw.movies, golden)
             codes = golden_set.withhold(codes, cleaned.accepted, golden)
         _require_unchanged(source, options.golden_set, fingerprint)
 

@@ -15,6 +15,7 @@ from components.movielens_example_gen import (
     cleaning,
     input_files,
     joining,
+    rating_scale,
     reading,
     recognition,
 )
@@ -28,7 +29,12 @@ WITHHELD: Final = -1
 """Code of a rating in no split."""
 
 _KEY: Final = "gate.golden_set"
+_REMEDY: Final = "expected the ratings of one edition"
 _SEPARATOR: Final = "\0"
+# Another release corrects some titles.
+_MOST_OTHER_TITLES: Final = 0.5
+# Another edition may have half a star too.
+_MOST_OUTSIDE: Final = 0.1
 
 
 def folder(examples: str) -> str:
@@ -47,7 +53,7 @@ def files(base: str) -> list[InputFile]:
         DataError: There are no ratings, or more than one edition.
     """
     try:
-        return input_files.find(base, EDITIONS[recognition.recognise(base)])
+        return input_files.find(base, EDITIONS[recognition.recognise(base, _REMEDY)])
     except DataError as error:
         raise DataError(f"{_KEY}: {error}") from error
 
@@ -76,12 +82,62 @@ def read(base: str, options: IngestOptions) -> pa.Table:
         DataError: The files cannot be read, or too many rows cannot be ratings.
     """
     try:
-        own = options.model_copy(update={"edition": recognition.recognise(base), "window": None})
+        own = options.model_copy(
+            update={"edition": recognition.recognise(base, _REMEDY), "window": None}
+        )
         raw, cleaned = reading.read(base, own)
         cleaning.require_few_rejected(cleaned, raw.ratings.num_rows, own.max_rejected_fraction)
         return joining.join(cleaned.accepted, raw)
     except DataError as error:
         raise DataError(f"{_KEY}: {error}") from error
+
+
+def require_comparable(ratings: pa.Table, movies: pa.Table | None, golden: pa.Table) -> None:
+    """Checks that the golden set has the scale of the ratings, and names movies as they do.
+
+    The numbers of two editions of MovieLens are of different movies.
+
+    Args:
+        ratings: Table of the ratings.
+        movies: Movies of the data by `movie_id`; None if there are none.
+        golden: Ratings of the golden set with titles, where it has them.
+
+    Raises:
+        DataError: Many ratings are not on the scale of the data, none is of a movie of the data,
+            or most of those with a title are of a movie that has another one there.
+    """
+    # Broken ratings may have a part of the scale, and are no fault of the golden set.
+    lowest, highest = rating_scale.containing(
+        *pc.min_max(ratings[features.RATING]).as_py().values()
+    )
+    stars = golden[features.RATING]
+    outside = pc.mean(pc.or_(pc.less(stars, lowest), pc.greater(stars, highest))).as_py()
+    if outside > _MOST_OUTSIDE:
+        raise DataError(
+            f"{_KEY}: {outside:.0%} of its ratings are not on the scale of the data, {lowest:g} to "
+            f"{highest:g}; expected the same scale"
+        )
+    ids = golden[features.MOVIE_ID]
+    if not pc.any(pc.is_in(ids, value_set=pc.unique(ratings[features.MOVIE_ID]))).as_py():
+        raise DataError(
+            f"{_KEY}: none of its {golden.num_rows} ratings is of a movie of the data, such as "
+            f"{ratings[features.MOVIE_ID][0]}; it has {ids[0]}; expected the same ids"
+        )
+    if movies is None:
+        return
+    places = pc.index_in(ids, value_set=movies[features.MOVIE_ID].combine_chunks())
+    theirs = movies[features.MOVIE_TITLE].take(places)
+    ours = golden[features.MOVIE_TITLE]
+    differs = pc.not_equal(ours, theirs)
+    # Without a title on either side there is nothing to compare.
+    share = pc.mean(differs).as_py() or 0.0
+    if share > _MOST_OTHER_TITLES:
+        row = pc.index(differs, True).as_py()
+        raise DataError(
+            f"{_KEY}: {share:.0%} of its ratings are of a movie that has another title in the "
+            f"data: {ids[row]} is {ours[row].as_py()!r}, and {theirs[row].as_py()!r} there; "
+            "expected the ids of one edition"
+        )
 
 
 def withhold(codes: Codes, ratings: pa.Table, golden: pa.Table) -> Codes:

@@ -19,6 +19,13 @@ _ALL = 0.99
 _MOST = 0.8
 
 
+def containing(lowest: float, highest: float) -> tuple[float, float]:
+    """Returns the smallest common scale that holds a range; the range itself if none does."""
+    return next(
+        (scale for scale in SCALES if scale[0] <= lowest and highest <= scale[1]), (lowest, highest)
+    )
+
+
 def recognise(ratings: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float]:
     """Returns the smallest common scale that holds the ratings.
 

@@ -19,11 +19,13 @@ _PARQUET_MAGIC = b"PAR1"
 _PACKED = (".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst")
 
 
-def recognise(base: str) -> EditionName:
+def recognise(base: str, remedy: str | None = None) -> EditionName:
     """Returns the edition that a folder, a zip archive or a file holds.
 
     Args:
         base: Path of the folder, the archive, or a file with ratings alone.
+        remedy: What to do where it is none or more than one; None for the data, whose edition a
+            key can name.
 
     Raises:
         DataError: There is nothing, nothing known, or more than one edition.
@@ -35,7 +37,9 @@ def recognise(base: str) -> EditionName:
             return "parquet" if file.read(4) == _PARQUET_MAGIC else "csv"
     found = list(_named(base, names))
     if len(found) > 1:
-        raise DataError(f"{base}: has the files of {' and '.join(found)}: set data.dataset")
+        raise DataError(
+            f"{base}: has the files of {' and '.join(found)}: {remedy or 'set data.dataset'}"
+        )
     if found:
         return found[0]
     for name in ("parquet", "csv"):
@@ -47,7 +51,8 @@ def recognise(base: str) -> EditionName:
     if "[content_types].xml" in plain:
         raise DataError(f"{base}: an Excel workbook; save its sheet as CSV in UTF-8")
     shown = ", ".join(names[:10]) or "no files"
-    raise DataError(f"{base}: has no ratings (it has {shown}); set data.dataset and data.path")
+    remedy = remedy or "set data.dataset and data.path"
+    raise DataError(f"{base}: has no ratings (it has {shown}); {remedy}")
 
 
 def _named(base: str, names: list[str]) -> Iterator[EditionName]:

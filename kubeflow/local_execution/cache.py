@@ -19,7 +19,7 @@ from kubeflow.storage.locations import Locations
 from pipeline import atomic_file, code_fingerprint
 
 # Part of every fingerprint: entries that were written another way are not found.
-_FORMAT: Final = 5
+_FORMAT: Final = 6
 
 
 def fingerprint(
@@ -61,36 +61,52 @@ def fingerprint(
 
 
 class Cache:
-    """What earlier runs made, in a folder."""
+    """What earlier runs made, in a folder.
 
-    def __init__(self, folder: Path, locations: Locations) -> None:
-        """Takes the folder, which is made when something is kept, and where buckets are."""
+    A workspace may be moved or copied. What is in buckets is then in the new place, and what has
+    paths of the old place is made again.
+    """
+
+    def __init__(self, folder: Path, locations: Locations, root: str) -> None:
+        """Constructs the cache.
+
+        Args:
+            folder: Folder of the entries, which is made when something is kept.
+            locations: Places of buckets on this machine.
+            root: Path or address of the artifacts.
+        """
         self._folder = folder
         self._locations = locations
+        self._root = root
 
     def find(self, key: str) -> Outputs | None:
         """Returns what was made for a fingerprint, if all of it is still there."""
         try:
             entry: dict[str, Any] = json.loads(self._path(key).read_text(encoding="utf-8"))
             made, present = Outputs(entry["artifacts"], entry["parameters"]), entry["present"]
+            is_here = entry["root"] == self._root
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
-        return made if all(Path(path).exists() for path in present) else None
+        return made if is_here and all(map(self._exists, present)) else None
 
     def keep(self, key: str, outputs: Outputs) -> None:
         """Remembers what was made for a fingerprint.
 
         A task may leave an artifact unwritten; such a one need not be there later.
         """
-        paths = [self._locations.local(record["uri"]) for record in outputs.artifacts.values()]
+        uris = [record["uri"] for record in outputs.artifacts.values()]
         entry = {
             "artifacts": dict(outputs.artifacts),
             "parameters": dict(outputs.parameters),
-            "present": [path for path in paths if Path(path).exists()],
+            "present": [uri for uri in uris if self._exists(uri)],
+            "root": self._root,
         }
         self._folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(entry, indent=1, sort_keys=True)
         atomic_file.write_text(self._path(key), text)
+
+    def _exists(self, uri: str) -> bool:
+        return Path(self._locations.local(uri)).exists()
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}.json"

@@ -89,14 +89,16 @@ def run(
     """
     with workspace.locked():
         folder = Path(os.path.abspath(workspace.new_run()))
+        root = _root(job, workspace, options)
+        cache = Cache(workspace.root / _CACHE, options.locations, root)
         tasks = TaskRunner(
             job=job,
             platform=options.platform,
             parameters=options.parameters,
             locations=options.locations,
-            root=_root(job, workspace, options),
+            root=root,
             folder=folder,
-            cache=Cache(workspace.root / _CACHE, options.locations) if options.use_cache else None,
+            cache=cache if options.use_cache else None,
             processes=Processes(options.impatient),
             containers=options.containers,
         )

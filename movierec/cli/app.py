@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated, Final, NoReturn
 
 import typer
 
@@ -33,7 +33,12 @@ from movierec.cli.skew import skew
 from movierec.cli.submit import submit
 from movierec.cli.versions import versions
 from pipeline.config.errors import EXPECTED, RunInterruptedError
+from pipeline.step_failure import LESS_MEMORY, is_out_of_memory
 from serving.shutdown import handle_stop_signals
+
+_OUT_OF_MEMORY: Final = (
+    f"out of memory; end other programs or take a machine with more; for a run, {LESS_MEMORY}"
+)
 
 app = typer.Typer(name="movierec", add_completion=False, pretty_exceptions_enable=False)
 
@@ -101,11 +106,17 @@ def main() -> NoReturn:
         print_error(error, getattr(error, "table", ()))
         code = exit_codes.FAILED
     except OSError as error:
-        print_error(f"{error.filename}: {error.strerror}" if error.filename else error)
+        named = f"{error.filename}: {error.strerror}" if error.filename else error
+        print_error(_OUT_OF_MEMORY if is_out_of_memory(error) else named)
         code = exit_codes.FAILED
     except typer.TyperException as error:
         # Only errors of usage have the method; their message names the option.
         print_error(getattr(error, "format_message", error.__str__)())
+        code = exit_codes.FAILED
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        print_error(_OUT_OF_MEMORY)
         code = exit_codes.FAILED
     # The end of the process frees all its memory; the collector would take seconds to look for
     # what it can free of the modules.

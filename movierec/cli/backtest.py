@@ -57,7 +57,7 @@ def backtest(
 
         report = simulation.run(configs, policies, days, first, partial(_note, screen))
     if as_json:
-        print(report.model_dump_json(indent=2))
+        output.print_json_text(report.model_dump_json(indent=2))
     else:
         _show(report)
 

@@ -55,7 +55,7 @@ def check(
 
         report = data_check.check(chosen)
     if as_json:
-        print(report.model_dump_json(indent=2))
+        output.print_json_text(report.model_dump_json(indent=2))
     else:
         _show(report)
     if report.problem:

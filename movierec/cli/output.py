@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.errors import LINE_START
+from serving.errors import printable
 
 
 def print_json(value: Any) -> None:
@@ -18,15 +19,16 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2))
 
 
-def printable(text: str) -> str:
-    """Returns a text of others with its control characters shown as the escapes of Python.
+def print_json_text(text: str) -> None:
+    """Prints JSON at once, with the control characters in its texts as JSON's own escapes.
 
-    A terminal would obey them, whatever a title or a file's name makes it do.
+    JSON need not escape those above the first 32, of which some begin a command of a terminal.
     """
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
+    shown = (
+        character if character.isprintable() or character == "\n" else json.dumps(character)[1:-1]
         for character in text
     )
+    print("".join(shown), flush=True)
 
 
 def print_line(text: object) -> None:

@@ -91,7 +91,7 @@ def _interrupt(*_: Any) -> NoReturn:
 
 
 def _show_json(summary: Summary) -> None:
-    print(summary.model_dump_json(indent=2), flush=True)
+    output.print_json_text(summary.model_dump_json(indent=2))
 
 
 def _show(summary: Summary, user: str | None) -> None:

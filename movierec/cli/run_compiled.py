@@ -15,10 +15,11 @@ import typer
 from movierec.cli import exit_codes
 from movierec.cli.kubeflow_package import check_kubeflow_package
 from movierec.cli.options import CompiledJob, Parameters, WorkspaceFolder
-from movierec.cli.output import print_error, print_line, printable
+from movierec.cli.output import print_error, print_json_text, print_line
 from pipeline.config.errors import RunInterruptedError, UserError
 from pipeline.config.name_value import pairs
 from pipeline.workspace import Workspace
+from serving.errors import printable
 
 if TYPE_CHECKING:
     from kubeflow.local_execution.outcome import Outcome, Result
@@ -113,7 +114,7 @@ def run_compiled(
         from kubeflow import compiled_summary
 
         summary = compiled_summary.collect(compiled, options.parameters, result)
-        print(summary.model_dump_json(indent=2))
+        print_json_text(summary.model_dump_json(indent=2))
     else:
         _summarise(result)
     if not _pushed_all(result, quiet=as_json):

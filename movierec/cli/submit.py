@@ -10,9 +10,10 @@ import typer
 
 from movierec.cli import help_pages, options
 from movierec.cli.kubeflow_package import check_kubeflow_package
-from movierec.cli.output import print_error
+from movierec.cli.output import print_error, print_line
 from pipeline.config.errors import RunInterruptedError, UserError
 from pipeline.config.name_value import pairs
+from serving.errors import printable
 
 if TYPE_CHECKING:
     from kubeflow.submission.kfp_request import KfpRequest
@@ -174,7 +175,7 @@ def submit(
         _show(asked)
         return
     sent = _send(asked)
-    print(f"{sent.what} {sent.name}: {sent.url}", flush=True)
+    print_line(f"{sent.what} {sent.name}: {sent.url}")
     if wait:
         _follow(sent)
 
@@ -224,9 +225,9 @@ def _follow(sent: Sent) -> None:
         run_watcher.follow(sent, _report)
     except KeyboardInterrupt as error:
         raise RunInterruptedError(f"not watched any more; the run goes on: {sent.url}") from error
-    print(f"{sent.name} succeeded")
+    print_line(f"{sent.name} succeeded")
 
 
 def _report(name: str, state: str) -> None:
     """Prints the new state of the run or of one of its tasks."""
-    print(f"{name:<24} {state:>10}", file=sys.stderr, flush=True)
+    print(printable(f"{name:<24} {state:>10}"), file=sys.stderr, flush=True)

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from models import features
 from models.signature_names import PREDICT, RECOMMEND
-from movierec.cli.output import printable
 from serving.answers import figure_name
+from serving.errors import printable
 
 if TYPE_CHECKING:
     from components.drift.report import DriftReport

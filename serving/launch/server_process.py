@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
 
+from serving.errors import printable
 from serving.shutdown import end_with_parent
 
 _KEPT_LINES: Final = 200
@@ -95,7 +96,7 @@ class ServerProcess:
         with self._log_lock:
             if from_start and not self._shows_log:
                 for line in self._lines:
-                    print(line, file=sys.stderr, flush=True)
+                    print(printable(line), file=sys.stderr, flush=True)
             self._shows_log = True
 
     def last_words(self) -> str:
@@ -116,7 +117,8 @@ class ServerProcess:
                     if text := line.strip():
                         self._lines.append(text)
                     if self._shows_log:
-                        print(line, end="", file=sys.stderr, flush=True)
+                        # It may quote what a client sent.
+                        print(printable(line.rstrip()), file=sys.stderr, flush=True)
 
 
 def main() -> int:

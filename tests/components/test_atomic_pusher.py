@@ -133,8 +133,14 @@ def test_a_folder_of_a_huge_number_is_no_version(tmp_path: Path, stray: int) -> 
     assert atomic_pusher.next_version(str(tmp_path)) <= time.time()
 
 
+def test_a_stray_folder_of_the_highest_number_blocks_no_push(tmp_path: Path) -> None:
+    (tmp_path / str(10**18 - 1)).mkdir()
+    assert atomic_pusher.next_version(str(tmp_path)) <= time.time()
+
+
 def test_no_version_is_pushed_that_no_request_could_name(tmp_path: Path) -> None:
     (tmp_path / str(10**18 - 1)).mkdir()
+    (tmp_path / str(10**18 - 1) / SAVED_MODEL).touch()
     with pytest.raises(DataError, match=f"{10**18 - 1}; rename that folder"):
         atomic_pusher.next_version(str(tmp_path))
 

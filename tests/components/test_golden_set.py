@@ -25,10 +25,12 @@ from pipeline.config.beam import EXAMPLE_GEN, BeamConfig
 
 @pytest.fixture
 def data(csv_folder: Path) -> Path:
-    """300 ratings by 100 users, 3 of each."""
+    """300 ratings by 100 users, 3 of each, from 1 to 5."""
     with (csv_folder / "ratings.csv").open("w") as file:
         file.write("userId,movieId,rating,timestamp\n")
-        file.writelines(f"{u},{m},4,{100 + u}\n" for u in range(100) for m in (1, 2, 3))
+        file.writelines(
+            f"{u},{m},{1 + (u + m) % 5},{100 + u}\n" for u in range(100) for m in (1, 2, 3)
+        )
     return csv_folder
 
 
@@ -102,8 +104,68 @@ def test_a_golden_set_of_everything_leaves_nothing_to_train_on(data: Path, tmp_p
 def test_a_golden_set_that_cannot_be_read_is_named(data: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(DataError, match=r"^gate\.golden_set: .*empty"):
+    with pytest.raises(
+        DataError, match=r"^gate\.golden_set: .*empty.*; expected the ratings of one"
+    ):
         run(data, empty, tmp_path / "out")
+    for content in ("", "userId,movieId,rating\n", "userId,movieId,rating\n1,1,good\n1,2,bad\n"):
+        (empty / "ratings.csv").write_text(content)
+        with pytest.raises(DataError, match=r"^gate\.golden_set: "):
+            run(data, empty, tmp_path / "out")
+
+
+def test_a_golden_set_of_two_editions_is_refused_with_what_can_be_done(tmp_path: Path) -> None:
+    """No key names its edition."""
+    (tmp_path / "ratings.csv").write_text("userId,movieId,rating\n1,1,4\n")
+    (tmp_path / "ratings.dat").write_text("1::1193::5::978300760\n")
+    with pytest.raises(DataError, match=r"^gate\.golden_set: .*: expected the ratings of one"):
+        golden_set.files(str(tmp_path))
+
+
+def test_a_golden_set_of_another_scale_is_refused(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "golden"
+    folder.mkdir()
+    rows = "".join(f"{user},1,{10 * user}\n" for user in range(10))
+    (folder / "ratings.csv").write_text(f"userId,movieId,rating\n{rows}")
+    with pytest.raises(DataError, match=r"100% of its ratings .* 0\.5 to 5; expected"):
+        run(data, folder, tmp_path / "out")
+
+
+def test_ratings_that_lost_their_scale_are_no_fault_of_the_golden_set(
+    data: Path, golden: Path, tmp_path: Path
+) -> None:
+    """All are 3, which the checks of the data refuse."""
+    rows = "".join(f"{user},{movie},3,100\n" for user in range(100) for movie in (1, 2, 3))
+    (data / "ratings.csv").write_text(f"userId,movieId,rating,timestamp\n{rows}")
+    assert report.read(run(data, golden, tmp_path / "out").uri).golden == 41
+
+
+def test_a_golden_set_with_other_ids_is_refused(data: Path, tmp_path: Path) -> None:
+    """It would measure a model by movies that nobody knows."""
+    folder = tmp_path / "golden"
+    folder.mkdir()
+    (folder / "ratings.csv").write_text("userId,movieId,rating\n1,tt1,4\n2,tt2,3\n")
+    with pytest.raises(DataError, match=r"gate\.golden_set: none of its 2 ratings .* has tt1"):
+        run(data, folder, tmp_path / "out")
+
+
+@pytest.mark.parametrize(("title", "refused"), [("Toy Story", True), ("Heat (1995)", False)])
+def test_a_golden_set_of_another_edition_is_refused(
+    title: str, refused: bool, data: Path, tmp_path: Path
+) -> None:
+    """Its numbers are those of other movies. Movie 3 alone may have a corrected title."""
+    folder = tmp_path / "golden"
+    folder.mkdir()
+    rows = "".join(f"{user},{movie},4\n" for user in range(9) for movie in (1, 2, 3))
+    (folder / "ratings.csv").write_text(f"userId,movieId,rating\n{rows}")
+    titles = {1: title, 2: title if refused else "Girl, Interrupted (1999)", 3: "Corrected"}
+    lines = "".join(f'{movie},"{name}",Drama\n' for movie, name in titles.items())
+    (folder / "movies.csv").write_text(f"movieId,title,genres\n{lines}")
+    if not refused:
+        assert report.read(run(data, folder, tmp_path / "out").uri).golden == 27
+        return
+    with pytest.raises(DataError, match=r"another title.*1 is 'Toy Story', and 'Heat \(1995\)'"):
+        run(data, folder, tmp_path / "out")
 
 
 def local_fingerprint(data: Path, golden: Path | None) -> str:

@@ -171,6 +171,21 @@ def test_the_local_lookup_needs_no_artifacts_of_earlier_runs(tmp_path: Path) -> 
     assert [export for _, export in resolve(tmp_path, store, "B")] == ["A"]
 
 
+@pytest.mark.parametrize("moved", ["artifacts", "pushed"])
+def test_the_local_lookup_works_where_a_folder_is_a_link_to_another_volume(
+    tmp_path: Path, moved: str
+) -> None:
+    (tmp_path / "volume" / "of" / "many").mkdir(parents=True)
+    (tmp_path / "volume" / "of" / "many" / moved).mkdir()
+    (tmp_path / moved).symlink_to(tmp_path / "volume" / "of" / "many" / moved)
+    push(tmp_path / "pushed", "8", "a", export="A")
+    connection = metadata_store_pb2.ConnectionConfig()
+    connection.fake_database.SetInParent()
+    store = ml_metadata.MetadataStore(connection)
+    store.put_artifact_type(metadata_store_pb2.ArtifactType(name="Model"))
+    assert [export for _, export in resolve(tmp_path, store, "B")] == ["A"]
+
+
 def test_a_version_whose_group_is_damaged_is_compared_with_nothing(tmp_path: Path) -> None:
     good = push(tmp_path / "pushed", "7", "group")
     bad = push(tmp_path / "pushed", "8", "group")

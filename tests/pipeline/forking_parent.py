@@ -60,6 +60,12 @@ def be_killed(folder: Path) -> bool:
     return False
 
 
+def abort(folder: Path) -> bool:
+    """As C++ does where it finds no memory."""
+    await_other(folder, "endless")
+    os.abort()
+
+
 def endless(folder: Path) -> bool:
     return await_end(folder, "endless")
 
@@ -69,7 +75,7 @@ def another(folder: Path) -> bool:
 
 
 STEPS: dict[str, Callable[[Path], bool]] = {
-    step.__name__: step for step in (train, cached, fail, be_killed, endless, another)
+    step.__name__: step for step in (train, cached, fail, be_killed, abort, endless, another)
 }
 
 

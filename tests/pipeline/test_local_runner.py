@@ -22,6 +22,12 @@ from pipeline.workspace import Workspace
         MemoryError(),
         tf.errors.ResourceExhaustedError(None, None, "OOM when allocating"),
         RuntimeError("Traceback (most recent call last):\n ...\nMemoryError [while running 'x']"),
+        # A process that cannot be forked, a thread that cannot be started, C++ under Python, and a
+        # library that cannot be loaded.
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        RuntimeError("can't start new thread"),
+        RuntimeError("std::bad_alloc"),
+        ImportError("_pywrap.so: failed to map segment from shared object"),
     ],
 )
 def test_a_lack_of_memory_says_what_to_lower(

@@ -106,6 +106,49 @@ def test_only_the_push_of_the_served_version_is_taken_from_the_cache(workspace: 
     assert store.live("PushedModel") == [False, False, False, True]
 
 
+def test_results_that_were_deleted_but_for_their_folders_are_made_again(tmp_path: Path) -> None:
+    store = MetadataStore(metadata.connection(tmp_path / "metadata.db"))
+    kind = store.put_artifact_type(mlmd.ArtifactType(name="Model"))
+    version = tmp_path / "serving" / "8"
+    version.mkdir(parents=True)
+    (version / "saved_model.pb").touch()
+    folders = {
+        name: tmp_path / "artifacts" / name
+        for name in ("Trainer/model/1", "Trainer/model/2", "Gate/release/3", "BaselineModel/8")
+    }
+    for folder in folders.values():
+        folder.mkdir(parents=True)
+    (folders["Trainer/model/1"] / "Format-Serving").mkdir()
+    (folders["Trainer/model/2"] / "Format-Serving").mkdir()
+    (folders["Trainer/model/2"] / "Format-Serving" / "saved_model.pb").touch()
+    (folders["BaselineModel/8"] / "Format-Serving").symlink_to(version)
+    live = mlmd.Artifact.LIVE
+    store.put_artifacts(
+        [mlmd.Artifact(type_id=kind, uri=f"artifacts/{name}", state=live) for name in folders]
+    )
+    metadata.forget_lost(tmp_path / "metadata.db", {("Gate", "release")})
+    found = {one.uri.removeprefix("artifacts/"): one.state for one in store.get_artifacts()}
+    assert {name for name, state in found.items() if state != live} == {"Trainer/model/1"}
+
+
+def test_results_in_the_place_of_which_a_workspace_is_a_copy_are_made_again(
+    tmp_path: Path,
+) -> None:
+    """Steps whose Beam works on other machines have absolute paths."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    for root in (old, new):
+        (root / "artifacts" / "Trainer" / "model" / "1").mkdir(parents=True)
+        (root / "artifacts" / "Trainer" / "model" / "1" / "saved_model.pb").touch()
+    store = MetadataStore(metadata.connection(new / "metadata.db"))
+    kind = store.put_artifact_type(mlmd.ArtifactType(name="Model"))
+    uris = [str(root / "artifacts" / "Trainer" / "model" / "1") for root in (old, new)]
+    store.put_artifacts(
+        [mlmd.Artifact(type_id=kind, uri=uri, state=mlmd.Artifact.LIVE) for uri in uris]
+    )
+    metadata.forget_lost(new / "metadata.db", set())
+    assert [one.uri for one in store.get_artifacts() if one.state == mlmd.Artifact.LIVE] == uris[1:]
+
+
 def test_processes_take_turns(tmp_path: Path) -> None:
     """Each opens the lock anew, as two connections of one process do."""
     connection = metadata.connection(tmp_path / "metadata.db")

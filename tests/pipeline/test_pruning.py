@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from pipeline.pruning import prune
 from pipeline.workspace import Workspace
 from serving import version_locks
 from serving.version_pin import Pin
+from tests.components.pushed_files import EMPTY_MODEL
 from tests.pipeline.summaries import summary as summary_of
 
 MODEL = "movierec"
@@ -60,7 +62,7 @@ def store(workspace: Workspace) -> Store:
     for number, rmse in RUNS.items():
         version = workspace.serving(MODEL) / str(number)
         version.mkdir(parents=True)
-        (version / "saved_model.pb").write_text("12345")
+        (version / "saved_model.pb").write_bytes(EMPTY_MODEL)
         model = workspace.artifacts / "Trainer" / "model" / str(number)
         model.mkdir(parents=True)
         (model / "beam-temp-x").mkdir()
@@ -112,6 +114,17 @@ def test_the_baseline_of_every_comparison_group_stays(workspace: Workspace, stor
     assert remaining(serving) == {"11", "14"}
 
 
+def test_the_one_before_a_damaged_version_stays(workspace: Workspace, store: Store) -> None:
+    """Servers answer with it, and the next run is compared with it."""
+    serving = workspace.serving(MODEL)
+    (serving / "14" / "saved_model.pb").write_bytes(b"damaged")
+    prune(workspace, keep=1)
+    assert remaining(serving) == {"13", "14"}
+    (serving / "13" / "saved_model.pb").write_bytes(b"damaged")
+    prune(workspace, keep=1)
+    assert remaining(serving) == {"13", "14"}
+
+
 def test_a_version_that_a_server_has_a_label_for_stays(workspace: Workspace, store: Store) -> None:
     serving = workspace.serving(MODEL)
     with version_locks.held([serving / "11"]):
@@ -149,7 +162,7 @@ def test_a_dry_run_lists_and_removes_nothing(workspace: Workspace, store: Store)
     assert [one.path for one in prune(workspace, keep=2)] == [one.path for one in listed]
     assert not any(one.path.exists() for one in listed)
     sizes = {one.path.name: one.size for one in listed if one.kind == "version"}
-    assert sizes == {"10": 5, "11": 5, "12": 5}
+    assert sizes == dict.fromkeys(("10", "11", "12"), len(EMPTY_MODEL))
     assert prune(workspace, keep=2) == []
 
 
@@ -167,4 +180,96 @@ def test_what_is_being_pushed_stays(workspace: Workspace, store: Store) -> None:
 
 
 def test_an_empty_workspace_has_nothing_to_remove(workspace: Workspace) -> None:
+    with workspace.locked():
+        pass
     assert prune(workspace, keep=1) == []
+
+
+def test_a_folder_that_is_no_workspace_is_left_alone(tmp_path: Path) -> None:
+    """Other tools have folders of the same names."""
+    theirs = tmp_path / "checkpoints" / "their work"
+    theirs.mkdir(parents=True)
+    os.utime(theirs, (0, 0))
+    (tmp_path / "checkpoints" / "newer").mkdir()
+    for folder in (tmp_path, tmp_path / "typing error"):
+        with pytest.raises(UserError, match="it is no workspace"):
+            prune(Workspace(folder), keep=1)
+    assert theirs.exists()
+    assert {entry.name for entry in tmp_path.iterdir()} == {"checkpoints"}
+
+
+def test_what_the_next_run_continues_stays(workspace: Workspace, store: Store) -> None:
+    """As after a full disk, whose line says that finished steps are kept."""
+    for number in ("15", "16"):
+        (workspace.runs / f"2024-{number}").mkdir()
+        model = workspace.artifacts / "Trainer" / "model" / number
+        model.mkdir()
+        store.add(f"2024-{number}", model)
+    prune(workspace, keep=1)
+    assert "16" in remaining(workspace.artifacts / "Trainer" / "model")
+    assert "15" not in remaining(workspace.artifacts / "Trainer" / "model")
+    assert {"16"} < store.live()
+    assert "2024-16" in remaining(workspace.runs)
+
+
+def test_the_newest_run_stays_though_its_summary_is_damaged(
+    workspace: Workspace, store: Store
+) -> None:
+    (workspace.runs / "2024-14" / summary.SUMMARY_FILE).write_text("{")
+    prune(workspace, keep=1)
+    assert "2024-14" in remaining(workspace.runs)
+    assert "14" in remaining(workspace.artifacts / "Trainer" / "model")
+
+
+def test_ratings_of_the_served_model_stay_though_the_database_is_gone(
+    workspace: Workspace, store: Store
+) -> None:
+    """As when it was damaged and moved away: `movierec evaluate` needs them."""
+    examples = workspace.artifacts / "MovieLensExampleGen" / "examples"
+    for number in RUNS:
+        (examples / str(number)).mkdir(parents=True)
+        path = workspace.runs / f"2024-{number}" / summary.SUMMARY_FILE
+        run = summary.Summary.model_validate_json(path.read_bytes())
+        changed = {"examples": str(examples / str(number)), "pushed_model": run.pushed_model}
+        path.write_text(run.model_copy(update=changed).model_dump_json())
+    workspace.metadata_db.unlink()
+    with workspace.locked():
+        """A run has left its lock."""
+    prune(workspace, keep=1)
+    assert remaining(examples) == {"11", "14"}
+
+
+def test_of_states_of_trainings_the_newest_stay(workspace: Workspace, store: Store) -> None:
+    """Ratings have changed since, so nothing would ever continue most of them."""
+    for age, name in enumerate(("new", "old", "older")):
+        saved = workspace.checkpoints / name / "refit" / "ckpt-1.index"
+        saved.parent.mkdir(parents=True)
+        saved.write_text("1234")
+        for path in (saved, saved.parent, saved.parents[1]):
+            os.utime(path, (1e9 - age, 1e9 - age))
+    # The newest file counts, not the time at which the folder was made.
+    os.utime(workspace.checkpoints / "new", (1e8, 1e8))
+    removed = {one.path.name: one.size for one in prune(workspace, keep=2)}
+    assert removed["older"] == 4
+    assert remaining(workspace.checkpoints) == {"new", "old"}
+
+
+def test_a_version_that_is_a_link_goes_without_what_it_leads_to(
+    workspace: Workspace, store: Store, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "another disk" / "10"
+    elsewhere.parent.mkdir()
+    link = workspace.serving(MODEL) / "10"
+    link.rename(elsewhere)
+    link.symlink_to(elsewhere)
+    assert {one.path: one.size for one in prune(workspace, keep=1)}[link] == 0
+    assert not link.is_symlink()
+    assert (elsewhere / "saved_model.pb").exists()
+    assert prune(workspace, keep=1) == []
+
+
+def test_stray_files_among_artifacts_are_left_alone(workspace: Workspace, store: Store) -> None:
+    stray = workspace.artifacts / "Trainer" / "model" / "notes.txt"
+    stray.touch()
+    prune(workspace, keep=1)
+    assert stray.exists()

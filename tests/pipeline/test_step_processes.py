@@ -50,7 +50,11 @@ def test_steps_tell_their_progress_and_their_end(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("step", "reason"),
-    [("fail", "! no good"), ("be_killed", "be_killed: its process was killed, as when memory")],
+    [
+        ("fail", "! no good"),
+        ("be_killed", "be_killed: its process was killed, as when memory runs out; if so, lower"),
+        ("abort", "abort: its process was ended by SIGABRT, as when memory runs out; if so, lower"),
+    ],
 )
 def test_a_step_that_fails_ends_those_beside_it(tmp_path: Path, step: str, reason: str) -> None:
     parent = start(tmp_path, "endless", step)

@@ -25,6 +25,7 @@ from models.export.saved_model import write_comparison_group
 from pipeline import SCHEMA_FILE
 from tests.components import ingest_reports
 from tests.components import weekly_ratings as weekly
+from tests.components.pushed_files import EMPTY_MODEL
 from tests.components.weekly_ratings import Week
 
 
@@ -38,7 +39,7 @@ def push(folder: Path, number: int, version: str, group: str = "group") -> None:
     week = weekly.week(number)
     pushed = folder / version
     pushed.mkdir(parents=True)
-    (pushed / "saved_model.pb").write_text(version)
+    (pushed / "saved_model.pb").write_bytes(EMPTY_MODEL)
     write_comparison_group(str(pushed), group)
     write_statistics(str(pushed), weekly.train_statistics(week, week.stars))
     write_sample(str(pushed), sample(week, week.stars))
@@ -138,7 +139,8 @@ def test_a_version_of_an_earlier_release_is_compared_by_what_it_has(
 
 
 @pytest.mark.parametrize(
-    "name", [release.RECORD_FILE, release.STATISTICS_FILE, release.SAMPLE_FILE]
+    "name",
+    [release.RECORD_FILE, release.STATISTICS_FILE, release.SAMPLE_FILE, "saved_model.pb"],
 )
 def test_a_damaged_file_of_the_last_version_stops_the_run_before_it_trains(
     name: str, tmp_path: Path

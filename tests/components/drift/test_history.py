@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from benchmarks.poisonings import MUCH, POISONINGS
 from components.drift.history import history_moves
 from components.drift.limits import DriftLimits
 from components.drift.report import Move
@@ -257,14 +258,54 @@ def test_titles_and_genres_of_other_movies_are_seen() -> None:
     assert refused(ratings(27), emptied) == {"titles"}
 
 
-def test_who_rates_again_changes_nothing() -> None:
-    """A third of the earlier ratings are replaced by newer ones of the same users and movies."""
-    now = ratings(27)
-    again = np.random.default_rng(4).random(now.num_rows) < 1 / 3
+def given_again(
+    table: pa.Table, share: float, change: Callable[[np.ndarray], np.ndarray]
+) -> pa.Table:
+    """The table where a random share of the ratings is newer and has the stars of a function."""
+    again = np.random.default_rng(4).random(table.num_rows) < share
     newest = before().newest
-    now = replaced(now, "rating", lambda stars: np.where(again, 6 - stars, stars))
-    now = replaced(now, "timestamp", lambda times: np.where(again, newest + 60, times))
-    assert refused(now) == set()
+
+    def changed(stars: np.ndarray) -> np.ndarray:
+        values = stars.copy()
+        values[again] = change(stars[again])
+        return values
+
+    table = replaced(table, "rating", changed)
+    return replaced(table, "timestamp", lambda times: np.where(again, newest + 60, times))
+
+
+def another_time(stars: np.ndarray) -> np.ndarray:
+    """What the same people say later; the two correlate by 0.7, as in studies of it."""
+    noise = np.random.default_rng(5).normal(0, 1.05 * stars.std(), len(stars))
+    return np.clip(np.round(stars + noise), 1, 5)
+
+
+@pytest.mark.parametrize("share", [0.02, 1 / 3])
+def test_who_rates_again_changes_nothing(share: float) -> None:
+    stars = ratings(27)["rating"].to_numpy()
+    assert 0.6 < np.corrcoef(stars, another_time(stars))[0, 1] < 0.75
+    assert refused(given_again(ratings(27), share, another_time)) == set()
+
+
+@pytest.mark.parametrize("name", [n for n, one in POISONINGS.items() if one.share >= MUCH])
+def test_wrong_stars_do_not_pass_as_given_again(name: str) -> None:
+    """Every rating that a poisoning changes has a new time too."""
+    now, newest = ratings(27), before().newest
+    stars = now["rating"].to_numpy()
+    users = now["user_id"].to_numpy(zero_copy_only=False)
+    poisoned = POISONINGS[name].change(users, stars, np.random.default_rng(27))
+    wrong = poisoned != stars
+    now = replaced(now, "rating", lambda _: poisoned)
+    now = replaced(now, "timestamp", lambda times: np.where(wrong, newest + 60, times))
+    found = moved(now)
+    assert found["changed"].exceeded
+    assert found["changed"].moved == pytest.approx(wrong.mean(), abs=4 * np.sqrt(0.25 / 7_000))
+    assert found["gone"].moved == found["late"].moved == 0
+
+
+def test_a_few_ratings_that_were_given_again_are_no_change_whatever_they_are() -> None:
+    """Less than `drift.max_changed` of the earlier ratings."""
+    assert refused(given_again(ratings(27), 0.005, lambda stars: 6 - stars)) == set()
 
 
 def test_a_window_that_moves_on_loses_nothing() -> None:

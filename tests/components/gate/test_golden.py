@@ -85,6 +85,25 @@ def test_a_model_that_may_know_the_golden_set_is_not_compared_with(tmp_path: Pat
         assert "no model to compare with" in golden.note(found)
 
 
+def test_where_its_stars_were_corrected_the_last_model_counts(tmp_path: Path) -> None:
+    """The best figure of earlier models is one on other ratings."""
+    last, new = export(tmp_path / "last", 3.0), export(tmp_path / "new", 3.0)
+    before = golden.compare(last, None, None, GOLDEN, 4.0).candidate
+    record = GateRecord(rmse=0.9, ndcg=None, golden=before)
+    corrected = {**GOLDEN, "rating": np.array([5.0, 5.0, 1.0, 5.0], np.float32)}
+    found = golden.compare(new, last, record, corrected, 4.0)
+    assert found.baseline is not None
+    assert found.candidate.rmse == pytest.approx(2.0)
+    assert found.baseline.best_rmse == found.candidate.best_rmse == pytest.approx(2.0)
+    assert list(golden.objections(found, GateLimits())) == []
+    # Without a correction, the best one counts, in a record of an earlier release too.
+    for stars in (before.stars, ""):
+        best = before.model_copy(update={"best_rmse": 1.0, "stars": stars})
+        found = golden.compare(new, last, record.model_copy(update={"golden": best}), GOLDEN, 4.0)
+        assert found.candidate.best_rmse == 1.0
+        assert list(golden.objections(found, GateLimits()))
+
+
 @pytest.mark.parametrize(
     ("rmse", "error", "refused"),
     [(0.909, 0.001, False), (0.911, 0.001, True), (0.93, 0.04, False), (0.5, 0.0, False)],

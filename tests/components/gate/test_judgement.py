@@ -97,6 +97,16 @@ def test_a_last_retrieval_model_that_fares_otherwise_is_an_alarm(now: float, ref
         assert accepted.failures == ()
 
 
+def test_another_rating_that_counts_as_liked_is_no_move_of_the_data() -> None:
+    baseline = Baseline(Figures(ndcg=0.2), GateRecord(rmse=None, ndcg=0.3, liked_rating=4.0))
+    limits = GateLimits(max_baseline_ndcg_shift=0.02, max_ranking_drift_from_best=1)
+    same = judge(Figures(ndcg=0.3), baseline, 1.0, limits, liked_rating=4.0)
+    assert "gate.max_baseline_ndcg_shift" in same.failures[0]
+    other = judge(Figures(ndcg=0.3), baseline, 1.0, limits, liked_rating=3.5)
+    assert other.failures == ()
+    assert any("model.liked_rating was 4" in note for note in other.notes)
+
+
 def test_a_model_that_predicts_ratings_is_judged_by_their_errors() -> None:
     record = GateRecord(rmse=0.9, ndcg=0.3)
     shift = Shift(moved=0.0, standard_error=0.0)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from tensorflow_metadata.proto.v0.statistics_pb2 import DatasetFeatureStatisticsList
 
 from components.errors import DataError
@@ -76,3 +77,48 @@ def test_a_damaged_file_is_one_line_with_a_remedy(
     (line,) = str(caught.value).splitlines()
     assert line.startswith(f"{path}: damaged, ")
     assert f"move {version} away" in line
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    module = tf.Module()
+    module.table = tf.Variable(np.random.default_rng(0).random((500, 8)))
+    folder = tmp_path_factory.mktemp("pushed") / "8"
+    tf.saved_model.save(module, str(folder))
+    return folder
+
+
+VARIABLES = ("variables/variables.index", "variables/variables.data-00000-of-00001")
+OF_NO_USE = (half, lambda _: b"", lambda _: b"\xff\xfe garbage")
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        *((name, damage) for name in ("saved_model.pb", *VARIABLES) for damage in OF_NO_USE),
+        # A graph has no checksum.
+        *((name, with_damaged_middle) for name in VARIABLES),
+    ],
+)
+def test_a_damaged_model_is_one_line_with_a_remedy(
+    model: Path, name: str, damage: Callable[[bytes], bytes]
+) -> None:
+    path = model / name
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    try:
+        with pytest.raises(DataError) as caught:
+            release.check_model(str(model))
+    finally:
+        path.write_bytes(whole)
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(f"{path}".partition(".data")[0].removesuffix(".index"))
+    assert f"move {model} away" in line
+
+
+def test_a_model_without_its_variables_is_damaged(model: Path) -> None:
+    release.check_model(str(model))
+    aside = (model / "variables").rename(model / "aside")
+    with pytest.raises(DataError, match="variables: damaged, "):
+        release.check_model(str(model))
+    aside.rename(model / "variables")

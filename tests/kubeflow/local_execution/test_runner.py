@@ -31,10 +31,14 @@ def run(
     jobs: int = 1,
     cached: bool = True,
     version: str | None = None,
+    has_root: bool = True,
     **given: str,
 ) -> Result:
     workspace = Workspace(folder / "ws")
-    compiled = job_file.read(job.write(folder))
+    path = job.write(folder)
+    if not has_root:
+        path.write_text(path.read_text("utf-8").replace("defaultPipelineRoot", "other"), "utf-8")
+    compiled = job_file.read(path)
     options = runner.Options(
         platform=platforms.find(compiled.schema, version),
         parameters=job_file.with_parameters(compiled, given),
@@ -438,6 +442,21 @@ def test_what_is_gone_is_made_again(tmp_path: Path) -> None:
     assert states(run(cached_chain(KFP), tmp_path)) == {"first": "done", "second": "done"}
 
 
+@pytest.mark.parametrize(("has_root", "state"), [(True, "cached"), (False, "done")])
+def test_nothing_is_read_from_the_place_of_which_a_workspace_is_a_copy(
+    has_root: bool, state: str, tmp_path: Path
+) -> None:
+    """Artifacts in buckets are in the copy; others have paths of the old place."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    run(cached_chain(KFP), old, has_root=has_root)
+    shutil.copytree(old, new)
+    result = run(cached_chain(KFP), new, has_root=has_root)
+    # Where a task finds its artifacts is part of what it is given.
+    assert states(result) == {"first": state, "second": "done"}
+    assert str(old) not in (result.folder / TASKS_FILE).read_text("utf-8")
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[]", b"{}", b'{"artifacts": {}}'])
 def test_a_damaged_entry_of_the_cache_is_none(content: bytes, tmp_path: Path) -> None:
     run(cached_chain(KFP), tmp_path)
@@ -607,21 +626,9 @@ def test_the_environment_of_a_container_is_added(tmp_path: Path) -> None:
 
 
 def test_a_job_without_a_pipeline_root_keeps_its_artifacts_in_the_workspace(tmp_path: Path) -> None:
-    job = Job(KFP).add("only", makes={"model": {}})
-    path = job.write(tmp_path)
-    path.write_text(path.read_text("utf-8").replace("defaultPipelineRoot", "other"), "utf-8")
-    compiled = job_file.read(path)
-    workspace = Workspace(tmp_path / "ws")
-    options = runner.Options(
-        platforms.find(compiled.schema, None),
-        {},
-        locations.parse(tmp_path, []),
-        jobs=1,
-        use_cache=True,
-    )
-    result = runner.run(compiled, workspace, options, lambda _task, _outcome: None)
+    result = run(Job(KFP).add("only", makes={"model": {}}), tmp_path, has_root=False)
     uri = outcome(result, "only")["artifacts"]["model"]["uri"]
-    assert uri.startswith(f"{workspace.artifacts}/small/")
+    assert uri.startswith(f"{tmp_path}/ws/artifacts/small/")
 
 
 def test_a_second_run_in_the_workspace_is_refused(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from pipeline import SCHEMA_FILE
 from pipeline.config.errors import UserError
 from pipeline.config.tree import load_config
 from tests.components import ingest_reports, weekly_ratings
+from tests.components.pushed_files import EMPTY_MODEL
 from tests.components.weekly_ratings import week
 from tests.kubeflow import s3_server, trainer_step
 from tests.kubeflow.s3_server import Bucket
@@ -183,7 +184,7 @@ def test_data_that_moved_since_the_last_push_stops_a_run_until_it_is_accepted(
     run = Run("s3", bucket, tmp_path / "run")
     group = run.constant("drift-validator", "comparison_group")
     for name, content in (
-        (SAVED_MODEL, b"model"),
+        (SAVED_MODEL, EMPTY_MODEL),
         (COMPARISON_GROUP_FILE, group.encode()),
         (STATISTICS_FILE, train_statistics(26)),
     ):

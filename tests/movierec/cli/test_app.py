@@ -1,3 +1,5 @@
+import errno
+import gc
 import os
 import re
 import subprocess
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from movierec.cli import app as commands
 from movierec.cli.app import app
 from tests.movierec.cli.command import COMMAND, assert_refused, imported_by, movierec
 
@@ -118,6 +121,39 @@ def test_a_mistake_is_one_line_and_exit_code_1(
     workspace = [] if arguments == ["recommend"] else ["--workspace", str(tmp_path / "w")]
     assert_refused(movierec(*arguments, *workspace), message)
     assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        ImportError("_pywrap.so: failed to map segment from shared object"),
+    ],
+)
+def test_a_lack_of_memory_in_any_command_is_one_line(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(commands, "app", fail)
+    with pytest.raises(SystemExit) as end:
+        commands.main()
+    gc.unfreeze()
+    assert end.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("movierec: out of memory; end other programs")
+    assert "lower training.memory_budget" in line
+
+
+def test_an_error_that_nobody_expects_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: object) -> None:
+        raise ZeroDivisionError("no memory of it")
+
+    monkeypatch.setattr(commands, "app", fail)
+    with pytest.raises(ZeroDivisionError):
+        commands.main()
 
 
 def test_a_damaged_model_is_one_line(tmp_path: Path) -> None:

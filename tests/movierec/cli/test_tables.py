@@ -4,10 +4,10 @@ import pytest
 from rich.console import Console
 
 from movierec.cli import tables
-from movierec.cli.output import printable
 from pipeline.sample_user import SampleUser
 from pipeline.summary import Intervals, Summary, Tuning
 from serving.answers import Recommendation, VersionStatus
+from serving.errors import printable
 from tests.pipeline.summaries import summary
 
 # A title that would clear the screen and turn red.

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from serving.launch.server_process import ServerProcess
+
 
 def run(parent: int, *command: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     tie = [sys.executable, "-m", "serving.launch.server_process", str(parent)]
@@ -39,3 +41,13 @@ def test_a_program_that_cannot_be_run(tmp_path: Path) -> None:
     program.chmod(0o755)
     done = run(os.getpid(), str(program))
     assert (done.returncode, done.stderr) == (126, f"{program}: cannot be run: Exec format error\n")
+
+
+def test_a_log_that_quotes_a_client_commands_no_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    for from_start in (True, False):
+        with ServerProcess(["sh", "-c", r"sleep 0.1; printf 'no model \033[2J\n'"], 5.0) as process:
+            if from_start:
+                process.last_words()
+            process.show_log(from_start=from_start)
+            process.last_words()
+        assert capfd.readouterr().err == "no model \\x1b[2J\n"
