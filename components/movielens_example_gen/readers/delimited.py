@@ -681,7 +681,12 @@ class _Parse:
             )
         above = self._lines_to_skip()
         rows = table.num_rows + blank
-        if quoting and rows not in (counts.lines - above, _count_filled_lines(self.path, above)):
+        # Lines are counted one by one only if some are blank.
+        if (
+            quoting
+            and rows != counts.lines - above
+            and rows != _count_filled_lines(self.path, above)
+        ):
             raise DataError(self._open_quote(escape) or "a value has a line break in quotes")
         return table
 
