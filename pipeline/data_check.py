@@ -77,12 +77,11 @@ def check(config: PipelineConfig) -> DataReport:
     problem = None
     try:
         cleaning.require_few_rejected(cleaned, raw.ratings.num_rows, options.max_rejected_fraction)
-        splits.require_times(raw.ratings.column_names, options.split)
+        splits.require_times(cleaned.has_times, options.split)
         joining.require_matching_ids(accepted, raw)
         splits.assign(accepted, raw.ratings.num_rows, options.split)
     except DataError as error:
         problem = str(error)
-    has_times = features.TIMESTAMP in raw.ratings.column_names
     return DataReport(
         path=path,
         recognised=reading.recognised(source.edition, raw, cleaned),
@@ -96,7 +95,7 @@ def check(config: PipelineConfig) -> DataReport:
         described=described,
         ratings=_ratings(accepted[features.RATING].to_numpy()),
         spans=report.by_span(source.spans, raw, accepted),
-        years=_years(accepted[features.TIMESTAMP]) if has_times else {},
+        years=_years(accepted[features.TIMESTAMP]) if cleaned.has_times else {},
         problem=problem,
     )
 

@@ -28,6 +28,8 @@ def locate(data: DataConfig) -> Path:
     has_spans = PLACEHOLDER.search(str(path)) is not None
     if not has_spans and not path.exists():
         raise UserError(f"data.path: {path} does not exist")
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise UserError(f"data.path: {path} is neither a file nor a folder, but a pipe or a device")
     if data.path is not None and (has_spans or data.dataset != AUTO):
         from components.movielens_example_gen import input_files, spans
 

@@ -19,6 +19,8 @@ from models import features
 
 ROW = "row"
 REASON = "reason"
+SPAN = "span"
+"""Column with the name of the span of a rejected row, where there are several."""
 
 REPEATED_HEADER = "header among the rows"
 BLANK = "blank row"
@@ -26,6 +28,7 @@ BLANK_END = "blank row at the end"
 CUT = "last line, cut"
 MISSING_ID = "missing id"
 ID_HAS_SPACE = "id with white space"
+ID_LOST_DIGITS = "id in scientific notation"
 RATING_NOT_A_NUMBER = "rating not a number"
 RATING_OUT_OF_RANGE = "rating out of range"
 RATING_BETWEEN_STEPS = "rating between two steps"
@@ -55,11 +58,13 @@ class CleanRatings:
             `rating` float32, `timestamp` int64.
         rejected: `row`, the columns as text, unchanged, and `reason`.
         recognised: Phrases for people on the scale of the ratings and the unit of the times.
+        has_times: Whether the ratings have times; if not, every `timestamp` is 0.
     """
 
     accepted: pa.Table
     rejected: pa.Table
     recognised: tuple[str, ...] = ()
+    has_times: bool = True
 
     @property
     def rejected_by_reason(self) -> dict[str, int]:
@@ -121,7 +126,14 @@ def clean(
     ratings = normalising.numbers(encoded[features.RATING])
     rating_values = _numpy(ratings, np.nan)
     scale = dialect.rating_range or rating_range or recognise(rating_values)
-    timestamps, times = _timestamps(raw.ratings, dialect, bounds)
+    has_times = features.TIMESTAMP in raw.ratings.column_names and not normalising.is_empty(
+        raw.ratings[features.TIMESTAMP]
+    )
+    timestamps, times = (
+        _timestamps(raw.ratings, dialect, bounds)
+        if has_times
+        else (pa.array(np.zeros(rows, np.int64)), "no times")
+    )
     seconds = _numpy(timestamps, 0)
 
     reasons = _Reasons(rows)
@@ -135,7 +147,11 @@ def clean(
         reasons.mark(_is_at_end(blank, raw.file_rows or (rows,)), BLANK_END)
         reasons.mark(blank, BLANK)
     reasons.mark(missing_users | missing_movies, MISSING_ID)
-    reasons.mark(_has_space(users) | _has_space(movies), ID_HAS_SPACE)
+    for pattern, reason in (
+        (normalising.SPACE_OR_CONTROL, ID_HAS_SPACE),
+        (normalising.SCIENTIFIC, ID_LOST_DIGITS),
+    ):
+        reasons.mark(_matches(users, pattern) | _matches(movies, pattern), reason)
     reasons.mark(~np.isfinite(rating_values), RATING_NOT_A_NUMBER)
     lowest, highest = max(scale[0], bounds.rating_min), min(scale[1], bounds.rating_max)
     reasons.mark((rating_values < lowest) | (rating_values > highest), RATING_OUT_OF_RANGE)
@@ -169,15 +185,10 @@ def clean(
     recognised = (f"ratings {scale[0]:g} to {scale[1]:g}", times)
     # Without bad rows, a filter would copy the whole table.
     accepted = table.filter(pa.array(good)) if len(bad) else table
-    return CleanRatings(accepted, rejected, recognised)
+    return CleanRatings(accepted, rejected, recognised, has_times)
 
 
 def _timestamps(table: pa.Table, dialect: Dialect, bounds: RowBounds) -> tuple[pa.Array, str]:
-    if (
-        features.TIMESTAMP not in table.column_names
-        or table[features.TIMESTAMP].null_count == table.num_rows
-    ):
-        return pa.array(np.zeros(table.num_rows, np.int64)), "no times"
     return normalising.seconds(
         table[features.TIMESTAMP],
         dialect.timestamp_unit,
@@ -217,10 +228,11 @@ def require_few_rejected(cleaned: CleanRatings, rows_read: int, max_fraction: fl
     counts = ", ".join(f"{count} {reason}" for reason, count in by_reason.items())
     damage = pc.invert(pc.is_in(cleaned.rejected[REASON], value_set=pa.array(NO_DAMAGE)))
     example = cleaned.rejected.filter(damage).slice(0, 1).to_pylist()[0]
+    of_span = f" of span {example[SPAN]}" if SPAN in example else ""
     raise DataError(
         f"{rejected} of {rows_read} rows cannot be ratings ({rejected / rows_read:.2%}, "
         f"data.max_rejected_fraction allows {max_fraction:.2%}): {counts}; the first is row "
-        f"{example[ROW] + 1}: user {example[features.USER_ID]}, movie "
+        f"{example[ROW] + 1}{of_span}: user {example[features.USER_ID]}, movie "
         f"{example[features.MOVIE_ID]}, rating {example[features.RATING]}, timestamp "
         f"{example.get(features.TIMESTAMP)}"
     )
@@ -243,8 +255,10 @@ def _is_missing(ids: pa.DictionaryArray) -> Mask:
     return pc.is_null(ids, nan_is_null=False).to_numpy(zero_copy_only=False) | (_codes(ids) < 0)
 
 
-def _has_space(ids: pa.DictionaryArray) -> Mask:
-    spoilt = pc.match_substring_regex(ids.dictionary, normalising.SPACE_OR_CONTROL)
+def _matches(ids: pa.DictionaryArray, pattern: str) -> Mask:
+    spoilt = pc.match_substring_regex(ids.dictionary, pattern)
+    if not pc.any(spoilt).as_py():
+        return np.zeros(len(ids), bool)
     return _numpy(spoilt.take(ids.indices), False)
 
 

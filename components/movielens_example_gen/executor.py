@@ -87,7 +87,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         raw, cleaned = reading.read_source(source, options)
         rows_read = raw.ratings.num_rows
         cleaning.require_few_rejected(cleaned, rows_read, options.max_rejected_fraction)
-        splits.require_times(raw.ratings.column_names, options.split)
+        splits.require_times(cleaned.has_times, options.split)
         # The text of all rows takes more memory than the ratings themselves. A slice would keep it.
         raw = dataclasses.replace(raw, ratings=raw.ratings.schema.empty_table())
         joining.require_matching_ids(cleaned.accepted, raw)

@@ -23,6 +23,10 @@ _BLOCK = 1 << 20
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 # As Hadoop, Spark and Hive name the parts of a table.
 _PART: Final = re.compile(r"part-[^.]*|[0-9]{6}_[0-9]+(_copy_[0-9]+)?")
+# What stands beside data, in small letters.
+_DOCUMENT: Final = re.compile(
+    r"(readme|licen[cs]e|copying|notice|changelog|manifest|success|done)(\.txt)?"
+)
 
 MAX_UNPACKED_BYTES: Final = 1 << 36
 """Bytes that one archived file may have; the largest published one has 2^30."""
@@ -178,19 +182,29 @@ def _matched(names: Iterable[str], edition: Edition, place: str) -> dict[str, st
             raise DataError(f"{place} has {twin} and {name}: keep one")
 
     def present(wanted: Iterable[str]) -> dict[str, str]:
-        return {name: actual[plain_name(name)] for name in wanted if plain_name(name) in actual}
+        found = {}
+        for name in wanted:
+            stem = os.path.splitext(name)[0]
+            alike = [one for end in edition.suffixes if (one := f"{stem}{end}") in actual]
+            if plain_name(name) in actual:
+                found[name] = actual[plain_name(name)]
+            elif len(alike) == 1:
+                found[name] = actual[alike[0]]
+        return found
 
     optional = present(edition.optional_files)
     others = [
         actual[name]
         for name in sorted(actual)
-        if may_be_ratings(name, edition) and name not in edition.optional_files
+        if may_be_ratings(name, edition) and actual[name] not in optional.values()
     ]
     in_folders = [name for name in others if "/" in name]
     for wanted in (edition.files, edition.other_files):
         if wanted and len(found := present(wanted)) == len(wanted):
             if in_folders:
-                raise DataError(f"{place} has {edition.files[0]} and {in_folders[0]}: keep one")
+                raise DataError(
+                    f"{place} has {found[edition.files[0]]} and {in_folders[0]}: keep one"
+                )
             return {**found, **optional}
     for name in in_folders:
         # Ratings and movies in one folder of each day would be one table.
@@ -216,9 +230,11 @@ def may_be_ratings(name: str, edition: Edition) -> bool:
     """Returns whether a `plain_name` is one of ratings without the edition's own name.
 
     Parts that Hadoop and Hive wrote, such as `part-00000` and `000000_0`, have no suffix, nor do
-    some in folders such as `date=2026-11-22`.
+    some in folders such as `date=2026-11-22`. A README and the like is none of them.
     """
     own = os.path.basename(name)
+    if _DOCUMENT.fullmatch(own):
+        return False
     is_part = _PART.fullmatch(own) is not None or ("/" in name and not own.startswith("_"))
     takes_parts = bool(edition.part_prefix) and "." not in own
     return bool(edition.suffixes) and (name.endswith(edition.suffixes) or (takes_parts and is_part))

@@ -6,9 +6,11 @@ that is missing or has no such form.
 
 from __future__ import annotations
 
+import ast
 import datetime
 import math
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -31,8 +33,18 @@ SPACE_OR_CONTROL: Final = r"[\s\p{Z}\p{Cc}\x{0085}]"
 
 # Characters without a width that editors and web pages leave behind, byte-order marks among them.
 _INVISIBLE = r"[\x{200B}-\x{200F}\x{2060}\x{FEFF}\x{00AD}]"
+# As Excel shows long numbers, and as Arrow writes floats that are not exact.
+SCIENTIFIC: Final = r"^-?\d(\.\d+)?[eE]\+\d+$"
+"""Ids of which digits are lost, so that many have the same text."""
+
 _WHOLE = r"^-?\d+(\.0+)?$"
 _NUMBER = r"^-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+# Ratings such as 4/5, 80% and 4 stars; every group has a name for pyarrow.
+_WITH_END = r"^(?P<number>-?\d+(?:[.,]\d+)?)\s*(?P<end>%|/\s*\d+|(?:out )?of \d+|stars?)$"
+_WORDS = (
+    ("false", "f", "no", "n", "dislike", "disliked", "down", "thumbs down", "downvote", "👎"),
+    ("true", "t", "yes", "y", "like", "liked", "up", "thumbs up", "upvote", "👍"),
+)
 _DECIMAL_COMMA = r"^[+-]?\d+,\d+$"
 # What fits into int64: nanoseconds have 19 digits.
 _WHOLE_NUMBER = r"^(-?\d{1,18}|[1-8]\d{18})$"
@@ -47,10 +59,16 @@ _HALF_DAY = (
 )
 _MONTHS = 12
 _NOON = 12
-# Floats beyond this are not exact, and no time in microseconds is near it.
+# Floats beyond this are not exact.
 _LARGEST_WHOLE_FLOAT = 2.0**53
+# Nanoseconds as floats are exact to far less than a second.
+_LARGEST_TIME = 2.0**63
 # In 1973: numbers between the latest second and this in milliseconds are no times at all.
 _PLAUSIBLE_SECONDS = 100_000_000
+# In 1990: ticks of .NET and of Windows, taken for nanoseconds, are earlier, ratings are later.
+_OLDEST_NANOSECONDS = 650_000_000
+# From 1982 to 2064, counted from 1900 as in Excel.
+_EXCEL_DAYS = (30_000, 60_000)
 _PER_SECOND: dict[TimestampUnit, int] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _UNITS: dict[TimestampUnit, str] = {
     "s": "seconds",
@@ -85,8 +103,31 @@ def ids(column: pa.ChunkedArray | pa.Array) -> pa.DictionaryArray:
 
 
 def numbers(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    """Returns float64 numbers; a decimal comma counts as a point, and `true` as 1."""
-    return by_distinct(column, _numbers).dictionary_decode()
+    """Returns float64 numbers; a decimal comma counts as a point, and words such as `true` as 1.
+
+    Where no text is a number, `4/5` is 4 and `80%` is 80, if most texts end alike.
+    """
+
+    def read(values: pa.Array) -> pa.Array:
+        found = _numbers(values)
+        if found.null_count < len(found) or not pa.types.is_string(values.type):
+            return found
+        return _numbers(_without_end(_visible(values)))
+
+    return by_distinct(column, read).dictionary_decode()
+
+
+def is_empty(column: pa.ChunkedArray) -> bool:
+    """Returns whether a column has no value at all."""
+    is_value = pc.invert(pc.is_null(column, nan_is_null=True))
+    at = pc.index(is_value, True).as_py()
+    if at < 0:
+        return True
+    # The first value tells in nearly all cases.
+    if not pa.types.is_string(column.type) or column[at].as_py() not in MISSING:
+        return False
+    is_missing = pc.is_in(column, value_set=pa.array(MISSING))
+    return not pc.any(pc.and_not(is_value, is_missing)).as_py()
 
 
 def seconds(
@@ -140,6 +181,7 @@ def _in_seconds(values: pa.Array, unit: TimestampUnit | None, latest: int) -> tu
     if unit is None:
         if (dates := _compact_dates(values)) is not None:
             return dates, "dates"
+        _refuse_days(values)
         unit = _unit(values, latest)
         if unit != "s":
             is_smaller = pc.and_(
@@ -152,6 +194,20 @@ def _in_seconds(values: pa.Array, unit: TimestampUnit | None, latest: int) -> tu
         array = pc.fill_null(values, 0).to_numpy(zero_copy_only=False) // _PER_SECOND[unit]
         values = pa.array(array, mask=missing)
     return values, _UNITS[unit]
+
+
+def _refuse_days(values: pa.Array) -> None:
+    """Refuses numbers that can be days.
+
+    Raises:
+        DataError: All of them can.
+    """
+    lowest, highest = pc.min_max(values).values()
+    if lowest.is_valid and _EXCEL_DAYS[0] <= lowest.as_py() <= highest.as_py() <= _EXCEL_DAYS[1]:
+        raise DataError(
+            f"timestamps from {lowest} to {highest} can be seconds of 1970 or days as Excel counts "
+            "them: write dates as YYYY-MM-DD, or set data.timestamp_unit"
+        )
 
 
 def _compact_dates(values: pa.Array) -> pa.Array | None:
@@ -202,16 +258,49 @@ def titles(column: pa.ChunkedArray) -> pa.Array:
 def genres(column: pa.ChunkedArray) -> pa.Array:
     """Splits `"Comedy | Drama"` into `["Comedy", "Drama"]`; no genres give an empty list.
 
-    A column of lists, which Parquet can have, is trimmed as they are.
+    A column of lists, which Parquet can have, is trimmed as they are. Texts can be lists as Python
+    or JSON writes them. A semicolon or a comma divides them where no bar does, if that gives fewer
+    genres.
     """
     if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
-        rows = [_genre_list(map(str, names or ())) for names in column.to_pylist()]
+        rows = [_genre_list(map(_genre_name, names or ())) for names in column.to_pylist()]
         return pa.array(rows, pa.list_(pa.string()))
     encoded = by_distinct(pc.cast(column, pa.string()))
-    lists = [_genre_list(text.split("|")) for text in encoded.dictionary.to_pylist()]
+    lists = _genre_lists(encoded.dictionary.drop_null().to_pylist())
     lists.append([])
     indices = pc.fill_null(encoded.indices, len(lists) - 1)
     return pa.array(lists, pa.list_(pa.string())).take(indices)
+
+
+def _genre_lists(texts: Sequence[str]) -> list[list[str]]:
+    written = [_written_list(text) for text in texts]
+    if any(names is not None for names in written):
+        return [
+            _genre_list(text.split("|") if names is None else names)
+            for text, names in zip(texts, written, strict=True)
+        ]
+    for delimiter in ("|", ";", ","):
+        if any(delimiter in text for text in texts):
+            lists = [_genre_list(text.split(delimiter)) for text in texts]
+            # Genres repeat; the parts of names such as "Science, Nature" do not.
+            if delimiter == "|" or len({name for names in lists for name in names}) < len(texts):
+                return lists
+    return [_genre_list([text]) for text in texts]
+
+
+def _written_list(text: str) -> list[str] | None:
+    """Returns the names in a text such as `['Comedy', 'Drama']` or `[{'name': 'Drama'}]`."""
+    if not text.strip().startswith("["):
+        return None
+    try:
+        entries = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    return [_genre_name(entry) for entry in entries] if isinstance(entries, list) else None
+
+
+def _genre_name(entry: object) -> str:
+    return str((entry.get("name") if isinstance(entry, dict) else entry) or "")
 
 
 def _genre_list(names: Iterable[str]) -> list[str]:
@@ -261,14 +350,26 @@ def _numbers(values: pa.Array) -> pa.Array:
         pc.replace_substring(text, ",", "."),
         text,
     )
-    text = pc.replace_substring_regex(text, r"^\+", "")
+    text = pc.replace_substring_regex(pc.replace_substring(text, "\u2212", "-"), r"^\+", "")
     is_number = pc.match_substring_regex(text, _NUMBER)
     if pc.all(is_number).as_py() is False:
-        # As pandas, R and databases write booleans.
-        words = pc.index_in(pc.utf8_lower(text), value_set=pa.array(["false", "true"]))
-        text = pc.coalesce(pc.cast(words, pa.string()), text)
-        is_number = pc.or_kleene(is_number, pc.is_valid(words))
+        plain = pc.replace_substring(pc.utf8_lower(text), "_", " ")
+        for number, words in enumerate(_WORDS):
+            is_word = pc.is_in(plain, value_set=pa.array(words))
+            text = pc.if_else(is_word, str(number), text)
+            is_number = pc.or_kleene(is_number, is_word)
     return pc.cast(pc.if_else(is_number, text, None), pa.float64())
+
+
+def _without_end(text: pa.Array) -> pa.Array:
+    """Returns the numbers of texts such as `4/5`, with the end that most of them have."""
+    parts = pc.extract_regex(pc.utf8_lower(text), _WITH_END)
+    ends = pc.replace_substring_regex(pc.struct_field(parts, "end"), r"\s+|s$", "")
+    if ends.null_count == len(ends):
+        return text
+    ((most, _),) = Counter(ends.drop_null().to_pylist()).most_common(1)
+    is_most = pc.equal(ends, most)
+    return pc.if_else(is_most, pc.struct_field(parts, "number"), None)
 
 
 def _whole(values: pa.Array) -> pa.Array:
@@ -277,7 +378,7 @@ def _whole(values: pa.Array) -> pa.Array:
     whole = pc.floor(floats)
     fits = pc.and_(
         pc.or_(pc.equal(floats, whole), pc.greater_equal(floats, _PLAUSIBLE_SECONDS)),
-        pc.less(pc.abs(floats), _LARGEST_WHOLE_FLOAT),
+        pc.less(pc.abs(floats), _LARGEST_TIME),
     )
     return pc.cast(pc.if_else(fits, whole, None), pa.int64())
 
@@ -391,6 +492,7 @@ def _unit(values: pa.Array, latest: int) -> TimestampUnit:
     median = float(np.median(present))
     if median > latest:
         for unit, per in _PER_SECOND.items():
-            if _PLAUSIBLE_SECONDS * per <= median <= latest * per:
+            oldest = _OLDEST_NANOSECONDS if unit == "ns" else _PLAUSIBLE_SECONDS
+            if oldest * per <= median <= latest * per:
                 return unit
     return "s"

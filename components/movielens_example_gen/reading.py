@@ -18,9 +18,6 @@ from components.movielens_example_gen.readers.edition import RawRatings
 from components.movielens_example_gen.spans import Source, Span
 from models import features
 
-SPAN = "span"
-"""Column with the name of the span of a rejected row."""
-
 
 def read(base: str, options: IngestOptions) -> tuple[RawRatings, CleanRatings]:
     """Returns the tables of a path, and its ratings without the rows that cannot be ratings.
@@ -45,9 +42,7 @@ def read_source(source: Source, options: IngestOptions) -> tuple[RawRatings, Cle
     Raises:
         DataError: The files cannot be read as the edition, or the columns of two spans differ.
     """
-    raws = [
-        read_raw(span.path, source.edition, options.dialect, span.place) for span in source.spans
-    ]
+    raws = [_read_span(span, source, options.dialect) for span in source.spans]
     raw = raws[0] if len(raws) == 1 else _joined(raws, source.spans)
     edition = EDITIONS[source.edition]
     cleaned = cleaning.clean(raw, options.bounds, options.dialect, edition.rating_range)
@@ -56,6 +51,16 @@ def read_source(source: Source, options: IngestOptions) -> tuple[RawRatings, Cle
     return raw, dataclasses.replace(
         cleaned, rejected=_by_span(cleaned.rejected, raw.span_rows, source.spans)
     )
+
+
+def _read_span(span: Span, source: Source, dialect: Dialect) -> RawRatings:
+    try:
+        return read_raw(span.path, source.edition, dialect, span.place)
+    except DataError as error:
+        # The files of all spans can have the same name.
+        if len(source.spans) == 1 or span.path in str(error):
+            raise
+        raise DataError(f"{span.path}: {error}") from error
 
 
 def _joined(raws: Sequence[RawRatings], found: Sequence[Span]) -> RawRatings:
@@ -76,6 +81,7 @@ def _joined(raws: Sequence[RawRatings], found: Sequence[Span]) -> RawRatings:
             sum(rows[:number]) + row for number, one in enumerate(raws) for row in one.cut_rows
         ),
         recognised=(f"{len(raws)} spans {first} to {last}", *raws[-1].recognised),
+        blank_lines=sum(one.blank_lines for one in raws),
         span_rows=rows,
         file_rows=tuple(
             count
@@ -102,7 +108,8 @@ def _by_span(rejected: pa.Table, rows: Sequence[int], found: Sequence[Span]) -> 
     at = np.searchsorted(starts, row, side="right") - 1
     names = pa.array([span.name for span in found], pa.string()).take(pa.array(at))
     others = rejected.drop_columns([cleaning.ROW])
-    return others.add_column(0, cleaning.ROW, pa.array(row - starts[at])).add_column(0, SPAN, names)
+    others = others.add_column(0, cleaning.ROW, pa.array(row - starts[at]))
+    return others.add_column(0, cleaning.SPAN, names)
 
 
 def read_raw(
@@ -125,4 +132,5 @@ def read_raw(
 
 def recognised(edition: EditionName, raw: RawRatings, cleaned: CleanRatings) -> str:
     """Returns one line on the edition, the dialect, the scale and the unit of the times."""
-    return ", ".join((edition, *raw.recognised, *cleaned.recognised))
+    blank = (f"{raw.blank_lines:,} blank lines",) if raw.blank_lines else ()
+    return ", ".join((edition, *raw.recognised, *blank, *cleaned.recognised))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tfx.dsl.io import fileio
 
@@ -13,10 +13,14 @@ from components.movielens_example_gen import input_files
 from components.movielens_example_gen.options import EditionName
 from components.movielens_example_gen.readers import EDITIONS
 
+_MOVIES = "movies"
 _README = "README.txt"
 _README_BYTES = 4096
 _PARQUET_MAGIC = b"PAR1"
-_PACKED = (".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst")
+_PACKED = (
+    ".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst", ".deflate", ".lz4", ".lzo",
+    ".snappy",
+)  # fmt: skip
 
 
 def recognise(base: str, remedy: str | None = None) -> EditionName:
@@ -40,11 +44,10 @@ def recognise(base: str, remedy: str | None = None) -> EditionName:
         raise DataError(
             f"{base}: has the files of {' and '.join(found)}: {remedy or 'set data.dataset'}"
         )
-    if found:
-        return found[0]
-    for name in ("parquet", "csv"):
-        if any(input_files.may_be_ratings(file, EDITIONS[name]) for file in plain):
-            return name
+    name = found[0] if found else _unnamed(plain)
+    if name is not None:
+        _refuse_other_movies(base, plain, name)
+        return name
     packed = [name for name in sorted(plain) if name.endswith(_PACKED)]
     if packed:
         raise DataError(f"{base}: has {packed[0]}: unpack it, or give it as data.path")
@@ -53,6 +56,36 @@ def recognise(base: str, remedy: str | None = None) -> EditionName:
     shown = ", ".join(names[:10]) or "no files"
     remedy = remedy or "set data.dataset and data.path"
     raise DataError(f"{base}: has no ratings (it has {shown}); {remedy}")
+
+
+def _unnamed(plain: Iterable[str]) -> EditionName | None:
+    """Returns the edition of files without its own names, if one of them may be ratings."""
+    candidates: tuple[EditionName, ...] = ("parquet", "csv")
+    return next(
+        (
+            name
+            for name in candidates
+            if any(input_files.may_be_ratings(file, EDITIONS[name]) for file in plain)
+        ),
+        None,
+    )
+
+
+def _refuse_other_movies(base: str, plain: Iterable[str], name: EditionName) -> None:
+    """Refuses movies in a form that is not read beside the ratings.
+
+    Raises:
+        DataError: There are such, and none in the right form.
+    """
+    edition = EDITIONS[name]
+    wanted = edition.optional_files[:1]
+    own = {*wanted, *(f"{_MOVIES}{suffix}" for suffix in edition.suffixes)}
+    movies = {file for file in plain if os.path.splitext(file)[0] == _MOVIES}
+    if wanted and movies and not movies & own:
+        raise DataError(
+            f"{base}: has {min(movies)}, which is not read: write {wanted[0]}, or set "
+            f"data.dataset={name} to go without titles and genres"
+        )
 
 
 def _named(base: str, names: list[str]) -> Iterator[EditionName]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -53,16 +52,16 @@ def assign(ratings: pa.Table, rows_read: int, options: SplitOptions) -> Codes:
     return codes
 
 
-def require_times(columns: Sequence[str], options: SplitOptions) -> None:
+def require_times(has_times: bool, options: SplitOptions) -> None:
     """Refuses a split by time of ratings without times.
 
     Raises:
-        DataError: The method is time, and there is no column of timestamps.
+        DataError: The method is time, and the ratings have no times.
     """
-    if options.method == "time" and features.TIMESTAMP not in columns:
+    if options.method == "time" and not has_times:
         raise DataError(
-            "split.method time needs timestamps, and the ratings have no such column: use hash, or "
-            "name the column in data.columns"
+            "split.method time needs timestamps, and the ratings have none: use hash, or name the "
+            "column in data.columns"
         )
 
 

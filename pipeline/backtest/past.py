@@ -181,7 +181,7 @@ def read(config: PipelineConfig, days: int) -> Past:
     options = ingest_options(config)
     raw, cleaned = reading.read(str(locate(config.data)), options)
     cleaning.require_few_rejected(cleaned, raw.ratings.num_rows, options.max_rejected_fraction)
-    if features.TIMESTAMP not in raw.ratings.column_names:
+    if not cleaned.has_times:
         raise UserError("the ratings have no times: a backtest needs them to tell weeks apart")
     table = cleaned.accepted
     table = table.take(np.argsort(table[features.TIMESTAMP].to_numpy(), kind="stable"))

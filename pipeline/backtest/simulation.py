@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from components import rating_baselines
+from components.errors import DataError
 from components.gate.interval import Vector, rmse_difference
 from components.gate.judgement import Baseline, Figures, judge
 from components.gate.limits import BASELINE_MOVE
@@ -118,7 +119,10 @@ class _Simulation:
         self, done: Week, week: int, served: _Served | None
     ) -> tuple[Week, _Served | None]:
         """Trains on the weeks before, and serves the model if the gate blesses it."""
-        snapshot = self.ratings.before(week, self.config)
+        try:
+            snapshot = self.ratings.before(week, self.config)
+        except DataError as error:
+            raise DataError(f"{done.week}: {error}; start later by a higher --first") from error
         started = time.perf_counter()
         trained = self._train(snapshot, served)
         done = done.model_copy(

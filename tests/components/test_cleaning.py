@@ -51,6 +51,8 @@ def clean(
         (("NA", "1", "3", "9"), cleaning.MISSING_ID),
         (("7", "\\N", "3", "9"), cleaning.MISSING_ID),
         (("7", "\u200b", "3", "9"), cleaning.MISSING_ID),
+        (("1.23E+12", "1", "3", "9"), cleaning.ID_LOST_DIGITS),
+        (("7", "1e+16", "3", "9"), cleaning.ID_LOST_DIGITS),
         (("7", "1", None, "9"), cleaning.RATING_NOT_A_NUMBER),
         (("7", "1", "good", "9"), cleaning.RATING_NOT_A_NUMBER),
         (("7", "1", "nan", "9"), cleaning.RATING_NOT_A_NUMBER),
@@ -156,6 +158,24 @@ def test_dates_that_can_be_two_days_are_asked_about(texts: tuple[str, ...]) -> N
     assert len(cleaned_times(*others, "03/04/2020")) == 5
 
 
+def test_days_as_excel_counts_them_are_asked_about() -> None:
+    with pytest.raises(DataError, match="from 43934 to 43990 can be seconds of 1970 or days"):
+        cleaned_times("43934", "43990")
+    rows = [("7", str(at), "3", text) for at, text in enumerate(("43934", "43990"))]
+    seconds = clean(raw(*rows), Dialect(timestamp_unit="s")).accepted["timestamp"]
+    assert seconds.to_pylist() == [43934, 43990]
+
+
+def test_ticks_of_other_clocks_are_no_nanoseconds() -> None:
+    """Of .NET, 100 nanoseconds since the year 1, and of Windows, since 1601."""
+    for since in (621_355_968_000_000_000, 116_444_736_000_000_000):
+        assert cleaned_times(str(since + 1_600_000_000 * 10**7)) == []
+
+
+def test_nanoseconds_may_be_floats() -> None:
+    assert cleaned_times("1.6e18", "1600000001000000000.0") == [1_600_000_000, 1_600_000_001]
+
+
 def test_numbers_that_are_times_in_no_unit_are_set_aside() -> None:
     cleaned = clean(raw(*(("7", str(movie), "3", "9000000000") for movie in range(5))))
     assert cleaned.rejected_by_reason == {cleaning.TIMESTAMP_OUT_OF_RANGE: 5}
@@ -237,6 +257,34 @@ def test_booleans_are_thumbs() -> None:
     rows = [("7", str(at), text, "1") for at, text in enumerate(["True", "FALSE", "true"])]
     cleaned = clean(raw(*rows), scale=None)
     assert cleaned.accepted["rating"].to_pylist() == [1.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("texts", "numbers"),
+    [
+        (("Like", "dislike", "LIKE"), [1, 0, 1]),
+        (("thumbs_up", "Thumbs down"), [1, 0]),
+        (("👍", "👎"), [1, 0]),
+        (("T", "F"), [1, 0]),
+        (("yes", "no"), [1, 0]),
+        (("4/5", "3,5 / 5", "1/5"), [4, 3.5, 1]),
+        (("4 out of 5", "3 out of 5"), [4, 3]),
+        (("80%", "40 %", "100%"), [80, 40, 100]),
+        (("1 star", "4 stars"), [1, 4]),
+        (("\u22121", "+1"), [-1, 1]),
+    ],
+)
+def test_ratings_may_be_words_or_end_alike(texts: tuple[str, ...], numbers: list[float]) -> None:
+    rows = [("7", str(at), text, "1") for at, text in enumerate(texts)]
+    cleaned = clean(raw(*rows), scale=(-1.0, 100.0))
+    assert cleaned.accepted["rating"].to_pylist() == numbers
+
+
+@pytest.mark.parametrize("texts", [("4", "4/5"), ("4/5", "3/5", "8/10"), ("3 Mai", "4/5")])
+def test_ratings_that_end_otherwise_are_set_aside(texts: tuple[str, ...]) -> None:
+    rows = [("7", str(at), text, "1") for at, text in enumerate(texts)]
+    cleaned = clean(raw(*rows), scale=(0.0, 100.0))
+    assert cleaned.rejected_by_reason == {cleaning.RATING_NOT_A_NUMBER: 1}
 
 
 def test_minus_one_among_stars_is_asked_about() -> None:

@@ -44,7 +44,7 @@ def test_the_first_of_two_lines_for_a_movie_counts(csv_folder: Path) -> None:
     ("content", "message"),
     [
         (b"", "ratings.csv: the file is empty"),
-        (b"userId,movieId,timestamp\n7,1,3\n", "no column rating; the first line has userId"),
+        (b"userId,movieId,timestamp\n7,1,3\n", "no column rating; the columns are userId"),
         (b"userId,movieId,rating,timestamp\n7,1,3,9\n7,2\n", "line 3 has 2 fields instead of 4"),
         (b"userId,movieId,rating,timestamp\n7,1,3,9,\n", "line 2 has 5 fields instead of 4"),
         (

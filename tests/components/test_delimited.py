@@ -181,8 +181,18 @@ def test_blank_lines_are_no_rows_and_many_are_said(tmp_path: Path, blank: str) -
     few = read(tmp_path, "\n".join([*lines, blank, blank, ""]))
     half = read(tmp_path, "".join(f"{line}\n{blank}\n" for line in lines))
     assert rows(few) == rows(half) == [(str(user), "2", "3", "4") for user in range(30)]
-    assert few.recognised == ("delimiter comma",)
-    assert half.recognised == ("delimiter comma", "31 blank lines")
+    assert few.recognised == half.recognised == ("delimiter comma",)
+    assert (few.blank_lines, half.blank_lines) == (0, 31)
+
+
+@pytest.mark.parametrize("above", ["  \n", "\t\n\n \n", "sep=,\n \n", "\ufeff  \n"])
+@pytest.mark.parametrize("header", [HEADER, ""])
+def test_white_space_above_a_table_with_quotes_is_no_line_break(
+    tmp_path: Path, above: str, header: str
+) -> None:
+    text = f"{above}{header}" + '"5",7,3,9\n  \n' * 4
+    assert rows(read(tmp_path, text)) == [("5", "7", "3", "9")] * 4
+    assert "has a quote" in refused(tmp_path, f'{text}"6\n",7,3,9\n')
 
 
 def test_a_table_of_hive_is_read(tmp_path: Path) -> None:
@@ -216,9 +226,24 @@ def test_row_numbers_of_r_are_no_users(tmp_path: Path) -> None:
         assert rows(table) == [(f"u{at % 3}", f"m{at}", "3") for at in range(1, 31)]
     # A decimal comma gives a field too many as well.
     lines = [f"u{at % 3},m{at},3,5" for at in range(1, 31)]
-    assert "line 2 has 4 fields instead of 3" in refused(
+    assert "names 3 columns and every row has 4 fields ('u1, m" in refused(
         tmp_path, "\n".join(["user,movie,rating", *lines])
     )
+
+
+def test_rows_with_a_field_more_than_the_header_are_explained(tmp_path: Path) -> None:
+    for line in ('"{at}",u{at},m1,3', "u{at},m1,3,", "u{at},m1,3,5"):
+        lines = [line.format(at=3 * at) for at in range(1, 31)]
+        found = refused(tmp_path, "\n".join(["user,movie,rating", *lines]))
+        assert "names 3 columns and every row has 4 fields ('" in found
+        assert "name each column" in found
+
+
+def test_bars_divide_genres_before_columns(tmp_path: Path) -> None:
+    table = read(tmp_path, "1,Heat,Crime|Drama\n2,Up,Comedy|Drama\n", MOVIES)
+    assert rows(table)[0] == ("1", "Heat", "Crime|Drama")
+    table = read(tmp_path, "1|Heat|Crime\n2|Up|Comedy\n", MOVIES)
+    assert rows(table)[0] == ("1", "Heat", "Crime")
 
 
 def test_a_space_is_a_delimiter_where_no_other_fits(tmp_path: Path) -> None:
@@ -256,7 +281,7 @@ def test_a_quote_after_a_space_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_without_a_column_says_which(tmp_path: Path) -> None:
     found = refused(tmp_path, "user,item\n1,2\n1,3\n")
-    assert "no column rating; the first line has user, item (delimiter comma)" in found
+    assert "no column rating; the columns are user, item (delimiter comma)" in found
     assert "remove what stands above the table" in refused(
         tmp_path, "# made by me\n" + HEADER + many(5)
     )
@@ -292,7 +317,7 @@ def test_names_can_be_set(tmp_path: Path) -> None:
     assert rows(read(tmp_path, text, columns=columns)) == [("1", "2", "3")]
     assert "no column book" in refused(tmp_path, text, columns={**columns, "movie": "book"})
     found = refused(tmp_path, "a,b,c\n1,2,3\n")
-    assert "no column user, movie, rating; the first line has a, b, c (delimiter comma)" in found
+    assert "no column user, movie, rating; the columns are a, b, c (delimiter comma)" in found
 
 
 def test_without_a_header_columns_are_by_order_or_number(tmp_path: Path) -> None:

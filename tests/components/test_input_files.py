@@ -242,6 +242,37 @@ def test_folders_with_values_hold_parts_of_any_name(
     assert raw.movies is not None
 
 
+@pytest.mark.parametrize("name", ["README", "LICENSE", "readme.txt", "SUCCESS", "_committed_7"])
+def test_documents_beside_ratings_are_none(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "in", {"date=2026-11-01/data": RATINGS, f"date=2026-11-01/{name}": "text"})
+    write(tmp_path / "beside", {"my.csv": RATINGS, name: "text"})
+    for folder in ("in", "beside"):
+        assert users(tmp_path / folder) == ["7", "7", "8"]
+    with pytest.raises(DataError, match="has no ratings"):
+        users(write(tmp_path / "alone", {name: "text"}))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".txt", ".inter"])
+def test_movies_may_have_another_suffix(tmp_path: Path, suffix: str) -> None:
+    write(tmp_path, {f"ratings{suffix}": RATINGS, f"movies{suffix}.gz": MOVIES})
+    raw = reading.read_raw(str(tmp_path), recognition.recognise(str(tmp_path)))
+    assert raw.movies is not None
+    assert raw.ratings["user_id"].to_pylist() == ["7", "7", "8"]
+    write(tmp_path, {"ratings.dat": RATINGS})
+    if suffix != ".csv":
+        with pytest.raises(DataError, match="give the one with the ratings"):
+            input_files.find(str(tmp_path), CSV)
+
+
+@pytest.mark.parametrize("name", ["movies.parquet", "movies.json", "Movies.xlsx"])
+def test_movies_that_are_not_read_are_asked_about(tmp_path: Path, name: str) -> None:
+    write(tmp_path, {"ratings.csv": RATINGS, name: MOVIES})
+    with pytest.raises(DataError, match=r"has movies\.\w+, which is not read: write movies\.csv"):
+        recognition.recognise(str(tmp_path))
+    write(tmp_path, {"movies.csv": MOVIES})
+    assert recognition.recognise(str(tmp_path)) == "csv"
+
+
 def test_parts_of_hive_have_no_suffix(tmp_path: Path) -> None:
     rows = "7\x011\x014.5\x01100\n8\x012\x013\x01101\n"
     write(tmp_path, {"000000_0": rows, "000001_0": rows, "000001_0_copy_1": rows})

@@ -38,7 +38,8 @@ TIMES: dict[str, Callable[[int], str]] = {
 # Each has a digit: `nan` and `null` are no ids.
 ids = st.from_regex(r"[a-z][a-z_]{0,4}[0-9]", fullmatch=True)
 halves = st.integers(1, 10).map(lambda half: half / 2)
-seconds_of_ratings = st.integers(2 * 10**8, 2**31)
+# Nanoseconds before 1990 are ticks of other clocks.
+seconds_of_ratings = st.integers(7 * 10**8, 2**31)
 ratings = st.lists(
     st.tuples(ids, ids, halves, seconds_of_ratings),
     min_size=1,

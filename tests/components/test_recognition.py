@@ -1,17 +1,21 @@
 """Every edition in its published form, written here from the description of the format."""
 
+import decimal
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from components.errors import DataError
-from components.movielens_example_gen import reading, recognition
+from components.movielens_example_gen import normalising, reading, recognition
 from components.movielens_example_gen.options import Dialect, IngestOptions, SplitOptions
 from pipeline import row_bounds
+from pipeline.config.tree import load_config
+from pipeline.ingest_options import ingest_options
 
 USERS, MOVIES_OF_EACH = 20, 15
 ROWS = [
@@ -191,6 +195,69 @@ def test_an_id_among_other_columns_of_movies_is_no_second_movie(tmp_path: Path) 
     movies = reading.read_raw(str(tmp_path), "csv", named).movies
     assert movies is not None
     assert movies["movie_id"].to_pylist() == ["8"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "genres"),
+    [
+        (["['Drama', 'War']", "[]", ""], [["Drama", "War"], [], []]),
+        (['[{"id": 18, "name": "Drama"}]', "War"], [["Drama"], ["War"]]),
+        (["[18, None", "War|Drama"], [["[18, None"], ["War", "Drama"]]),
+        (["A, B", "B, C", "A, C", "C"], [["A", "B"], ["B", "C"], ["A", "C"], ["C"]]),
+        (["A;B", "B;A", "B"], [["A", "B"], ["B", "A"], ["B"]]),
+        (["Science, Nature", "Drama"], [["Science, Nature"], ["Drama"]]),
+        (["A, B|C", "A, B"], [["A, B", "C"], ["A, B"]]),
+    ],
+)
+def test_genres_may_be_written_in_many_ways(texts: list[str], genres: list[list[str]]) -> None:
+    assert normalising.genres(pa.chunked_array([texts])).to_pylist() == genres
+
+
+@pytest.mark.parametrize(
+    ("column", "users"),
+    [
+        (pa.array([b"a", b"b"]), ["a", "b"]),
+        (pa.array([b"a", b"b"], pa.binary(1)), ["a", "b"]),
+        (pa.array([decimal.Decimal(7), decimal.Decimal(8)], pa.decimal128(38, 10)), ["7", "8"]),
+        (pa.array(np.array([7, 8], np.float16)), ["7", "8"]),
+        (pa.array([7, 8]).dictionary_encode(), ["7", "8"]),
+        (pa.array([2**63 + 1, 8], pa.uint64()), [str(2**63 + 1), "8"]),
+    ],
+)
+def test_ids_in_parquet_may_have_any_types(
+    tmp_path: Path, column: pa.Array, users: list[str]
+) -> None:
+    table = pa.table({"user": column, "item": column, "rating": [4, 5]})
+    pq.write_table(table, tmp_path / "ratings.parquet")
+    pq.write_table(pa.table({"id": column, "title": ["One", "Two"]}), tmp_path / "movies.parquet")
+    raw, cleaned = reading.read(
+        str(tmp_path), ingest_options(load_config(None, [f"data.path={tmp_path}"]))
+    )
+    assert cleaned.accepted["user_id"].to_pylist() == users
+    assert raw.movies is not None
+    assert raw.movies["movie_id"].to_pylist() == users
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    for kind in (pa.binary(), pa.binary(1)):
+        table = pa.table({"user": pa.array([b"\xc8"], kind), "item": ["1"], "rating": [4]})
+        pq.write_table(table, tmp_path / "r.parquet")
+        with pytest.raises(DataError, match=r"r\.parquet: the column of the user has bytes that"):
+            reading.read_raw(str(tmp_path), "parquet")
+
+
+def test_parquet_parts_may_have_other_widths_and_zones(tmp_path: Path) -> None:
+    second = 964982703
+    for name, rating, time in (
+        ("a", pa.float32(), pa.array([second], pa.timestamp("s", "Asia/Tokyo"))),
+        ("b", pa.float64(), pa.array([second * 10**9], pa.timestamp("ns"))),
+    ):
+        columns = {"user": [name], "item": [1], "rating": pa.array([3.5], rating), "time": time}
+        pq.write_table(pa.table(columns), tmp_path / f"{name}.parquet")
+    _, cleaned = reading.read(
+        str(tmp_path), ingest_options(load_config(None, [f"data.path={tmp_path}"]))
+    )
+    assert cleaned.accepted["timestamp"].to_pylist() == [second, second]
 
 
 def test_genres_in_parquet_may_be_lists(tmp_path: Path) -> None:

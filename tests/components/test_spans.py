@@ -8,7 +8,7 @@ import pytest
 from tfx.dsl.io import fileio
 
 from components.errors import DataError
-from components.movielens_example_gen import executor, reading, report, spans
+from components.movielens_example_gen import cleaning, executor, reading, report, spans
 from components.movielens_example_gen.component import ContentFingerprintDriver, MovieLensExampleGen
 from components.movielens_example_gen.options import IngestOptions, SplitOptions
 from pipeline import row_bounds
@@ -144,6 +144,29 @@ def test_a_cut_last_line_is_seen_in_every_span(tmp_path: Path) -> None:
     _, cleaned = reading.read(str(tmp_path / "{SPAN}"), options())
     cut = [row for row in cleaned.rejected.to_pylist() if row["reason"] == "last line, cut"]
     assert [(row["span"], row["row"]) for row in cut] == [("1", 29), ("2", 29)]
+
+
+def test_blank_lines_are_said_in_every_span(tmp_path: Path) -> None:
+    for day, blank in (("01", "\n \n\n\n"), ("08", "\n"), ("15", "")):
+        (tmp_path / f"2026-11-{day}.csv").write_text(f"userId,movieId,rating\n{blank}7,{day},4\n")
+    path = str(tmp_path / "{YYYY}-{MM}-{DD}.csv")
+    raw, cleaned = reading.read(path, options())
+    assert "4 blank lines" in reading.recognised("csv", raw, cleaned)
+
+
+def test_a_span_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    week(tmp_path, "1", "7,1,4,100")
+    week(tmp_path, "2")
+    with pytest.raises(DataError, match=r"/2: ratings\.csv: the file has no rows"):
+        reading.read(str(tmp_path / "{SPAN}"), options())
+    (tmp_path / "2" / "ratings.csv").unlink()
+    with pytest.raises(DataError, match=r"/2: has no ratings"):
+        reading.read(str(tmp_path / "{SPAN}"), options())
+    table = "userId,movieId,rating,timestamp\n7,2,4,100\n7,3,x,100\n"
+    (tmp_path / "2" / "ratings.csv").write_text(table)
+    _, cleaned = reading.read(str(tmp_path / "{SPAN}"), options())
+    with pytest.raises(DataError, match=r"the first is row 2 of span 2: user 7, movie 3"):
+        cleaning.require_few_rejected(cleaned, 3, 0.01)
 
 
 def test_spans_whose_columns_differ_are_refused(tmp_path: Path) -> None:

@@ -122,5 +122,6 @@ def test_a_split_by_time_says_what_is_wrong_with_the_times() -> None:
     with pytest.raises(DataError, match=r"50 of 50 ratings have the same timestamp, 7"):
         splits.assign(same, 50, SplitOptions(method="time"))
     with pytest.raises(DataError, match="needs timestamps"):
-        splits.require_times(["user_id", "movie_id", "rating"], SplitOptions(method="time"))
-    splits.require_times(["user_id", "movie_id", "rating"], SplitOptions())
+        splits.require_times(False, SplitOptions(method="time"))
+    splits.require_times(False, SplitOptions())
+    splits.require_times(True, SplitOptions(method="time"))

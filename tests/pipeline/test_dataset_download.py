@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import os
 import re
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,6 +31,9 @@ class Publisher:
         cut_after: Bytes of an answer after which the connection breaks; None for never.
         ranges: Whether it can answer with a part of the file.
         asked: First byte of each answer with the archive.
+        name: Name of the archive.
+        redirect: Whether `/mirror` redirects to another place.
+        location: Place to which it redirects; the same path below `/moved` if empty.
     """
 
     def __init__(self) -> None:
@@ -36,11 +42,19 @@ class Publisher:
         self.ranges = True
         self.asked: list[int] = []
         self.url = ""
+        self.name = f"{NAME}.zip"
+        self.redirect = False
+        self.location = ""
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        if handler.path == f"/mirror/{NAME}.zip.md5" and self.checksum is not None:
+        name = os.path.basename(handler.path)
+        if self.redirect and not handler.path.startswith("/moved"):
+            handler.send_response(302)
+            handler.send_header("Location", self.location or f"/moved{handler.path}")
+            handler.end_headers()
+        elif name == f"{NAME}.zip.md5" and self.checksum is not None:
             self._send(handler, 200, self.checksum.encode())
-        elif handler.path == f"/mirror/{NAME}.zip":
+        elif name == self.name:
             found = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range", ""))
             start = int(found[1]) if found and self.ranges else 0
             self.asked.append(start)
@@ -117,6 +131,49 @@ def test_a_download_that_was_cut_off_continues(
     assert publisher.asked == [0, 300_000 if ranges else 0]
 
 
+def test_a_disk_that_is_full_keeps_what_has_come(publisher: Publisher, tmp_path: Path) -> None:
+    """A limit on the size of files stands for the disk: the system refuses to write beyond it."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, limits[1]))
+    try:
+        with pytest.raises(UserError, match=r"zip\.part: cannot be written .*; make room"):
+            fetch(publisher, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert fetch(publisher, tmp_path).read_bytes() == CONTENT
+    assert publisher.asked == [0, 300_000]
+
+
+def test_two_downloads_of_an_archive_do_not_mix(publisher: Publisher, tmp_path: Path) -> None:
+    part = tmp_path / f"{NAME}.zip.part"
+    with part.open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match=r"zip\.part: another process fetches it; wait"):
+            fetch(publisher, tmp_path)
+        assert publisher.asked == []
+        # The other ends: what it wrote has another name now.
+        part.rename(tmp_path / f"{NAME}.zip")
+        assert fetch(publisher, tmp_path).read_bytes() == CONTENT
+        assert other.tell() == 0
+    assert [path.name for path in tmp_path.iterdir()] == [f"{NAME}.zip"]
+
+
+def test_an_answer_without_the_archive_leaves_nothing(publisher: Publisher, tmp_path: Path) -> None:
+    publisher.name = "other"
+    with pytest.raises(UserError, match="404"):
+        fetch(publisher, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_redirect_leads_to_http_alone(publisher: Publisher, tmp_path: Path) -> None:
+    publisher.redirect = True
+    assert fetch(publisher, tmp_path).read_bytes() == CONTENT
+    for address in ("file:///etc/passwd", f"{publisher.url}/{NAME}.zip.md5"):
+        publisher.location = address
+        with pytest.raises(UserError, match=r"the server answers 302 [^\n]*$"):
+            fetch(publisher, tmp_path / "other")
+
+
 def test_a_whole_part_is_not_fetched_again(publisher: Publisher, tmp_path: Path) -> None:
     (tmp_path / f"{NAME}.zip.part").write_bytes(CONTENT)
     assert fetch(publisher, tmp_path).read_bytes() == CONTENT
@@ -146,7 +203,12 @@ def test_what_cannot_be_fetched_is_one_line(publisher: Publisher, tmp_path: Path
 
     assert "ml-1m" in refused("ml-2m", publisher.url)
     assert "404" in refused("ml-1m", publisher.url)
-    assert "expected an address" in refused(NAME, "file:///etc")
+    for url in ("file:///etc", "ftp://127.0.0.1/x", "http://", "127.0.0.1/x"):
+        assert "expected an address" in refused(NAME, url)
+    assert "no address" in refused(NAME, "http://[::1")
+    assert "secret" not in refused(NAME, "http://me:secret@127.0.0.1/x")
+    for url in ("http://127.0.0.1:x", "http://127.0.0.1/\u00e4", "http://\u00e4..b"):
+        assert "cannot be reached" in refused(NAME, url)
     publisher.checksum = "none"
     assert "no MD5 checksum" in refused(NAME, publisher.url)
     # A port on which nothing answers: the one of a server that has ended.

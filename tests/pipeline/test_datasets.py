@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,12 @@ def test_what_is_missing_is_named(csv_folder: Path) -> None:
         locate(DataConfig(dataset="ml-25m", path=csv_folder))
     with pytest.raises(UserError, match="does not exist"):
         locate(DataConfig(dataset="csv", path=csv_folder / "ratings.csv"))
+
+
+def test_a_pipe_is_refused_before_anybody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "ratings.csv")
+    with pytest.raises(UserError, match="is neither a file nor a folder"):
+        locate(DataConfig(path=tmp_path / "ratings.csv"))
 
 
 def test_with_a_path_the_edition_is_recognised(csv_folder: Path) -> None:

@@ -63,6 +63,7 @@ def read(files: Files, dialect: Dialect) -> RawRatings:
             os.path.basename(parts[0].name) if len(parts) == 1 else f"{len(parts)} files",
             *ratings.recognised,
         ),
+        blank_lines=ratings.blank_lines,
         file_rows=ratings.part_rows,
     )
 
@@ -94,7 +95,7 @@ def read_headless_ratings(path: str, delimiter: str, dialect: Dialect) -> RawRat
             {feature: ratings.columns[role] for role, feature in RATING_ROLES.items()}
         ),
         cut_rows=ratings.cut_rows,
-        recognised=ratings.unusual,
+        blank_lines=ratings.blank_lines,
     )
 
 

@@ -10,6 +10,7 @@ import codecs
 import csv
 import dataclasses
 import io
+import itertools
 import os
 import re
 from collections.abc import Container, Mapping, Sequence
@@ -30,6 +31,8 @@ _SNIFFED_LINES: Final = 100
 _BLOCK: Final = 1 << 22
 # The last one is Hive's.
 _DELIMITERS: Final = (",", "\t", ";", "|", "::", "\x01")
+# What divides genres divides columns only where nothing else does.
+_GENRE_BAR: Final = "|"
 # Only where no other delimiter fits, since titles and dates have spaces too.
 _SPACE: Final = " "
 # By which Excel names the delimiter above the header.
@@ -128,7 +131,8 @@ class TextTable:
         delimiter: Text between two fields.
         cut_rows: Positions of last rows without a line end whose last field is shorter than any
             other in the file.
-        blank_lines: Number of lines without anything but white space, which are no rows.
+        blank_lines: Number of lines without anything but white space, which are no rows; 0 if they
+            are no more than at the end of a file.
         part_rows: Number of rows of each file, where there are several.
     """
 
@@ -143,12 +147,7 @@ class TextTable:
     def recognised(self) -> tuple[str, ...]:
         """Phrases for people on the dialect."""
         kind = _NAMES.get(self.delimiter, self.delimiter)
-        return f"delimiter {kind}" + ("" if self.header else ", no header"), *self.unusual
-
-    @property
-    def unusual(self) -> tuple[str, ...]:
-        """Phrase for people on blank lines, if there are more than at the end of a file."""
-        return (f"{self.blank_lines:,} blank lines",) if self.blank_lines > _FEW_LINES else ()
+        return (f"delimiter {kind}" + ("" if self.header else ", no header"),)
 
 
 @dataclass(frozen=True)
@@ -325,8 +324,14 @@ def _with_row_names(rows: Sequence[Sequence[str]], form: Format) -> list[str]:
     Rows of any other kind have a field too many, such as a decimal comma.
     """
     header, *others = rows
-    is_short = all(len(row) == len(header) + 1 for row in others)
-    return ["", *header] if is_short and _counts(others, form) == 1 else [*header]
+    is_short = len(others) > 1 and all(len(row) == len(header) + 1 for row in others)
+    if is_short and _counts(others, form) != 1:
+        raise DataError(
+            f"the header names {len(header)} columns and every row has {len(others[0])} fields "
+            f"({', '.join(others[0])[:60]!r}): name each column, names of rows too, and put "
+            "numbers with a decimal comma in quotes"
+        )
+    return ["", *header] if is_short else [*header]
 
 
 def _counts(rows: Sequence[Sequence[str]], form: Format) -> int | None:
@@ -436,6 +441,8 @@ def _delimiter(lines: list[str], form: Format, dialect: Dialect) -> str:
 
     # With two columns, what is missing is a column, which the header tells.
     best = best_of(_DELIMITERS, fewest) or best_of([_SPACE], fewest) or best_of(_DELIMITERS, 2)
+    if "genres" in form.roles and len(best) > 1:
+        best = [one for one in best if one != _GENRE_BAR]
     if len(best) == 1:
         return best[0]
     shown = repr(lines[0][:60])
@@ -550,7 +557,7 @@ def positions(first: Sequence[str], form: Format, dialect: Dialect, kind: str) -
     if missing:
         shown = ", ".join(name.strip()[:40] for name in first[:10])
         raise DataError(
-            f"no column {', '.join(missing)}; the first line has {shown} ({kind}): set data.columns"
+            f"no column {', '.join(missing)}; the columns are {shown} ({kind}): set data.columns"
         )
     return {role: numbers[0] for role, numbers in found.items()}
 
@@ -600,7 +607,7 @@ class _Parse:
     positions: Mapping[Any, int]
 
     def table(self) -> tuple[dict[Any, pa.ChunkedArray], tuple[int, ...], int]:
-        """Returns the columns, the positions of rows that may be cut, and the blank lines."""
+        """Returns the columns, the positions of rows that may be cut, and blank lines if many."""
         counts = _count(self.path)
         quoting = self.quoting and counts.quotes
         escapes = (True, False) if quoting and counts.escapes else (False,)
@@ -614,7 +621,8 @@ class _Parse:
                     raise
         columns = {role: table[str(at)] for role, at in self.positions.items()}
         cut_rows = () if counts.ends_with_line else self._cut_rows(table)
-        return columns, cut_rows, counts.lines - self.skipped - table.num_rows
+        blank_lines = counts.lines - self.skipped - table.num_rows
+        return columns, cut_rows, blank_lines if blank_lines > _FEW_LINES else 0
 
     def _rows(self, counts: _Counts, quoting: bool, escape: bool) -> pa.Table:
         broken: list[pa.csv.InvalidRow] = []
@@ -671,8 +679,14 @@ class _Parse:
                 f"the file was cut or damaged, or its delimiter is not "
                 f"{_NAMES.get(self.delimiter, self.delimiter)}"
             )
-        rows = table.num_rows + self.skipped + blank
-        if quoting and rows != counts.lines and rows != _count_filled_lines(self.path):
+        above = self._lines_to_skip()
+        rows = table.num_rows + blank
+        # Lines are counted one by one only if some are blank.
+        if (
+            quoting
+            and rows != counts.lines - above
+            and rows != _count_filled_lines(self.path, above)
+        ):
             raise DataError(self._open_quote(escape) or "a value has a line break in quotes")
         return table
 
@@ -739,6 +753,8 @@ def _count(path: str) -> _Counts:
     )
 
 
-def _count_filled_lines(path: str) -> int:
+def _count_filled_lines(path: str, above: int) -> int:
+    """Returns the number of lines with any character, but for those above a table."""
     with open(path, "rb") as file:
-        return sum(1 for line in io.TextIOWrapper(file, "latin-1", newline=None) if line != "\n")
+        lines = io.TextIOWrapper(file, "latin-1", newline=None)
+        return sum(1 for line in itertools.islice(lines, above, None) if line != "\n")

@@ -45,6 +45,7 @@ class RawRatings:
         header: Names of the ratings' columns in their file; empty if it has no header.
         cut_rows: Positions of last rows of files that may be cut.
         recognised: Phrases for people on what was recognised in the files.
+        blank_lines: Number of lines of the ratings without a row, if there are many.
         span_rows: Number of rows of each span, where there are several.
         file_rows: Number of rows of each file, where there are several.
     """
@@ -55,6 +56,7 @@ class RawRatings:
     header: Mapping[str, str] = field(default_factory=dict)
     cut_rows: tuple[int, ...] = ()
     recognised: tuple[str, ...] = ()
+    blank_lines: int = 0
     span_rows: tuple[int, ...] = ()
     file_rows: tuple[int, ...] = ()
 

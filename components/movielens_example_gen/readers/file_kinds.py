@@ -18,6 +18,7 @@ _KINDS: Final = (
     (b"\xfd7zXZ", "compressed by xz; unpack it with `unxz`"),
     (b"\x28\xb5\x2f\xfd", "compressed by Zstandard; unpack it with `unzstd`"),
     (b"\x04\x22\x4d\x18", "compressed by LZ4; unpack it with `unlz4`"),
+    (b"\xff\x06\0\0sNaPpY", "compressed by Snappy; unpack it"),
     (b"7z\xbc\xaf", "a 7-Zip archive; unpack it"),
     (b"Rar!", "a RAR archive; unpack it"),
     (b"SQLite format 3", "an SQLite database; export the table as CSV"),

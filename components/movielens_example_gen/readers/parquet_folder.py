@@ -19,6 +19,15 @@ from components.movielens_example_gen.readers.csv_folder import (
 )
 from components.movielens_example_gen.readers.edition import Edition, Files, InputFile, RawRatings
 
+_TEXTS: Final = (
+    pa.types.is_large_string,
+    pa.types.is_string_view,
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_binary_view,
+    pa.types.is_fixed_size_binary,
+)
+
 RATINGS: Final = "ratings.parquet"
 MOVIES: Final = "movies.parquet"
 
@@ -77,13 +86,7 @@ def _ratings(file: InputFile, dialect: Dialect) -> pa.Table:
         folders=partitions.values(file.name),
     )
     columns = _columns(file.path, form, dialect)
-    return pa.table(
-        {
-            RATING_ROLES[role]: _plain(columns[role], role, file.path)
-            for role in RATING_ROLES
-            if role in columns
-        }
-    )
+    return pa.table({RATING_ROLES[role]: columns[role] for role in RATING_ROLES if role in columns})
 
 
 def _described(schema: pa.Schema) -> str:
@@ -94,18 +97,26 @@ def _plain(column: pa.ChunkedArray, role: Role, path: str) -> pa.ChunkedArray:
     """Returns a column in one of few types, so that files of several programs go together.
 
     Raises:
-        DataError: The column holds lists or the like.
+        DataError: The column holds lists or the like and no genres, or bytes that are no text.
     """
+    if role == "genres" and (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
+        return column
+    place = f"{os.path.basename(path)}: the column of the {role} has"
     if pa.types.is_nested(column.type):
-        raise DataError(
-            f"{os.path.basename(path)}: the column of the {role} has {column.type}: expected "
-            "numbers, text or times"
-        )
+        raise DataError(f"{place} {column.type}: expected numbers, text or times")
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    if pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type):
-        return column.cast(pa.string())
-    is_small = pa.types.is_integer(column.type) and column.type != pa.uint64()
+    kind = column.type
+    if any(is_kind(kind) for is_kind in _TEXTS):
+        try:
+            return column.cast(pa.string())
+        except pa.ArrowInvalid as error:
+            raise DataError(f"{place} bytes that are not UTF-8: write it as text") from error
+    if pa.types.is_floating(kind):
+        return column.cast(pa.float64())
+    if pa.types.is_timestamp(kind):
+        return column.cast(pa.timestamp("us"), safe=False)
+    is_small = pa.types.is_integer(kind) and kind != pa.uint64()
     return column.cast(pa.int64()) if is_small else column
 
 
@@ -113,11 +124,12 @@ def _columns(path: str, form: delimited.Format, dialect: Dialect) -> dict[Role, 
     """Returns the columns by what they are; the names of folders have some, the file the others."""
     names = _names(path)
     constants = delimited.constants(names, form, dialect)
-    at = delimited.positions(
-        names, delimited.without(form, constants), dialect, os.path.basename(path)
-    )
+    try:
+        at = delimited.positions(names, delimited.without(form, constants), dialect, "Parquet")
+    except DataError as error:
+        raise DataError(f"{os.path.basename(path)}: {error}") from error
     table = read_table(path, [names[number] for number in at.values()])
-    columns = {role: table[names[number]] for role, number in at.items()}
+    columns = {role: _plain(table[names[number]], role, path) for role, number in at.items()}
     return columns | delimited.repeated(constants, table.num_rows)
 
 

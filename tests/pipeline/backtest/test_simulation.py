@@ -109,6 +109,14 @@ def test_ratings_without_times_have_no_weeks(tmp_path: Path) -> None:
         backtest(path, "fresh", 2)
 
 
+def test_a_week_with_too_few_ratings_before_it_is_named(ratings: Path) -> None:
+    """A clock that is wrong by years makes a first week of one rating."""
+    with ratings.open("a") as file:
+        file.write("u1,m99,3,700000000\n")
+    with pytest.raises(DataError, match=r"^2001-09-.*too few.*; start later by a higher --first"):
+        backtest(ratings, "fresh", 2)
+
+
 def test_a_model_with_updates_of_its_own_has_no_warm_start() -> None:
     with pytest.raises(UserError, match=r"^training\.warm_start: ease computes its weights anew"):
         load_config(None, ["model.name=ease", "training.warm_start=true"])
