@@ -93,16 +93,21 @@ def _content(material: Material, changed: dict[str, list[changes.Change]]) -> di
         "slice_charts": {} if rmse is None else sections.slice_charts(slices, rmse),
         "error_charts": sections.error_charts(material),
         "curve": curve,
-        "ranked": {
-            "measured": len(sections.liked_pairs(material)[0]),
-            "liked": int(sections.is_liked(material).sum()),
-        },
+        "ranked": _ranked(material) if curve else None,
         "ranking_charts": sections.ranking_charts(curve) if curve else [],
         "lists": lists.reported_lists(material),
         "time_chart": sections.time_chart(summary.seconds) if summary.seconds else None,
         "sample_users": lists.sample_users(material),
         "sampled": _sampled(material),
         "terms": TERMS if material.config.data.dataset in FETCHED else None,
+    }
+
+
+def _ranked(material: Material) -> dict[str, int]:
+    """Returns how many liked ratings there are, and how many of them are ranked."""
+    return {
+        "measured": len(sections.liked_pairs(material)[0]),
+        "liked": int(sections.is_liked(material).sum()),
     }
 
 

@@ -13,6 +13,7 @@ from models import features
 from models.ranking import ranking_figures
 from movierec.report import charts
 from movierec.report.material import Material
+from movierec.report.rated_rows import coded
 from movierec.report.slices import SliceFigures
 
 CUTOFFS: Final = (1, 2, 5, 10, 20, 50, 100)
@@ -235,7 +236,8 @@ def is_liked(material: Material) -> Vector:
 
 def _whole_users(users: Vector, limit: int) -> Vector:
     """Returns the rows of the first users, by id, who together have no more than some rows."""
-    _, index, counts = np.unique(users, return_inverse=True, return_counts=True)
+    _, index = coded(users)
+    counts = np.bincount(index)
     fitting = np.cumsum(counts) <= max(limit, counts[0] if len(counts) else 0)
     return np.flatnonzero(fitting[index])
 

@@ -15,7 +15,7 @@ from models import features
 from models.activity import activity_slice
 from models.beyond_accuracy import popularity_deciles
 from movierec.report.material import Material
-from movierec.report.rated_rows import RatedRows
+from movierec.report.rated_rows import RatedRows, coded
 from pipeline.slice_values import AGE_GROUPS, age_groups
 
 CONFIDENCE: Final = 0.95
@@ -150,10 +150,10 @@ def _sliced(
     yield features.USER_ACTIVITY, sorted(_by_value(activity), key=lambda one: _number(one[0]))
     yield (
         features.MOVIE_POPULARITY_DECILE,
-        sorted(_by_value(decile.astype(str)), key=lambda one: _number(one[0])),
+        sorted(_by_value(decile.astype(bytes)), key=lambda one: _number(one[0])),
     )
     yield features.USER_GENDER, _by_value(columns[features.USER_GENDER])
-    by_age = _by_value(np.where(age > 0, age_groups(age), ""))
+    by_age = _by_value(np.where(age > 0, age_groups(age), "").astype(bytes))
     yield features.USER_AGE_GROUP, sorted(by_age, key=lambda one: AGE_GROUPS.index(one[0]))
     yield features.USER_OCCUPATION, _by_value(columns[features.USER_OCCUPATION])
 
@@ -165,7 +165,7 @@ def _genres(rows: RatedRows) -> list[tuple[str, Vector]]:
 
 def _by_value(values: Vector) -> list[tuple[str, Vector]]:
     """Returns the rows of each text but the empty one, which stands for none."""
-    names, code = np.unique(values.astype(bytes), return_inverse=True)
+    names, code = coded(values)
     return [
         (name.decode(), np.flatnonzero(code == place)) for place, name in enumerate(names) if name
     ]
