@@ -291,11 +291,13 @@ def _tuning(tuning: Tuning) -> str:
 
 
 def _drift(drift: DriftReport) -> Text:
+    from components.drift.report import compared_with
+
     lines = list(drift.not_compared)
     if drift.moves:
         accepted = f"; accepted: {', '.join(drift.accepted)}" if drift.accepted else ""
         within = sum(not move.exceeded for move in drift.moves)
-        compared = "the spans before" if drift.version is None else f"version {drift.version}"
+        compared = compared_with(drift.version, drift.moves)
         lines.insert(
             0,
             f"{within} of {len(drift.moves)} measures are within their limits, compared with "

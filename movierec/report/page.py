@@ -11,6 +11,7 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from tfx.dsl.io import fileio
 
+from components.drift.report import compared_with
 from models import features
 from movierec.report import REPORT_FILE, changes, lists, sections
 from movierec.report.conditions import conditions
@@ -59,6 +60,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals["figure_name"] = figure_name
+    made.globals["compared_with"] = compared_with
     made.filters["figure"] = lambda value: "–" if value is None else f"{value:.4f}"
     made.filters["signed"] = lambda value: f"{value:+.4f}"
     made.filters["count"] = lambda value: f"{value:,}"
