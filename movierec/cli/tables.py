@@ -162,7 +162,8 @@ def show_comparison(console: Console, comparison: Comparison) -> None:
     """Prints what differs between two runs, the paired intervals and the slices that moved."""
     for kind, rows in comparison.changes.items():
         if not rows:
-            console.print(f"{kind}: the same")
+            # All figures that both runs have are listed, equal ones too.
+            console.print(f"{kind}: {'none in common' if kind == 'figures' else 'the same'}")
             continue
         table = _figure_table(kind, comparison.before.run_id)
         table.add_column(comparison.now.run_id, justify="right")
