@@ -27,11 +27,13 @@ class RankingFigures:
     Attributes:
         users: Number of these users.
         ndcg: NDCG@10.
+        ndcg_error: Standard error of NDCG@10, with users as the sample; NaN for one user.
         recall: Recall@10, the share of a user's liked movies that rank among the first ten.
     """
 
     users: int
     ndcg: float
+    ndcg_error: float
     recall: float
 
 
@@ -110,8 +112,14 @@ def ranking_figures(
     """
     ndcg, recall = figures_by_user(users, ranks, cutoff)
     if not len(ndcg):
-        return RankingFigures(0, np.nan, np.nan)
-    return RankingFigures(users=len(ndcg), ndcg=float(ndcg.mean()), recall=float(recall.mean()))
+        return RankingFigures(0, np.nan, np.nan, np.nan)
+    users_enough = len(ndcg) > 1
+    return RankingFigures(
+        users=len(ndcg),
+        ndcg=float(ndcg.mean()),
+        ndcg_error=float(ndcg.std(ddof=1) / np.sqrt(len(ndcg))) if users_enough else np.nan,
+        recall=float(recall.mean()),
+    )
 
 
 def figures_by_user(

@@ -43,6 +43,8 @@ class GateReport:
         failures: Reasons against one that it did not bless.
         slices: RMSE of the candidate by slice, `feature=value`. NDCG@10 for a model that predicts
             no ratings, without the slices in which nothing is liked.
+        slice_errors: Standard error of NDCG@10 of these slices, without those in which one user
+            likes something; empty for a model that predicts ratings.
     """
 
     candidate: dict[str, float]
@@ -50,6 +52,7 @@ class GateReport:
     merits: list[str]
     failures: list[str]
     slices: dict[str, float]
+    slice_errors: dict[str, float]
 
 
 def read_gate_report(evaluation_folder: str, gate: GateConfig) -> GateReport:
@@ -80,12 +83,18 @@ def read_gate_report(evaluation_folder: str, gate: GateConfig) -> GateReport:
         baseline=baseline,
         merits=[] if failures else list(_merits(candidate, baseline, gate)),
         failures=failures,
-        slices={
-            name: values[shown]
-            for name, values in sorted(by_slice.items())
-            if not math.isnan(values[shown])
-        },
+        slices=_known(by_slice, shown),
+        slice_errors={} if shown == RMSE else _known(by_slice, ranking_metrics.NDCG_ERROR),
     )
+
+
+def _known(by_slice: dict[str, dict[str, float]], figure: str) -> dict[str, float]:
+    """Returns a figure by slice, in their order, without the slices that have none."""
+    return {
+        name: values[figure]
+        for name, values in sorted(by_slice.items())
+        if not math.isnan(values.get(figure, math.nan))
+    }
 
 
 def _slice_name(key: tfma.proto.metrics_for_slice_pb2.SliceKey) -> str:

@@ -19,13 +19,22 @@ from models.ranking import CUTOFF, RankingFigures, ranking_figures
 from pipeline.model_outputs import computations, figure_key
 
 NDCG: Final = f"ndcg_at_{CUTOFF}"
+NDCG_ERROR: Final = f"{NDCG}_standard_error"
 RECALL: Final = f"recall_at_{CUTOFF}"
 POPULARITY_NDCG: Final = f"popularity_{NDCG}"
 POPULARITY_RECALL: Final = f"popularity_{RECALL}"
 # The figure of the model less that of popularity.
 NDCG_GAIN: Final = f"{NDCG}_gain"
 RECALL_GAIN: Final = f"{RECALL}_gain"
-NAMES: Final = (NDCG, RECALL, POPULARITY_NDCG, POPULARITY_RECALL, NDCG_GAIN, RECALL_GAIN)
+NAMES: Final = (
+    NDCG,
+    NDCG_ERROR,
+    RECALL,
+    POPULARITY_NDCG,
+    POPULARITY_RECALL,
+    NDCG_GAIN,
+    RECALL_GAIN,
+)
 
 # For each liked movie, the user, its rank and its rank by popularity: an array of a batch each.
 _Liked = list[tuple[np.ndarray[Any, Any], ...]]
@@ -96,6 +105,7 @@ def _flat(values: Any) -> np.ndarray[Any, Any]:
 def _named(model: RankingFigures, popularity: RankingFigures) -> dict[str, float]:
     return {
         NDCG: model.ndcg,
+        NDCG_ERROR: model.ndcg_error,
         RECALL: model.recall,
         POPULARITY_NDCG: popularity.ndcg,
         POPULARITY_RECALL: popularity.recall,

@@ -64,6 +64,7 @@ def collect(config: PipelineConfig, outputs: Outputs) -> dict[str, Any]:
             rating_baselines.read(outputs[graph.BASELINES]["baselines"].uri)
         ),
         "slices": gate.slices,
+        "slice_errors": gate.slice_errors,
         "drift": read_report(outputs[graph.DRIFT_VALIDATOR]["drift"].uri),
         "gate": _gate(config, gate, judgement),
         "serving": serving_blessing.read_report(outputs[graph.SERVING_VALIDATOR]["blessing"].uri),

@@ -170,6 +170,8 @@ class Summary(Record):
         tuning: Result of the search; None without one.
         slices: Holdout RMSE by slice, `feature=value`; NDCG@10 for a model that predicts no
             ratings.
+        slice_errors: Standard error of NDCG@10 by slice, with users as the sample, without slices
+            of one user; empty for a model that predicts ratings.
         drift: Moves of the data since the last blessed model.
         examples: Folder of the run's ratings, by split.
         pushed_model: Folder of the version that a model server serves now; None if the gate or the
@@ -195,6 +197,7 @@ class Summary(Record):
     ranking: Ranking | None
     baselines: Baselines
     slices: dict[str, float]
+    slice_errors: dict[str, float] = Field(default_factory=dict)
     drift: DriftReport
     gate: Gate
     serving: ServingReport

@@ -32,26 +32,30 @@ def _plain_text(status: int, text: str) -> Response:
     return PlainTextResponse(f"{text}\n", status)
 
 
-class LocalPages:
-    """Middleware that refuses foreign host names, and adds security headers to every answer.
+class GuardedPages:
+    """Middleware that adds security headers to every answer, and refuses foreign host names.
 
     A page of another site can make its own host name lead to this machine (DNS rebinding), and
     read what a server here answers. The browser still sends that name in `Host`, so only IP
-    addresses, `localhost` and the name that the server was started with are answered.
+    addresses, `localhost` and the name that the server was started with are answered. A server for
+    other machines has names that it does not know, and answers to all.
     """
 
     def __init__(
-        self, app: ASGIApp, host: str, refusal: Callable[[int, str], Response] = _plain_text
+        self,
+        app: ASGIApp,
+        host: str | None,
+        refusal: Callable[[int, str], Response] = _plain_text,
     ) -> None:
         """Wraps an application.
 
         Args:
             app: Application to guard.
-            host: Name or address that the server was started with.
+            host: Name or address that the server was started with; None answers to every name.
             refusal: Function of a status code and a text that returns the response of a refusal.
         """
         self._app = app
-        self._names = {"localhost", host.lower()}
+        self._names = None if host is None else {"localhost", host.lower()}
         self._refusal = refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,7 +71,7 @@ class LocalPages:
 
         headers = dict(scope["headers"])
         given = headers.get(b"host", b"").decode("latin-1")
-        if is_own_host(given, self._names):
+        if self._names is None or is_own_host(given, self._names):
             await self._app(scope, receive, send_guarded)
             return
         await self._refusal(_MISDIRECTED, _REFUSAL)(scope, receive, send_guarded)

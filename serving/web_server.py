@@ -122,13 +122,24 @@ class PatientProtocol(H11Protocol):
         self._watch_head()
 
     def pause_writing(self) -> None:
-        """Starts the time in which the client must read."""
+        """Starts the time in which the client must read the answer."""
         super().pause_writing()
-        self._read_timer = self.loop.call_later(self.read_seconds, self.transport.abort)
+        if self._read_timer is None:
+            self._read_timer = self.loop.call_later(self.read_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Ends the time in which the client must read."""
+        """Ends the time in which the client must read, if nothing of the answer follows."""
         super().resume_writing()
+        if self.cycle.response_complete:
+            self._end_reading()
+
+    def on_response_complete(self) -> None:
+        """Ends the time in which the client must read, if nothing waits for it."""
+        if not self.flow.write_paused:
+            self._end_reading()
+        super().on_response_complete()
+
+    def _end_reading(self) -> None:
         if self._read_timer is not None:
             self._read_timer.cancel()
             self._read_timer = None

@@ -24,6 +24,7 @@ from components.drift.report import (
     STATISTICS_NAMES,
     DriftReport,
     Move,
+    compared_with,
     table,
 )
 from components.errors import DataError
@@ -204,14 +205,9 @@ def _check(report: DriftReport) -> None:
     refused = [move for move in exceeded if move.name not in report.accepted]
     if refused:
         names = ",".join(move.name for move in exceeded)
-        earlier = (
-            "the spans before"
-            if report.version is None
-            else f"the last blessed model, version {report.version}"
-        )
         raise DataError(
-            f"the data has moved too far from that of {earlier}; if the change is meant, "
-            f"--accept-drift {names} accepts it once (compiled jobs: --parameter "
-            f"accept_drift={names}):",
+            f"the data has moved too far from that of {compared_with(report.version, refused)}; "
+            f"if the change is meant, --accept-drift {names} accepts it once (compiled jobs: "
+            f"--parameter accept_drift={names}):",
             table(refused),
         )

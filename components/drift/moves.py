@@ -15,7 +15,7 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_p
 from tensorflow_metadata.proto.v0.statistics_pb2 import DatasetFeatureStatisticsList as Statistics
 
 from components.drift.limits import DriftLimits
-from components.drift.report import Move
+from components.drift.report import SPAN, Move
 from components.movielens_example_gen.report import SpanReport
 from models import features
 
@@ -76,7 +76,7 @@ def span_move(spans: Sequence[SpanReport], limits: DriftLimits) -> Iterator[Move
     if not earlier.sum():
         return
     yield Move(
-        name="span",
+        name=SPAN,
         measure="Jensen-Shannon divergence",
         before=f"mean {_mean(spans[:-1]):.2f}",
         now=f"{spans[-1].name} mean {_mean(spans[-1:]):.2f}",

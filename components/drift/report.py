@@ -19,7 +19,9 @@ STATISTICS_NAMES: Final = (
 """Names of the moves between the statistics of two runs."""
 SAMPLE_NAMES: Final = ("gone", "changed", "titles", "late")
 """Names of the moves between the samples of two runs."""
-NAMES: Final = (*STATISTICS_NAMES, *SAMPLE_NAMES, "span")
+SPAN: Final = "span"
+"""Name of the move of the newest span."""
+NAMES: Final = (*STATISTICS_NAMES, *SAMPLE_NAMES, SPAN)
 """Names of the moves, by which a person accepts them."""
 
 
@@ -62,6 +64,18 @@ class DriftReport(Record):
     moves: tuple[Move, ...] = ()
     accepted: tuple[str, ...] = ()
     not_compared: tuple[str, ...] = ()
+
+
+def compared_with(version: str | None, moves: Sequence[Move]) -> str:
+    """Returns what data the moves were measured against, in words.
+
+    Args:
+        version: Version of the last blessed model; None if no version was compared with.
+        moves: Moves, at least one.
+    """
+    names = {move.name for move in moves}
+    earlier = [f"the last blessed version {version}"] if names - {SPAN} else []
+    return " and ".join([*earlier, *(["the spans before"] if SPAN in names else [])])
 
 
 def table(rows: Sequence[Move], before: str = "before", now: str = "now") -> list[str]:

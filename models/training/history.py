@@ -97,6 +97,6 @@ def write(folder: str, history: TrainingHistory) -> None:
 
 
 def read(folder: str) -> TrainingHistory:
-    """Reads the history from a local folder."""
-    with open(os.path.join(folder, HISTORY_FILE), encoding="utf-8") as file:
+    """Reads the history from a folder, local or in object storage."""
+    with tf.io.gfile.GFile(os.path.join(folder, HISTORY_FILE)) as file:
         return TrainingHistory.model_validate_json(file.read())

@@ -68,6 +68,8 @@ def compare(
     Example: movierec runs compare 20260131-120000 20260207-120000 --html compared.html
     """
     folder = Workspace(workspace)
+    if html is not None and not html.parent.is_dir():
+        raise UserError(f"--html {html}: {html.parent} is not a folder; make it first")
     with output.hidden_logs():
         from movierec.report import comparison
         from pipeline import atomic_file

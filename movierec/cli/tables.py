@@ -162,7 +162,8 @@ def show_comparison(console: Console, comparison: Comparison) -> None:
     """Prints what differs between two runs, the paired intervals and the slices that moved."""
     for kind, rows in comparison.changes.items():
         if not rows:
-            console.print(f"{kind}: the same")
+            # All figures that both runs have are listed, equal ones too.
+            console.print(f"{kind}: {'none in common' if kind == 'figures' else 'the same'}")
             continue
         table = _figure_table(kind, comparison.before.run_id)
         table.add_column(comparison.now.run_id, justify="right")
@@ -291,11 +292,13 @@ def _tuning(tuning: Tuning) -> str:
 
 
 def _drift(drift: DriftReport) -> Text:
+    from components.drift.report import compared_with
+
     lines = list(drift.not_compared)
     if drift.moves:
         accepted = f"; accepted: {', '.join(drift.accepted)}" if drift.accepted else ""
         within = sum(not move.exceeded for move in drift.moves)
-        compared = "the spans before" if drift.version is None else f"version {drift.version}"
+        compared = compared_with(drift.version, drift.moves)
         lines.insert(
             0,
             f"{within} of {len(drift.moves)} measures are within their limits, compared with "

@@ -24,7 +24,7 @@ from serving.answers import Explanation, Movie, Recommendation, figure_name
 from serving.client import RequestRefusedError
 from serving.client.movie_search import MovieNotFoundError, find_movie, titles_containing
 from serving.errors import ServingError
-from serving.web_security import LocalPages
+from serving.web_security import GuardedPages
 
 _FOLDER: Final = Path(__file__).parent
 _MOST_SHOWN: Final = 100
@@ -51,7 +51,7 @@ def explorer_app(served: ServedModel, host: str) -> FastAPI:
         host: Name or address that the server listens at.
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(LocalPages, host=host)
+    app.add_middleware(GuardedPages, host=host)
     app.mount("/static", StaticFiles(directory=_FOLDER / "static"))
     pages = _Pages(served)
     for path, page in (

@@ -12,6 +12,7 @@ import matplotlib as mpl
 import numpy as np
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
@@ -37,6 +38,20 @@ _REMOVED: Final = (
 
 _WHOLE: Final = StrMethodFormatter("{x:,.0f}")
 _SIZE: Final = (4.8, 2.7)
+# Points around the axes, with room for labels and for numbers of seven digits. Where Matplotlib
+# finds the room, it measures every text several times, which takes longer than the drawing.
+_POINTS: Final = 72
+_LEFT: Final = 62
+_RIGHT: Final = 10
+_TOP: Final = 16
+_BOTTOM: Final = 36
+# Points between the edge of a chart and the inner side of the label of an axis.
+_LABEL: Final = 14
+_FONT_SIZE: Final = 9
+# Width of a character, in sizes of the font.
+_CHARACTER: Final = 0.6
+# Longest name in a chart; tables have the whole one.
+_LONGEST: Final = 32
 # Matplotlib's own type for it has a name for every key.
 _STYLE: Final[Any] = {
     "axes.edgecolor": LINE,
@@ -44,8 +59,7 @@ _STYLE: Final[Any] = {
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.axisbelow": True,
-    "figure.constrained_layout.use": True,
-    "font.size": 9,
+    "font.size": _FONT_SIZE,
     "grid.color": LINE,
     "grid.linewidth": 0.6,
     "legend.frameon": False,
@@ -149,12 +163,14 @@ def points_with_ends(
         text: What the chart shows, for those who do not see it.
         reference: Position of a vertical line, or None.
     """
-    height = 0.55 + 0.21 * len(names)
-    with _chart(x, "", (_SIZE[0], height)) as (figure, axes):
+    height = (_TOP + _BOTTOM) / _POINTS + 0.21 * len(names)
+    names = [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in names]
+    left = 8 + _CHARACTER * _FONT_SIZE * max(map(len, names))
+    with _chart(x, "", (_SIZE[0], height), left) as (figure, axes):
         rows = np.arange(len(names))
-        for row, interval in zip(rows, ends, strict=True):
-            if interval is not None:
-                axes.plot(interval, (row, row), color=ACCENT, linewidth=1.6, alpha=0.5)
+        found = [(row, *pair) for row, pair in zip(rows, ends, strict=True) if pair is not None]
+        if found:
+            axes.hlines(*zip(*found, strict=True), color=ACCENT, linewidth=1.6, alpha=0.5)
         axes.plot(values, rows, "o", color=ACCENT, markersize=4)
         if reference is not None:
             axes.axvline(reference, color=MUTED, linewidth=1, linestyle="--")
@@ -184,10 +200,26 @@ def diagonal(x: Vector, y: Vector, low: Vector, high: Vector, text: str) -> Mark
 
 
 @contextmanager
-def _chart(x: str, y: str, size: tuple[float, float] = _SIZE) -> Iterator[tuple[Figure, Axes]]:
+def _chart(
+    x: str, y: str, size: tuple[float, float] = _SIZE, left: float = _LEFT
+) -> Iterator[tuple[Figure, Axes]]:
+    """Gives an empty chart.
+
+    Args:
+        x: Label of the horizontal axis.
+        y: Label of the vertical axis.
+        size: Width and height, in inches.
+        left: Room for what is left of the axes, in points.
+    """
+    width, height = (_POINTS * side for side in size)
+    inner_width, inner_height = width - left - _RIGHT, height - _TOP - _BOTTOM
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=size)
-        axes = figure.subplots()
+        axes = figure.add_axes(
+            (left / width, _BOTTOM / height, inner_width / width, inner_height / height)
+        )
+        axes.xaxis.set_label_coords(0.5, (_LABEL - _BOTTOM) / inner_height)
+        axes.yaxis.set_label_coords((_LABEL - left) / inner_width, 0.5)
         axes.set_xlabel(x)
         axes.set_ylabel(y)
         for side in ("left", "bottom"):
@@ -200,7 +232,12 @@ def _svg(figure: Figure, text: str) -> Markup:
     written = io.StringIO()
     # The salt keeps the ids of one chart apart from those of the next, and equal in every run.
     with mpl.rc_context({**_STYLE, "svg.hashsalt": text}):
-        figure.savefig(written, format="svg", transparent=True, metadata={"Date": None})
+        figure.patch.set_visible(False)
+        for axes in figure.axes:
+            axes.patch.set_visible(False)
+        # `Figure.savefig` draws everything twice.
+        canvas = FigureCanvasSVG(figure)
+        canvas.print_svg(written, metadata={"Date": None})  # type: ignore[no-untyped-call]
     svg = written.getvalue()
     svg = svg[svg.index("<svg") :]
     for pattern in _REMOVED:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from movierec.report.slices import ndcg_margin
 from pipeline.config.tree import PipelineConfig
 from pipeline.summary import Summary
 
@@ -118,7 +119,10 @@ def _of_slices(summary: Summary, config: PipelineConfig) -> Iterator[Condition]:
         if summary.rmse is not None:
             yield _at_most(f"RMSE on {name}", "gate.slices", value, summary.gate.threshold)
         else:
+            margin = ndcg_margin(summary, name)
             shown = "no liked rating" if value is None else f"{value:.4f}"
+            if margin is not None:
+                shown += f" ± {margin:.4f}"
             yield Condition(f"NDCG@10 on {name}", "gate.slices", shown, "as the whole", None)
 
 

@@ -11,6 +11,7 @@ from components.recommendation_lists import list_figures, positions
 from models import features
 from models.beyond_accuracy import BeyondAccuracy
 from movierec.report.material import Material
+from movierec.report.rated_rows import coded
 from pipeline.sample_user import SampleUser, sample_user
 
 SAMPLE_USERS: Final = 10
@@ -49,8 +50,8 @@ def reported_lists(material: Material) -> ReportedLists:
 def sample_users(material: Material) -> list[SampleUser]:
     """Returns users from the least to the most active, with what they rated and get."""
     rated = material.train.columns
-    ids, counts = np.unique(rated[features.USER_ID], return_counts=True)
-    order = np.argsort(counts, kind="stable")
+    ids, code = coded(rated[features.USER_ID])
+    order = np.argsort(np.bincount(code, minlength=len(ids)), kind="stable")
     places = np.unique(np.linspace(0, len(ids) - 1, SAMPLE_USERS).round().astype(int))
     return [
         sample_user(material.model, rated, ids[order[place]].decode(), _MOVIES_SHOWN)
@@ -84,9 +85,9 @@ def genre_diversity(lists: Vector, genres: Vector) -> float | None:
 def _genre_table(material: Material) -> Vector:
     """Returns which genres each movie has in the ratings that were read."""
     movies = material.popularity.movie_ids
-    names = np.unique(np.concatenate([material.train.genres, material.holdout.genres]))
+    splits = (material.train, material.holdout)
+    names, code = coded(np.concatenate([rows.genres for rows in splits]))
+    movie = [positions(movies, rows.columns[features.MOVIE_ID])[rows.genre_rows] for rows in splits]
     table = np.zeros((len(movies) + 1, len(names)), bool)
-    for rows in (material.train, material.holdout):
-        place = positions(movies, rows.columns[features.MOVIE_ID][rows.genre_rows])
-        table[place, np.searchsorted(names, rows.genres)] = True
+    table[np.concatenate(movie), code] = True
     return table[:-1]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -114,10 +116,19 @@ def gather(
         OSError: Some of the outputs are gone.
         UnreadableModelError: A model cannot be loaded.
     """
-    model = PushedModel(export)
-    holdout = read_rows(summary.examples, features.HOLDOUT, MOST_ROWS)
-    is_there = last_model is not None and fileio.exists(last_model)
-    last_loaded = PushedModel(last_model) if last_model is not None and is_there else None
+    for folder in (summary.examples, model_run, export):
+        if not fileio.exists(folder):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
+    # Ratings are read while models are loaded.
+    with ThreadPoolExecutor(2) as threads:
+        train, holdout = (
+            threads.submit(read_rows, summary.examples, split, MOST_ROWS)
+            for split in (features.TRAIN, features.HOLDOUT)
+        )
+        model = PushedModel(export)
+        is_there = last_model is not None and fileio.exists(last_model)
+        last_loaded = PushedModel(last_model) if last_model is not None and is_there else None
+    rows = holdout.result()
     return Material(
         summary=summary,
         config=config,
@@ -125,11 +136,11 @@ def gather(
         rejected=os.path.join(summary.examples, "rejected.csv"),
         model=model,
         popularity=read_counts(export),
-        train=read_rows(summary.examples, features.TRAIN, MOST_ROWS),
-        holdout=holdout,
-        predicted=_predictions(model, holdout),
+        train=train.result(),
+        holdout=rows,
+        predicted=_predictions(model, rows),
         last_model=last_loaded,
-        last_predicted=None if last_loaded is None else _predictions(last_loaded, holdout),
+        last_predicted=None if last_loaded is None else _predictions(last_loaded, rows),
         last=last,
     )
 

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import csv
 import itertools
+from collections.abc import Sequence
 from importlib.metadata import version as version_of
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from tfx.dsl.io import fileio
 
+from components.drift.report import compared_with
 from models import features
 from movierec.report import REPORT_FILE, changes, lists, sections
 from movierec.report.conditions import conditions
 from movierec.report.material import Material, collect
-from movierec.report.slices import TITLES, rating_slices, whole
+from movierec.report.slices import (
+    TITLES,
+    RankingSlice,
+    SliceFigures,
+    ranking_slices,
+    rating_slices,
+    whole,
+)
 from pipeline import atomic_file
 from pipeline.dataset_download import FETCHED, TERMS
 from pipeline.summary import Summary
@@ -23,6 +32,8 @@ from pipeline.workspace import Workspace
 from serving.answers import figure_name
 
 _REJECTED_SHOWN: Final = 5
+
+_Slice = TypeVar("_Slice", SliceFigures, RankingSlice)
 
 
 def write(workspace: Workspace, summary: Summary) -> Path:
@@ -59,6 +70,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals["figure_name"] = figure_name
+    made.globals["compared_with"] = compared_with
     made.filters["figure"] = lambda value: "–" if value is None else f"{value:.4f}"
     made.filters["signed"] = lambda value: f"{value:+.4f}"
     made.filters["count"] = lambda value: f"{value:,}"
@@ -71,6 +83,7 @@ def _content(material: Material, changed: dict[str, list[changes.Change]]) -> di
     summary = material.summary
     slices = rating_slices(material)
     rmse = summary.rmse.holdout if summary.rmse is not None else None
+    by_ndcg = ranking_slices(summary)
     curve = sections.ranking_curve(material)
     return {
         "summary": summary,
@@ -86,23 +99,37 @@ def _content(material: Material, changed: dict[str, list[changes.Change]]) -> di
         "learning_charts": sections.learning_charts(material),
         "whole": whole(material),
         "features": TITLES,
-        "slices": {
-            feature: [one for one in slices if one.feature == feature]
-            for feature in dict.fromkeys(one.feature for one in slices)
-        },
+        "slices": _by_feature(slices),
         "slice_charts": {} if rmse is None else sections.slice_charts(slices, rmse),
+        "ranking_slices": _by_feature(by_ndcg),
+        "ranking_slice_charts": {}
+        if summary.ranking is None
+        else sections.ranking_slice_charts(by_ndcg, summary.ranking.ndcg_at_10),
         "error_charts": sections.error_charts(material),
         "curve": curve,
-        "ranked": {
-            "measured": len(sections.liked_pairs(material)[0]),
-            "liked": int(sections.is_liked(material).sum()),
-        },
+        "ranked": _ranked(material) if curve else None,
         "ranking_charts": sections.ranking_charts(curve) if curve else [],
         "lists": lists.reported_lists(material),
         "time_chart": sections.time_chart(summary.seconds) if summary.seconds else None,
         "sample_users": lists.sample_users(material),
         "sampled": _sampled(material),
         "terms": TERMS if material.config.data.dataset in FETCHED else None,
+    }
+
+
+def _by_feature(slices: Sequence[_Slice]) -> dict[str, list[_Slice]]:
+    """Returns the slices of each feature."""
+    return {
+        feature: [one for one in slices if one.feature == feature]
+        for feature in dict.fromkeys(one.feature for one in slices)
+    }
+
+
+def _ranked(material: Material) -> dict[str, int]:
+    """Returns how many liked ratings there are, and how many of them are ranked."""
+    return {
+        "measured": len(sections.liked_pairs(material)[0]),
+        "liked": int(sections.is_liked(material).sum()),
     }
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
 import tensorflow as tf
 
 from models import features
@@ -46,11 +47,30 @@ class RatedRows:
     @cached_property
     def user_codes(self) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Number for the user of each row, int64 `[n]`, which sorts faster than the id."""
-        return np.unique(self.columns[features.USER_ID].astype(bytes), return_inverse=True)[1]
+        return coded(self.columns[features.USER_ID])[1]
 
     def __len__(self) -> int:
         """Returns the number of rows."""
         return len(self.columns[features.RATING])
+
+
+def coded(texts: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Returns the distinct texts and the place of each text among them.
+
+    It does what `np.unique` does, by a hash table, which takes a tenth of the time of sorting.
+
+    Args:
+        texts: bytes `[n]`.
+
+    Returns:
+        Distinct texts in their order, bytes `[d]`; places, int64 `[n]`.
+    """
+    encoded = pa.array(texts, pa.binary()).dictionary_encode()
+    distinct = np.array([*encoded.dictionary.to_pylist()], object)
+    order = np.argsort(distinct)
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    return distinct[order], place[encoded.indices.to_numpy()]
 
 
 def read_rows(examples: str, split: str, limit: int) -> RatedRows:

@@ -13,7 +13,8 @@ from models import features
 from models.ranking import ranking_figures
 from movierec.report import charts
 from movierec.report.material import Material
-from movierec.report.slices import SliceFigures
+from movierec.report.rated_rows import coded
+from movierec.report.slices import RankingSlice, SliceFigures
 
 CUTOFFS: Final = (1, 2, 5, 10, 20, 50, 100)
 # Ranks that are computed for the curves: liked movies times movies of the catalogue.
@@ -135,13 +136,33 @@ def slice_charts(slices: Sequence[SliceFigures], overall: float) -> dict[str, Ma
         found[feature] = charts.points_with_ends(
             [one.value for one in own],
             [one.rmse for one in own],
-            [
-                None if one.interval is None else (one.interval.low, one.interval.high)
-                for one in own
-            ],
+            [one.ends for one in own],
             "RMSE, with its interval",
             f"RMSE of {len(own)} slices beside {overall:.4f} on the whole holdout. The highest is "
             f"{worst.rmse:.4f} for {worst.value}.",
+            overall,
+        )
+    return found
+
+
+def ranking_slice_charts(slices: Sequence[RankingSlice], overall: float) -> dict[str, Markup]:
+    """Returns a chart of the slices of each feature, by the feature.
+
+    Args:
+        slices: NDCG@10 of all slices.
+        overall: NDCG@10 on the whole holdout.
+    """
+    found = {}
+    for feature in dict.fromkeys(one.feature for one in slices):
+        own = [one for one in slices if one.feature == feature]
+        worst = min(own, key=lambda one: one.ndcg)
+        found[feature] = charts.points_with_ends(
+            [one.value for one in own],
+            [one.ndcg for one in own],
+            [one.interval for one in own],
+            "NDCG@10, with its interval",
+            f"NDCG@10 of {len(own)} slices beside {overall:.4f} on the whole holdout. The lowest "
+            f"is {worst.ndcg:.4f} for {worst.value}.",
             overall,
         )
     return found
@@ -235,7 +256,8 @@ def is_liked(material: Material) -> Vector:
 
 def _whole_users(users: Vector, limit: int) -> Vector:
     """Returns the rows of the first users, by id, who together have no more than some rows."""
-    _, index, counts = np.unique(users, return_inverse=True, return_counts=True)
+    _, index = coded(users)
+    counts = np.bincount(index)
     fitting = np.cumsum(counts) <= max(limit, counts[0] if len(counts) else 0)
     return np.flatnonzero(fitting[index])
 

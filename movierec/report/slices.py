@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, Final
 
 import numpy as np
@@ -15,8 +16,9 @@ from models import features
 from models.activity import activity_slice
 from models.beyond_accuracy import popularity_deciles
 from movierec.report.material import Material
-from movierec.report.rated_rows import RatedRows
+from movierec.report.rated_rows import RatedRows, coded
 from pipeline.slice_values import AGE_GROUPS, age_groups
+from pipeline.summary import Summary
 
 CONFIDENCE: Final = 0.95
 TITLES: Final = {
@@ -64,6 +66,55 @@ class SliceFigures:
     def moved(self) -> bool:
         """Whether the interval of the change leaves out zero."""
         return self.change is not None and not self.change.low <= 0 <= self.change.high
+
+
+@dataclass(frozen=True)
+class RankingSlice:
+    """NDCG@10 of a model in a slice.
+
+    Attributes:
+        feature: Feature that slices.
+        value: Value of the feature.
+        ndcg: NDCG@10.
+        interval: Ends of its interval; None for a slice of one user.
+    """
+
+    feature: str
+    value: str
+    ndcg: float
+    interval: tuple[float, float] | None
+
+
+def ranking_slices(summary: Summary) -> list[RankingSlice]:
+    """Returns the slices of the holdout by feature; none for a model that predicts ratings."""
+    if summary.rmse is not None:
+        return []
+    found = []
+    for name, ndcg in summary.slices.items():
+        feature, _, value = name.partition("=")
+        margin = ndcg_margin(summary, name)
+        interval = None if margin is None else (ndcg - margin, ndcg + margin)
+        found.append(RankingSlice(feature, value, ndcg, interval))
+    features_in_order = list(TITLES)
+    return sorted(
+        found,
+        key=lambda one: (features_in_order.index(one.feature), _place(one.feature, one.value)),
+    )
+
+
+def ndcg_margin(summary: Summary, name: str) -> float | None:
+    """Returns half the width of the interval of NDCG@10 in a slice; None for one of one user."""
+    error = summary.slice_errors.get(name)
+    return None if error is None else NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * error
+
+
+def _place(feature: str, value: str) -> tuple[int, str]:
+    """Returns by what the values of a feature are in order."""
+    if feature in (features.USER_ACTIVITY, features.MOVIE_POPULARITY_DECILE):
+        return _number(value), value
+    if feature == features.USER_AGE_GROUP:
+        return AGE_GROUPS.index(value), value
+    return 0, value
 
 
 def rating_slices(material: Material) -> list[SliceFigures]:
@@ -150,10 +201,10 @@ def _sliced(
     yield features.USER_ACTIVITY, sorted(_by_value(activity), key=lambda one: _number(one[0]))
     yield (
         features.MOVIE_POPULARITY_DECILE,
-        sorted(_by_value(decile.astype(str)), key=lambda one: _number(one[0])),
+        sorted(_by_value(decile.astype(bytes)), key=lambda one: _number(one[0])),
     )
     yield features.USER_GENDER, _by_value(columns[features.USER_GENDER])
-    by_age = _by_value(np.where(age > 0, age_groups(age), ""))
+    by_age = _by_value(np.where(age > 0, age_groups(age), "").astype(bytes))
     yield features.USER_AGE_GROUP, sorted(by_age, key=lambda one: AGE_GROUPS.index(one[0]))
     yield features.USER_OCCUPATION, _by_value(columns[features.USER_OCCUPATION])
 
@@ -165,7 +216,7 @@ def _genres(rows: RatedRows) -> list[tuple[str, Vector]]:
 
 def _by_value(values: Vector) -> list[tuple[str, Vector]]:
     """Returns the rows of each text but the empty one, which stands for none."""
-    names, code = np.unique(values.astype(bytes), return_inverse=True)
+    names, code = coded(values)
     return [
         (name.decode(), np.flatnonzero(code == place)) for place, name in enumerate(names) if name
     ]

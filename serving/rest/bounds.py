@@ -17,6 +17,8 @@ from serving.rest.rest_errors import RestError, error_response
 # times the memory.
 _LARGEST_AT_ONCE: Final = 2
 _BODY_SECONDS: Final = 10.0
+# What the connection is given of an answer at once. It keeps as much until the client reads.
+_PIECE_BYTES: Final = 64 * 1024
 
 ANSWER: Final = "movierec.answer"
 """Key of a request's `Answer` in its scope."""
@@ -27,7 +29,8 @@ class Bounds:
     """Bounds on requests.
 
     Attributes:
-        max_requests: Most requests at once; further ones are answered 429.
+        max_requests: Most requests at once, until their answers are read; further ones are
+            answered 429.
         max_body_bytes: Largest body; a larger one is answered 413.
         max_held_bytes: Most bytes of all bodies at once; further ones are answered 429.
         max_answer_bytes: Most bytes of all large answers at once, as the model server sends them;
@@ -43,10 +46,10 @@ class Bounds:
 
 
 class Answers:
-    """The large answers that are in memory, until the connection has them; threads may share it.
+    """The large answers that are in memory, until clients have read them; threads may share it.
 
-    What a small answer takes is bounded by the number of requests. So clients who read large ones
-    slowly cannot keep others from small ones.
+    What a small answer takes is bounded by the number of requests. There is room for fewer large
+    ones than requests, so clients who read them slowly cannot keep others from small ones.
     """
 
     def __init__(self, bounds: Bounds) -> None:
@@ -61,7 +64,7 @@ class Answers:
         self._held_bytes = 0
 
     def change(self, size: int) -> None:
-        """Counts an answer, or with a negative size one that was counted and is handed over.
+        """Counts an answer, or with a negative size one that was counted and is read.
 
         Raises:
             RestError: 429; all together would be too large.
@@ -142,7 +145,7 @@ class BoundedRequests:
             try:
                 if not await self._read(held, receive):
                     return
-                await self._app(scope, held.replay(receive), send)
+                await self._app(scope, held.replay(receive), _in_pieces(send))
             finally:
                 answer.end()
                 self._requests -= 1
@@ -180,6 +183,25 @@ class BoundedRequests:
                 "requests",
                 closes=True,
             )
+
+
+def _in_pieces(send: Send) -> Send:
+    """Returns a function that sends a body and returns when the client has read nearly all.
+
+    The connection takes what it is given, and lets the next message wait until the client has read.
+    So the answer is given to it in pieces, and the last message is empty.
+    """
+
+    async def send_in_pieces(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            body = message.get("body", b"")
+            for start in range(0, len(body), _PIECE_BYTES):
+                piece = body[start : start + _PIECE_BYTES]
+                await send({"type": message["type"], "body": piece, "more_body": True})
+            message = {**message, "body": b""}
+        await send(message)
+
+    return send_in_pieces
 
 
 class _Body:

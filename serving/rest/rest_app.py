@@ -21,7 +21,7 @@ from serving.rest.bounds import ANSWER, BoundedRequests, Bounds
 from serving.rest.description import METADATA, NOT_OFFERED, PREDICT, STATUS, SUMMARY, TITLE
 from serving.rest.grpc_model import GrpcModel, ModelAddress
 from serving.rest.rest_errors import RestError, bad_request, error_response
-from serving.web_security import LocalPages
+from serving.web_security import GuardedPages
 
 _LOG: Final = logging.getLogger(__name__)
 _FOLDER: Final = FilePath(__file__).parent
@@ -53,8 +53,7 @@ def rest_app(model: GrpcModel, threads: Executor, bounds: Bounds, own_host: str 
         redirect_slashes=False,
     )
     app.add_middleware(BoundedRequests, bounds=bounds)
-    if own_host is not None:
-        app.add_middleware(LocalPages, host=own_host, refusal=_refusal)
+    app.add_middleware(GuardedPages, host=own_host, refusal=_refusal)
     for part, address in (
         ("", _newest),
         ("/versions/{version}", _numbered),

@@ -96,6 +96,14 @@ def test_rows_that_are_read_are_those_of_the_split(first_run: Story) -> None:
     assert len(read_rows(summary.examples, "holdout", 10)) == 10
 
 
+def test_what_is_gone_is_named(first_run: Story, tmp_path: Path) -> None:
+    gone = str(tmp_path / "gone")
+    pruned = first_run.runs["first"].model_copy(update={"examples": gone})
+    with pytest.raises(FileNotFoundError) as caught:
+        collect(Workspace(first_run.workspace), pruned)
+    assert caught.value.filename == gone
+
+
 @pytest.mark.slow
 def test_the_command_writes_the_page_of_any_run(story: Story) -> None:
     workspace = ("--workspace", str(story.workspace))

@@ -126,6 +126,8 @@ def test_a_model_that_ranks_better_than_popularity_is_pushed(retrieval_story: St
     assert "no blessed model to compare with" in summary.gate.reason
     assert summary.rmse is None
     assert {"movie_genres=Drama", "user_activity=1-20"} <= set(summary.slices)
+    assert {"movie_genres=Drama"} <= set(summary.slice_errors) <= set(summary.slices)
+    assert all(0 <= error < 1 for error in summary.slice_errors.values())
 
 
 def test_a_model_that_gains_too_little_is_not_pushed(retrieval_story: Story) -> None:

@@ -52,11 +52,14 @@ def test_figures_are_means_over_users() -> None:
     figures = ranking_figures(users, ranks)
     assert figures.users == 3
     assert figures.ndcg == pytest.approx(np.mean(ndcg), rel=1e-12)
+    squares = sum((one - sum(ndcg) / 3) ** 2 for one in ndcg)
+    assert figures.ndcg_error == pytest.approx(math.sqrt(squares / 2 / 3), rel=1e-12)
     assert figures.recall == pytest.approx(np.mean([2 / 3, 1, 0]), rel=1e-12)
 
 
 def test_the_best_ranking_of_more_movies_than_are_shown_is_worth_one() -> None:
     figures = ranking_figures(np.zeros(25, int), np.arange(1, 26))
+    assert math.isnan(figures.ndcg_error)
     assert figures.ndcg == pytest.approx(1.0, rel=1e-12)
     assert figures.recall == pytest.approx(10 / 25, rel=1e-12)
 

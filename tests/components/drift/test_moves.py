@@ -10,7 +10,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from benchmarks.poisonings import Array, rows_at_three
 from components.drift.limits import DriftLimits
 from components.drift.moves import moves, slim
-from components.drift.report import NAMES, Move, table
+from components.drift.report import NAMES, Move, compared_with, table
 from pipeline import SCHEMA_FILE
 from tests.components import weekly_ratings as weekly
 from tests.components.weekly_ratings import Week
@@ -90,6 +90,23 @@ def test_a_move_as_far_as_its_limit_is_allowed() -> None:
     move = Move(name="time", measure="days", before="a", now="b", moved=30.0, allowed=30.0)
     assert not move.exceeded
     assert move.model_copy(update={"moved": 30.1}).exceeded
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["ratings", "late"], "the last blessed version 7"),
+        (["ratings", "span"], "the last blessed version 7 and the spans before"),
+        # The version may have nothing to compare with.
+        (["span"], "the spans before"),
+    ],
+)
+def test_what_is_compared_with_is_what_the_moves_are_of(names: list[str], expected: str) -> None:
+    moves = [
+        Move(name=name, measure="days", before="1", now="2", moved=1.0, allowed=2.0)
+        for name in names
+    ]
+    assert compared_with("7", moves) == expected
 
 
 def test_the_table_has_a_line_for_each_move() -> None:

@@ -43,6 +43,22 @@ def test_a_chart_takes_its_colours_and_fonts_from_the_page(name: str) -> None:
     assert "var(--accent)" in CHARTS[name]
 
 
+def test_a_long_name_leaves_room_for_its_row() -> None:
+    long = "of a very long occupation " * 20
+    root = ElementTree.fromstring(
+        charts.points_with_ends([long, "b"], [1, 2], [None] * 2, "x", "t")
+    )
+    texts = ["".join(one.itertext()) for one in root.iter() if one.tag.endswith("}text")]
+    (shown,) = [text for text in texts if text.startswith("of a very")]
+    assert shown.endswith("…")
+    assert long.startswith(shown[:-1])
+    # The width of the page's box, and where the axes begin.
+    width = float(root.attrib["viewBox"].split()[2])
+    places = [float(one.attrib["x"]) for one in root.iter() if one.tag.endswith("}use")]
+    assert places
+    assert all(width / 4 < place < width for place in places if place)
+
+
 def test_charts_of_one_page_share_no_id() -> None:
     ids = [one for name in CHARTS for one in re.findall(r'\bid="([^"]*)"', CHARTS[name])]
     other = charts.bars(["a"], [1], "x", "y", "another")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
+from rich.console import Console
 
+from movierec.cli import tables
 from movierec.report import changes
-from movierec.report.comparison import mean_difference
+from movierec.report.comparison import Comparison, mean_difference, render
 from movierec.report.conditions import conditions
 from movierec.report.lists import genre_diversity
+from movierec.report.rated_rows import coded
 from movierec.report.sections import calibration
-from movierec.report.slices import figures_of
+from movierec.report.slices import figures_of, ranking_slices
 from pipeline.config.tree import GateConfig, PipelineConfig
 from pipeline.summary import Rmse
 from tests.pipeline.summaries import summary
@@ -55,6 +60,15 @@ def test_calibration_has_bins_of_equal_size(rng: np.random.Generator) -> None:
     assert bins[0].low == pytest.approx(np.percentile(actual[lowest], 25))
 
 
+def test_texts_are_coded_as_numpy_does(rng: np.random.Generator) -> None:
+    texts = rng.choice(np.array([b"b", b"", b"a\x00", b"abc", b"a"], object), 50)
+    distinct, places = coded(texts)
+    expected, code = np.unique(texts, return_inverse=True)
+    assert distinct.tolist() == expected.tolist()
+    assert places.tolist() == code.tolist()
+    assert [len(part) for part in coded(texts[:0])] == [0, 0]
+
+
 def test_diversity_is_the_mean_jaccard_distance_of_genres() -> None:
     # Genres AB, B, none, C.
     genres = np.array([[1, 1, 0], [0, 1, 0], [0, 0, 0], [0, 0, 1]], bool)
@@ -77,6 +91,51 @@ def test_every_condition_has_its_value_and_its_limit() -> None:
     assert found["gain over biases"].met is False
     assert found["change of RMSE"].met is None
     assert found["RMSE on movie_genres=War"].met is True
+
+
+def test_slices_of_a_retrieval_model_have_intervals_over_users() -> None:
+    run = summary(
+        rmse=None,
+        slices={
+            "user_age_group=56+": 0.2,
+            "movie_popularity_decile=10": 0.3,
+            "movie_popularity_decile=9": 0.1,
+            "movie_genres=War": 0.25,
+            "user_age_group=under 18": 0.4,
+        },
+        slice_errors={"movie_genres=War": 0.01, "movie_popularity_decile=10": 0.02},
+    )
+    found = ranking_slices(run)
+    assert [(one.feature, one.value) for one in found] == [
+        ("movie_genres", "War"),
+        ("movie_popularity_decile", "9"),
+        ("movie_popularity_decile", "10"),
+        ("user_age_group", "under 18"),
+        ("user_age_group", "56+"),
+    ]
+    # 1.959964 is the 97.5 % quantile of the standard normal distribution.
+    assert found[0].interval == pytest.approx((0.25 - 0.01959964, 0.25 + 0.01959964))
+    assert found[1].interval is None
+    config = PipelineConfig(gate=GateConfig(slices=("movie_genres=War",)))
+    shown = {one.name: one.value for one in conditions(run, config)}
+    assert shown["NDCG@10 on movie_genres=War"] == "0.2500 ± 0.0196"
+    assert ranking_slices(summary(slices={"movie_genres=War": 0.9})) == []
+
+
+@pytest.mark.parametrize("width", [30, 120])
+def test_runs_without_a_figure_in_common_say_so(width: int) -> None:
+    ranking = summary(run_id="2024-01-08", rmse=None, mae=None, calibration=None)
+    differing = {"configuration": [], "data": [], "figures": changes.of_figures(summary(), ranking)}
+    found = Comparison(summary(), ranking, differing, {}, [], "the runs differ in kind of model")
+    written = io.StringIO()
+    tables.show_comparison(Console(file=written, width=width), found)
+    assert written.getvalue().splitlines() == [
+        "configuration: the same",
+        "data: the same",
+        "figures: none in common",
+        "no paired intervals: the runs differ in kind of model",
+    ]
+    assert "The runs have no figure in common." in render(found)
 
 
 def test_changes_are_what_differs() -> None:

@@ -16,6 +16,7 @@ import httpx
 import numpy as np
 import pytest
 import tensorflow as tf
+from fastapi.testclient import TestClient
 
 from models import signature_names
 from serving import web_server
@@ -23,6 +24,8 @@ from serving.defaults import LOOPBACK
 from serving.embedded.server import ModelServer
 from serving.rest.bounds import Answer, Answers, Bounds
 from serving.rest.description import PREDICT
+from serving.rest.grpc_model import GrpcModel
+from serving.rest.rest_app import rest_app
 from serving.rest.rest_errors import RestError
 from serving.rest.rest_server import RestServer
 from tests.models.export.exported_models import arrays
@@ -255,7 +258,7 @@ def test_large_answers_at_once_over_the_limit_are_429(server: ModelServer) -> No
         assert api.post(f"{MODEL}:predict", json=small).status_code == 200
 
 
-def test_an_answer_counts_until_it_is_sent() -> None:
+def test_there_is_room_for_a_small_answer_beside_large_ones() -> None:
     answers = Answers(Bounds(max_answer_bytes=100, max_requests=10))
     first, second, small = (Answer(answers) for _ in range(3))
     first.hold(60)
@@ -347,6 +350,19 @@ def test_a_foreign_host_name_is_refused_on_loopback(api: httpx.Client) -> None:
     assert refusal(api.get(MODEL, headers={"Host": "evil.example"}))[0] == 421
     for name in ("localhost:1", "127.0.0.1", "[::1]:8501"):
         assert api.get(MODEL, headers={"Host": name}).status_code == 200
+
+
+@pytest.mark.parametrize("own_host", [LOOPBACK, None])
+def test_the_page_about_the_api_may_load_nothing_from_elsewhere(own_host: str | None) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        app = rest_app(GrpcModel(f"{LOOPBACK}:1", 1), threads, Bounds(), own_host)
+        # A server for other machines answers to whatever name they have for it.
+        name = "localhost" if own_host else "movies.example"
+        page = TestClient(app, f"http://{name}").get("/docs")
+    assert page.status_code == 200
+    policy = page.headers["content-security-policy"].split("; ")
+    assert {"default-src 'none'", "script-src 'self'", "frame-ancestors 'none'"} <= set(policy)
+    assert page.headers["x-content-type-options"] == "nosniff"
 
 
 def test_the_page_about_the_api_loads_nothing_from_elsewhere(api: httpx.Client) -> None:
