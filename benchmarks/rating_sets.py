@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -53,13 +53,48 @@ def movielens_100k_sides() -> Arrays:
         (features.USER_ID, raw.users, _names_of_user),
         (features.MOVIE_ID, raw.movies, _names_of_movie),
     )
-    sides = []
-    for column, table, names_of in tables:
-        assert table is not None
-        described = {row[column]: names_of(row) for row in table.to_pylist()}
-        ids = np.unique(raw.ratings[column].to_numpy())
-        sides.append(np.array([side_features.SEPARATOR.join(described[str(one)]) for one in ids]))
+    sides = [
+        np.array(
+            [side_features.SEPARATOR.join(names_of(row)) for row in _described(raw, table, column)]
+        )
+        for column, table, names_of in tables
+    ]
     return {SIDES[0]: sides[0], SIDES[1]: sides[1]}
+
+
+class Descriptions(NamedTuple):
+    """What is known of all users and movies of `movielens_100k`, by their indices.
+
+    Attributes:
+        users: `user_age` int32, `user_gender` and `user_occupation` text, each `[users]`.
+        movies: `movie_genres` text `[movies, G]`, padded with empty strings, and `movie_title` text
+            `[movies]`.
+    """
+
+    users: Arrays
+    movies: Arrays
+
+
+def movielens_100k_descriptions() -> Descriptions:
+    """Returns the raw features that `movielens_100k_sides` makes names of."""
+    raw = _raw()
+    users, movies = (
+        _described(raw, table, column)
+        for table, column in ((raw.users, features.USER_ID), (raw.movies, features.MOVIE_ID))
+    )
+    genres = [row[features.MOVIE_GENRES] or [] for row in movies]
+    width = max(map(len, genres))
+    names = (features.USER_GENDER, features.USER_OCCUPATION)
+    return Descriptions(
+        {
+            features.USER_AGE: np.array([row[features.USER_AGE] for row in users], np.int32),
+            **{name: np.array([row[name] for row in users]) for name in names},
+        },
+        {
+            features.MOVIE_GENRES: np.array([[*row, *[""] * (width - len(row))] for row in genres]),
+            features.MOVIE_TITLE: np.array([row[features.MOVIE_TITLE] or "" for row in movies]),
+        },
+    )
 
 
 def official_fold(ratings: Arrays, fold: int) -> Arrays:
@@ -121,6 +156,13 @@ def write_records(ratings: Arrays, folder: str) -> None:
 
 def _raw() -> RawRatings:
     return reading.read_raw(str(locate(DataConfig())), "ml-100k")
+
+
+def _described(raw: RawRatings, table: pa.Table | None, column: str) -> list[dict[str, Any]]:
+    """Returns the row of a table for each id that has a rating, in the order of the indices."""
+    assert table is not None
+    described = {row[column]: row for row in table.to_pylist()}
+    return [described[str(one)] for one in np.unique(raw.ratings[column].to_numpy())]
 
 
 def _names_of_user(row: dict[str, Any]) -> list[str]:

@@ -133,6 +133,11 @@ class ModelOptions(Options):
         return MODELS[self.name].retrieves
 
     @property
+    def uses_side_features(self) -> bool:
+        """Whether the model learns from side features and serves new users and movies by theirs."""
+        return MODELS[self.name].uses_side_features
+
+    @property
     def predicts_intervals(self) -> bool:
         """Whether the model says how sure its ratings are."""
         return MODELS[self.name].predicts_intervals

@@ -20,6 +20,8 @@ class ModelEntry:
         predicts_ratings: Whether the model predicts ratings and is judged by their error.
         retrieves: Whether the model ranks what users like and is judged by its ranking.
         predicts_intervals: Whether its ratings have a standard deviation.
+        uses_side_features: Whether it learns from side features, and serves new users and movies
+            by theirs.
         by_gradients: Whether the GradientTape loop trains the model, not its own `fit`.
         model: Defaults of `ModelOptions` that differ from those of `biased_mf`.
         training: Defaults of `TrainingOptions` that differ from those of `biased_mf`.
@@ -29,6 +31,7 @@ class ModelEntry:
     predicts_ratings: bool = True
     retrieves: bool = False
     predicts_intervals: bool = False
+    uses_side_features: bool = False
     by_gradients: bool = True
     model: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
@@ -57,6 +60,7 @@ MODELS: Mapping[str, ModelEntry] = {
     ),
     "svdpp": ModelEntry(
         "models.zoo.svdpp.SVDPlusPlus",
+        uses_side_features=True,
         model={
             "dimension": 128,
             "members": 8,
@@ -89,6 +93,7 @@ MODELS: Mapping[str, ModelEntry] = {
     "bayesian_mf": ModelEntry(
         "models.zoo.bayesian_mf.BayesianMatrixFactorization",
         predicts_intervals=True,
+        uses_side_features=True,
         by_gradients=False,
         model={"dimension": 64, "init_stddev": 0.1, "l2_embedding": 0.0, "l2_bias": 0.0},
         training={"epochs": 500, "patience": 500},

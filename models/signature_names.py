@@ -9,6 +9,8 @@ RECOMMEND: Final = "recommend"
 RECOMMEND_EXCLUDING: Final = "recommend_excluding"
 RECOMMEND_AMONG: Final = "recommend_among"
 RECOMMEND_FOR_RATINGS: Final = "recommend_for_ratings"
+RECOMMEND_FOR_PROFILE: Final = "recommend_for_profile"
+PREDICT_NEW_MOVIE: Final = "predict_new_movie"
 SIMILAR: Final = "similar"
 MOVIES: Final = "movies"
 EXPLAIN: Final = "explain"
@@ -17,13 +19,14 @@ EXPLAIN_FOR_RATINGS: Final = "explain_for_ratings"
 TRANSFORM_FEATURES: Final = "transform_features"
 
 # Inputs that are not features: serialized tf.Examples, the number of movies to return, movies to
-# leave out, movies and genres to choose among, and the movie to explain.
+# leave out, movies and genres to choose among, the movie to explain, and the year of a new movie.
 EXAMPLES: Final = "examples"
 K: Final = "k"
 EXCLUDE: Final = "exclude"
 AMONG_MOVIES: Final = "among_movies"
 AMONG_GENRES: Final = "among_genres"
 TARGET: Final = "target_movie_id"
+MOVIE_YEAR: Final = "movie_year"
 
 # Output of signatures that rank, and of models that predict no ratings: what the list is sorted by.
 # That is a rating that is not clipped plus what `ExportOptions.rank_by` adds, what a retrieval

@@ -17,12 +17,15 @@ from models.signature_names import (
     EXCLUDE,
     EXPLAIN,
     EXPLAIN_FOR_RATINGS,
+    MOVIE_YEAR,
     MOVIES,
     PREDICT,
     PREDICT_INTERVAL,
+    PREDICT_NEW_MOVIE,
     RECOMMEND,
     RECOMMEND_AMONG,
     RECOMMEND_EXCLUDING,
+    RECOMMEND_FOR_PROFILE,
     RECOMMEND_FOR_RATINGS,
     SERVING_DEFAULT,
     SIMILAR,
@@ -37,6 +40,14 @@ Inputs = dict[str, np.ndarray[Any, np.dtype[Any]]]
 MOVIES_ASKED_FOR: Final = 10
 # Ratings of a new user.
 _STARS = (5.0, 3.0, 1.0)
+# Ages, genders and occupations of new users, and genres, years and titles of new movies. Of one of
+# each nothing is known.
+_PROFILES = ((34, b"F", b"writer"), (0, b"", b""), (19, b"M", b"student"))
+_NEW_MOVIES = (
+    ((b"Drama", b"War"), 1995, b""),
+    ((b"", b""), 0, b""),
+    ((b"Comedy", b""), 0, b"A new movie (1997)"),
+)
 
 
 def inputs_for(signature: str, user_ids: Sequence[bytes], movie_ids: Sequence[bytes]) -> Inputs:
@@ -126,6 +137,33 @@ def _rated(movies: _Strings) -> Inputs:
     }
 
 
+def _profiles(users: _Strings) -> Inputs:
+    """Returns a profile for each row."""
+    ages, genders, occupations = zip(*_repeated(_PROFILES, len(users)), strict=True)
+    return {
+        features.USER_AGE: np.array(ages, np.int32),
+        features.USER_GENDER: _strings(genders),
+        features.USER_OCCUPATION: _strings(occupations),
+        K: _k(),
+    }
+
+
+def _new_movies(users: _Strings) -> Inputs:
+    """Returns each row's user, and a new movie."""
+    genres, years, titles = zip(*_repeated(_NEW_MOVIES, len(users)), strict=True)
+    return {
+        features.USER_ID: users,
+        features.MOVIE_GENRES: _strings(genres),
+        MOVIE_YEAR: np.array(years, np.int32),
+        features.MOVIE_TITLE: _strings(titles),
+    }
+
+
+def _repeated(values: Sequence[tuple[Any, ...]], count: int) -> Sequence[tuple[Any, ...]]:
+    """Returns `count` of the values, from the first again after the last."""
+    return [values[place % len(values)] for place in range(count)]
+
+
 _MAKERS: dict[str, Callable[[_Strings, _Strings], Inputs]] = {
     SERVING_DEFAULT: _examples,
     TRANSFORM_FEATURES: _examples,
@@ -144,6 +182,8 @@ _MAKERS: dict[str, Callable[[_Strings, _Strings], Inputs]] = {
         AMONG_GENRES: np.full((len(users), 1), b"", dtype=object),
     },
     RECOMMEND_FOR_RATINGS: lambda _, movies: _rated(movies),
+    RECOMMEND_FOR_PROFILE: lambda users, _: _profiles(users),
+    PREDICT_NEW_MOVIE: lambda users, _: _new_movies(users),
     SIMILAR: lambda _, movies: {features.MOVIE_ID: movies, K: _k()},
     MOVIES: lambda _, movies: {features.MOVIE_ID: movies},
     EXPLAIN: lambda users, movies: {

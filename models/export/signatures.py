@@ -22,6 +22,7 @@ from models.export.explanations import (
     explain,
     specs_of_explanation,
 )
+from models.export.feature_vectors import FeatureVectors
 from models.export.id_index import IdIndex
 from models.export.ranking_offsets import RankingOffsets
 from models.export.request_limits import (
@@ -37,6 +38,7 @@ from models.layers.rating_heads import NormalRating
 from models.options import ModelOptions
 from models.ranking import dot_products, rank_of, without_seen
 from models.seen_movies import SeenMovies
+from models.side_features import movie_features, user_features
 from models.signature_names import (
     AMONG_GENRES,
     AMONG_MOVIES,
@@ -49,15 +51,18 @@ from models.signature_names import (
     HIGHEST_RATING,
     LIKED_PROBABILITY,
     LOWEST_RATING,
+    MOVIE_YEAR,
     MOVIES,
     OTHERS,
     POPULARITY_RANK,
     PREDICT,
     PREDICT_INTERVAL,
+    PREDICT_NEW_MOVIE,
     RANK,
     RECOMMEND,
     RECOMMEND_AMONG,
     RECOMMEND_EXCLUDING,
+    RECOMMEND_FOR_PROFILE,
     RECOMMEND_FOR_RATINGS,
     SCORE,
     SERVING_DEFAULT,
@@ -71,6 +76,7 @@ _STRINGS: Final = tf.TensorSpec([None], tf.string)
 _LISTS: Final = tf.TensorSpec([None, None], tf.string)
 _STARS: Final = tf.TensorSpec([None, None], tf.float32)
 _K: Final = tf.TensorSpec([], tf.int32)
+_YEARS: Final = tf.TensorSpec([None], tf.int32)
 _EXAMPLES: Final = tf.TensorSpec([None], tf.string, name=EXAMPLES)
 _INPUTS: Final = {
     SERVING_DEFAULT: (_EXAMPLES,),
@@ -81,6 +87,8 @@ _INPUTS: Final = {
     RECOMMEND_EXCLUDING: (_STRINGS, _K, _LISTS),
     RECOMMEND_AMONG: (_STRINGS, _K, _LISTS, _LISTS),
     RECOMMEND_FOR_RATINGS: (_LISTS, _STARS, _K),
+    RECOMMEND_FOR_PROFILE: (_YEARS, _STRINGS, _STRINGS, _K),
+    PREDICT_NEW_MOVIE: (_STRINGS, _LISTS, _YEARS, _STRINGS),
     SIMILAR: (_STRINGS, _K),
     MOVIES: (_STRINGS,),
     EXPLAIN: (_STRINGS, _STRINGS, _K),
@@ -98,7 +106,7 @@ class Recommender(tf.Module):
 
     It holds each vector once, for ratings and rankings alike, and the tables that serving needs.
     It holds nothing else of the trained model. Its signatures depend on whether the model predicts
-    ratings and whether it retrieves.
+    ratings, whether it retrieves, and whether it learns from side features that the data have.
     """
 
     def __init__(
@@ -117,7 +125,8 @@ class Recommender(tf.Module):
             model: Trained model whose tables end with a row for unknown ids.
             options: Options of the model.
             rating_range: Lowest and highest training rating.
-            catalogue: Ids, titles, genres and numbers of ratings by the indices of the vectors.
+            catalogue: Ids, titles, genres, numbers of ratings and side features by the indices of
+                the vectors.
             seen: Movies that `recommend` leaves out for each user.
             popularity: Number of training ratings of each movie, int64 `[movies]`.
             offsets: What `recommend` adds to ratings; None ranks by the model's scores alone.
@@ -165,6 +174,13 @@ class Recommender(tf.Module):
         self.seen_ratings = RatingTable(seen)
         self._least_liked = self.seen_ratings.lower_end(options.liked_rating)
         self._most_seen = int(np.diff(seen.row_splits).max())
+        if options.uses_side_features:
+            users = self.user_vectors.numpy()[:-1], np.array(counts[:-1], np.int64)
+            movies = self.movie_vectors.numpy()[:-1], popularity
+            if catalogue.sides.users.names:
+                self.users_by_features = FeatureVectors(catalogue.sides.users, *users, *movies)
+            if catalogue.sides.movies.names:
+                self.movies_by_features = FeatureVectors(catalogue.sides.movies, *movies, *users)
 
     @cached_property
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
@@ -184,8 +200,12 @@ class Recommender(tf.Module):
             methods |= {SERVING_DEFAULT: self.rate_examples, PREDICT: self.predict}
             if isinstance(self.rating_head, NormalRating):
                 methods[PREDICT_INTERVAL] = self.predict_interval
+            if hasattr(self, "movies_by_features"):
+                methods[PREDICT_NEW_MOVIE] = self.predict_new_movie
         else:
             methods[SERVING_DEFAULT] = self.score_examples
+        if hasattr(self, "users_by_features"):
+            methods[RECOMMEND_FOR_PROFILE] = self.recommend_for_profile
         return {name: _traced(method, _INPUTS[name]) for name, method in methods.items()}
 
     def rate_examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -376,6 +396,78 @@ class Recommender(tf.Module):
         )
         excluded = tf.RaggedTensor.from_tensor(movie_index)
         return self._recommended(self._nobody(movie_id), excluded, k, vectors)
+
+    def recommend_for_profile(
+        self, user_age: tf.Tensor, user_gender: tf.Tensor, user_occupation: tf.Tensor, k: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Returns the k best movies for new users of whom only a profile is known.
+
+        Only models that learn from side features have this signature, of data that have some of
+        users. What is unknown counts as the mean of the known users.
+
+        Args:
+            user_age: Ages in years, int32 `[B]`; unknown if 0 or less.
+            user_gender: Genders as the data spells them, string `[B]`; unknown if the data has no
+                such one, as for the empty string.
+            user_occupation: Occupations, string `[B]`, likewise.
+            k: int32 scalar.
+
+        Returns:
+            See `recommend`; no movie is left out.
+        """
+        user_age, k = within_answers(user_age, k, self._movies)
+        user_age, user_gender = with_equal_rows(
+            features.USER_AGE, user_age, features.USER_GENDER, user_gender
+        )
+        user_age, user_occupation = with_equal_rows(
+            features.USER_AGE, user_age, features.USER_OCCUPATION, user_occupation
+        )
+        vectors = self.users_by_features(user_features(user_age, user_gender, user_occupation))
+        nothing = tf.RaggedTensor.from_tensor(tf.zeros([tf.size(user_age), 0], tf.int32))
+        return self._recommended(self._nobody(user_age), nothing, k, vectors)
+
+    def predict_new_movie(
+        self,
+        user_id: tf.Tensor,
+        movie_genres: tf.Tensor,
+        movie_year: tf.Tensor,
+        movie_title: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        """Returns ratings of movies that nobody has rated.
+
+        Only models that learn from side features have this signature, of data that have some of
+        movies. What is unknown counts as the mean of the known movies.
+
+        Args:
+            user_id: string `[B]`; an unknown user is rated for as in `predict`.
+            movie_genres: Genres as the data spells them, string `[B, G]`; unknown ones, such as the
+                empty string, have no effect.
+            movie_year: Years, int32 `[B]`; 0 or less takes the year from the title.
+            movie_title: Titles, string `[B]`, of which only a year in parentheses counts, as in
+                `Heat (1995)`.
+
+        Returns:
+            `rating` float32 `[B]`, within the range of ratings.
+        """
+        user_id, movie_genres = with_equal_rows(
+            features.USER_ID, user_id, features.MOVIE_GENRES, movie_genres
+        )
+        user_id, movie_year = with_equal_rows(features.USER_ID, user_id, MOVIE_YEAR, movie_year)
+        user_id, movie_title = with_equal_rows(
+            features.USER_ID, user_id, features.MOVIE_TITLE, movie_title
+        )
+        users = self.user_index(user_id)
+
+        def of_rows(rows: slice) -> list[tf.Tensor]:
+            named = movie_features(movie_genres[rows], movie_year[rows], movie_title[rows])
+            movies = self.movies_by_features(named)
+            unknown = tf.fill(tf.shape(users[rows]), tf.constant(self._movies, tf.int64))
+            vectors = rows_to_serve(self.user_vectors, users[rows])
+            return [self.rating_head(Pairs(users[rows], unknown, vectors, movies))]
+
+        spec = [tf.TensorSpec([None], tf.float32)]
+        (rating,) = in_row_parts(of_rows, tf.size(users), QUERIES_AT_ONCE, spec)
+        return {features.RATING: tf.clip_by_value(rating, *self._rating_range)}
 
     def similar(self, movie_id: tf.Tensor, k: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the k most similar movies for each movie by cosine similarity, without itself.

@@ -212,19 +212,81 @@ def similar(
 def new_user(
     client: "RecommenderClient",
     rate: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             metavar="MOVIE=STARS", help="Rating of a movie, by its ID or title. May be repeated."
         ),
-    ],
+    ] = None,
+    age: Annotated[
+        int | None,
+        typer.Option(
+            metavar="YEARS",
+            min=1,
+            max=200,
+            help="Age, instead of ratings (only models that learn from side features).",
+        ),
+    ] = None,
+    gender: Annotated[
+        str, typer.Option(metavar="NAME", help="Gender, spelt as in the data, such as F.")
+    ] = "",
+    occupation: Annotated[
+        str, typer.Option(metavar="NAME", help="Occupation, spelt as in the data, such as writer.")
+    ] = "",
     k: options.MovieCount = _DEFAULT_K,
     as_json: options.AsJson = False,
 ) -> None:
-    """Recommend movies to a new user, from a few ratings.
+    """Recommend movies to a new user, from a few ratings or from a profile.
+
+    What is left out of a profile counts as the mean.
 
     Example: movierec query new-user --rate "Fargo (1996)=5" --rate 50=3.5
+
+    Example: movierec query new-user --age 34 --gender F --occupation writer
     """
-    _print_ranking(client.recommend_for_ratings(_ratings_of(client, rate), k), as_json)
+    has_profile = bool(age or gender or occupation)
+    if bool(rate) == has_profile:
+        raise UserError("expected either --rate, or some of --age, --gender and --occupation")
+    if rate:
+        ranking = client.recommend_for_ratings(_ratings_of(client, rate), k)
+    else:
+        ranking = client.recommend_for_profile(age, gender, occupation, k)
+    _print_ranking(ranking, as_json)
+
+
+@query.command(name="new-movie")
+@_with_client
+def new_movie(
+    client: "RecommenderClient",
+    user: Annotated[
+        list[str],
+        typer.Option(metavar="ID", help="ID of a user, known or not. May be repeated."),
+    ],
+    genre: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Genre, spelt as in the data. May be repeated."),
+    ] = None,
+    year: Annotated[
+        int | None,
+        typer.Option(metavar="YEAR", min=1, max=9999, help="Year, if the title has none."),
+    ] = None,
+    title: Annotated[
+        str, typer.Option(metavar="TEXT", help='Title, such as "Heat (1995)"; the year counts.')
+    ] = "",
+    as_json: options.AsJson = False,
+) -> None:
+    """Predict the ratings of a movie that nobody has rated, in stars.
+
+    Only models that learn from side features know. What is left out counts as the mean.
+
+    Example: movierec query new-movie --user 42 --genre Drama --genre War --year 1998
+    """
+    ratings = client.predict_new_movie(user, genre or (), year, title)
+    if as_json:
+        pairs = zip(user, ratings, strict=True)
+        output.print_json([{"user_id": name, "rating": stars} for name, stars in pairs])
+        return
+    for name, stars in zip(user, ratings, strict=True):
+        output.print_line(f"{stars:.2f} stars: user {name}")
 
 
 @query.command()

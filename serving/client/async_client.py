@@ -66,6 +66,22 @@ class AsyncRecommenderClient(BaseClient):
         """Returns movies for a new user; see `RecommenderClient.recommend_for_ratings`."""
         return await self._answer(self._calls.recommend_for_ratings(ratings, k))
 
+    async def recommend_for_profile(
+        self, age: int | None = None, gender: str = "", occupation: str = "", k: int = 10
+    ) -> list[Recommendation]:
+        """Returns movies for a profile; see `RecommenderClient.recommend_for_profile`."""
+        return await self._answer(self._calls.recommend_for_profile(age, gender, occupation, k))
+
+    async def predict_new_movie(
+        self,
+        user_ids: Sequence[str],
+        genres: Collection[str] = (),
+        year: int | None = None,
+        title: str = "",
+    ) -> list[float]:
+        """Returns the ratings of a new movie; see `RecommenderClient.predict_new_movie`."""
+        return await self._answer(self._calls.predict_new_movie(user_ids, genres, year, title))
+
     async def explain(self, user_id: str, movie_id: str, k: int = 10) -> Explanation:
         """Returns what raises a movie for a user; see `RecommenderClient.explain`."""
         return await self._answer(self._calls.explain(user_id, movie_id, k))

@@ -96,6 +96,48 @@ class RecommenderClient(BaseClient):
         """
         return self._answer(self._calls.recommend_for_ratings(ratings, k))
 
+    def recommend_for_profile(
+        self, age: int | None = None, gender: str = "", occupation: str = "", k: int = 10
+    ) -> list[Recommendation]:
+        """Returns the k best movies for a person of whom only a profile is known.
+
+        What is left out, or is none that the training data have, counts as the mean.
+
+        Args:
+            age: Age in years.
+            gender: Gender, spelt as in the data, such as `F`.
+            occupation: Occupation, spelt as in the data, such as `writer`.
+            k: Number of movies.
+
+        Raises:
+            RequestRefusedError: FAILED_PRECONDITION; the model does not learn from side features,
+                or the data have none of users.
+        """
+        return self._answer(self._calls.recommend_for_profile(age, gender, occupation, k))
+
+    def predict_new_movie(
+        self,
+        user_ids: Sequence[str],
+        genres: Collection[str] = (),
+        year: int | None = None,
+        title: str = "",
+    ) -> list[float]:
+        """Returns the ratings that users would give a movie that nobody has rated, in stars.
+
+        What is left out, or is none that the training data have, counts as the mean.
+
+        Args:
+            user_ids: Raw ids `[n]`, known to the model or not.
+            genres: Genres of the movie, spelt as in the data.
+            year: Year of the movie; None takes the one in the title, as in `Heat (1995)`.
+            title: Title of the movie; nothing else of it counts.
+
+        Raises:
+            RequestRefusedError: FAILED_PRECONDITION; the model does not learn from side features,
+                or the data have none of movies.
+        """
+        return self._answer(self._calls.predict_new_movie(user_ids, genres, year, title))
+
     def explain(self, user_id: str, movie_id: str, k: int = 10) -> Explanation:
         """Returns which ratings of a user in the training data raise a movie, and by how much.
 

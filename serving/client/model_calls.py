@@ -35,6 +35,8 @@ RECOMMEND: Final = "recommend"
 RECOMMEND_EXCLUDING: Final = "recommend_excluding"
 RECOMMEND_AMONG: Final = "recommend_among"
 RECOMMEND_FOR_RATINGS: Final = "recommend_for_ratings"
+RECOMMEND_FOR_PROFILE: Final = "recommend_for_profile"
+PREDICT_NEW_MOVIE: Final = "predict_new_movie"
 SIMILAR: Final = "similar"
 MOVIES: Final = "movies"
 EXPLAIN: Final = "explain"
@@ -42,6 +44,11 @@ EXPLAIN_FOR_RATINGS: Final = "explain_for_ratings"
 USER_ID: Final = "user_id"
 MOVIE_ID: Final = "movie_id"
 MOVIE_TITLE: Final = "movie_title"
+MOVIE_GENRES: Final = "movie_genres"
+MOVIE_YEAR: Final = "movie_year"
+USER_AGE: Final = "user_age"
+USER_GENDER: Final = "user_gender"
+USER_OCCUPATION: Final = "user_occupation"
 RATING: Final = "rating"
 SCORE: Final = "score"
 BASELINE: Final = "baseline"
@@ -184,6 +191,37 @@ class ModelCalls:
         """Returns the call for the best k for a new user."""
         return self._ranking(RECOMMEND_FOR_RATINGS, _rated(ratings), k)
 
+    def recommend_for_profile(
+        self, age: int | None, gender: str, occupation: str, k: int
+    ) -> Call[list[Recommendation]]:
+        """Returns the call for the best k for a new user with this profile."""
+        inputs = {
+            USER_AGE: wire_tensors.int_vector([_whole("age", age)]),
+            USER_GENDER: wire_tensors.string_vector(USER_GENDER, [gender]),
+            USER_OCCUPATION: wire_tensors.string_vector(USER_OCCUPATION, [occupation]),
+        }
+        return self._ranking(RECOMMEND_FOR_PROFILE, inputs, k)
+
+    def predict_new_movie(
+        self, user_ids: Sequence[str], genres: Collection[str], year: int | None, title: str
+    ) -> Call[list[float]]:
+        """Returns the call for the ratings of one new movie by some users."""
+        count = len(user_ids)
+        inputs = {
+            USER_ID: wire_tensors.string_vector(USER_ID, user_ids),
+            # Without users there is no row either.
+            MOVIE_GENRES: wire_tensors.string_matrix(
+                MOVIE_GENRES, [list(genres)] * count, len(genres)
+            ),
+            MOVIE_YEAR: wire_tensors.int_vector([_whole("year", year)] * count),
+            MOVIE_TITLE: wire_tensors.string_vector(MOVIE_TITLE, [title] * count),
+        }
+        return self._predict(
+            PREDICT_NEW_MOVIE,
+            inputs,
+            lambda outputs: wire_tensors.read_floats(outputs, RATING, (count,)),
+        )
+
     def explain(self, user_id: str, movie_id: str, k: int) -> Call[Explanation]:
         """Returns the call for the k ratings of a user that raise a movie most."""
         inputs = {
@@ -308,6 +346,13 @@ def _rated(ratings: Mapping[str, float]) -> dict[str, Any]:
         MOVIE_ID: wire_tensors.string_matrix(MOVIE_ID, [list(ratings)]),
         RATING: wire_tensors.float_matrix([list(ratings.values())]),
     }
+
+
+def _whole(name: str, value: int | None) -> int:
+    """Returns the number to send, 0 for an unknown one."""
+    if value is not None and not 1 <= value <= _ALL:
+        raise ServingError(f"{name}: given {value}, expected 1 to {_ALL}, or none")
+    return value or 0
 
 
 def _k(k: int) -> Any:

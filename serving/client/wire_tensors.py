@@ -28,18 +28,20 @@ def string_vector(name: str, values: Sequence[str]) -> Any:
     return _tensor(DT_STRING, [len(values)], string_val=_encoded(name, values))
 
 
-def string_matrix(name: str, rows: Sequence[Sequence[str]]) -> Any:
+def string_matrix(name: str, rows: Sequence[Sequence[str]], width: int | None = None) -> Any:
     """Returns a DT_STRING TensorProto `[B, N]`.
 
     Args:
         name: Name of the input, for the error.
-        rows: Values `[B, N]`, at least one row.
+        rows: Values `[B, N]`.
+        width: N, which must be given if there may be no row.
 
     Raises:
         ServingError: A value cannot be written as UTF-8.
     """
     values = [value for row in rows for value in row]
-    return _tensor(DT_STRING, [len(rows), len(rows[0])], string_val=_encoded(name, values))
+    size = len(rows[0]) if width is None else width
+    return _tensor(DT_STRING, [len(rows), size], string_val=_encoded(name, values))
 
 
 def float_matrix(rows: Sequence[Sequence[float]]) -> Any:
@@ -54,6 +56,11 @@ def float_matrix(rows: Sequence[Sequence[float]]) -> Any:
     except OverflowError as error:
         raise ServingError(f"given {max(values, key=abs):g}, expected a float32") from error
     return _tensor(DT_FLOAT, [len(rows), len(rows[0])], tensor_content=content)
+
+
+def int_vector(values: Sequence[int]) -> Any:
+    """Returns a DT_INT32 TensorProto `[B]`."""
+    return _tensor(DT_INT32, [len(values)], int_val=values)
 
 
 def int_scalar(value: int) -> Any:

@@ -22,6 +22,7 @@ from models.signature_names import (
     EXPLAIN_FOR_RATINGS,
     MOVIES,
     PREDICT,
+    PREDICT_NEW_MOVIE,
     SCORE,
     SERVING_DEFAULT,
     K,
@@ -33,7 +34,9 @@ LIGHT_WORK: Final = 1_000_000
 _VALUE_WORK: Final = 100
 # Signatures of the movies that they are given, which do not score the whole catalogue.
 _EXPLAINING: Final = frozenset({EXPLAIN, EXPLAIN_FOR_RATINGS})
-_PAIRWISE: Final = frozenset({"", SERVING_DEFAULT, PREDICT, MOVIES}) | _EXPLAINING
+_PAIRWISE: Final = (
+    frozenset({"", SERVING_DEFAULT, PREDICT, PREDICT_NEW_MOVIE, MOVIES}) | _EXPLAINING
+)
 # More inputs, dimensions or outputs than any signature has. A request with more is refused when it
 # is read; until then it must not keep the event loop busy.
 _MOST: Final = 256

@@ -103,6 +103,18 @@ _BODY: Final[dict[str, Any]] = {
                     "summary": "Movies like one",
                     "value": {"signature_name": "similar", "inputs": {"movie_id": ["50"], "k": 5}},
                 },
+                "recommend_for_profile": {
+                    "summary": "Recommendations for an age, a gender and an occupation",
+                    "value": {
+                        "signature_name": "recommend_for_profile",
+                        "inputs": {
+                            "user_age": [34],
+                            "user_gender": ["F"],
+                            "user_occupation": ["writer"],
+                            "k": 10,
+                        },
+                    },
+                },
                 "recommend_for_ratings": {
                     "summary": "Recommendations for somebody new",
                     "value": {

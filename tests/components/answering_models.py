@@ -37,6 +37,7 @@ class AnsweringModel(tf.Module):
         """Traces these signatures; all if none is named."""
         strings, lists = tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.string)
         stars, k = tf.TensorSpec([None, None], tf.float32), tf.TensorSpec([], tf.int32)
+        years = tf.TensorSpec([None], tf.int32)
         examples = tf.TensorSpec([None], tf.string, name="examples")
         return {
             name: self._signature(name, function, *specs)
@@ -49,6 +50,8 @@ class AnsweringModel(tf.Module):
                 ("recommend_excluding", self.recommend_excluding, (strings, k, lists)),
                 ("recommend_among", self.recommend_among, (strings, k, lists, lists)),
                 ("recommend_for_ratings", self.recommend_for_ratings, (lists, stars, k)),
+                ("recommend_for_profile", self.recommend_for_profile, (years, strings, strings, k)),
+                ("predict_new_movie", self.predict_new_movie, (strings, lists, years, strings)),
                 ("similar", self.similar, (strings, k)),
                 ("movies", self.movies, (strings,)),
                 ("explain", self.explain, (strings, strings, k)),
@@ -104,6 +107,12 @@ class AnsweringModel(tf.Module):
 
     def recommend_for_ratings(self, movie_id, rating, k) -> Outputs:
         return ranked(movie_id, k, SCORES)
+
+    def recommend_for_profile(self, user_age, user_gender, user_occupation, k) -> Outputs:
+        return ranked(tf.fill([tf.size(user_age), 0], ""), k, SCORES)
+
+    def predict_new_movie(self, user_id, movie_genres, movie_year, movie_title) -> Outputs:
+        return self.predict(user_id, movie_title)
 
     def similar(self, movie_id, k) -> Outputs:
         return ranked(movie_id[:, tf.newaxis], k, SCORES / 5)

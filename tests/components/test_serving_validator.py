@@ -45,6 +45,8 @@ SIGNATURES = {
     "recommend_excluding",
     "recommend_among",
     "recommend_for_ratings",
+    "recommend_for_profile",
+    "predict_new_movie",
     "similar",
     "movies",
     "explain",
@@ -248,6 +250,18 @@ WRONG = [
         "movie_id",
         lambda movies: tf.where(movies == "m3", "m0", movies),
         "movie_id: m0 .*left out",
+    ),
+    (
+        "recommend_for_profile",
+        "score",
+        lambda scores: scores[:, ::-1],
+        "score: scores are not in descending order",
+    ),
+    (
+        "predict_new_movie",
+        "rating",
+        lambda rating: rating / 0,
+        "rating: 4 of 4 numbers are not finite",
     ),
     (
         "similar",

@@ -22,6 +22,7 @@ from models.export.sample_requests import inputs_for
 from models.export.signatures import Recommender
 from models.options import ExportOptions, ModelOptions
 from models.registry import MODELS
+from models.side_features import Sides, movie_side_features, side_features
 from tests.models.factories import MOVIES, USERS, statistics, trained_like
 
 SEED = 20_240
@@ -30,7 +31,18 @@ MOVIE_IDS = [f"m{place}" for place in range(MOVIES)]
 # Ratings of each user in train, one for each edge of the activity slices.
 COUNTS = [20, 21, 50, 51, 200, 201]
 GENRES = [["Drama"], [], ["Comedy", "Drama"], ["Comedy"], ["Film-Noir"]]
-CATALOGUE = Catalogue(USER_IDS, COUNTS, MOVIE_IDS, [f"Movie {id_}" for id_ in MOVIE_IDS], GENRES)
+TITLES = [f"Movie {id_}" for id_ in MOVIE_IDS]
+# Of the third user nothing is known, and of the second no occupation; no title has a year.
+PROFILES = [
+    ["age=25", "gender=F", "occupation=writer"],
+    ["age=18", "gender=M"],
+    [],
+    ["age=25", "gender=M", "occupation=artist"],
+    ["age=56", "gender=F", "occupation=artist"],
+    ["age=18", "gender=M", "occupation=artist"],
+]
+SIDES = Sides(side_features(PROFILES), movie_side_features(GENRES, TITLES))
+CATALOGUE = Catalogue(USER_IDS, COUNTS, MOVIE_IDS, TITLES, GENRES, SIDES)
 
 # They differ from the others in formulas that their own tests hold, and take 8 s each.
 _VARIANTS = {"collaborative_filtering", "ease", "ials", "sigmoid_mf", "sparse_mf"}

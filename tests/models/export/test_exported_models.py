@@ -109,6 +109,13 @@ def test_the_vectors_are_exported_once_and_nothing_of_the_training(exported: Exp
             "rating_head/user_variance": [USERS + 1, 1],
             "rating_head/movie_variance": [MOVIES + 1, 1],
         }
+    if MODELS[name].uses_side_features:
+        for side, features in (("users", 7), ("movies", 3)):
+            expected |= {
+                f"{side}_by_features/feature_means": [features],
+                f"{side}_by_features/mean_vector": [floats],
+                f"{side}_by_features/slope": [features, floats],
+            }
     if MODELS[name].predicts_ratings and not MODELS[name].retrieves:
         expected |= {"movie_offsets": [MOVIES], "user_factors": [USERS + 1]}
     assert exported.shapes == expected

@@ -12,14 +12,18 @@ import pytest
 import tensorflow as tf
 
 from models.errors import TrainingDivergedError
-from models.export import request_limits, saved_model
+from models.export import request_limits, saved_model, signatures
 from models.export.sample_requests import inputs_for
 from models.export.signatures import Recommender
 from models.layers.rating_heads import NormalRating
+from models.options import ExportOptions
 from models.ranking import NEVER
 from models.registry import MODELS
+from models.side_features import NO_SIDES, Sides, movie_side_features
 from tests.models.export.exported_models import (
+    BY_RATING,
     CATALOGUE,
+    GENRES,
     MOVIE_IDS,
     USER_IDS,
     recommender_of,
@@ -246,3 +250,110 @@ def test_the_error_names_the_table(rng: np.random.Generator, tmp_path: Path) -> 
     assert str(caught.value) == (
         "movie_bias: 1 of 6 numbers are not finite; the model is not exported"
     )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_learns_from_side_features_serves_new_users_and_movies(
+    rng: np.random.Generator, name: str
+) -> None:
+    """Where the data have side features of users, and of movies, respectively."""
+    model = trained_like(name, rng)
+    learns = {"svdpp", "bayesian_mf"}
+    for sides in (CATALOGUE.sides, NO_SIDES, Sides(NO_SIDES.users, CATALOGUE.sides.movies)):
+        recommender = recommender_of(name, model, replace(CATALOGUE, sides=sides))
+        for made, side in (
+            ("users_by_features", sides.users),
+            ("movies_by_features", sides.movies),
+        ):
+            assert hasattr(recommender, made) == (name in learns and side.names != ())
+
+
+@pytest.mark.parametrize("ranked", [BY_RATING, ExportOptions()])
+def test_a_profile_gets_the_movies_of_its_vector(
+    rng: np.random.Generator, ranked: ExportOptions
+) -> None:
+    recommender = recommender_of("svdpp", trained_like("svdpp", rng), ranked=ranked)
+    ages = tf.constant([27, 0, -1, 2**31 - 1])
+    genders, occupations = tf.constant(["F", "", "f", "M"]), tf.constant(["", "", "king", "artist"])
+    found = recommender.recommend_for_profile(ages, genders, occupations, tf.constant(9))
+    names = [["age=25", "gender=F"], [""], [""], ["age=56", "gender=M", "occupation=artist"]]
+    rows = tf.ragged.constant(names, tf.string, ragged_rank=1).to_tensor("")
+    vectors = recommender.users_by_features({"any": rows}).numpy().astype(np.float64)
+    ratings = vectors @ recommender.movie_vectors.numpy()[:MOVIES].T
+    measured = statistics()
+    added = measured.rating_stddev * np.log1p(measured.movie_rating_count)
+    scores = ratings + (0 if ranked is BY_RATING else added)
+    order = np.argsort(-scores, axis=1)
+    expected = np.array(MOVIE_IDS)[order]
+    np.testing.assert_array_equal(found["movie_id"].numpy().astype(str), expected)
+    np.testing.assert_allclose(found["score"], np.take_along_axis(scores, order, 1), atol=1e-5)
+    shown = np.take_along_axis(np.clip(ratings, 1, 5), order, 1)
+    np.testing.assert_allclose(found["rating"], shown, atol=1e-5)
+    # Of the second and the third nothing is known.
+    np.testing.assert_allclose(vectors[1:3], [recommender.users_by_features.mean_vector] * 2)
+    assert np.ptp(ratings, axis=0).max() > 0.01
+
+
+def test_a_new_movie_is_rated_by_its_vector(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In parts of two rows here, with all that a client may send."""
+    monkeypatch.setattr(signatures, "QUERIES_AT_ONCE", 2)
+    catalogue = replace(
+        CATALOGUE,
+        sides=Sides(
+            NO_SIDES.users, movie_side_features(GENRES, [f"({1985 + y})" for y in range(5)])
+        ),
+    )
+    recommender = recommender_of("svdpp", trained_like("svdpp", rng), catalogue)
+    rows = [
+        ("u0", ["Drama", "Comedy"], 1989, "", ["genre=Drama", "genre=Comedy", "year=1985"]),
+        ("u1", ["Drama", ""], 0, "One (1985) more", ["genre=Drama", "year=1985"]),
+        ("nobody", ["", ""], 0, "", []),
+        ("u2", ["drama", "Drama"], -7, "(12345) (\udcff", ["genre=Drama"]),
+        ("u3", ["genre=Drama", "year=1985"], 2**31 - 1, "(1985)", []),
+    ]
+    users, genres, years, titles, names = zip(*rows, strict=True)
+    found = recommender.predict_new_movie(
+        tf.constant(users),
+        tf.constant(genres),
+        tf.constant(years),
+        tf.constant([title.encode(errors="surrogateescape") for title in titles]),
+    )
+    named = tf.ragged.constant(names, tf.string, ragged_rank=1).to_tensor("")
+    movies = recommender.movies_by_features({"any": named}).numpy().astype(np.float64)
+    index = [0, 1, USERS, 2, 3]
+    expected = (recommender.user_vectors.numpy()[index] * movies).sum(axis=1)
+    np.testing.assert_allclose(found["rating"], np.clip(expected, 1, 5), atol=1e-5)
+    assert len(set(found["rating"].numpy())) > 3
+
+
+def test_profiles_and_new_movies_of_no_row_and_of_unequal_rows(rng: np.random.Generator) -> None:
+    recommender = recommender_of("bayesian_mf", trained_like("bayesian_mf", rng))
+    none = tf.zeros([0], tf.string)
+    no_year = tf.zeros([0], tf.int32)
+    found = recommender.recommend_for_profile(no_year, none, none, tf.constant(3))
+    assert {name: tuple(value.shape) for name, value in found.items()} == dict.fromkeys(
+        ("movie_id", "movie_title", "score", "rating"), (0, 3)
+    )
+    for width in (0, 2):
+        empty = recommender.predict_new_movie(none, tf.zeros([0, width], tf.string), no_year, none)
+        assert empty["rating"].shape == (0,)
+    two, age = tf.constant(["", ""]), tf.constant([30])
+    for profile in ((age, two, two[:1]), (age, two[:1], two)):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"user_age and .* as many rows"):
+            recommender.recommend_for_profile(*profile, tf.constant(1))
+    for movie in ((two[:, None], age, two[:1]), (two[:1, None], tf.constant([0, 0]), two[:1])):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"user_id and .* as many rows"):
+            recommender.predict_new_movie(tf.constant(["u1"]), *movie)
+
+
+def test_profiles_times_movies_are_bounded(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_limits, "QUERIES_AT_ONCE", 2)
+    monkeypatch.setattr(request_limits, "MAX_SCORES", 4 * MOVIES)
+    recommender = recommender_of("svdpp", trained_like("svdpp", rng))
+    profiles = tf.zeros([5], tf.int32), tf.fill([5], ""), tf.fill([5], "")
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 20 rows times the 5 movies"):
+        recommender.recommend_for_profile(*profiles, tf.constant(1))

@@ -20,6 +20,8 @@ SIGNATURES = (
     "recommend_excluding",
     "recommend_among",
     "recommend_for_ratings",
+    "recommend_for_profile",
+    "predict_new_movie",
     "similar",
     "movies",
     "explain",
@@ -48,7 +50,7 @@ def inputs_of(request: predict_pb2.PredictRequest) -> dict[str, np.ndarray]:
 def test_every_signature_is_asked_within_the_servers_limit(tmp_path: Path) -> None:
     requests = written(tmp_path)
     assert {request.model_spec.signature_name for request in requests} == set(SIGNATURES)
-    assert len(SIGNATURES) < len(requests) <= 48 < warm_up.MAX_WARM_UP_REQUESTS
+    assert len(SIGNATURES) < len(requests) <= 56 < warm_up.MAX_WARM_UP_REQUESTS
     assert (tmp_path / warm_up.WARM_UP_FILE).stat().st_size < 200_000
 
 
@@ -79,6 +81,24 @@ def test_a_signature_that_the_model_lacks_is_not_asked(tmp_path: Path) -> None:
                 "k": (tf.int32, 0),
                 "among_movies": (tf.string, 2),
                 "among_genres": (tf.string, 2),
+            },
+        ),
+        (
+            "recommend_for_profile",
+            {
+                "user_age": (tf.int32, 1),
+                "user_gender": (tf.string, 1),
+                "user_occupation": (tf.string, 1),
+                "k": (tf.int32, 0),
+            },
+        ),
+        (
+            "predict_new_movie",
+            {
+                "user_id": (tf.string, 1),
+                "movie_genres": (tf.string, 2),
+                "movie_year": (tf.int32, 1),
+                "movie_title": (tf.string, 1),
             },
         ),
         ("similar", {"movie_id": (tf.string, 1), "k": (tf.int32, 0)}),

@@ -275,3 +275,23 @@ def test_training_lowers_the_loss_and_leaves_rows_without_ratings_at_zero(
     assert not trained["movies.own"][UNRATED_MOVIE:].any()
     # What is known of a movie that nobody rated speaks for it.
     assert rows(model, trained, 1)[UNRATED_MOVIE].any()
+
+
+def test_a_new_person_is_a_ridge_regression_of_the_mean_of_the_members(
+    rng: np.random.Generator,
+) -> None:
+    """Of all vectors at once, with the penalty that a row has in the loss."""
+    model, w = build(rng)
+    q, mean = rows(model, w, 1), RATINGS["rating"].mean(dtype=np.float64)
+    rated, stars = [0, 2, 5], np.array([5.0, 1, 4])
+    averaged = np.hstack([q[:, :DIMENSION] / len(MEMBERS), np.ones((MOVIES + 1, 1))])
+    penalty = np.diag([L2 / len(MEMBERS)] * DIMENSION + [L2_BIAS])
+    x, y = averaged[rated], stars - mean - q[rated, -1]
+    p = np.linalg.solve(x.T @ x + penalty, x.T @ y)
+    expected = mean + q[:, -1] + averaged @ p
+    vectors = model.movie_vectors()
+    # The last place is padding.
+    given = tf.gather(vectors, [[*rated, MOVIES]]), tf.constant([[*stars, 3]], tf.float32)
+    person = model.fold_in()(*given, tf.constant([[True, True, True, False]]))
+    np.testing.assert_allclose(tf.matmul(person, vectors, transpose_b=True), [expected], rtol=1e-4)
+    assert np.ptp(expected - mean - q[:, -1]) > 0.01

@@ -117,6 +117,29 @@ def test_new_user(port: int, model: FakeModel) -> None:
     assert list(inputs["movie_id"].string_val) == [b"50", b"231", b"181"]
 
 
+def test_a_new_user_is_known_by_a_profile(port: int, model: FakeModel) -> None:
+    profile = ["--age", "12", "--gender", "F", "--occupation", "student"]
+    assert answer(port, "new-user", *profile, "-k", "1") == movies("29")
+    inputs = model.requests[-1].inputs
+    assert list(inputs["user_age"].int_val) == [12]
+    assert list(inputs["user_gender"].string_val) == [b"F"]
+    assert list(inputs["user_occupation"].string_val) == [b"student"]
+    for wrong in ([], ["--rate", "50=5", "--age", "30"]):
+        assert_refused(query(port, "new-user", *wrong), "expected either --rate, or some of --age")
+
+
+def test_new_movie(port: int, model: FakeModel) -> None:
+    asked = ["new-movie", "--user", "1", "--user", "2", "--genre", "Drama", "--year", "1998"]
+    assert answer(port, *asked) == [
+        {"user_id": "1", "rating": 1.25},
+        {"user_id": "2", "rating": 2.25},
+    ]
+    assert query(port, *asked).stdout == "1.25 stars: user 1\n2.25 stars: user 2\n"
+    assert list(model.requests[-1].inputs["movie_year"].int_val) == [1998, 1998]
+    model.lacking = {"predict_new_movie"}
+    assert_refused(query(port, *asked), "predict_new_movie not found")
+
+
 def test_explain(port: int, model: FakeModel) -> None:
     reason = {"movie_id": "50", "title": "Star Wars (1977)", "rating": 5.0, "contribution": 0.25}
     movie = {"movie_id": "29", "title": "Batman Forever (1995)"}

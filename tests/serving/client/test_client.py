@@ -125,6 +125,17 @@ def test_recommend_for_ratings(client: Any) -> None:
     assert ids(client.recommend_for_ratings({}, 1)) == ranked()[:1]
 
 
+def test_recommend_for_profile(client: Any) -> None:
+    assert ids(client.recommend_for_profile(17, "F", "student", 9)) == ranked("50")
+    assert ids(client.recommend_for_profile(k=1)) == ranked()[:1]
+
+
+def test_predict_new_movie(client: Any) -> None:
+    assert client.predict_new_movie(["1", "2"], ["Drama", "War"], 1998) == [1.5, 2.5]
+    assert client.predict_new_movie(["3"], title="Heat (1995)") == [3]
+    assert client.predict_new_movie([], ["Drama"]) == []
+
+
 def test_explanations(client: Any) -> None:
     reason = Reason("50", "Star Wars (1977)", 5.0, 0.25)
     expected = Explanation(score=3.75, baseline=3.0, reasons=[reason], others=0.5)

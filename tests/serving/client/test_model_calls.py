@@ -80,6 +80,11 @@ def test_a_version_or_a_label_goes_along() -> None:
             {"movie_id": [[b"50", b"181"]], "rating": [[5.0, 3.5]], "k": 4},
         ),
         (
+            CALLS.recommend_for_profile(34, "F", "", 2),
+            "recommend_for_profile",
+            {"user_age": [34], "user_gender": [b"F"], "user_occupation": [b""], "k": 2},
+        ),
+        (
             CALLS.explain("7", "50", 3),
             "explain",
             {"user_id": [b"7"], "movie_id": [b"50"], "k": 3},
@@ -101,6 +106,20 @@ def test_each_signature_gets_its_inputs(
     assert inputs["k"].shape == ()
     if "rating" in inputs:
         assert inputs["rating"].dtype == np.float32
+
+
+def test_a_new_movie_is_the_same_for_each_user() -> None:
+    request, inputs = sent(CALLS.predict_new_movie(["7", "8"], ["War"], None, "Ran (1985)"))
+    assert request.model_spec.signature_name == "predict_new_movie"
+    assert {name: values.tolist() for name, values in inputs.items()} == {
+        "user_id": [b"7", b"8"],
+        "movie_genres": [[b"War"], [b"War"]],
+        "movie_year": [0, 0],
+        "movie_title": [b"Ran (1985)"] * 2,
+    }
+    assert inputs["movie_year"].dtype == np.int32
+    _, inputs = sent(CALLS.predict_new_movie([], ["War", "Drama"], 1985, ""))
+    assert inputs["movie_genres"].shape == (0, 2)
 
 
 def test_no_ratings_are_a_row_of_none() -> None:
@@ -194,6 +213,8 @@ def test_the_status_is_that_of_what_is_asked(
         (lambda: CALLS.recommend_for_ratings({"1": float("nan")}, 1), "rating of 1: given nan"),
         (lambda: CALLS.explain_for_ratings({"1": np.inf}, "2", 1), "rating of 1: given inf"),
         (lambda: CALLS.explain("1", "2", 0), "k: given 0"),
+        (lambda: CALLS.recommend_for_profile(0, "", "", 1), "age: given 0, expected 1 to"),
+        (lambda: CALLS.predict_new_movie(["1"], (), -5, ""), "year: given -5, expected 1 to"),
         (lambda: ModelCalls("", None, None), "name is empty"),
         (lambda: ModelCalls("m", 1, "a"), "a version and a label"),
         (lambda: ModelCalls("m", -1, None), "version -1"),
@@ -265,6 +286,8 @@ def test_any_bytes_are_an_answer_or_a_wrong_one(answer: bytes) -> None:
         *("PREDICT_INTERVAL", "STANDARD_DEVIATION", "LIKED_PROBABILITY"),
         *("LOWEST_RATING", "HIGHEST_RATING"),
         *("RECOMMEND_AMONG", "AMONG_MOVIES", "AMONG_GENRES"),
+        *("RECOMMEND_FOR_PROFILE", "USER_AGE", "USER_GENDER", "USER_OCCUPATION"),
+        *("PREDICT_NEW_MOVIE", "MOVIE_GENRES", "MOVIE_YEAR"),
     ],
 )
 def test_the_names_are_those_of_the_exported_model(name: str) -> None:
