@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import chdir, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -33,12 +34,25 @@ _MEMORY_PER_JOB = 4 << 30
 _TERMINAL_SIZE = {"COLUMNS": "100", "LINES": "50"}
 
 
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run that reached its end.
+
+    Attributes:
+        summary: Content of `summary.json`.
+        can_fork: Whether this process may still be forked, since all steps ran in others.
+    """
+
+    summary: summary.Summary
+    can_fork: bool
+
+
 def run(
     config: PipelineConfig,
     workspace: Workspace,
     verbose: bool = False,
     accepted_drift: Iterable[str] = (),
-) -> summary.Summary:
+) -> FinishedRun:
     """Runs every step whose inputs changed, and writes the run's folder.
 
     Args:
@@ -47,9 +61,6 @@ def run(
         verbose: Whether all logs are shown on standard error; otherwise they are in the run's
             `log.txt` only.
         accepted_drift: Names of moves of the data that a person accepts for this run.
-
-    Returns:
-        Content of `summary.json`.
 
     Raises:
         UserError: The data was not found, the workspace is in use, Beam cannot work as
@@ -67,7 +78,8 @@ def run(
         folder = workspace.new_run()
         (folder / "config.toml").write_text(to_toml(config), encoding="utf-8")
         with run_log.redirected(folder / "log.txt", verbose) as screen:
-            return _run(config, workspace, data, folder, screen, accepted, jobs)
+            result = _run(config, workspace, data, folder, screen, accepted, jobs)
+            return FinishedRun(result, can_fork=jobs > 1)
 
 
 def jobs_of(config: PipelineConfig) -> int:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 import tensorflow as tf
 
+from models.export.ragged_tables import part_of
+
 
 def genre_flags(genre_index: tf.Tensor, genres: int) -> tf.Tensor:
     """Returns which genres each row names.
@@ -55,7 +57,8 @@ class AllowList:
             end: Index behind its last movie, int32 scalar.
         """
         genres = self.genre_flags.shape[1]
-        block = genre_flags(self.genres_of_movies[start:end].to_tensor(genres), genres)
+        of_movies = part_of(self.genres_of_movies, slice(start, end))
+        block = genre_flags(of_movies.to_tensor(genres), genres)
         by_genre = tf.matmul(self.genre_flags, block, transpose_b=True) > 0
         rows, width = tf.unstack(tf.shape(self.movie_index))
         positions = tf.stack(

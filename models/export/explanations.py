@@ -47,6 +47,14 @@ class Explanation(NamedTuple):
     rating: tf.Tensor
     contribution: tf.Tensor
 
+    def of_score(self, score: tf.Tensor) -> Explanation:
+        """Returns the explanation of other scores, float32 `[B]`.
+
+        What they differ by is among the others.
+        """
+        listed = tf.reduce_sum(self.contribution, axis=1)
+        return self._replace(score=score, others=score - self.baseline - listed)
+
 
 NONE = -1
 
@@ -64,11 +72,10 @@ def specs_of_explanation() -> list[tf.TensorSpec]:
 def explain(
     contributions: Contributions,
     ratings: Ratings,
-    score: tf.Tensor | None,
     score_of: Callable[[tf.Tensor], tf.Tensor],
     k: tf.Tensor,
 ) -> Explanation:
-    """Returns the largest contributions, such that all parts add up to the score.
+    """Returns the largest contributions to the scores that follow from the ratings.
 
     Where scores are not linear in the dot products, each contribution is multiplied by the slope
     between the baseline and the score of all ratings.
@@ -76,7 +83,6 @@ def explain(
     Args:
         contributions: What the fold-in says about dot products.
         ratings: The ratings that it was given.
-        score: Scores to explain, float32 `[B]`; None for those that follow from the ratings alone.
         score_of: Function from dot products to scores.
         k: Number of ratings to list, int32 scalar.
     """
@@ -99,11 +105,10 @@ def explain(
         return tf.where(listed, tf.gather(column, place, batch_dims=1), otherwise)
 
     contribution = tf.where(listed, best, 0)
-    score = reached if score is None else score
     return Explanation(
-        score=score,
+        score=reached,
         baseline=baseline,
-        others=score - baseline - tf.reduce_sum(contribution, axis=1),
+        others=reached - baseline - tf.reduce_sum(contribution, axis=1),
         movie_index=of_listed(ratings.movie_index, NONE),
         rating=of_listed(ratings.rating, 0),
         contribution=contribution,
@@ -125,10 +130,6 @@ class RatingTable(tf.Module):
         dtype = np.min_scalar_type(max(0, len(levels) - 1))
         self.levels = tf.Variable(levels.astype(np.float32), trainable=False)
         self.level = tf.Variable(level.astype(dtype), trainable=False)
-
-    def as_ragged(self, row_splits: tf.Tensor) -> tf.RaggedTensor:
-        """Returns the levels in rows of users, `[users + 1, (movies)]`."""
-        return tf.RaggedTensor.from_row_splits(self.level.read_value(), row_splits, validate=False)
 
     def stars(self, level: tf.Tensor) -> tf.Tensor:
         """Returns float32 ratings in the shape of their levels."""

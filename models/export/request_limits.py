@@ -105,4 +105,5 @@ def _expect(condition: tf.Tensor, expected: str, *given: tf.Tensor) -> tf.Operat
     Nothing else determines the order of failures: what must not run before the check has to depend
     on the operation.
     """
-    return tf.debugging.Assert(condition, [f"expected {expected}, given", *given])
+    # `tf.debugging.Assert` would add a condition and two functions around it.
+    return tf.raw_ops.Assert(condition=condition, data=[f"expected {expected}, given", *given])

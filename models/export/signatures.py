@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property, wraps
+from functools import cached_property, partial, wraps
 from itertools import chain
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ from models.export.explanations import (
 )
 from models.export.feature_vectors import FeatureVectors
 from models.export.id_index import IdIndex
+from models.export.ragged_tables import from_table, padded_places
 from models.export.ranking_offsets import RankingOffsets
 from models.export.request_limits import (
     MAX_RATINGS,
@@ -77,6 +78,11 @@ _LISTS: Final = tf.TensorSpec([None, None], tf.string)
 _STARS: Final = tf.TensorSpec([None, None], tf.float32)
 _K: Final = tf.TensorSpec([], tf.int32)
 _YEARS: Final = tf.TensorSpec([None], tf.int32)
+_ROWS: Final = tf.TensorSpec([None], tf.int64)
+_RAGGED: Final = tf.RaggedTensorSpec([None, None], tf.int32)
+_RATINGS: Final = Ratings(
+    tf.TensorSpec([None, None], tf.int32), _STARS, tf.TensorSpec([None, None], tf.bool)
+)
 _EXAMPLES: Final = tf.TensorSpec([None], tf.string, name=EXAMPLES)
 _INPUTS: Final = {
     SERVING_DEFAULT: (_EXAMPLES,),
@@ -330,7 +336,7 @@ class Recommender(tf.Module):
         user_id, k = within_answers(user_id, k, self._movies)
         user_id, exclude = with_equal_rows(features.USER_ID, user_id, EXCLUDE, exclude)
         user_index = self.user_index(user_id)
-        more = tf.RaggedTensor.from_tensor(tf.cast(self.movie_index(exclude), tf.int32))
+        more = from_table(tf.cast(self.movie_index(exclude), tf.int32))
         excluded = tf.concat([self._seen(user_index), more], axis=1)
         return self._recommended(user_index, excluded, k)
 
@@ -366,7 +372,8 @@ class Recommender(tf.Module):
             genre_flags(tf.cast(self.genre_index(among_genres), tf.int32), self.genres.shape[0]),
             self._genres_of_movies(),
         )
-        return self._recommended(user_index, self._seen(user_index), k, allow_list=allow_list)
+        vectors = rows_to_serve(self.user_vectors, user_index)
+        return self._recommended_from(user_index, self._seen(user_index), k, vectors, allow_list)
 
     def recommend_for_ratings(
         self, movie_id: tf.Tensor, rating: tf.Tensor, k: tf.Tensor
@@ -394,7 +401,7 @@ class Recommender(tf.Module):
             MAX_RATINGS // tf.clip_by_value(tf.shape(movie_id)[1], 1, MAX_RATINGS),
             [tf.TensorSpec([None, self.movie_vectors.shape[1]], tf.float32)],
         )
-        excluded = tf.RaggedTensor.from_tensor(movie_index)
+        excluded = from_table(movie_index)
         return self._recommended(self._nobody(movie_id), excluded, k, vectors)
 
     def recommend_for_profile(
@@ -491,7 +498,7 @@ class Recommender(tf.Module):
         biases = self.movie_vectors.shape[1] - self._dimension
         outputs, _ = self._ranked(
             tf.pad(directions, [[0, 0], [0, biases]]),
-            tf.RaggedTensor.from_tensor(own[:, tf.newaxis]),
+            from_table(own[:, tf.newaxis]),
             k,
             lambda dot: tf.where(known[:, tf.newaxis], dot, -np.inf),
             self.movie_inverse_norms,
@@ -543,8 +550,10 @@ class Recommender(tf.Module):
         target = tf.cast(self.movie_index(movie_id), tf.int32)
 
         def of_rows(rows: slice) -> Explanation:
-            vectors = rows_to_serve(self.user_vectors, users[rows])
-            return self._explanation(self._ratings_of(users[rows]), target[rows], k, vectors)
+            found = self._explanation(self._ratings_of(users[rows]), target[rows], k)
+            user_vectors = rows_to_serve(self.user_vectors, users[rows])
+            dots = user_vectors * rows_to_serve(self.movie_vectors, target[rows])
+            return found.of_score(self._score_of(tf.reduce_sum(dots, axis=1)))
 
         at_once = MAX_RATINGS // min(max(1, self._most_seen), MAX_RATINGS)
         parts = in_row_parts(of_rows, tf.size(users), at_once, specs_of_explanation())
@@ -582,32 +591,26 @@ class Recommender(tf.Module):
         parts = in_row_parts(of_rows, tf.shape(movie_id)[0], at_once, specs_of_explanation())
         return self._explained(self._nobody(movie_id), target, Explanation(*parts))
 
-    def _explanation(
-        self,
-        ratings: Ratings,
-        target: tf.Tensor,
-        k: tf.Tensor,
-        user_vectors: tf.Tensor | None = None,
-    ) -> Explanation:
-        """Returns why the target movies, int32 `[B]`, have their scores.
+    @cached_property
+    def _explanation(self) -> Callable[..., Explanation]:
+        """`_explanation_of`, traced once for both signatures that explain."""
+        return _shared(self._explanation_of, (_RATINGS, tf.TensorSpec([None], tf.int32), _K))
+
+    def _explanation_of(self, ratings: Ratings, target: tf.Tensor, k: tf.Tensor) -> Explanation:
+        """Returns why movies have the scores that follow from ratings.
 
         Args:
             ratings: Ratings of the users.
-            target: Movies to explain.
+            target: Movies to explain, int32 `[B]`.
             k: Number of ratings to list.
-            user_vectors: Vectors that score the movies, float32 `[B, d]`; None folds them in.
         """
-        movies = rows_to_serve(self.movie_vectors, target)
         contributions = self._fold_in.contributions(
             rows_to_serve(self.movie_vectors, ratings.movie_index),
             ratings.rating,
             ratings.known,
-            movies,
+            rows_to_serve(self.movie_vectors, target),
         )
-        score = None
-        if user_vectors is not None:
-            score = self._score_of(tf.reduce_sum(user_vectors * movies, axis=1))
-        return explain(contributions, ratings, score, self._score_of, k)
+        return explain(contributions, ratings, self._score_of, k)
 
     def _explained(
         self, users: tf.Tensor, target: tf.Tensor, found: Explanation
@@ -636,10 +639,12 @@ class Recommender(tf.Module):
 
     def _ratings_of(self, users: tf.Tensor) -> Ratings:
         """Returns the ratings of training of some users, `[B, N]` with the N of the most active."""
-        seen = self._seen(users)
-        levels = tf.gather(self.seen_ratings.as_ragged(self.seen_row_splits.read_value()), users)
-        known = tf.sequence_mask(seen.row_lengths(), seen.bounding_shape(axis=1))
-        return Ratings(seen.to_tensor(), self.seen_ratings.stars(levels.to_tensor()), known)
+        place, known = padded_places(self.seen_row_splits.read_value(), users)
+        movies, levels = (
+            tf.where(known, rows_to_serve(table, place), 0)
+            for table in (self.seen_movie_index, self.seen_ratings.level)
+        )
+        return Ratings(movies, self.seen_ratings.stars(levels), known)
 
     def _recommended(
         self,
@@ -647,19 +652,34 @@ class Recommender(tf.Module):
         excluded: tf.RaggedTensor,
         k: tf.Tensor,
         vectors: tf.Tensor | None = None,
-        allow_list: AllowList | None = None,
     ) -> dict[str, tf.Tensor]:
-        """Returns the outputs of the signatures that recommend.
+        """Returns the outputs of the signatures that recommend from the whole catalogue.
 
         Args:
-            users: Rows of the users, int `[B]`.
+            users: Rows of the users, int64 `[B]`.
             excluded: Movies to leave out, int32 `[B, (excluded)]`.
             k: Number of movies, from `within_answers`.
             vectors: Vectors of the users, float32 `[B, d]`; None takes those of their rows.
-            allow_list: Movies to choose among for each user; all if None.
         """
         if vectors is None:
             vectors = rows_to_serve(self.user_vectors, users)
+        return self._recommending(users, excluded, k, vectors)
+
+    @cached_property
+    def _recommending(self) -> Callable[..., dict[str, tf.Tensor]]:
+        """`_recommended_from`, traced once for all signatures that recommend."""
+        vectors = tf.TensorSpec([None, self.user_vectors.shape[1]], tf.float32)
+        return _shared(self._recommended_from, (_ROWS, _RAGGED, _K, vectors))
+
+    def _recommended_from(
+        self,
+        users: tf.Tensor,
+        excluded: tf.RaggedTensor,
+        k: tf.Tensor,
+        vectors: tf.Tensor,
+        allow_list: AllowList | None = None,
+    ) -> dict[str, tf.Tensor]:
+        """Returns what `_recommended` does from the movies of an allow-list, or from all."""
         offsets = self._offsets_for(users)
         score_of = self._score_of if offsets is None else tf.identity
         outputs, position = self._ranked(
@@ -761,6 +781,17 @@ class Recommender(tf.Module):
             ),
             user_index,
         )
+
+
+def _shared(method: Callable[..., Any], inputs: tuple[Any, ...]) -> Callable[..., Any]:
+    """Returns a method that is traced once for all signatures that call it.
+
+    Args:
+        method: Method that computes something for several signatures.
+        inputs: Types of the method's arguments.
+    """
+    # Found as an attribute of the model, a `tf.function` would be exported beside the signatures.
+    return partial(tf.function(method, input_signature=inputs, autograph=False))
 
 
 def _traced(

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from models.export.allow_list import AllowList
+from models.export.ragged_tables import part_of, rows_of_values
 from models.ranking import dot_products, without
 
 # Queries and movies of a block, whose scores take 32 MiB.
@@ -86,7 +87,7 @@ def top_k(
             scored,
             queries[rows],
             vectors,
-            excluded[rows],
+            part_of(excluded, rows),
             k,
             scale,
             None if allow_list is None else allow_list.rows(rows),
@@ -147,7 +148,7 @@ def _top_k_of_block(
     """Returns the top k for a block of queries, merged over blocks of movies."""
     best = tf.zeros([tf.shape(queries)[0], 0])
     index = tf.zeros([tf.shape(queries)[0], 0], tf.int32)
-    rows = excluded.value_rowids()
+    rows = rows_of_values(excluded)
 
     def with_block(
         start: tf.Tensor, best: tf.Tensor, index: tf.Tensor

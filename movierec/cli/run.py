@@ -65,16 +65,16 @@ def run(
     settings = [*(overrides or ()), *(["tuning.enabled=true"] if tune else ())]
     try:
         with handle_stop_signals(_interrupt):
-            loaded = load_config(config, settings)
-            # Otherwise the steps have run in this process, which then cannot fork any more.
-            forks = local_runner.jobs_of(loaded) > 1
-            summary = local_runner.run(loaded, Workspace(workspace), verbose, accept_drift or ())
+            finished = local_runner.run(
+                load_config(config, settings), Workspace(workspace), verbose, accept_drift or ()
+            )
     except KeyboardInterrupt as error:
         raise RunInterruptedError(
             "interrupted; the next run continues after the steps that have finished"
         ) from error
+    summary = finished.summary
     show = partial(_show_json, summary) if as_json else partial(_show, summary, user)
-    if forks:
+    if finished.can_fork:
         report = write_report_beside(Workspace(workspace), summary, show)
     else:
         report = write_report(Workspace(workspace), summary)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from models.contracts import RankingModel, predicts_ratings
 from models.registry import MODELS
@@ -37,6 +38,7 @@ class Exported:
         trained: The model that was exported.
         signatures: The signatures of what was exported, loaded from `copy`.
         shapes: The shape of each variable in its checkpoint.
+        functions: The names of the functions in its graph.
         copy: A copy of the exported model, for one test to delete.
     """
 
@@ -44,6 +46,7 @@ class Exported:
     trained: RankingModel
     signatures: dict[str, Callable[..., dict[str, tf.Tensor]]]
     shapes: dict[str, list[int]]
+    functions: list[str]
     copy: Path
     _module: tf.Module = field(repr=False)
 
@@ -66,7 +69,9 @@ def exported(
         if key.endswith(SUFFIX)
     }
     trained = trained_like(name, np.random.default_rng(SEED))
-    return Exported(name, trained, dict(loaded.signatures), shapes, copy, loaded)
+    saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    functions = [one.signature.name for one in saved.meta_graphs[0].graph_def.library.function]
+    return Exported(name, trained, dict(loaded.signatures), shapes, functions, copy, loaded)
 
 
 def offsets(name: str) -> np.ndarray:
@@ -119,6 +124,11 @@ def test_the_vectors_are_exported_once_and_nothing_of_the_training(exported: Exp
     if MODELS[name].predicts_ratings and not MODELS[name].retrieves:
         expected |= {"movie_offsets": [MOVIES], "user_factors": [USERS + 1]}
     assert exported.shapes == expected
+
+
+def test_what_signatures_have_in_common_is_exported_once(exported: Exported) -> None:
+    for shared in ("_recommended_from", "_explanation_of"):
+        assert sum(shared in name for name in exported.functions) == 1
 
 
 def test_exported_ratings_are_the_models_for_known_and_unknown(exported: Exported) -> None:
