@@ -430,7 +430,7 @@ class Recommender(tf.Module):
             features.USER_AGE, user_age, features.USER_OCCUPATION, user_occupation
         )
         vectors = self.users_by_features(user_features(user_age, user_gender, user_occupation))
-        nothing = tf.RaggedTensor.from_tensor(tf.zeros([tf.size(user_age), 0], tf.int32))
+        nothing = from_table(tf.zeros([tf.size(user_age), 0], tf.int32))
         return self._recommended(self._nobody(user_age), nothing, k, vectors)
 
     def predict_new_movie(
