@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -113,16 +115,17 @@ def serve(
         The entry of the log.
 
     Raises:
-        ServingError: The version does not load, or does not answer as it must.
+        ServingError: The version does not load, or does not answer as it must; or the pin cannot be
+            read.
         UserError: A version is being pushed, or this one was removed meanwhile.
     """
-    try_in_server(version, model_name)
     folder = workspace.serving(model_name).resolve()
     number = int(version.name)
-    with push_folder.locked(str(folder), wait=False) as locked:
-        # Without locks, who asks for a rollback goes before who may be pushing.
-        if locked is False:
-            raise UserError(f"{folder}: a version is being pushed; try again when it is there")
+    # What would make the trial vain is told before it.
+    with _changing(folder):
+        read_pin(folder)
+    try_in_server(version, model_name)
+    with _changing(folder):
         if number not in {int(entry.name) for entry in versions(folder)}:
             raise UserError(f"{version}: removed while it was tried; choose another version")
         pin = read_pin(folder)
@@ -143,6 +146,20 @@ def serve(
             ),
         )
     return made
+
+
+@contextmanager
+def _changing(folder: Path) -> Iterator[None]:
+    """Keeps pushes out of a folder of versions inside the block.
+
+    Raises:
+        UserError: A version is being pushed.
+    """
+    with push_folder.locked(str(folder), wait=False) as locked:
+        # Without locks, who asks for a rollback goes before who may be pushing.
+        if locked is False:
+            raise UserError(f"{folder}: a version is being pushed; try again when it is there")
+        yield
 
 
 def try_in_server(version: Path, model_name: str) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from pipeline.config.errors import UserError
 from pipeline.pushed_versions import serve
 from pipeline.workspace import Workspace
 from serving.errors import ServingError
-from serving.version_pin import Pin, read_pin, served_version
+from serving.version_pin import PIN_FILE, Pin, read_pin, served_version
 from tests.components import answering_models
 from tests.pipeline.summaries import summary as summary_of
 
@@ -108,6 +109,30 @@ def test_nothing_changes_while_a_version_is_being_pushed(
     folder = workspace.serving(MODEL)
     with push_folder.locked(str(folder)), pytest.raises(UserError, match="is being pushed"):
         serve(workspace, MODEL, version(workspace, 10), "rollback", "complaints")
+    assert read_pin(folder) == Pin()
+    # The trial takes a while, and would be in vain.
+    assert untried == []
+
+
+def test_a_damaged_pin_is_told_before_the_trial(workspace: Workspace, untried: list[Path]) -> None:
+    (workspace.serving(MODEL) / PIN_FILE).write_text("{")
+    with pytest.raises(ServingError, match=r"pin\.json: damaged"):
+        serve(workspace, MODEL, version(workspace, 10), "promote", "complaints")
+    assert untried == []
+
+
+def test_a_push_that_begins_during_the_trial_is_let_through(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = workspace.serving(MODEL)
+    with ExitStack() as pushing:
+
+        def push(*_: object) -> None:
+            pushing.enter_context(push_folder.locked(str(folder)))
+
+        monkeypatch.setattr(pushed_versions, "try_in_server", push)
+        with pytest.raises(UserError, match="is being pushed"):
+            serve(workspace, MODEL, version(workspace, 10), "rollback", "complaints")
     assert read_pin(folder) == Pin()
 
 
