@@ -6,6 +6,7 @@ import ast
 import hashlib
 import importlib.metadata
 import re
+import threading
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,9 @@ _ROOT = Path(__file__).parents[1]
 _OUR_PACKAGES = ("pipeline", "components", "models", "serving", "kubeflow")
 # Names within a path or a URI do not count.
 _OUR_NAME = re.compile(rf"(?<![\w./-])(?:{'|'.join(_OUR_PACKAGES)})(?:\.[A-Za-z_]\w*)+")
+# Trees that two threads make at once may end in a SystemError: CPython 3.11 counts the depth of
+# both in one place.
+_ONE_TREE_AT_A_TIME = threading.Lock()
 _LIBRARIES = (
     "apache-beam",
     "grpcio",
@@ -84,8 +88,10 @@ def _source(name: str) -> Path | None:
 
 @cache
 def _imports(source: bytes) -> list[str]:
+    with _ONE_TREE_AT_A_TIME:
+        tree = ast.parse(source)
     names: list[str] = []
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names.extend(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -1,13 +1,18 @@
 """The package is copied, one file of the copy is edited, and digests are taken in a process
 that imports the copy."""
 
+import ast
 import shutil
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pipeline import code_fingerprint
 from pipeline.code_fingerprint import fingerprint, names_in
 
 ROOT = Path(__file__).parents[2]
@@ -82,3 +87,23 @@ def test_names_of_our_code_are_found_in_texts() -> None:
         "models.b2._c",
         "pipeline.metrics",
     ]
+
+
+def test_threads_make_one_tree_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    parse = ast.parse
+    under_way: list[bytes] = []
+    at_once: list[int] = []
+
+    def slowly(source: bytes) -> Any:
+        under_way.append(source)
+        time.sleep(0.01)
+        at_once.append(len(under_way))
+        under_way.remove(source)
+        return parse(source)
+
+    code_fingerprint._imports.cache_clear()
+    monkeypatch.setattr(ast, "parse", slowly)
+    with ThreadPoolExecutor(2) as threads:
+        digests = list(threads.map(fingerprint, ["models.features", "models.contracts"]))
+    assert set(at_once) == {1}
+    assert digests == [fingerprint("models.features"), fingerprint("models.contracts")]

@@ -19,6 +19,7 @@ from pipeline.config.errors import UserError
 from pipeline.workspace import Workspace
 from tests import processes
 from tests.kubeflow.compiled_jobs import KFP, VERTEX, Job
+from tests.serving.asking import wait_until
 
 both_schemas = pytest.mark.parametrize("schema", [VERTEX, KFP])
 CACHED = {"cachingOptions": {"enableCache": True}}
@@ -715,4 +716,6 @@ def test_a_signal_that_another_thread_receives_interrupts_a_run_too(
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         signal.signal(signal.SIGTERM, handled)
+    # The signal may come before the pool knows the thread, which then nobody joins.
+    wait_until(lambda: bool(waited))
     assert waited == [True]
