@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ CUT = "last line, cut"
 MISSING_ID = "missing id"
 ID_HAS_SPACE = "id with white space"
 ID_LOST_DIGITS = "id in scientific notation"
+ID_TOO_LONG = "id of over 1,000 characters"
 RATING_NOT_A_NUMBER = "rating not a number"
 RATING_OUT_OF_RANGE = "rating out of range"
 RATING_BETWEEN_STEPS = "rating between two steps"
@@ -43,6 +45,13 @@ Re-ratings are normal, and Excel leaves rows of delimiters alone below a table. 
 others may have lost its values.
 """
 
+# Longer ones are damage, and arrays of ids would take their length for every id.
+_LONGEST_ID = 1_000
+_SPOILT_IDS: Mapping[str, Callable[[pa.Array], pa.Array]] = {
+    ID_HAS_SPACE: partial(pc.match_substring_regex, pattern=normalising.SPACE_OR_CONTROL),
+    ID_LOST_DIGITS: partial(pc.match_substring_regex, pattern=normalising.SCIENTIFIC),
+    ID_TOO_LONG: lambda ids: pc.greater(pc.utf8_length(ids), _LONGEST_ID),
+}
 # Ratings are float32 further on.
 _STEP_TOLERANCE = 1e-4
 
@@ -147,11 +156,8 @@ def clean(
         reasons.mark(_is_at_end(blank, raw.file_rows or (rows,)), BLANK_END)
         reasons.mark(blank, BLANK)
     reasons.mark(missing_users | missing_movies, MISSING_ID)
-    for pattern, reason in (
-        (normalising.SPACE_OR_CONTROL, ID_HAS_SPACE),
-        (normalising.SCIENTIFIC, ID_LOST_DIGITS),
-    ):
-        reasons.mark(_matches(users, pattern) | _matches(movies, pattern), reason)
+    for reason, is_spoilt in _SPOILT_IDS.items():
+        reasons.mark(_is(users, is_spoilt) | _is(movies, is_spoilt), reason)
     reasons.mark(~np.isfinite(rating_values), RATING_NOT_A_NUMBER)
     lowest, highest = max(scale[0], bounds.rating_min), min(scale[1], bounds.rating_max)
     reasons.mark((rating_values < lowest) | (rating_values > highest), RATING_OUT_OF_RANGE)
@@ -255,8 +261,8 @@ def _is_missing(ids: pa.DictionaryArray) -> Mask:
     return pc.is_null(ids, nan_is_null=False).to_numpy(zero_copy_only=False) | (_codes(ids) < 0)
 
 
-def _matches(ids: pa.DictionaryArray, pattern: str) -> Mask:
-    spoilt = pc.match_substring_regex(ids.dictionary, pattern)
+def _is(ids: pa.DictionaryArray, is_spoilt: Callable[[pa.Array], pa.Array]) -> Mask:
+    spoilt = is_spoilt(ids.dictionary)
     if not pc.any(spoilt).as_py():
         return np.zeros(len(ids), bool)
     return _numpy(spoilt.take(ids.indices), False)

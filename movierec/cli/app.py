@@ -8,6 +8,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
+from models.errors import TrainingStoppedError
 from movierec.cli import exit_codes, help_pages
 from movierec.cli.backtest import backtest
 from movierec.cli.compile import compile_job
@@ -99,7 +100,7 @@ def main() -> NoReturn:
         # Between the start of the block and the command.
         print_error("interrupted")
         code = exit_codes.INTERRUPTED
-    except RunInterruptedError as error:
+    except (RunInterruptedError, TrainingStoppedError) as error:
         print_error(error)
         code = exit_codes.INTERRUPTED
     except EXPECTED as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
@@ -11,10 +12,13 @@ import typer
 from movierec.cli import options, output
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from pipeline.backtest.report import BacktestReport, PolicyReport, Week
     from pipeline.config.tree import PipelineConfig
 
 _POLICIES = ("fresh", "warm", "fresh/4")
+_UNBOUNDED = 10_000
 
 
 def backtest(
@@ -26,7 +30,7 @@ def backtest(
             "--policy",
             metavar="POLICY",
             help="Policy to compare: fresh or warm, in every fourth week fresh/4. May be repeated; "
-            "fresh, warm and fresh/4 if none.",
+            "fresh, warm and fresh/4 if none, without warm if a model has no warm start.",
         ),
     ] = None,
     model: Annotated[
@@ -48,8 +52,12 @@ def backtest(
     """
     from pipeline.backtest.policies import Policy
 
-    policies = [Policy.parse(text) for text in policy or _POLICIES]
-    names: list[str | None] = [*model] if model else [None]
+    policies = [Policy.parse(text) for text in dict.fromkeys(policy or _POLICIES)]
+    names: list[str | None] = [*dict.fromkeys(model)] if model else [None]
+    if not policy and not all(
+        _loaded(config, overrides or [], name, False).model.trains_by_gradients for name in names
+    ):
+        policies = [one for one in policies if not one.warm]
     is_warm = any(one.warm for one in policies)
     configs = [_loaded(config, overrides or [], name, is_warm) for name in names]
     with output.hidden_logs() as screen:
@@ -81,30 +89,49 @@ def _note(screen: IO[str], text: str) -> None:
 
 
 def _show(report: BacktestReport) -> None:
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
+    from rich.measure import Measurement
 
     console = Console()
+    unbounded = console.options.update(width=_UNBOUNDED)
     for name in dict.fromkeys(one.model for one in report.policies):
         policies = [one for one in report.policies if one.model == name]
-        table = Table(box=box.SIMPLE_HEAD, title=f"{name} on {report.dataset}", pad_edge=False)
-        for column in ("week", "ratings"):
-            table.add_column(column, justify="right")
-        for one in policies:
-            table.add_column(f"{one.policy}\nRMSE", justify="right")
-            table.add_column("\nNDCG@10", justify="right")
-            table.add_column("\ngate", no_wrap=True)
-            table.add_column("\ns", justify="right")
-        for weeks in zip(*(one.weeks for one in policies), strict=True):
-            cells = [cell for week in weeks for cell in _cells(week)]
-            table.add_row(weeks[0].week, f"{weeks[0].ratings:,}", *cells)
-        table.add_section()
-        totals = [cell for one in policies for cell in _totals(one)]
-        table.add_row("all", f"{sum(week.ratings for week in policies[0].weeks):,}", *totals)
-        console.print(table)
+        title = f"{name} on {report.dataset}"
+        beside = _table(title, policies)
+        if Measurement.get(console, unbounded, beside).maximum <= console.width:
+            console.print(beside)
+        else:
+            for one in policies:
+                console.print(_table(title, [one]))
+    for one in report.policies:
+        refused = [week for week in one.weeks if week.reasons]
+        if refused:
+            reasons = "; ".join(refused[-1].reasons)
+            output.print_line(f"{one.model}: {one.policy} of {refused[-1].week} refused: {reasons}")
     for line in report.advice:
         output.print_line(line)
+
+
+def _table(title: str, policies: Sequence[PolicyReport]) -> Table:
+    """Returns the weeks of policies beside each other."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, title=title, pad_edge=False)
+    for column in ("week", "ratings"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for one in policies:
+        table.add_column(f"{one.policy}\nRMSE", justify="right", no_wrap=True)
+        table.add_column("\nNDCG@10", justify="right", no_wrap=True)
+        table.add_column("\ngate", no_wrap=True)
+        table.add_column("\ns", justify="right", no_wrap=True)
+    for weeks in zip(*(one.weeks for one in policies), strict=True):
+        cells = [cell for week in weeks for cell in _cells(week)]
+        table.add_row(weeks[0].week, f"{weeks[0].ratings:,}", *cells)
+    table.add_section()
+    totals = [cell for one in policies for cell in _totals(one)]
+    table.add_row("all", f"{sum(week.ratings for week in policies[0].weeks):,}", *totals)
+    return table
 
 
 def _cells(week: Week) -> tuple[str, str, str, str]:

@@ -113,7 +113,11 @@ def advice(policies: Iterable[PolicyReport]) -> Iterator[str]:
         for other in reports:
             if fresh is None or other is fresh:
                 continue
-            changes = [
+            parts = [
+                f"{other.seconds / fresh.seconds:.0%} of the seconds and "
+                f"{other.all_epochs / fresh.all_epochs:.0%} of the epochs"
+            ]
+            parts += [
                 f"{label} {ours - theirs:+.4f}"
                 for label, ours, theirs in (
                     ("RMSE", other.rmse, fresh.rmse),
@@ -121,8 +125,4 @@ def advice(policies: Iterable[PolicyReport]) -> Iterator[str]:
                 )
                 if ours is not None and theirs is not None
             ]
-            yield (
-                f"{model}: {other.policy} instead of fresh takes "
-                f"{other.seconds / fresh.seconds:.0%} of the seconds and "
-                f"{other.all_epochs / fresh.all_epochs:.0%} of the epochs, {', '.join(changes)}"
-            )
+            yield f"{model}: {other.policy} instead of fresh takes {', '.join(parts)}"

@@ -32,6 +32,7 @@ from pipeline.backtest.policies import Policy
 from pipeline.backtest.report import BacktestReport, PolicyReport, Week, advice, summed
 from pipeline.config.errors import UserError
 from pipeline.config.tree import PipelineConfig
+from pipeline.datasets import recognised
 from pipeline.gate import failures
 
 Note = Callable[[str], None]
@@ -83,7 +84,9 @@ def run(
             weeks = list(_Simulation(config, policy, ratings, first, note).weeks())
             reports.append(summed(name, str(policy), weeks))
     return BacktestReport(
-        dataset=configs[0].data.dataset, policies=tuple(reports), advice=tuple(advice(reports))
+        dataset=recognised(configs[0]).data.dataset,
+        policies=tuple(reports),
+        advice=tuple(advice(reports)),
     )
 
 

@@ -52,6 +52,7 @@ def clean(
         (("7", "\\N", "3", "9"), cleaning.MISSING_ID),
         (("7", "\u200b", "3", "9"), cleaning.MISSING_ID),
         (("1.23E+12", "1", "3", "9"), cleaning.ID_LOST_DIGITS),
+        (("7", "u" * 1001, "3", "9"), cleaning.ID_TOO_LONG),
         (("7", "1e+16", "3", "9"), cleaning.ID_LOST_DIGITS),
         (("7", "1", None, "9"), cleaning.RATING_NOT_A_NUMBER),
         (("7", "1", "good", "9"), cleaning.RATING_NOT_A_NUMBER),

@@ -279,6 +279,12 @@ def test_a_quote_after_a_space_is_refused(tmp_path: Path) -> None:
     assert '"2" has a space before its quote' in refused(tmp_path, text)
 
 
+def test_a_line_that_is_no_row_by_its_length_is_named(tmp_path: Path) -> None:
+    long = "9" * 70_000
+    assert "the first line is longer" in refused(tmp_path, long)
+    assert "the second line is longer" in refused(tmp_path, f"{HEADER}1,2,3,{long}\n1,2,3,4\n")
+
+
 def test_a_file_without_a_column_says_which(tmp_path: Path) -> None:
     found = refused(tmp_path, "user,item\n1,2\n1,3\n")
     assert "no column rating; the columns are user, item (delimiter comma)" in found

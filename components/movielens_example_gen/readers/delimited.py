@@ -415,6 +415,8 @@ def _first_lines(path: str, encoding: str) -> list[str]:
     decoded = [line.decode(encoding) for line in lines if line.strip()]
     if not decoded:
         raise DataError("the first line is longer than 64 KiB: not a table of ratings")
+    if len(decoded) == 1 and not whole:
+        raise DataError("the second line is longer than 64 KiB: not a table of ratings")
     return decoded[:_SNIFFED_LINES]
 
 

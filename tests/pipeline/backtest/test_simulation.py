@@ -1,17 +1,21 @@
 """Backtests of ratings that come week by week."""
 
+import os
+import pty
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from components.errors import DataError
+from movierec.cli import exit_codes
 from pipeline.backtest import simulation
 from pipeline.backtest.policies import Policy
 from pipeline.backtest.report import BacktestReport
 from pipeline.config.errors import UserError
 from pipeline.config.tree import load_config
-from tests.movierec.cli.command import assert_refused, movierec
+from tests.movierec.cli.command import COMMAND, assert_refused, movierec
 
 DAY = 86_400
 WEEKS = 5
@@ -124,6 +128,23 @@ def test_a_model_with_updates_of_its_own_has_no_warm_start() -> None:
 
 def test_an_unknown_policy_is_refused_in_one_line() -> None:
     assert_refused(movierec("backtest", "--policy", "daily"), "--policy daily", "fresh or warm")
+
+
+@pytest.mark.slow
+def test_a_backtest_that_is_told_to_stop_ends_as_interrupted(ratings: Path) -> None:
+    endless = ("training.epochs=100000", "training.patience=100000")
+    sets = [part for one in (f"data.path={ratings}", *SMALL, *endless) for part in ("--set", one)]
+    ours, terminal = pty.openpty()
+    with subprocess.Popen(
+        [*COMMAND, "backtest", *sets, "--first", "4", "--policy", "fresh"], stderr=terminal
+    ) as process:
+        os.close(terminal)
+        shown = b""
+        while b"biased_mf fresh" not in shown:
+            shown += os.read(ours, 1024)
+        process.terminate()
+        assert process.wait() == exit_codes.INTERRUPTED
+    os.close(ours)
 
 
 @pytest.mark.slow
