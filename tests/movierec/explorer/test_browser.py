@@ -1,31 +1,18 @@
-"""The explorer's stories in a headless Chromium, with axe-core where it is installed.
-
-They need Playwright's Python package and Debian's `chromium`, and for axe the file of axe-core
-that AXE_CORE names (`npm install axe-core`). SCREENSHOTS names a folder to keep pictures in.
-"""
+"""The explorer's stories in a headless Chromium, with axe-core where it is installed."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.chromium import DESKTOP, NEEDED, SIZES, assert_page_fits, chromium
 from tests.models.export.exported_models import export
 from tests.movierec.explorer.conftest import Explored
 
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-CHROMIUM = shutil.which("chromium")
-AXE = os.environ.get("AXE_CORE", "")
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
+pytestmark = NEEDED
 
 PATHS = (
     "/",
@@ -36,15 +23,12 @@ PATHS = (
     "/map",
     "/nothing",
 )
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        launched = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as launched:
         yield launched
-        launched.close()
 
 
 @pytest.fixture
@@ -167,33 +151,15 @@ def test_a_version_that_takes_over_is_seen(page: Any, explored: Explored) -> Non
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_pages_fit_and_axe_finds_nothing_serious(
+@pytest.mark.parametrize("size", SIZES)
+def test_pages_fit_and_axe_finds_nothing(
     page: Any, path: str, scheme: str, size: dict[str, int]
 ) -> None:
     page.set_viewport_size(size)
     page.emulate_media(color_scheme=scheme)
     page.goto(path)
-    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
-    if folder := os.environ.get("SCREENSHOTS"):
-        name = "".join(letter if letter.isalnum() else "-" for letter in path)
-        file = Path(folder, f"{name}-{scheme}-{size['width']}.png")
-        page.screenshot(path=str(file), full_page=True)
-    if not AXE:
-        pytest.skip("AXE_CORE names no file of axe-core")
-    # The page's own policy lets no foreign script in; the debugger may evaluate one.
-    page.evaluate(Path(AXE).read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run()")
-    assert found["passes"]
-    serious = [
-        (entry["id"], node["html"], node["failureSummary"])
-        for entry in found["violations"]
-        for node in entry["nodes"]
-        if entry["impact"] in ("serious", "critical")
-    ]
-    assert serious == []
-    moderate = [entry["id"] for entry in found["violations"]]
-    assert moderate == []
+    name = "".join(letter if letter.isalnum() else "-" for letter in path)
+    assert_page_fits(page, f"{name}-{scheme}-{size['width']}")
 
 
 def test_a_server_that_is_gone_is_a_clear_page(page: Any, explored: Explored) -> None:
