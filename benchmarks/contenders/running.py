@@ -15,7 +15,7 @@ from benchmarks.contenders.measuring import Measured
 
 _ROOT = Path(__file__).parents[2]
 PEERS_PYTHON = _ROOT / ".peers" / "bin" / "python"
-_IN_PEERS = ("surprise_svd", "cornac_mf", "numba_sgd", "implicit_als")
+_IN_PEERS = ("surprise_svd", "cornac_mf", "my_fm", "numba_sgd", "implicit_als")
 
 _ONE_CORE = {
     "OMP_NUM_THREADS": "1",

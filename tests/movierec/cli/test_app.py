@@ -21,7 +21,7 @@ COMMANDS = (
     *("serve", "explore", "versions", "rollback", "promote", "query"),
     *("compile", "run-compiled", "submit", "serving-manifests"),
 )
-QUERIES = ("recommend", "rating", "similar", "new-user", "status")
+QUERIES = ("recommend", "rating", "similar", "new-user", "new-movie", "status")
 HEAVY = {"tensorflow", "tfx", "numpy", "pyarrow", "apache_beam", "pydantic", "grpc", "kubeflow"}
 
 
