@@ -55,6 +55,8 @@ def stream_columns(
     """
     files = sorted(path for pattern in file_patterns for path in tf.io.gfile.glob(pattern))
 
+    # AutoGraph would only take time, here and wherever nothing depends on a tensor's value.
+    @tf.autograph.experimental.do_not_convert
     def parsed(file: tf.Tensor) -> tf.data.Dataset:
         records = tf.data.TFRecordDataset(file, "GZIP", _READ_BUFFER).batch(_RECORDS_PER_PARSE)
         return records.map(lambda batch: tf.io.parse_example(batch, dict(spec)))

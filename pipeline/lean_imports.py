@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.abc import MetaPathFinder
+from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
+from threading import RLock
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 # Libraries that others import if they are installed, and do without if not.
 _UNUSED: Final = (
@@ -73,7 +73,7 @@ def lean_imports() -> Iterator[None]:
 
 
 class _LazyFinder(MetaPathFinder):
-    """Finds rarely used libraries, whose code runs when one of their attributes is first read."""
+    """Finds rarely used libraries for `_LazyLoader`."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -82,5 +82,42 @@ class _LazyFinder(MetaPathFinder):
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
-            spec.loader = importlib.util.LazyLoader(spec.loader)
+            spec.loader = _LazyLoader(spec.loader)
         return spec
+
+
+class _LazyLoader(Loader):
+    """Loads a module when something is first looked up in it that only its code makes.
+
+    `importlib.util.LazyLoader` loads it at any look, and AutoGraph looks for the file of every
+    module there is.
+    """
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+        self._lock = RLock()
+        self._loads = False
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        def load(name: str) -> Any:
+            with self._lock:
+                if vars(module).get("__getattr__") is load and not self._loads:
+                    self._loads = True
+                    try:
+                        self._loader.exec_module(module)
+                    finally:
+                        self._loads = False
+                    if vars(module)["__getattr__"] is load:
+                        del module.__getattr__
+            if vars(module).get("__getattr__") is load:
+                # Its own code looks for what it has not made yet.
+                raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+            return getattr(module, name)
+
+        assert module.__spec__ is not None
+        module.__spec__.loader = module.__loader__ = self._loader
+        # Python calls it for what the module does not have.
+        module.__getattr__ = load  # type: ignore[method-assign]

@@ -113,8 +113,10 @@ class NormalizedDiscountedCumulativeGain:
         own_users = users[processes.part_of(len(users))]
         is_own = np.isin(liked[features.USER_INDEX], own_users)
         own = {name: values[is_own] for name, values in liked.items()}
-        vectors = tf.function(partial(_vectors, model))
-        rank = tf.function(partial(_ranks, self._seen.as_ragged()), reduce_retracing=True)
+        vectors = tf.function(partial(_vectors, model), autograph=False)
+        rank = tf.function(
+            partial(_ranks, self._seen.as_ragged()), autograph=False, reduce_retracing=True
+        )
 
         def measure() -> float:
             ranks = _in_batches(partial(rank, *vectors()), own)
@@ -233,7 +235,7 @@ def top_k_accuracy(model: RankingModel, pairs: Columns) -> dict[str, float]:
 
 
 def _compile_prediction(model: RatingModel) -> Callable[..., tf.Tensor]:
-    return tf.function(model.predict_rating, reduce_retracing=True)
+    return tf.function(model.predict_rating, autograph=False, reduce_retracing=True)
 
 
 def _squared_error(predict: Callable[..., tf.Tensor], ratings: Columns) -> float:

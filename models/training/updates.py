@@ -131,7 +131,7 @@ class _GradientSteps:
         self._options = options
         self._strategy = strategy
         self._steps = make_steps(strategy, model, optimizer, options.clip_norm, xla)
-        self._are_finite = tf.function(partial(_all_finite, variables))
+        self._are_finite = tf.function(partial(_all_finite, variables), autograph=False)
 
     def variable_like(self, variable: tf.Variable) -> tf.Variable:
         return variable_like(self._strategy, variable)
