@@ -128,6 +128,8 @@ def _pairs(path: Path) -> tuple[Any, Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if not path.is_file():
+        raise UserError(f"--pairs {path}: no such file")
     names = [features.USER_ID, features.MOVIE_ID]
     try:
         found = pq.read_schema(path).names
