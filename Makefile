@@ -1,13 +1,12 @@
 # Needs make and Python 3. Everything else comes from the package registry; nothing needs root.
 #   make run ARGS="--set split.method=time"
 .DEFAULT_GOAL := help
-.PHONY: help run dev test test-all test-engines kubernetes prism docs peers image image-check sbom sbom-image lint format lock clean
+.PHONY: help run dev test test-all test-engines kubernetes docs peers image image-check sbom sbom-image lint format lock clean
 
 PYTHON ?= python3
 ARGS ?=
 VARIANT ?= cpu
 VERSION := $(shell sed -n '/^version = /{s/.*"\(.*\)"/\1/p;q;}' pyproject.toml)
-BEAM = $(shell sed -n 's/^apache-beam==\([0-9.]*\).*/\1/p' requirements.lock)
 IMAGE ?= movierec:$(VERSION)$(addprefix -,$(filter-out cpu,$(VARIANT)))
 VENV := .venv
 BIN := $(VENV)/bin
@@ -64,10 +63,6 @@ test-engines: $(DEV) ## runs what needs engines that are there, and names what i
 
 kubernetes: ## builds a Kubernetes API server for test-engines with Go, in .engines
 	tests/engines/build_kubernetes.sh .engines
-
-prism: ## builds Beam's runner Prism for test-engines with Go, in .engines
-	GOBIN=$(CURDIR)/.engines/bin go install \
-		github.com/apache/beam/sdks/v2/go/cmd/prism@v$(BEAM)
 
 docs: .docs/.installed ## builds the documentation with the API in site/
 	@# Not by --quiet, which hides warnings from --strict. The variable silences the theme's

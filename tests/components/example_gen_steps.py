@@ -12,11 +12,7 @@ from pipeline.config.beam import EXAMPLE_GEN, BeamConfig
 
 
 def run_step(
-    base: Path | str,
-    options: IngestOptions,
-    output: Path | str,
-    fingerprint: str | None = None,
-    beam: BeamConfig | None = None,
+    base: Path | str, options: IngestOptions, output: Path | str, fingerprint: str | None = None
 ) -> report.IngestReport:
     """Writes the examples to `output` and returns the report.
 
@@ -25,12 +21,11 @@ def run_step(
         options: Options of reading.
         output: Folder of the artifact.
         fingerprint: Digest that the driver took; None as for a step without a driver.
-        beam: Runner of the step; None for this process.
     """
     examples = standard_artifacts.Examples()
     examples.uri = str(output)
     context = base_beam_executor.BaseBeamExecutor.Context(
-        beam_pipeline_args=(beam or BeamConfig()).arguments_for(EXAMPLE_GEN, None),
+        beam_pipeline_args=BeamConfig().arguments_for(EXAMPLE_GEN, None),
         tmp_dir=f"{output}-unused",
         unique_id="1",
     )

@@ -70,15 +70,12 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> standard_artifacts.Exa
 
 
 def written_by(
-    kind: type[tfx_executor.Executor],
-    examples: standard_artifacts.Examples,
-    folder: Path,
-    beam: BeamConfig | None = None,
+    kind: type[tfx_executor.Executor], examples: standard_artifacts.Examples, folder: Path
 ) -> standard_artifacts.ExampleStatistics:
     artifact = standard_artifacts.ExampleStatistics()
     artifact.uri = str(folder / kind.__module__)
     context = base_beam_executor.BaseBeamExecutor.Context(
-        beam_pipeline_args=(beam or BeamConfig()).arguments_for(STATISTICS_GEN, None),
+        beam_pipeline_args=BeamConfig().arguments_for(STATISTICS_GEN, None),
         tmp_dir=str(folder / "tmp"),
         unique_id="1",
     )

@@ -97,7 +97,6 @@ def transformed_by(
     examples: standard_artifacts.Examples,
     folder: Path,
     preprocessing_fn: str = "models.preprocessing.preprocessing_fn",
-    beam: BeamConfig | None = None,
 ) -> Path:
     """Returns the folder of the outputs: `transformed_examples` and `transform_graph`."""
     schema = standard_artifacts.Schema()
@@ -112,7 +111,7 @@ def transformed_by(
     for name, artifact in outputs.items():
         artifact.uri = str(folder / name)
     context = base_beam_executor.BaseBeamExecutor.Context(
-        beam_pipeline_args=(beam or BeamConfig()).arguments_for(TRANSFORM, None),
+        beam_pipeline_args=BeamConfig().arguments_for(TRANSFORM, None),
         tmp_dir=str(folder / "tmp"),
         unique_id="1",
     )
