@@ -161,14 +161,19 @@ def test_the_local_lookup_gives_the_same_artifact_while_the_version_is_newest(
     assert resolve(tmp_path, store, "B") == [first]
 
 
-def test_the_local_lookup_needs_no_artifacts_of_earlier_runs(tmp_path: Path) -> None:
-    """The metadata and the artifacts are gone; the pushed model is the memory."""
-    push(tmp_path / "pushed", "8", "a", export="A")
+def empty_store() -> ml_metadata.MetadataStore:
+    """Metadata of no run."""
     connection = metadata_store_pb2.ConnectionConfig()
     connection.fake_database.SetInParent()
     store = ml_metadata.MetadataStore(connection)
     store.put_artifact_type(metadata_store_pb2.ArtifactType(name="Model"))
-    assert [export for _, export in resolve(tmp_path, store, "B")] == ["A"]
+    return store
+
+
+def test_the_local_lookup_needs_no_artifacts_of_earlier_runs(tmp_path: Path) -> None:
+    """The metadata and the artifacts are gone; the pushed model is the memory."""
+    push(tmp_path / "pushed", "8", "a", export="A")
+    assert [export for _, export in resolve(tmp_path, empty_store(), "B")] == ["A"]
 
 
 @pytest.mark.parametrize("moved", ["artifacts", "pushed"])
@@ -179,11 +184,7 @@ def test_the_local_lookup_works_where_a_folder_is_a_link_to_another_volume(
     (tmp_path / "volume" / "of" / "many" / moved).mkdir()
     (tmp_path / moved).symlink_to(tmp_path / "volume" / "of" / "many" / moved)
     push(tmp_path / "pushed", "8", "a", export="A")
-    connection = metadata_store_pb2.ConnectionConfig()
-    connection.fake_database.SetInParent()
-    store = ml_metadata.MetadataStore(connection)
-    store.put_artifact_type(metadata_store_pb2.ArtifactType(name="Model"))
-    assert [export for _, export in resolve(tmp_path, store, "B")] == ["A"]
+    assert [export for _, export in resolve(tmp_path, empty_store(), "B")] == ["A"]
 
 
 def test_a_version_whose_group_is_damaged_is_compared_with_nothing(tmp_path: Path) -> None:
