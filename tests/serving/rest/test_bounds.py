@@ -96,16 +96,10 @@ def test_a_large_answer_counts_no_more_once_the_client_has_gone() -> None:
         wait_until(lambda: status_of(port, "/large") == 200)
 
 
-def test_a_client_who_reads_too_slowly_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    cut_off = threading.Event()
-    ended = web_server.PatientProtocol.connection_lost
-
-    def note(self: web_server.PatientProtocol, error: Exception | None) -> None:
-        ended(self, error)
-        cut_off.set()
-
+def test_a_client_who_reads_too_slowly_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch, cut_off: threading.Event
+) -> None:
     monkeypatch.setattr(web_server.PatientProtocol, "read_seconds", 1.0)
-    monkeypatch.setattr(web_server.PatientProtocol, "connection_lost", note)
     with serving(Bounds()) as port, asking(port, "/large") as slow, suppress(ConnectionError):
         # Enough for the connection to go on sending, and not for the whole answer.
         for _ in range(100 * SECONDS):

@@ -324,17 +324,9 @@ def test_a_head_that_does_not_arrive_ends_the_connection(
 
 
 def test_a_client_that_reads_no_answer_is_cut_off(
-    server: ModelServer, monkeypatch: pytest.MonkeyPatch
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch, cut_off: threading.Event
 ) -> None:
-    cut_off = threading.Event()
-    ended = web_server.PatientProtocol.connection_lost
-
-    def note(self: web_server.PatientProtocol, error: Exception | None) -> None:
-        ended(self, error)
-        cut_off.set()
-
     monkeypatch.setattr(web_server.PatientProtocol, "read_seconds", 0.2)
-    monkeypatch.setattr(web_server.PatientProtocol, "connection_lost", note)
     columns = {"user_id": ["a"] * 10_000, "k": tiny_models.MOVIES}
     body = json.dumps({"signature_name": "recommend", "inputs": columns})
     head = f"POST {MODEL}:predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
