@@ -126,8 +126,13 @@ def gather(
             for split in (features.TRAIN, features.HOLDOUT)
         )
         model = PushedModel(export)
-        is_there = last_model is not None and fileio.exists(last_model)
-        last_loaded = PushedModel(last_model) if last_model is not None and is_there else None
+        if last_model is None or not fileio.exists(last_model):
+            last_loaded = None
+        elif last_model == summary.pushed_model:
+            # The run has found its model pushed already, and loading takes a second.
+            last_loaded = model
+        else:
+            last_loaded = PushedModel(last_model)
     rows = holdout.result()
     return Material(
         summary=summary,
@@ -140,7 +145,7 @@ def gather(
         holdout=rows,
         predicted=_predictions(model, rows),
         last_model=last_loaded,
-        last_predicted=None if last_loaded is None else _predictions(last_loaded, rows),
+        last_predicted=_predictions(last_loaded, rows) if last_loaded is not None else None,
         last=last,
     )
 

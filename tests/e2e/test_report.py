@@ -96,6 +96,12 @@ def test_rows_that_are_read_are_those_of_the_split(first_run: Story) -> None:
     assert len(read_rows(summary.examples, "holdout", 10)) == 10
 
 
+def test_a_model_that_was_pushed_already_is_loaded_once(first_run: Story) -> None:
+    again = collect(Workspace(first_run.workspace), first_run.runs["again"])
+    assert again.last_model is again.model
+    assert again.last == first_run.runs["first"]
+
+
 def test_what_is_gone_is_named(first_run: Story, tmp_path: Path) -> None:
     gone = str(tmp_path / "gone")
     pruned = first_run.runs["first"].model_copy(update={"examples": gone})
