@@ -1,20 +1,26 @@
-"""Compares accuracy and cost of all models with those of other libraries on MovieLens-100K.
+"""Compares accuracy and cost of all models with those of other libraries.
 
     make peers
-    .venv/bin/python -m benchmarks.accuracy [--seeds N] [--json]
+    .venv/bin/python -m benchmarks.accuracy [--seeds N] [--model NAME] [--folds N]
+        [--data PATH] [--json]
 
-The command prints two tables:
+The command prints two tables, of means over the five official folds of MovieLens-100K:
 
-- RMSE and MAE of each model that predicts ratings, over the five official folds.
-- NDCG@10, Recall@10 and Recall@20 of each retrieval model on the first official fold. Test ratings
-  of four stars or more are relevant. Movies that the user rated in training are left out, and the
-  rest of the 1,682 movies are ranked.
+- RMSE and MAE of each model that predicts ratings, and the NLL of those that predict a normal
+  distribution.
+- NDCG@10, Recall@10 and Recall@20 of each retrieval model. Test ratings of four stars or more are
+  relevant. Movies that the user rated in training are left out, and the rest of the 1,682 movies
+  are ranked.
+
+With a path there is the first table alone, over ten random folds of that data: nine tenths train
+and a tenth is the test, as published for MovieLens 1M and 10M.
 
 Each model trains on one core with its default options, as the pipeline's Trainer does: a tenth of
-the training ratings sets the number of epochs, then the model trains again on all of them. The
-other libraries train on all of them at once. The settings of Surprise SVD are the best of twenty on
-a tenth of the training ratings of three folds. Those of Surprise SVD++ and Cornac MF are the
-best of a few, and those of myFM were not searched.
+the training ratings sets the number of epochs, then the model trains again on all of them.
+`bayesian_mf` has a fixed number of sweeps, and like the other libraries trains on all ratings at
+once. The settings of Surprise SVD are the best of twenty on a tenth of the training ratings of
+three folds. Those of Surprise SVD++ and Cornac MF are the best of a few, and those of myFM were not
+searched.
 """
 
 from __future__ import annotations
@@ -23,6 +29,7 @@ import json
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,11 +42,14 @@ from benchmarks import rating_sets
 from benchmarks.contenders.measuring import Measured
 from benchmarks.contenders.running import TUNED_SVD, require_peers, run
 from components.movielens_example_gen.options import FOLDS
-from models.options import ModelOptions
 from models.registry import MODELS
 
-# Contender and settings, by the name in the table.
-_PEERS: dict[str, tuple[str, dict[str, Any]]] = {
+Peers = Mapping[str, tuple[str, dict[str, Any]]]
+"""Contender and settings of each other model, by its name in the table."""
+
+Results = dict[str, list[list[Measured]]]
+
+_PEERS: Peers = {
     "Surprise SVD": ("surprise_svd", {"svd": TUNED_SVD}),
     "Surprise SVD++": (
         "surprise_svd",
@@ -59,22 +69,32 @@ _PEERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 # The best of 4 settings of EASE and of 22 of ALS on a tenth of the first fold's training ratings.
-_RETRIEVAL_PEERS: dict[str, tuple[str, dict[str, Any]]] = {
+_RETRIEVAL_PEERS: Peers = {
     "popularity": ("popularity", {}),
     "EASE": ("ease", {"l2": 400}),
+    # The weights that the models of this project have for one star to five.
+    "EASE, graded stars": ("ease", {"l2": 400, "grades": [0, 0.1, 0.4, 0.9, 1]}),
     "implicit ALS": (
         "implicit_als",
         {"als": {"factors": 32, "regularization": 20.0, "alpha": 2.0, "iterations": 15}},
     ),
 }
 
-Results = dict[str, list[list[Measured]]]
+_RANDOM_FOLDS = 10
+
+# Field of `Measured` by heading.
+_RATING_COLUMNS = {"RMSE": "test_rmse", "MAE": "test_mae", "NLL": "test_nll"}
+_RETRIEVAL_COLUMNS = {
+    "NDCG@10": "ndcg_at_10",
+    "Recall@10": "recall_at_10",
+    "Recall@20": "recall_at_20",
+}
 
 
 def measure(
     contender: str,
     names: Iterable[str],
-    peers: Mapping[str, tuple[str, dict[str, Any]]],
+    peers: Peers,
     archives: Sequence[Path],
     seeds: int,
     console: Console,
@@ -84,7 +104,7 @@ def measure(
     Args:
         contender: Contender that trains this project's models.
         names: Names of this project's models.
-        peers: Contender and settings of each other model, by its name in the table.
+        peers: Other models.
         archives: Files of training and test ratings.
         seeds: Number of seeds for each of this project's models; other models have one.
         console: Console that shows which contender runs.
@@ -92,24 +112,35 @@ def measure(
     Returns:
         For each model, by seed, a result for each archive.
     """
-    ours = {}
-    for name in names:
-        settings = [{"model": name, "seed": seed} for seed in range(seeds)]
-        ours[name] = [
-            [run(contender, archive, chosen, console) for archive in archives]
-            for chosen in settings
-        ]
-    others = {
-        name: [[run(peer, archive, settings, console) for archive in archives]]
-        for name, (peer, settings) in peers.items()
-    }
-    return {**ours, **others}
+    planned = {
+        name: [(contender, {**_settings(name), "seed": seed}) for seed in range(seeds)]
+        for name in names
+    } | {name: [peer] for name, peer in peers.items()}
+    results: Results = {}
+    for name, by_seed in planned.items():
+        results[name] = []
+        for chosen, settings in by_seed:
+            results[name].append([])
+            for archive in archives:
+                measured = run(chosen, archive, settings, console)
+                # An interruption after hours does not lose them.
+                console.print_json(data={name: asdict(measured), "on": archive.stem}, indent=None)
+                results[name][-1].append(measured)
+    return results
+
+
+def _settings(name: str) -> dict[str, Any]:
+    entry = MODELS[name]
+    # An average of draws only gets better, so no rating has to choose when to stop.
+    epochs = {"epochs": entry.training["epochs"]} if entry.predicts_intervals else {}
+    return {"model": name, **epochs}
 
 
 def as_table(title: str, results: Results, columns: Mapping[str, str]) -> Table:
     """Returns a table with means over folds and seeds, a row for each model.
 
-    The first column has a standard deviation over seeds beside it.
+    The first column has a standard deviation over seeds beside it. A model without a figure has
+    nothing in its column.
 
     Args:
         title: Title of the table.
@@ -123,50 +154,93 @@ def as_table(title: str, results: Results, columns: Mapping[str, str]) -> Table:
     for name, runs in results.items():
         # For each field, a mean over the folds by seed.
         means = {
-            field: [float(np.mean([getattr(fold, field) for fold in folds])) for folds in runs]
+            field: [_mean([getattr(fold, field) for fold in folds]) for folds in runs]
             for field in columns.values()
         }
         spread = f"{np.std(means[columns[first]]):.4f}" if len(runs) > 1 else ""
-        figures = [f"{np.mean(by_seed):.4f}" for by_seed in means.values()]
+        figures = [
+            "" if np.isnan(by_seed).any() else f"{np.mean(by_seed):.4f}"
+            for by_seed in means.values()
+        ]
         cpu = np.mean([fold.cpu["train"] for folds in runs for fold in folds])
         table.add_row(name, figures[0], spread, *figures[1:], f"{cpu:.1f}")
     return table
 
 
+def _mean(values: Sequence[float | None]) -> float:
+    """Returns the mean, not a number if a value is not known."""
+    return float(np.mean([np.nan if value is None else value for value in values]))
+
+
 def main(
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds for each of our models.")] = 1,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Row to measure, ours or of another library. May be repeated."),
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(min=1, help="Number of folds, the first ones; all if not given.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder, archive or file of other ratings; MovieLens-100K if not given."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compare accuracy and cost of all models with those of other libraries."""
     require_peers()
-    models = [ModelOptions(name=name) for name in MODELS]
+    rows = list(dict.fromkeys((*MODELS, *_PEERS, *_RETRIEVAL_PEERS)))
+    chosen = set(model or rows)
+    if unknown := chosen.difference(rows):
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: expected {', '.join(rows)}")
     console = Console(stderr=True)
     with tempfile.TemporaryDirectory() as folder:
-        ratings, sides = rating_sets.movielens_100k(), rating_sets.movielens_100k_sides()
-        archives = [Path(folder, f"fold-{fold}.npz") for fold in range(1, FOLDS + 1)]
-        for fold, archive in enumerate(archives, start=1):
-            rating_sets.save({**rating_sets.official_fold(ratings, fold), **sides}, archive)
-        rating_models = [model.name for model in models if model.predicts_ratings]
-        rated = measure("rating_model", rating_models, _PEERS, archives, seeds, console)
-        retrieval_models = [model.name for model in models if model.retrieves]
-        retrieved = measure(
-            "retrieval_model", retrieval_models, _RETRIEVAL_PEERS, archives[:1], seeds, console
+        archives = write_folds(Path(folder), data, folds)
+
+        def measured(contender: str, names: Iterable[str], peers: Peers) -> Results:
+            ours = [name for name in names if name in chosen]
+            others = {name: peer for name, peer in peers.items() if name in chosen}
+            return measure(contender, ours, others, archives, seeds, console)
+
+        rated = measured(
+            "rating_model", (n for n, m in MODELS.items() if m.predicts_ratings), _PEERS
         )
+        retrieved: Results = {}
+        # Lists are compared on the official folds alone: the rankers here hold whole matrices.
+        if data is None:
+            names = (name for name, entry in MODELS.items() if entry.retrieves)
+            retrieved = measured("retrieval_model", names, _RETRIEVAL_PEERS)
     if as_json:
         print(json.dumps({"ratings": rated, "retrieval": retrieved}, default=asdict))
         return
-    Console().print(
-        as_table(
-            "five official folds of MovieLens-100K, one core",
-            rated,
-            {"RMSE": "test_rmse", "MAE": "test_mae"},
-        ),
-        as_table(
-            "first official fold of MovieLens-100K, one core",
-            retrieved,
-            {"NDCG@10": "ndcg_at_10", "Recall@10": "recall_at_10", "Recall@20": "recall_at_20"},
-        ),
-    )
+    title = f"{len(archives)} folds of {data or 'MovieLens-100K'}, one core"
+    for results, columns in ((rated, _RATING_COLUMNS), (retrieved, _RETRIEVAL_COLUMNS)):
+        if results:
+            Console().print(as_table(title, results, columns))
+
+
+def write_folds(folder: Path, data: Path | None, folds: int | None) -> list[Path]:
+    """Writes folds of ratings with the side features that there are.
+
+    Args:
+        folder: Folder of the archives.
+        data: Ratings to cut into ten random folds; None for the official ones of MovieLens-100K.
+        folds: Number of folds, the first ones; None for all.
+
+    Raises:
+        UserError: The path does not exist, or is not recognised.
+        DataError: The files cannot be read.
+    """
+    if data is None:
+        ratings, sides = rating_sets.movielens_100k(), rating_sets.movielens_100k_sides()
+        split, there = rating_sets.official_fold, FOLDS
+    else:
+        ratings, sides = rating_sets.of_path(data)
+        split, there = partial(rating_sets.random_fold, folds=_RANDOM_FOLDS), _RANDOM_FOLDS
+    archives = [folder / f"fold-{fold}.npz" for fold in range(1, min(folds or there, there) + 1)]
+    for fold, archive in enumerate(archives, start=1):
+        rating_sets.save({**split(ratings, fold), **sides}, archive)
+    return archives
 
 
 if __name__ == "__main__":

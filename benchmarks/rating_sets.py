@@ -16,8 +16,9 @@ from components.movielens_example_gen import reading
 from components.movielens_example_gen.options import FOLDS
 from components.movielens_example_gen.readers.edition import RawRatings
 from models import features, side_features
-from pipeline.config.tree import DataConfig
-from pipeline.datasets import locate
+from pipeline.config.tree import DataConfig, load_config
+from pipeline.datasets import locate, recognised
+from pipeline.ingest_options import ingest_options
 
 Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
 
@@ -30,15 +31,7 @@ _EXPONENT = 0.8
 
 def movielens_100k() -> Arrays:
     """Returns the 100,000 ratings in the order of the original file, with indices from 0."""
-    ratings = _raw().ratings
-    index = {
-        name: np.unique(ratings[column].to_numpy(), return_inverse=True)[1].astype(np.int32)
-        for name, column in (
-            (features.USER_INDEX, features.USER_ID),
-            (features.MOVIE_INDEX, features.MOVIE_ID),
-        )
-    }
-    return {**index, features.RATING: ratings[features.RATING].to_numpy().astype(np.float32)}
+    return _indexed(_raw().ratings)
 
 
 def movielens_100k_sides() -> Arrays:
@@ -49,17 +42,25 @@ def movielens_100k_sides() -> Arrays:
         `side_features.SEPARATOR` between them.
     """
     raw = _raw()
-    tables = (
-        (features.USER_ID, raw.users, _names_of_user),
-        (features.MOVIE_ID, raw.movies, _names_of_movie),
-    )
-    sides = [
-        np.array(
-            [side_features.SEPARATOR.join(names_of(row)) for row in _described(raw, table, column)]
-        )
-        for column, table, names_of in tables
-    ]
-    return {SIDES[0]: sides[0], SIDES[1]: sides[1]}
+    return _sides(raw, raw.ratings)
+
+
+def of_path(path: Path) -> tuple[Arrays, Arrays]:
+    """Returns what `movielens_100k` and `movielens_100k_sides` do of any data.
+
+    Args:
+        path: Folder, archive or file of an edition that is recognised by its files.
+
+    Returns:
+        Ratings that the pipeline would accept, and the side features that there are.
+
+    Raises:
+        UserError: The path does not exist, or is not recognised.
+        DataError: The files cannot be read.
+    """
+    config = recognised(load_config(overrides=[f"data.path={path}"]))
+    raw, clean = reading.read(str(locate(config.data)), ingest_options(config))
+    return _indexed(clean.accepted), _sides(raw, clean.accepted)
 
 
 class Descriptions(NamedTuple):
@@ -79,7 +80,7 @@ def movielens_100k_descriptions() -> Descriptions:
     """Returns the raw features that `movielens_100k_sides` makes names of."""
     raw = _raw()
     users, movies = (
-        _described(raw, table, column)
+        _described(raw.ratings, table, column)
         for table, column in ((raw.users, features.USER_ID), (raw.movies, features.MOVIE_ID))
     )
     genres = [row[features.MOVIE_GENRES] or [] for row in movies]
@@ -109,11 +110,23 @@ def official_fold(ratings: Arrays, fold: int) -> Arrays:
     """
     size = len(ratings[features.RATING]) // FOLDS
     rows = np.arange(len(ratings[features.RATING]))
-    test = (rows >= (fold - 1) * size) & (rows < fold * size)
-    return {
-        **{name: values[~test] for name, values in ratings.items()},
-        **{f"test_{name}": values[test] for name, values in ratings.items()},
-    }
+    return _split(ratings, (rows >= (fold - 1) * size) & (rows < fold * size))
+
+
+def random_fold(ratings: Arrays, fold: int, folds: int) -> Arrays:
+    """Splits ratings at random into equal parts, one of which has the test ratings.
+
+    Args:
+        ratings: All ratings.
+        fold: Number of the part, from 1. The parts are the same for every number.
+        folds: Number of parts.
+
+    Returns:
+        Arrays as those of `official_fold`.
+    """
+    rows = len(ratings[features.RATING])
+    part = np.random.default_rng(0).permutation(rows) % folds
+    return _split(ratings, part == fold - 1)
 
 
 def save(ratings: Arrays, archive: Path) -> None:
@@ -158,11 +171,47 @@ def _raw() -> RawRatings:
     return reading.read_raw(str(locate(DataConfig())), "ml-100k")
 
 
-def _described(raw: RawRatings, table: pa.Table | None, column: str) -> list[dict[str, Any]]:
+def _indexed(ratings: pa.Table) -> Arrays:
+    index = {
+        name: np.unique(ratings[column].to_numpy(), return_inverse=True)[1].astype(np.int32)
+        for name, column in (
+            (features.USER_INDEX, features.USER_ID),
+            (features.MOVIE_INDEX, features.MOVIE_ID),
+        )
+    }
+    return {**index, features.RATING: ratings[features.RATING].to_numpy().astype(np.float32)}
+
+
+def _split(ratings: Arrays, is_test: np.ndarray[Any, np.dtype[np.bool_]]) -> Arrays:
+    return {
+        **{name: values[~is_test] for name, values in ratings.items()},
+        **{f"test_{name}": values[is_test] for name, values in ratings.items()},
+    }
+
+
+def _sides(raw: RawRatings, ratings: pa.Table) -> Arrays:
+    tables = (
+        (SIDES[0], features.USER_ID, raw.users, _names_of_user),
+        (SIDES[1], features.MOVIE_ID, raw.movies, _names_of_movie),
+    )
+    return {
+        name: np.array(
+            [
+                side_features.SEPARATOR.join(of_row(row))
+                for row in _described(ratings, table, column)
+            ]
+        )
+        for name, column, table, of_row in tables
+        if table is not None
+    }
+
+
+def _described(ratings: pa.Table, table: pa.Table | None, column: str) -> list[dict[str, Any]]:
     """Returns the row of a table for each id that has a rating, in the order of the indices."""
     assert table is not None
     described = {row[column]: row for row in table.to_pylist()}
-    return [described[str(one)] for one in np.unique(raw.ratings[column].to_numpy())]
+    nothing = dict.fromkeys(table.column_names)
+    return [described.get(str(one), nothing) for one in np.unique(ratings[column].to_numpy())]
 
 
 def _names_of_user(row: dict[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ import numpy as np
 from cornac.data import Dataset
 from cornac.models import MF
 
-from benchmarks.contenders.measuring import Measured, arrays, mae, rmse, settings
+from benchmarks.contenders.measuring import Measured, arrays, settings
 
 
 def main() -> None:
@@ -24,8 +24,7 @@ def main() -> None:
         pairs = zip(given["test_user_index"], given["test_movie_index"], strict=True)
         known = [(users.get(int(user), -1), movies.get(int(movie), -1)) for user, movie in pairs]
         predicted = np.array([_predict(model, user, movie) for user, movie in known])
-        measured.test_rmse = rmse(predicted, given["test_rating"])
-        measured.test_mae = mae(predicted, given["test_rating"])
+        measured.set_errors(predicted, given)
     measured.print()
 
 

@@ -30,8 +30,8 @@ class Measured:
         test_mae: Mean absolute error on the test ratings, if there are any.
         test_nll: Mean of −log of the density of the test ratings, if the contender predicts a
             normal distribution.
-        test_star_nll: Mean of −log of the probability of their whole stars, likewise; the ends of
-            the scale have the tails.
+        test_star_nll: Mean of −log of the probability of their stars, likewise: from halfway to the
+            next lower one to halfway to the next higher one, and the tails at the ends.
         coverage: Shares of test ratings within the central intervals of
             `models.intervals.LEVELS`, likewise.
         ndcg_at_10: NDCG@10 of the movies liked in the test ratings, if the contender ranks.
@@ -59,6 +59,18 @@ class Measured:
         yield
         self.wall[part] = self.wall.get(part, 0.0) + time.perf_counter() - wall
         self.cpu[part] = self.cpu.get(part, 0.0) + time.process_time() - cpu
+
+    def set_errors(self, predicted: np.ndarray[Any, Any], given: Arrays) -> None:
+        """Sets the errors on the test ratings.
+
+        Args:
+            predicted: Predicted ratings of the test pairs, `[n]`. They are clipped to the range of
+                the training ratings.
+            given: Training and test ratings.
+        """
+        scale = float(given["rating"].min()), float(given["rating"].max())
+        self.test_rmse = rmse(predicted, given["test_rating"], scale)
+        self.test_mae = mae(predicted, given["test_rating"], scale)
 
     def print(self) -> None:
         """Prints the result as one line of JSON."""
@@ -104,17 +116,25 @@ def arrays() -> Arrays:
         return {name: archive[name] for name in archive.files}
 
 
-def rmse(predicted: np.ndarray[Any, Any], ratings: np.ndarray[Any, Any]) -> float:
-    """Returns the RMSE of predictions, clipped to the rating range of MovieLens-100K."""
-    return float(np.sqrt(np.mean(np.square(_errors(predicted, ratings)))))
+def rmse(
+    predicted: np.ndarray[Any, Any],
+    ratings: np.ndarray[Any, Any],
+    scale: tuple[float, float] = (1, 5),
+) -> float:
+    """Returns the RMSE of predictions, clipped to the lowest and the highest rating."""
+    return float(np.sqrt(np.mean(np.square(_errors(predicted, ratings, scale)))))
 
 
-def mae(predicted: np.ndarray[Any, Any], ratings: np.ndarray[Any, Any]) -> float:
+def mae(
+    predicted: np.ndarray[Any, Any],
+    ratings: np.ndarray[Any, Any],
+    scale: tuple[float, float] = (1, 5),
+) -> float:
     """Returns the mean absolute error of predictions, clipped as for `rmse`."""
-    return float(np.mean(np.abs(_errors(predicted, ratings))))
+    return float(np.mean(np.abs(_errors(predicted, ratings, scale))))
 
 
 def _errors(
-    predicted: np.ndarray[Any, Any], ratings: np.ndarray[Any, Any]
+    predicted: np.ndarray[Any, Any], ratings: np.ndarray[Any, Any], scale: tuple[float, float]
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.clip(predicted.astype(np.float64), 1, 5) - ratings
+    return np.clip(predicted.astype(np.float64), *scale) - ratings

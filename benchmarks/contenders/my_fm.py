@@ -6,7 +6,7 @@ import numpy as np
 from myfm import MyFMRegressor, RelationBlock
 from scipy import sparse
 
-from benchmarks.contenders.measuring import Arrays, Measured, arrays, mae, rmse, settings
+from benchmarks.contenders.measuring import Arrays, Measured, arrays, settings
 
 _SIDES = ("user_index", "movie_index")
 
@@ -36,8 +36,7 @@ def main() -> None:
     measured.ratings = len(given["rating"]) * chosen["fit"]["n_iter"]
     if "test_rating" in given:
         predicted = machine.predict(None, _relations(given, blocks, "test_"), n_workers=1)
-        measured.test_rmse = rmse(predicted, given["test_rating"])
-        measured.test_mae = mae(predicted, given["test_rating"])
+        measured.set_errors(predicted, given)
     measured.print()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.contenders.measuring import Arrays, Measured, mae, rmse
+from benchmarks.contenders.measuring import Arrays, Measured
 from benchmarks.rating_sets import SIDES
 from models.columns import RATING_COLUMNS, Columns, canonical_order
 from models.contracts import Pairs, RankingModel, RatingModel
@@ -108,8 +108,7 @@ def test(
     users = given["test_user_index"].clip(max=statistics.users)
     movies = given["test_movie_index"].clip(max=statistics.movies)
     predicted = model.predict_rating(users, movies).numpy()
-    measured.test_rmse = rmse(predicted, given["test_rating"])
-    measured.test_mae = mae(predicted, given["test_rating"])
+    measured.set_errors(predicted, given)
     head = model.rating_head()
     if isinstance(head, NormalRating):
         nowhere = tf.zeros([len(users), 1])
@@ -117,7 +116,7 @@ def test(
         _set_calibration(
             predicted.astype(np.float64),
             np.sqrt(variance.numpy().astype(np.float64)),
-            given["test_rating"],
+            given,
             measured,
         )
 
@@ -125,16 +124,18 @@ def test(
 def _set_calibration(
     predicted: np.ndarray[Any, np.dtype[np.float64]],
     deviation: np.ndarray[Any, np.dtype[np.float64]],
-    ratings: np.ndarray[Any, Any],
+    given: Arrays,
     measured: Measured,
 ) -> None:
-    """Sets the likelihoods and coverages of whole stars from 1 to 5."""
+    """Sets the likelihoods and coverages; the training ratings have every star of the scale."""
+    ratings, stars = given["test_rating"], np.unique(given["rating"])
+    half_step = np.diff(stars).min() / 2
     errors = (ratings - predicted) / deviation
     measured.test_nll = float(np.mean(negative_log_density(errors, deviation)))
     cumulative = np.vectorize(NormalDist().cdf)
     below, above = (
-        np.where(ratings == end, float(side > 0), cumulative(errors + side / (2 * deviation)))
-        for end, side in ((1, -1), (5, 1))
+        np.where(ratings == end, float(side > 0), cumulative(errors + side / deviation))
+        for end, side in ((stars[0], -half_step), (stars[-1], half_step))
     )
     measured.test_star_nll = float(-np.mean(np.log(above - below)))
     measured.coverage = [float(np.mean(within(errors, level))) for level in LEVELS]

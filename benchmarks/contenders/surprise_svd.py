@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from surprise import SVD, Dataset, Reader, SVDpp
 
-from benchmarks.contenders.measuring import Measured, arrays, mae, rmse, settings
+from benchmarks.contenders.measuring import Measured, arrays, settings
 
 
 def main() -> None:
@@ -19,7 +19,8 @@ def main() -> None:
         frame = pd.DataFrame(
             {name: given[name] for name in ("user_index", "movie_index", "rating")}
         )
-        train = Dataset.load_from_df(frame, Reader(rating_scale=(1, 5))).build_full_trainset()
+        scale = float(given["rating"].min()), float(given["rating"].max())
+        train = Dataset.load_from_df(frame, Reader(rating_scale=scale)).build_full_trainset()
     algorithm = SVDpp if chosen.get("implicit") else SVD
     svd = algorithm(random_state=1, **chosen["svd"])
     with measured.timed("train"):
@@ -28,8 +29,7 @@ def main() -> None:
     if "test_rating" in given:
         pairs = zip(given["test_user_index"], given["test_movie_index"], strict=True)
         predicted = np.array([svd.predict(user, movie).est for user, movie in pairs])
-        measured.test_rmse = rmse(predicted, given["test_rating"])
-        measured.test_mae = mae(predicted, given["test_rating"])
+        measured.set_errors(predicted, given)
     measured.print()
 
 

@@ -116,15 +116,23 @@ def scores_of(
     return found[0]
 
 
+GRADES = [0.0, 0.1, 0.4, 0.9, 1.0]
+
+
+@pytest.mark.parametrize("grades", [None, GRADES])
 def test_ease_is_a_ridge_regression_of_each_movie_on_the_others(
+    grades: list[float] | None,
     given: Arrays,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     l2 = 3.0
-    scores = scores_of(ease, given, {"l2": l2}, tmp_path, monkeypatch)
-    liked = liked_matrix(given)
+    settings = {"l2": l2, **({"grades": grades} if grades else {})}
+    scores = scores_of(ease, given, settings, tmp_path, monkeypatch)
+    liked = np.zeros((USERS, MOVIES))
+    for user, movie, stars in triples(given):
+        liked[user, movie] = grades[int(stars) - 1] if grades else stars >= LIKED
     for movie in range(MOVIES):
         others = np.delete(liked, movie, axis=1)
         # The penalty as rows of the least squares problem.
@@ -149,8 +157,13 @@ def test_popularity_counts_who_liked_a_movie(
     assert printed["recall_at_20"] == pytest.approx(figures(scores, given)["recall_20"], rel=1e-12)
 
 
-def test_errors_are_of_predictions_within_the_range() -> None:
+def test_errors_are_of_predictions_within_the_range_of_the_training() -> None:
     predicted, ratings = np.array([0.0, 7.0, 3.5], np.float32), np.array([2, 5, 3], np.float32)
+    measured = Measured()
+    measured.set_errors(
+        predicted, {"rating": np.array([5, 1, 3], np.float32), "test_rating": ratings}
+    )
     # 1, 5 and 3.5 are 1, 0 and 0.5 off.
-    assert measuring.rmse(predicted, ratings) == pytest.approx(math.sqrt(1.25 / 3), rel=1e-12)
-    assert measuring.mae(predicted, ratings) == pytest.approx(0.5, rel=1e-12)
+    assert measured.test_rmse == pytest.approx(math.sqrt(1.25 / 3), rel=1e-12)
+    assert measured.test_mae == pytest.approx(0.5, rel=1e-12)
+    assert measuring.rmse(predicted, ratings) == measured.test_rmse

@@ -31,6 +31,18 @@ def test_accuracy_is_the_mean_over_folds_and_its_spread_over_seeds() -> None:
     ]
 
 
+def test_what_a_model_does_not_predict_is_blank() -> None:
+    results = {
+        "sure": [[Measured(test_rmse=0.9, test_nll=1.5, cpu={"train": 1.0})]],
+        "unsure": [[Measured(test_rmse=1.1, cpu={"train": 1.0})]],
+    }
+    table = accuracy.as_table("", results, {"RMSE": "test_rmse", "NLL": "test_nll"})
+    assert [row[1:4] for row in rows(table)[1:]] == [
+        ["0.9000", "", "1.5000"],
+        ["1.1000", "", ""],
+    ]
+
+
 def test_uncertainty_is_the_mean_over_folds_and_its_spread_over_seeds() -> None:
     def fold(rmse: float, within: float) -> Measured:
         return Measured(
