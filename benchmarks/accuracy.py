@@ -62,7 +62,7 @@ _PEERS: Peers = {
         "cornac_mf",
         {"mf": {"k": 100, "max_iter": 60, "learning_rate": 0.01, "lambda_reg": 0.1}},
     ),
-    "myFM, sets of both sides": (
+    "myFM with the sets of both sides": (
         "my_fm",
         {"fm": {"rank": 10}, "fit": {"n_iter": 300, "n_kept_samples": 250}},
     ),
@@ -73,7 +73,7 @@ _RETRIEVAL_PEERS: Peers = {
     "popularity": ("popularity", {}),
     "EASE": ("ease", {"l2": 400}),
     # The weights that the models of this project have for one star to five.
-    "EASE, graded stars": ("ease", {"l2": 400, "grades": [0, 0.1, 0.4, 0.9, 1]}),
+    "EASE on graded stars": ("ease", {"l2": 400, "grades": [0, 0.1, 0.4, 0.9, 1]}),
     "implicit ALS": (
         "implicit_als",
         {"als": {"factors": 32, "regularization": 20.0, "alpha": 2.0, "iterations": 15}},
@@ -213,7 +213,7 @@ def main(
     if as_json:
         print(json.dumps({"ratings": rated, "retrieval": retrieved}, default=asdict))
         return
-    title = f"{len(archives)} folds of {data or 'MovieLens-100K'}, one core"
+    title = f"{data or 'MovieLens-100K'}, folds: {len(archives)}, one core"
     for results, columns in ((rated, _RATING_COLUMNS), (retrieved, _RETRIEVAL_COLUMNS)):
         if results:
             Console().print(as_table(title, results, columns))
