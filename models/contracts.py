@@ -167,6 +167,16 @@ class FittingModel(RankingModel, Protocol):
         """
 
 
+class ChainModel(FittingModel, Protocol):
+    """The contract of a model whose epochs are draws of a Markov chain."""
+
+    def chain_scalars(self) -> dict[str, float]:
+        """Returns scalars of the last draw, by name, which tell whether the chain has converged.
+
+        They are the same however the latent dimensions are turned.
+        """
+
+
 class RatingModel(RankingModel, Protocol):
     """The contract of a model that predicts ratings."""
 
@@ -183,6 +193,11 @@ class RatingModel(RankingModel, Protocol):
 def predicts_ratings(model: RankingModel) -> TypeGuard[RatingModel]:
     """Returns whether the model is a `RatingModel`."""
     return hasattr(model, "predict_rating")
+
+
+def is_chain(model: RankingModel) -> TypeGuard[ChainModel]:
+    """Returns whether the model is a `ChainModel`."""
+    return hasattr(model, "chain_scalars")
 
 
 def trains_by_gradients(model: RankingModel) -> TypeGuard[GradientModel]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import tensorflow as tf
+from pydantic import Field
 
 from models.records import Record
+from models.training.convergence import Convergence
 from models.training.metrics import RMSE, Criterion
 
 HISTORY_FILE = "history.json"
@@ -26,6 +28,8 @@ class EpochResult:
         eval_figure: Criterion on the eval split; None if nothing is evaluated.
         learning_rate: Learning rate of the last step; None for a model with updates of its own.
         seconds: Time of the training steps.
+        scalars: Scalars of the draw after the epoch, by name; empty for a model that is no Markov
+            chain.
     """
 
     epoch: int
@@ -33,6 +37,7 @@ class EpochResult:
     eval_figure: float | None
     learning_rate: float | None
     seconds: float
+    scalars: Mapping[str, float] = field(default_factory=dict)
 
 
 class TrainingHistory(Record):
@@ -52,6 +57,8 @@ class TrainingHistory(Record):
         refit: Whether the exported weights were trained on train and eval together.
         warm_start: Line on the warm start, or why there was none; None without
             `training.warm_start`.
+        convergence: How far each scalar of a Markov chain has converged over `epochs`, by name;
+            empty for other models, and after fewer than four draws.
     """
 
     criterion: str
@@ -63,6 +70,7 @@ class TrainingHistory(Record):
     eval_top_k_accuracy: dict[str, float]
     refit: bool
     warm_start: str | None = None
+    convergence: dict[str, Convergence] = Field(default_factory=dict)
 
 
 def best_epoch(history: Sequence[EpochResult], criterion: Criterion[Any] = RMSE) -> int:

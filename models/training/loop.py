@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from models.columns import Columns, row_count
-from models.contracts import RankingModel
+from models.contracts import RankingModel, is_chain
 from models.errors import TrainingStoppedError
 from models.options import TrainingOptions
 from models.training.checkpoints import TrainingCheckpoints
@@ -169,6 +169,7 @@ class TrainingLoop:
                 eval_figure=None if evaluate is None else evaluate(),
                 learning_rate=part.learning_rate,
                 seconds=position.seconds,
+                scalars=self._model.chain_scalars() if is_chain(self._model) else {},
             )
         )
         position.epoch += 1

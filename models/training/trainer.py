@@ -16,7 +16,7 @@ from models.export.ranking_offsets import ranking_offsets
 from models.export.signatures import Recommender
 from models.options import ExportOptions, ModelOptions, TrainingOptions, with_values
 from models.seen_movies import newest
-from models.training import devices, history, metrics, warm_start
+from models.training import convergence, devices, history, metrics, warm_start
 from models.training.checkpoints import training_key
 from models.training.passes import Passes, Trained
 from models.training.training_data import StepArguments, TrainingData, known, read_training_data
@@ -89,7 +89,11 @@ def run_fn(arguments: TrainerArguments) -> None:
     processes = devices.Processes(strategy)
     if processes.is_chief:
         _write_history(
-            arguments.model_run_dir, trained, data.train, why_cold if start is None else str(start)
+            arguments.model_run_dir,
+            trained,
+            data.train,
+            model_options.burn_in,
+            why_cold if start is None else str(start),
         )
         _write_reference_predictions(arguments, trained.model, data.catalogue, storage)
         _export(_recommender(arguments, model_options, data, trained), arguments, data.catalogue)
@@ -189,7 +193,7 @@ def _chosen_options(arguments: TrainerArguments) -> tuple[ModelOptions, Training
 
 
 def _write_history(
-    folder: str, trained: Trained, train_ratings: Columns, begun: str | None
+    folder: str, trained: Trained, train_ratings: Columns, burn_in: int, begun: str | None
 ) -> None:
     """Writes the history as `history.json` and as scalars for TensorBoard."""
     tf.io.gfile.makedirs(folder)
@@ -208,6 +212,7 @@ def _write_history(
             eval_top_k_accuracy=trained.eval_figures.top_k_accuracy,
             refit=trained.refit,
             warm_start=begun,
+            convergence=convergence.measure([one.scalars for one in trained.epochs], burn_in),
         ),
     )
     writer = tf.summary.create_file_writer(folder)
@@ -217,4 +222,6 @@ def _write_history(
             tf.summary.scalar(f"eval_{criterion.key}", epoch.eval_figure, step=epoch.epoch)
             if epoch.learning_rate is not None:
                 tf.summary.scalar("learning_rate", epoch.learning_rate, step=epoch.epoch)
+            for name, scalar in epoch.scalars.items():
+                tf.summary.scalar(name.replace(" ", "_"), scalar, step=epoch.epoch)
     writer.close()

@@ -96,6 +96,17 @@ class BayesianMatrixFactorization(tf.Module):
             yield float(sweep(tf.constant(epoch)))
             epoch += 1
 
+    def chain_scalars(self) -> dict[str, float]:
+        """Returns the noise precision α and log |Λ| of both sides."""
+        users, movies = (
+            float(tf.linalg.logdet(tf.convert_to_tensor(side.precision))) for side in self.sides
+        )
+        return {
+            "noise precision": float(self.noise_precision),
+            "log precision of users": users,
+            "log precision of movies": movies,
+        }
+
     def predict_rating(self, user_index: tf.Tensor, movie_index: tf.Tensor) -> tf.Tensor:
         """Returns ratings within the range of the training ratings, float32 `[B]`.
 

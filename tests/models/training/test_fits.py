@@ -90,10 +90,11 @@ def test_an_interrupted_fit_ends_as_an_undisturbed_one_to_the_bit(
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)
     for one, other in zip(resumed, history, strict=True):
-        assert (one.epoch, one.loss, one.eval_figure) == (
+        assert (one.epoch, one.loss, one.eval_figure, one.scalars) == (
             other.epoch,
             other.loss,
             other.eval_figure,
+            other.scalars,
         )
 
 

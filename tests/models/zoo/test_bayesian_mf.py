@@ -283,6 +283,28 @@ def test_the_mean_is_that_of_the_draws_after_the_burn_in(rng: np.random.Generato
         np.testing.assert_allclose((users @ movies.T)[:-1, :-1], expected, atol=1e-4)
 
 
+def test_the_scalars_are_the_same_however_the_dimensions_are_turned(
+    rng: np.random.Generator,
+) -> None:
+    columns = ratings(rng)
+    model = build(columns)
+    next(model.fit(columns, 1))
+    found = model.chain_scalars()
+    sides, alpha = snapshot(model)
+    assert found == pytest.approx(
+        {
+            "noise precision": alpha,
+            "log precision of users": np.log(np.linalg.eigvalsh(sides[0].precision)).sum(),
+            "log precision of movies": np.log(np.linalg.eigvalsh(sides[1].precision)).sum(),
+        },
+        rel=1e-6,
+    )
+    turn = np.linalg.qr(rng.normal(size=(K + 1, K + 1)))[0]
+    for side in model.sides:
+        side.precision.assign(turn @ side.precision.numpy() @ turn.T)
+    assert model.chain_scalars() == pytest.approx(found, rel=1e-6)
+
+
 def test_an_unknown_user_gets_the_mean_of_the_prior(rng: np.random.Generator) -> None:
     columns = ratings(rng)
     model = build(columns)
