@@ -144,8 +144,8 @@ class GradientModel(RankingModel, Protocol):
     def compute_loss(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """Returns the loss over a batch, a scalar. The training loop needs nothing else.
 
-        AutoGraph does not convert it: what branches on tensors takes `tf.cond`, or is decorated with
-        `tf.function`.
+        AutoGraph does not convert it: what branches on tensors takes `tf.cond`, or is decorated
+        with `tf.function`.
         """
 
 
