@@ -26,6 +26,8 @@ _FIRST_ROW_PRECISION: Final = 10.0
 # Pairs of each user, and of each movie, by which the variances are measured.
 _PAIRS_A_ROW: Final = 32
 _VARIANCE_SWEEPS: Final = 5
+# Random pairs of users and movies whose predictions tell whether the chain has converged.
+_PREDICTIONS: Final = 1_000
 # Of the mean variance: keeps the prior of a fold-in proper where users do not vary.
 _LEAST_VARIANCE: Final = 1e-3
 
@@ -97,14 +99,21 @@ class BayesianMatrixFactorization(tf.Module):
             epoch += 1
 
     def chain_scalars(self) -> dict[str, float]:
-        """Returns the noise precision α and log |Λ| of both sides."""
-        users, movies = (
-            float(tf.linalg.logdet(tf.convert_to_tensor(side.precision))) for side in self.sides
-        )
+        """Returns α, log |Λ| of both sides together, and mean and variance of some predictions.
+
+        One side alone does not settle: the other takes over what it loses in scale.
+        """
+        rng = np.random.default_rng(self._seed)
+        thetas = [side.theta.numpy().astype(np.float64) for side in self.sides]
+        users, movies = (theta[rng.integers(len(theta), size=_PREDICTIONS)] for theta in thetas)
+        rating = (users[:, :-1] * movies[:, :-1]).sum(axis=1) + users[:, -1] + movies[:, -1]
         return {
             "noise precision": float(self.noise_precision),
-            "log precision of users": users,
-            "log precision of movies": movies,
+            "log precision of both sides": sum(
+                float(np.linalg.slogdet(side.precision.numpy())[1]) for side in self.sides
+            ),
+            "mean of predictions": float(self.offset) + float(rating.mean()),
+            "variance of predictions": float(rating.var()),
         }
 
     def predict_rating(self, user_index: tf.Tensor, movie_index: tf.Tensor) -> tf.Tensor:

@@ -291,18 +291,23 @@ def test_the_scalars_are_the_same_however_the_dimensions_are_turned(
     next(model.fit(columns, 1))
     found = model.chain_scalars()
     sides, alpha = snapshot(model)
-    assert found == pytest.approx(
-        {
-            "noise precision": alpha,
-            "log precision of users": np.log(np.linalg.eigvalsh(sides[0].precision)).sum(),
-            "log precision of movies": np.log(np.linalg.eigvalsh(sides[1].precision)).sum(),
-        },
-        rel=1e-6,
-    )
-    turn = np.linalg.qr(rng.normal(size=(K + 1, K + 1)))[0]
-    for side in model.sides:
-        side.precision.assign(turn @ side.precision.numpy() @ turn.T)
-    assert model.chain_scalars() == pytest.approx(found, rel=1e-6)
+    assert found["noise precision"] == pytest.approx(alpha, rel=1e-6)
+    both = [*np.linalg.eigvalsh(sides[0].precision), *np.linalg.eigvalsh(sides[1].precision)]
+    assert found["log precision of both sides"] == pytest.approx(np.log(both).sum(), rel=1e-9)
+    # A thousand draws from 14 × 11 pairs: close to all of them.
+    everything = predicted(sides, measured(columns).rating_mean)
+    spread = everything.std()
+    assert found["mean of predictions"] == pytest.approx(everything.mean(), abs=0.15 * spread)
+    assert found["variance of predictions"] == pytest.approx(spread**2, rel=0.3)
+    # The vectors of users turn and grow, those of movies turn along and shrink.
+    turn = np.linalg.qr(rng.normal(size=(K, K)))[0]
+    for side, scale in zip(model.sides, (3.0, 1 / 3.0), strict=True):
+        whole = np.eye(K + 1)
+        whole[:K, :K] = scale * turn
+        side.theta.assign(side.theta.numpy() @ whole)
+        inverse = np.linalg.inv(whole)
+        side.precision.assign(inverse @ side.precision.numpy() @ inverse.T)
+    assert model.chain_scalars() == pytest.approx(found, rel=1e-5)
 
 
 def test_an_unknown_user_gets_the_mean_of_the_prior(rng: np.random.Generator) -> None:
