@@ -35,8 +35,10 @@ def report(
     """
     folder = Workspace(workspace)
     with output.hidden_logs():
-        from movierec.report import page
+        from pipeline.lean_imports import lean_imports
 
+        with lean_imports():
+            from movierec.report import page
         found = find_run(folder, run)
         with outputs_that_are_there(f"run {found.run_id}"):
             path = page.write(folder, found)

@@ -71,9 +71,11 @@ def compare(
     if html is not None and not html.parent.is_dir():
         raise UserError(f"--html {html}: {html.parent} is not a folder; make it first")
     with output.hidden_logs():
-        from movierec.report import comparison
         from pipeline import atomic_file
+        from pipeline.lean_imports import lean_imports
 
+        with lean_imports():
+            from movierec.report import comparison
         first, second = (find_run(folder, run) for run in (before, now))
         with outputs_that_are_there(f"runs {before} and {now}"):
             found = comparison.compare(folder, first, second)

@@ -8,7 +8,10 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from movierec.report import REPORT_FILE
+from tests.movierec.cli.command import imported_by
 from tests.movierec.cli.reporting_parent import RUN
 from tests.processes import runs
 
@@ -59,3 +62,14 @@ def test_an_interruption_ends_the_report_too(tmp_path: Path) -> None:
     parent.communicate(timeout=60)
     assert (tmp_path / "told").exists()
     assert not runs(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.parametrize("command", [("report",), ("runs", "compare", "one", "two")])
+def test_libraries_that_nothing_uses_are_not_imported(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    code, modules = imported_by(*command, "--workspace", str(tmp_path))
+    # There is no run, which is found out after the imports.
+    assert code == 1
+    assert "matplotlib" in modules
+    assert not modules & {"keras_tuner", "kubernetes", "nltk", "pymongo"}
