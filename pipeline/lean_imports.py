@@ -53,7 +53,7 @@ def lean_imports() -> Iterator[None]:
 
     Some libraries seem not to be installed, and others are loaded when they are first used. After
     the block all can be imported, but what was imported inside does without the former. This is
-    for a process that only runs the pipeline.
+    for a process that only runs the pipeline, or reports on its runs.
     """
     # None is how Python is told that there is no such module.
     replaced: dict[str, ModuleType | None] = dict.fromkeys(_UNUSED)

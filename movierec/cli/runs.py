@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from movierec.cli import options, output
-from movierec.cli.report import find_run, outputs_that_are_there
+from movierec.cli.report import fast_imports, find_run, outputs_that_are_there
 from pipeline.config.errors import UserError
 from pipeline.workspace import Workspace
 
@@ -71,9 +71,10 @@ def compare(
     if html is not None and not html.parent.is_dir():
         raise UserError(f"--html {html}: {html.parent} is not a folder; make it first")
     with output.hidden_logs():
-        from movierec.report import comparison
         from pipeline import atomic_file
 
+        with fast_imports():
+            from movierec.report import comparison
         first, second = (find_run(folder, run) for run in (before, now))
         with outputs_that_are_there(f"runs {before} and {now}"):
             found = comparison.compare(folder, first, second)

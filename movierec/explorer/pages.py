@@ -136,7 +136,7 @@ class _Pages:
             movie = find_movie(movies, title)
         except MovieNotFoundError as error:
             named = titles_containing(movies, title, _SUGGESTIONS)
-            context |= {"problem": str(error), "named": named}
+            context |= {"problem": str(error), "named": named or error.candidates}
             return self._page(request, "movies.html", context, HTTPStatus.NOT_FOUND)
         context |= {"movie": movie, "similar": self._served.client.similar(movie.movie_id, k)}
         return self._page(request, "movies.html", context)

@@ -98,11 +98,15 @@ def _content(material: Material, changed: dict[str, list[changes.Change]]) -> di
         "whole": whole(material),
         "features": TITLES,
         "slices": _by_feature(slices),
-        "slice_charts": {} if rmse is None else sections.slice_charts(slices, rmse),
+        "slice_charts": {}
+        if rmse is None
+        else sections.slice_charts(slices, "RMSE", rmse, lower_is_better=True),
         "ranking_slices": _by_feature(by_ndcg),
         "ranking_slice_charts": {}
         if summary.ranking is None
-        else sections.ranking_slice_charts(by_ndcg, summary.ranking.ndcg_at_10),
+        else sections.slice_charts(
+            by_ndcg, "NDCG@10", summary.ranking.ndcg_at_10, lower_is_better=False
+        ),
         "error_charts": sections.error_charts(material),
         "curve": curve,
         "ranked": _ranked(material) if curve else None,

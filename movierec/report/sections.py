@@ -122,47 +122,32 @@ def learning_charts(material: Material) -> list[Markup]:
     return found
 
 
-def slice_charts(slices: Sequence[SliceFigures], overall: float) -> dict[str, Markup]:
+def slice_charts(
+    slices: Sequence[SliceFigures] | Sequence[RankingSlice],
+    name: str,
+    overall: float,
+    lower_is_better: bool,
+) -> dict[str, Markup]:
     """Returns a chart of the slices of each feature, by the feature.
 
     Args:
         slices: Figures of all slices.
-        overall: RMSE on the whole holdout in stars.
+        name: Name of the figure.
+        overall: Figure on the whole holdout.
+        lower_is_better: Whether a lower figure is a better one.
     """
+    worst_of, extreme = (max, "highest") if lower_is_better else (min, "lowest")
     found = {}
     for feature in dict.fromkeys(one.feature for one in slices):
         own = [one for one in slices if one.feature == feature]
-        worst = max(own, key=lambda one: one.rmse)
+        worst = worst_of(own, key=lambda one: one.figure)
         found[feature] = charts.points_with_ends(
             [one.value for one in own],
-            [one.rmse for one in own],
+            [one.figure for one in own],
             [one.ends for one in own],
-            "RMSE, with its interval",
-            f"RMSE of {len(own)} slices beside {overall:.4f} on the whole holdout. The highest is "
-            f"{worst.rmse:.4f} for {worst.value}.",
-            overall,
-        )
-    return found
-
-
-def ranking_slice_charts(slices: Sequence[RankingSlice], overall: float) -> dict[str, Markup]:
-    """Returns a chart of the slices of each feature, by the feature.
-
-    Args:
-        slices: NDCG@10 of all slices.
-        overall: NDCG@10 on the whole holdout.
-    """
-    found = {}
-    for feature in dict.fromkeys(one.feature for one in slices):
-        own = [one for one in slices if one.feature == feature]
-        worst = min(own, key=lambda one: one.ndcg)
-        found[feature] = charts.points_with_ends(
-            [one.value for one in own],
-            [one.ndcg for one in own],
-            [one.interval for one in own],
-            "NDCG@10, with its interval",
-            f"NDCG@10 of {len(own)} slices beside {overall:.4f} on the whole holdout. The lowest "
-            f"is {worst.ndcg:.4f} for {worst.value}.",
+            f"{name}, with its interval",
+            f"{name} of {len(own)} slices beside {overall:.4f} on the whole holdout. The {extreme} "
+            f"is {worst.figure:.4f} for {worst.value}.",
             overall,
         )
     return found

@@ -58,6 +58,11 @@ class SliceFigures:
     change: Interval | None
 
     @property
+    def figure(self) -> float:
+        """Figure that is drawn: the RMSE."""
+        return self.rmse
+
+    @property
     def ends(self) -> tuple[float, float] | None:
         """Ends of the interval of the RMSE."""
         return None if self.interval is None else (self.interval.low, self.interval.high)
@@ -75,14 +80,14 @@ class RankingSlice:
     Attributes:
         feature: Feature that slices.
         value: Value of the feature.
-        ndcg: NDCG@10.
-        interval: Ends of its interval; None for a slice of one user.
+        figure: NDCG@10.
+        ends: Ends of its interval; None for a slice of one user.
     """
 
     feature: str
     value: str
-    ndcg: float
-    interval: tuple[float, float] | None
+    figure: float
+    ends: tuple[float, float] | None
 
 
 def ranking_slices(summary: Summary) -> list[RankingSlice]:
@@ -93,8 +98,8 @@ def ranking_slices(summary: Summary) -> list[RankingSlice]:
     for name, ndcg in summary.slices.items():
         feature, _, value = name.partition("=")
         margin = ndcg_margin(summary, name)
-        interval = None if margin is None else (ndcg - margin, ndcg + margin)
-        found.append(RankingSlice(feature, value, ndcg, interval))
+        ends = None if margin is None else (ndcg - margin, ndcg + margin)
+        found.append(RankingSlice(feature, value, ndcg, ends))
     features_in_order = list(TITLES)
     return sorted(
         found,

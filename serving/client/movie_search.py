@@ -18,7 +18,16 @@ _YEAR: Final = re.compile(r"\s*\(\d{4}\)$")
 
 
 class MovieNotFoundError(ServingError):
-    """A text names no movie, or several; the message lists candidates."""
+    """A text names no movie, or several; the message lists candidates.
+
+    Attributes:
+        candidates: Movies that may be meant, the likeliest first.
+    """
+
+    def __init__(self, message: str, candidates: Sequence[Movie]) -> None:
+        """Takes the message, in one line, and the movies."""
+        super().__init__(message)
+        self.candidates = list(candidates)
 
 
 def find_movie(movies: Sequence[Movie], text: str) -> Movie:
@@ -42,10 +51,13 @@ def find_movie(movies: Sequence[Movie], text: str) -> Movie:
         return same[0]
     if same:
         ids = ", ".join(movie.movie_id for movie in same)
-        raise MovieNotFoundError(f"{text!r}: several movies have this title; give an id: {ids}")
-    close = ", ".join(f"{movie.title} (id {movie.movie_id})" for movie in _like(movies, wanted))
+        raise MovieNotFoundError(
+            f"{text!r}: several movies have this title; give an id: {ids}", same
+        )
+    like = _like(movies, wanted)
+    close = ", ".join(f"{movie.title} (id {movie.movie_id})" for movie in like)
     hint = f"did you mean {close}?" if close else "no title is similar"
-    raise MovieNotFoundError(f"{text!r}: no movie of the model has this id or title; {hint}")
+    raise MovieNotFoundError(f"{text!r}: no movie of the model has this id or title; {hint}", like)
 
 
 def titles_containing(movies: Sequence[Movie], text: str, count: int) -> list[Movie]:

@@ -84,6 +84,8 @@ def test_a_user_is_recommended_what_the_vectors_say(explored: Explored) -> None:
     page = get(explored, "/", user="u0", k=5)
     left = [movie for movie in range(MOVIES) if movie not in seen(0)]
     assert ranked(page) == expected(explored, 0, left)
+    # The stars alone are not in order.
+    assert "Ordered by the score; the stars are the predicted rating" in page
     assert "Movie m0" in page
     assert "Movie m2" in page
     assert f"{len(seen(0))} movies. Their stars are not at hand" in page
@@ -167,6 +169,8 @@ def test_a_title_that_is_none_gets_suggestions_that_are_links(explored: Explored
     assert {f"/movies?title={movie}" for movie in MOVIE_IDS} <= set(Tables(page).links)
     assert "no movie of the model" in page
     assert "Version <b>" in page
+    misspelt = get(explored, "/movies", 404, title="Movei m3")
+    assert "/movies?title=m3" in Tables(misspelt).links
 
 
 def test_suggestions_are_the_titles_that_contain_the_text(explored: Explored) -> None:
@@ -184,6 +188,9 @@ def test_each_rating_of_somebody_new_changes_the_list(explored: Explored) -> Non
     assert dict(lists[1])["Movie m0"] != dict(lists[2])["Movie m0"]
     assert "/new-user?rate=5%3Am1&k=10" in Tables(third).links
     assert "After 2 ratings." in third
+    assert "Movie m4</a>: 1 star\n" in third
+    assert 'aria-label="1 star for Movie m0"' in third
+    assert 'aria-label="5 stars for Movie m0"' in third
 
 
 def test_the_map_has_every_movie_once(explored: Explored) -> None:

@@ -14,8 +14,8 @@ from movierec.report.comparison import Comparison, mean_difference, render
 from movierec.report.conditions import conditions
 from movierec.report.lists import genre_diversity
 from movierec.report.rated_rows import coded
-from movierec.report.sections import calibration
-from movierec.report.slices import figures_of, ranking_slices
+from movierec.report.sections import calibration, slice_charts
+from movierec.report.slices import RankingSlice, figures_of, ranking_slices
 from pipeline.config.tree import GateConfig, PipelineConfig
 from pipeline.summary import Rmse
 from tests.pipeline.summaries import summary
@@ -114,12 +114,31 @@ def test_slices_of_a_retrieval_model_have_intervals_over_users() -> None:
         ("user_age_group", "56+"),
     ]
     # 1.959964 is the 97.5 % quantile of the standard normal distribution.
-    assert found[0].interval == pytest.approx((0.25 - 0.01959964, 0.25 + 0.01959964))
-    assert found[1].interval is None
+    assert found[0].ends == pytest.approx((0.25 - 0.01959964, 0.25 + 0.01959964))
+    assert found[1].ends is None
     config = PipelineConfig(gate=GateConfig(slices=("movie_genres=War",)))
     shown = {one.name: one.value for one in conditions(run, config)}
     assert shown["NDCG@10 on movie_genres=War"] == "0.2500 ± 0.0196"
     assert ranking_slices(summary(slices={"movie_genres=War": 0.9})) == []
+
+
+def test_a_chart_of_slices_names_the_worst_one() -> None:
+    slices = [
+        RankingSlice("movie_genres", "War", 0.25, (0.2, 0.3)),
+        RankingSlice("movie_genres", "Drama", 0.5, None),
+        RankingSlice("user_gender", "F", 0.75, None),
+    ]
+    found = slice_charts(slices, "NDCG@10", 0.4, lower_is_better=False)
+    assert list(found) == ["movie_genres", "user_gender"]
+    said = "NDCG@10 of 2 slices beside 0.4000 on the whole holdout. The lowest is 0.2500 for War."
+    assert said in found["movie_genres"]
+    errors, users = np.array([1.0, -1.0, 0.5]), np.array([1, 2, 2])
+    errors_of = [
+        figures_of("movie_genres", name, rows, errors, None, users)
+        for name, rows in (("War", np.array([0, 1])), ("Drama", np.array([2])))
+    ]
+    (chart,) = slice_charts(errors_of, "RMSE", 0.9, lower_is_better=True).values()
+    assert "The highest is 1.0000 for War." in chart
 
 
 @pytest.mark.parametrize("width", [30, 120])

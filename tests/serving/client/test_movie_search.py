@@ -45,6 +45,7 @@ def test_what_is_like_it_is_suggested(text: str, suggested: list[str]) -> None:
         find_movie(MOVIES, text)
     for movie_id in suggested:
         assert f"(id {movie_id})" in str(caught.value)
+    assert [movie.movie_id for movie in caught.value.candidates][: len(suggested)] == suggested
     assert "Amélie" not in str(caught.value)
 
 
@@ -56,8 +57,11 @@ def test_nothing_is_like_it() -> None:
 
 
 def test_a_title_of_several_is_refused_with_their_ids() -> None:
-    with pytest.raises(MovieNotFoundError, match=r"several movies have this title.*: 268, 246$"):
+    with pytest.raises(
+        MovieNotFoundError, match=r"several movies have this title.*: 268, 246$"
+    ) as caught:
         find_movie(MOVIES, "Chasing Amy (1997)")
+    assert [movie.movie_id for movie in caught.value.candidates] == ["268", "246"]
 
 
 def test_suggestions_are_few_and_those_of_the_front() -> None:
