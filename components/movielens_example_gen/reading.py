@@ -43,13 +43,17 @@ def read_source(source: Source, options: IngestOptions) -> tuple[RawRatings, Cle
         DataError: The files cannot be read as the edition, or the columns of two spans differ.
     """
     raws = [_read_span(span, source, options.dialect) for span in source.spans]
-    raw = raws[0] if len(raws) == 1 else _joined(raws, source.spans)
+    has_spans = bool(source.spans[0].name)
+    raw = _joined(raws, source.spans) if has_spans else raws[0]
     edition = EDITIONS[source.edition]
     cleaned = cleaning.clean(raw, options.bounds, options.dialect, edition.rating_range)
-    if len(raws) == 1:
+    if not has_spans:
         return raw, cleaned
+    names = [span.name for span in source.spans]
     return raw, dataclasses.replace(
-        cleaned, rejected=_by_span(cleaned.rejected, raw.span_rows, source.spans)
+        cleaned,
+        rejected=_by_span(cleaned.rejected, raw.span_rows, names),
+        span_rows=dict(zip(names, raw.span_rows, strict=True)),
     )
 
 
@@ -58,13 +62,15 @@ def _read_span(span: Span, source: Source, dialect: Dialect) -> RawRatings:
         return read_raw(span.path, source.edition, dialect, span.place)
     except DataError as error:
         # The files of all spans can have the same name.
-        if len(source.spans) == 1 or span.path in str(error):
+        if not span.name or span.path in str(error):
             raise
         raise DataError(f"{span.path}: {error}") from error
 
 
 def _joined(raws: Sequence[RawRatings], found: Sequence[Span]) -> RawRatings:
     for one, span in zip(raws, found, strict=True):
+        if not one.ratings.num_rows:
+            raise DataError(f"{span.path}: the ratings have no rows")
         if one.ratings.schema != raws[-1].ratings.schema:
             raise DataError(
                 f"the columns of {span.path} ({_columns(one)}) are not those of {found[-1].path} "
@@ -72,6 +78,7 @@ def _joined(raws: Sequence[RawRatings], found: Sequence[Span]) -> RawRatings:
             )
     rows = tuple(one.ratings.num_rows for one in raws)
     first, last = found[0].name, found[-1].name
+    several = f"{len(raws)} spans {first} to {last}"
     return RawRatings(
         ratings=pa.concat_tables([one.ratings for one in raws]),
         movies=_newest([one.movies for one in raws], features.MOVIE_ID),
@@ -80,7 +87,7 @@ def _joined(raws: Sequence[RawRatings], found: Sequence[Span]) -> RawRatings:
         cut_rows=tuple(
             sum(rows[:number]) + row for number, one in enumerate(raws) for row in one.cut_rows
         ),
-        recognised=(f"{len(raws)} spans {first} to {last}", *raws[-1].recognised),
+        recognised=(several if len(raws) > 1 else f"span {first}", *raws[-1].recognised),
         blank_lines=sum(one.blank_lines for one in raws),
         span_rows=rows,
         file_rows=tuple(
@@ -101,12 +108,12 @@ def _newest(tables: Sequence[pa.Table | None], key: str) -> pa.Table | None:
     return first_of_each(pa.concat_tables(present), key) if present else None
 
 
-def _by_span(rejected: pa.Table, rows: Sequence[int], found: Sequence[Span]) -> pa.Table:
+def _by_span(rejected: pa.Table, rows: Sequence[int], span_names: Sequence[str]) -> pa.Table:
     """Returns rejected rows with the span of each, and its row in the span."""
     starts = np.cumsum([0, *rows[:-1]])
     row = rejected[cleaning.ROW].to_numpy()
     at = np.searchsorted(starts, row, side="right") - 1
-    names = pa.array([span.name for span in found], pa.string()).take(pa.array(at))
+    names = pa.array(span_names, pa.string()).take(pa.array(at))
     others = rejected.drop_columns([cleaning.ROW])
     others = others.add_column(0, cleaning.ROW, pa.array(row - starts[at]))
     return others.add_column(0, cleaning.SPAN, names)

@@ -4,6 +4,8 @@ import hashlib
 import threading
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tfx.dsl.io import fileio
 
@@ -167,6 +169,67 @@ def test_a_span_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     _, cleaned = reading.read(str(tmp_path / "{SPAN}"), options())
     with pytest.raises(DataError, match=r"the first is row 2 of span 2: user 7, movie 3"):
         cleaning.require_few_rejected(cleaned, 3, 0.01)
+
+
+def test_a_span_of_which_too_many_rows_are_bad_is_refused_however_small_it_is(
+    tmp_path: Path,
+) -> None:
+    """A whole week may be less than the fraction of all rows that may be bad."""
+    good = [f"{user},1,4,1000{user}" for user in range(2_000)]
+    week(tmp_path, "1", *good)
+    for name, bad in (("2", 10), ("3", 11)):
+        rows = [f"{user},2,{'x' if user < bad else 4},2000" for user in range(200)]
+        week(tmp_path, name, *rows)
+    _, cleaned = reading.read(str(tmp_path / "{SPAN}"), options())
+    with pytest.raises(DataError) as caught:
+        cleaning.require_few_rejected(cleaned, 2_400, 0.01)
+    assert str(caught.value) == (
+        "11 of 200 rows of span 3 cannot be ratings (5.50%, data.max_rejected_fraction allows "
+        "1.00%): 11 rating not a number; the first is row 1 of span 3: user 0, movie 2, rating x, "
+        "timestamp 2000; write ratings as numbers, and leave out rows without one"
+    )
+    cleaning.require_few_rejected(cleaned, 2_400, 0.06)
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        (["7,2,x,100"], r"1 of 1 rows of span 2 cannot be ratings"),
+        ([",,,", ",,,"], r"all 2 rows of span 2 are blank"),
+    ],
+)
+def test_a_span_without_a_rating_is_refused(tmp_path: Path, rows: list[str], problem: str) -> None:
+    week(tmp_path, "1", *(f"{user},1,4,1000{user}" for user in range(2_000)))
+    week(tmp_path, "2", *rows)
+    _, cleaned = reading.read(str(tmp_path / "{SPAN}"), options())
+    with pytest.raises(DataError, match=problem):
+        cleaning.require_few_rejected(cleaned, 2_000 + len(rows), 0.01)
+
+
+def test_a_span_whose_ratings_were_all_given_again_has_ratings(tmp_path: Path) -> None:
+    week(tmp_path, "1", "7,2,4,100")
+    week(tmp_path, "2", "7,2,5,200")
+    _, cleaned = reading.read(str(tmp_path / "{SPAN}"), options())
+    cleaning.require_few_rejected(cleaned, 2, 0.0)
+
+
+def test_a_parquet_span_without_rows_is_named(tmp_path: Path) -> None:
+    for name, rows in (("1", 1), ("2", 0)):
+        table = pa.table({"user": [7] * rows, "movie": [1] * rows, "rating": [4.0] * rows})
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    with pytest.raises(DataError, match=r"/2\.parquet: the ratings have no rows"):
+        reading.read(str(tmp_path / "{SPAN}.parquet"), options())
+
+
+def test_a_span_alone_is_named_and_counted(tmp_path: Path) -> None:
+    for name in ("1", "2"):
+        week(tmp_path, name, f"7,{name},4,100", "8,1,x,100")
+    path = str(tmp_path / "{SPAN}")
+    raw, cleaned = reading.read(path, options(window=1))
+    assert "csv, span 2, ratings.csv" in reading.recognised("csv", raw, cleaned)
+    assert cleaned.rejected["span"].to_pylist() == ["2"]
+    (counted,) = report.by_span(spans.find(path, "auto", 1).spans, raw, cleaned.accepted)
+    assert (counted.name, counted.read, counted.accepted) == ("2", 2, 1)
 
 
 def test_spans_whose_columns_differ_are_refused(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ class RawRatings:
         cut_rows: Positions of last rows of files that may be cut.
         recognised: Phrases for people on what was recognised in the files.
         blank_lines: Number of lines of the ratings without a row, if there are many.
-        span_rows: Number of rows of each span, where there are several.
+        span_rows: Number of rows of each span; empty for a path without spans.
         file_rows: Number of rows of each file, where there are several.
     """
 
