@@ -159,7 +159,8 @@ def seconds(
 
     def whole(values: pa.Array) -> pa.Array:
         if pa.types.is_integer(values.type):
-            return pc.cast(values, pa.int64())
+            # What does not fit becomes a time before 1970.
+            return pc.cast(values, pa.int64(), safe=False)
         if pa.types.is_floating(values.type):
             return _whole(values)
         text = _with_iso_dates(_visible(values), order)
@@ -262,7 +263,7 @@ def genres(column: pa.ChunkedArray) -> pa.Array:
     or JSON writes them. A semicolon or a comma divides them where no bar does, if that gives fewer
     genres.
     """
-    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+    if is_list(column.type):
         rows = [_genre_list(map(_genre_name, names or ())) for names in column.to_pylist()]
         return pa.array(rows, pa.list_(pa.string()))
     encoded = by_distinct(pc.cast(column, pa.string()))
@@ -270,6 +271,20 @@ def genres(column: pa.ChunkedArray) -> pa.Array:
     lists.append([])
     indices = pc.fill_null(encoded.indices, len(lists) - 1)
     return pa.array(lists, pa.list_(pa.string())).take(indices)
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Returns whether a type is one of the lists that Arrow has."""
+    return any(
+        is_kind(kind)
+        for is_kind in (
+            pa.types.is_list,
+            pa.types.is_large_list,
+            pa.types.is_fixed_size_list,
+            pa.types.is_list_view,
+            pa.types.is_large_list_view,
+        )
+    )
 
 
 def _genre_lists(texts: Sequence[str]) -> list[list[str]]:
@@ -343,7 +358,7 @@ def _visible(values: pa.Array) -> pa.Array:
 
 def _numbers(values: pa.Array) -> pa.Array:
     if not pa.types.is_string(values.type):
-        return pc.cast(values, pa.float64())
+        return pc.cast(values, pa.float64(), safe=False)
     text = _visible(values)
     text = pc.if_else(
         pc.match_substring_regex(text, _DECIMAL_COMMA),

@@ -14,7 +14,7 @@ from components.movielens_example_gen.cleaning import CleanRatings
 from components.movielens_example_gen.options import Dialect, EditionName, IngestOptions
 from components.movielens_example_gen.readers import EDITIONS
 from components.movielens_example_gen.readers.csv_folder import first_of_each
-from components.movielens_example_gen.readers.edition import RawRatings
+from components.movielens_example_gen.readers.edition import RawRatings, stacked
 from components.movielens_example_gen.spans import Source, Span
 from models import features
 
@@ -71,16 +71,19 @@ def _joined(raws: Sequence[RawRatings], found: Sequence[Span]) -> RawRatings:
     for one, span in zip(raws, found, strict=True):
         if not one.ratings.num_rows:
             raise DataError(f"{span.path}: the ratings have no rows")
-        if one.ratings.schema != raws[-1].ratings.schema:
+        if stacked([one.ratings, raws[-1].ratings]) is None:
             raise DataError(
                 f"the columns of {span.path} ({_columns(one)}) are not those of {found[-1].path} "
                 f"({_columns(raws[-1])}): write all spans alike"
             )
+    ratings = stacked([one.ratings for one in raws])
+    if ratings is None:
+        raise DataError(f"the columns of the spans of {found[0].path} differ: write all alike")
     rows = tuple(one.ratings.num_rows for one in raws)
     first, last = found[0].name, found[-1].name
     several = f"{len(raws)} spans {first} to {last}"
     return RawRatings(
-        ratings=pa.concat_tables([one.ratings for one in raws]),
+        ratings=ratings,
         movies=_newest([one.movies for one in raws], features.MOVIE_ID),
         users=_newest([one.users for one in raws], features.USER_ID),
         header=raws[-1].header,

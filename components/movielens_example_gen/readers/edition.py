@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -59,6 +59,20 @@ class RawRatings:
     blank_lines: int = 0
     span_rows: tuple[int, ...] = ()
     file_rows: tuple[int, ...] = ()
+
+
+def stacked(tables: Sequence[pa.Table]) -> pa.Table | None:
+    """Returns the rows of all tables; None if their columns do not go together.
+
+    Whole numbers go with floats, since pandas writes floats where a value is missing, one week and
+    not the next. A column without any value goes with all.
+    """
+    if any(table.column_names != tables[0].column_names for table in tables):
+        return None
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return None
 
 
 @dataclass(frozen=True)
