@@ -21,12 +21,17 @@ from components.movielens_example_gen.readers.edition import Edition, Files, Inp
 
 _BLOCK = 1 << 20
 _GZIP_MAGIC: Final = b"\x1f\x8b"
+_GZIP_WINDOW: Final = 31
+_ENCRYPTED: Final = 1
 # As Hadoop, Spark and Hive name the parts of a table.
 _PART: Final = re.compile(r"part-[^.]*|[0-9]{6}_[0-9]+(_copy_[0-9]+)?")
 # What stands beside data, in small letters.
 _DOCUMENT: Final = re.compile(
     r"(readme|licen[cs]e|copying|notice|changelog|manifest|success|done)(\.txt)?"
 )
+
+# Formats that keep the files of earlier versions of a table beside those of the newest.
+_TABLE_FORMATS: Final = {"_delta_log": "Delta", ".hoodie": "Hudi"}
 
 MAX_UNPACKED_BYTES: Final = 1 << 36
 """Bytes that one archived file may have; the largest published one has 2^30."""
@@ -103,22 +108,42 @@ def names_in(base: str) -> list[str]:
     `date=2026-11-22` have the folder in their name; other folders are not searched.
 
     Raises:
-        DataError: There is no such folder or file, or the archive is damaged.
+        DataError: There is no such folder or file, the archive is damaged, or the folder is that of
+            a table in a format of its own.
     """
     if not _is_file(base):
-        try:
-            return sorted(_listed(base))
-        except (fileio.NotFoundError, FileNotFoundError) as error:
-            raise DataError(f"{base}: no such file or folder") from error
+        return sorted(_listed(base))
     if not is_zip(base):
         return []
     with _opened(base) as archive:
         return sorted(_members(archive))
 
 
+def entries(folder: str) -> list[str]:
+    """Returns the names of the files and folders in a folder.
+
+    Raises:
+        DataError: There is no such folder, or a name in it is not UTF-8.
+    """
+    try:
+        return [name.rstrip("/") for name in fileio.listdir(folder)]
+    except (fileio.NotFoundError, FileNotFoundError) as error:
+        raise DataError(f"{folder}: no such file or folder") from error
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{folder}: has a file whose name is not UTF-8 ({error.object!r}): rename it"
+        ) from error
+
+
 def _listed(folder: str) -> Iterator[str]:
-    for listed in fileio.listdir(folder):
-        name = listed.rstrip("/")
+    names = entries(folder)
+    for mark, kind in _TABLE_FORMATS.items():
+        if mark in names:
+            raise DataError(
+                f"{folder}: a {kind} table, which has rows that were deleted or replaced: write it "
+                "as plain Parquet or CSV"
+            )
+    for name in names:
         path = os.path.join(folder, name)
         if partitions.is_folder(name) and fileio.isdir(path):
             yield from (f"{name}/{inner}" for inner in _listed(path))
@@ -134,6 +159,19 @@ def _is_left_behind(name: str) -> bool:
 def plain_name(name: str) -> str:
     """Returns a name in small letters, without the end of a file that gzip compressed."""
     return name.casefold().removesuffix(".gz")
+
+
+def start_of(path: str, size: int) -> bytes:
+    """Returns the first bytes of a file, unpacked if gzip compressed it."""
+    with fileio.open(path, "rb") as file:
+        start: bytes = file.read(_BLOCK)
+    if not start.startswith(_GZIP_MAGIC):
+        return start[:size]
+    try:
+        return zlib.decompressobj(_GZIP_WINDOW).decompress(start, size)
+    except zlib.error:
+        # The reader says that it is damaged.
+        return b""
 
 
 def read_start(base: str, name: str, size: int) -> bytes:
@@ -152,7 +190,23 @@ def is_zip(path: str) -> bool:
 
 
 def _is_file(base: str) -> bool:
-    return fileio.exists(base) and not fileio.isdir(base)
+    if not fileio.exists(base) or fileio.isdir(base):
+        return False
+    _require_content(base)
+    return True
+
+
+def _require_content(path: str) -> None:
+    """Refuses what reading would wait for, or not find.
+
+    Raises:
+        DataError: The path is that of a pipe, a device or a broken link on this machine.
+    """
+    if "://" in path or os.path.isfile(path):
+        return
+    if os.path.islink(path) and not os.path.exists(path):
+        raise DataError(f"{path}: a link to {os.readlink(path)}, which does not exist")
+    raise DataError(f"{path}: neither a file nor a folder, but a pipe or a device")
 
 
 def _input_file(path: str, name: str, place: str) -> InputFile:
@@ -170,6 +224,7 @@ def _in_folder(folder: str, edition: Edition, place: str) -> dict[str, InputFile
             raise DataError(
                 f"{file.path} is a folder: give it as data.path, or join its files to one"
             )
+        _require_content(file.path)
     return found
 
 
@@ -280,14 +335,16 @@ def _unzipped(file: InputFile, edition: Edition, folder: str) -> Files:
         files = {}
         for number, (name, actual) in enumerate(_matched(members, edition, path).items()):
             member = members[actual]
+            if member.flag_bits & _ENCRYPTED:
+                raise DataError(f"{path}: {actual} is encrypted: unpack it with its password")
             # Never a path of the archive: a folder for each file, and the last part of its name.
             target = os.path.join(folder, str(number), actual)
             os.makedirs(os.path.dirname(target))
             try:
                 with archive.open(member) as source:
                     _unpack(source, target, member.compress_size)
-            except (RuntimeError, NotImplementedError) as error:
-                raise DataError(f"{path}: {error}") from error
+            except NotImplementedError as error:
+                raise DataError(f"{path}: {error}; unpack it") from error
             unpacked = _input_file(target, actual, os.path.dirname(file.name))
             files[name] = _gunzipped(unpacked, os.path.join(folder, str(number)))
         return files

@@ -7,6 +7,7 @@ character is literal.
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from components.movielens_example_gen.readers import EDITIONS
 
 _DATE_DIGITS: Final = {"YYYY": 4, "MM": 2, "DD": 2}
 _NO_VERSION: Final = -1
+_SHOWN: Final = 10
 
 
 @dataclass(frozen=True, order=True)
@@ -117,8 +119,16 @@ def resolve(path: str) -> list[Span]:
             raise DataError(f"{earlier.path} and {span.path} are the same span: keep one")
         newest[span.number] = span
     if not newest:
-        raise DataError(f"{path}: no folder or file matches")
+        raise DataError(f"{path}: no folder or file matches{_there(path)}")
     return [newest[number] for number in sorted(newest)]
+
+
+def _there(path: str) -> str:
+    """Returns the names where the first placeholder of a path stands, as the end of a message."""
+    above = os.path.dirname(PLACEHOLDER.split(path)[0]) or "."
+    names = sorted(input_files.entries(above))[:_SHOWN] if fileio.isdir(above) else ()
+    digits = "; placeholders stand for digits"
+    return f" ({above} has {', '.join(names)}){digits}" if names else ""
 
 
 def _matches(path: str) -> Iterator[Span]:
@@ -143,8 +153,7 @@ def _names(folder: str, part: str) -> Iterator[tuple[str, dict[str, str]]]:
         yield part, {}
     elif fileio.isdir(folder or "."):
         pattern = re.compile(_regex(part))
-        for listed in fileio.listdir(folder or "."):
-            name = listed.rstrip("/")
+        for name in input_files.entries(folder or "."):
             if match := pattern.fullmatch(name):
                 yield name, match.groupdict()
 

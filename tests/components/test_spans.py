@@ -83,7 +83,8 @@ def test_a_folder_of_that_very_name_is_no_pattern(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("folders", "pattern", "problem"),
     [
-        (["a"], "week-{SPAN}", "no folder or file matches"),
+        (["a"], "week-{SPAN}", r"no folder or file matches \(.* has a\); placeholders stand for"),
+        (["2026-Nov", "2026-Dec"], "{YYYY}-{MM}-{DD}", "has 2026-Dec, 2026-Nov"),
         (["2026-13-01"], "{YYYY}-{MM}-{DD}", "2026-13-01 is no date"),
         (["1", "01"], "{SPAN}", "are the same span: keep one"),
         (["1"], "{SPAN}/{YYYY}", "exclusively"),
