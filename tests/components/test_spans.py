@@ -140,7 +140,7 @@ def test_the_newest_span_describes_a_movie(tmp_path: Path) -> None:
 
 
 def test_a_cut_last_line_is_seen_in_every_span(tmp_path: Path) -> None:
-    rows = [f"{user},1,4,1000{user}" for user in range(10, 40)]
+    rows = [f"{user},1,4,1400000{user}" for user in range(10, 40)]
     for name in ("1", "2"):
         path = week(tmp_path, name, *rows) / "ratings.csv"
         path.write_text(path.read_text()[:-2])
@@ -176,7 +176,7 @@ def test_a_span_of_which_too_many_rows_are_bad_is_refused_however_small_it_is(
     tmp_path: Path,
 ) -> None:
     """A whole week may be less than the fraction of all rows that may be bad."""
-    good = [f"{user},1,4,1000{user}" for user in range(2_000)]
+    good = [f"{user},1,4,{10**9 + user}" for user in range(2_000)]
     week(tmp_path, "1", *good)
     for name, bad in (("2", 10), ("3", 11)):
         rows = [f"{user},2,{'x' if user < bad else 4},2000" for user in range(200)]
@@ -200,7 +200,7 @@ def test_a_span_of_which_too_many_rows_are_bad_is_refused_however_small_it_is(
     ],
 )
 def test_a_span_without_a_rating_is_refused(tmp_path: Path, rows: list[str], problem: str) -> None:
-    week(tmp_path, "1", *(f"{user},1,4,1000{user}" for user in range(2_000)))
+    week(tmp_path, "1", *(f"{user},1,4,{10**9 + user}" for user in range(2_000)))
     week(tmp_path, "2", *rows)
     _, cleaned = reading.read(str(tmp_path / "{SPAN}"), options())
     with pytest.raises(DataError, match=problem):
