@@ -10,7 +10,7 @@ import re
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Final
 
 from tfx.dsl.io import fileio
@@ -44,13 +44,16 @@ def fingerprint(files: Iterable[InputFile]) -> str:
     """Returns the SHA-256 over the names and the content of files, in the given order.
 
     Raises:
-        DataError: There is no file: data that nobody has read must not pass for unchanged.
+        DataError: There is no file: data that nobody has read must not pass for unchanged. Or one
+            was removed.
     """
     digest = hashlib.sha256()
     count = 0
     for file in files:
         count += 1
         digest.update(file.name.encode() + b"\0")
+        if not fileio.exists(file.path):
+            raise DataError(f"{file.path}: the file is there no longer")
         with fileio.open(file.path, "rb") as content:
             while block := content.read(_BLOCK):
                 digest.update(block)
@@ -74,6 +77,41 @@ def find(base: str, edition: Edition, place: str = "") -> list[InputFile]:
     if _is_file(base):
         return [_input_file(base, os.path.basename(base), os.path.dirname(place))]
     return list(_in_folder(base, edition, place).values())
+
+
+def movies_beside(folder: str, edition: Edition) -> InputFile | None:
+    """Returns the file of the movies in a folder of spans; None if there is none.
+
+    Args:
+        folder: Folder in which spans are, as files or as folders.
+        edition: Edition of the spans.
+
+    Raises:
+        DataError: It is a folder, a pipe or the like.
+    """
+    if edition.read_movies is None or not fileio.isdir(folder):
+        return None
+    names = [name for name in entries(folder) if not _is_left_behind(name)]
+    (wanted,) = edition.optional_files
+    found = _present([wanted], edition, {plain_name(name): name for name in names})
+    if not found:
+        return None
+    path = os.path.join(folder, found[wanted])
+    if fileio.isdir(path):
+        raise DataError(f"{path} is a folder: join its files to one")
+    _require_content(path)
+    return InputFile(path, found[wanted])
+
+
+@contextlib.contextmanager
+def local_file(file: InputFile) -> Iterator[InputFile]:
+    """Yields a file where it is or, if need be, an unpacked copy.
+
+    Raises:
+        DataError: It is damaged, or far larger than it seems.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        yield _gunzipped(_here(file, folder), folder)
 
 
 @contextlib.contextmanager
@@ -236,18 +274,7 @@ def _matched(names: Iterable[str], edition: Edition, place: str) -> dict[str, st
         if twin != name:
             raise DataError(f"{place} has {twin} and {name}: keep one")
 
-    def present(wanted: Iterable[str]) -> dict[str, str]:
-        found = {}
-        for name in wanted:
-            stem = os.path.splitext(name)[0]
-            alike = [one for end in edition.suffixes if (one := f"{stem}{end}") in actual]
-            if plain_name(name) in actual:
-                found[name] = actual[plain_name(name)]
-            elif len(alike) == 1:
-                found[name] = actual[alike[0]]
-        return found
-
-    optional = present(edition.optional_files)
+    optional = _present(edition.optional_files, edition, actual)
     others = [
         actual[name]
         for name in sorted(actual)
@@ -255,7 +282,7 @@ def _matched(names: Iterable[str], edition: Edition, place: str) -> dict[str, st
     ]
     in_folders = [name for name in others if "/" in name]
     for wanted in (edition.files, edition.other_files):
-        if wanted and len(found := present(wanted)) == len(wanted):
+        if wanted and len(found := _present(wanted, edition, actual)) == len(wanted):
             if in_folders:
                 raise DataError(
                     f"{place} has {found[edition.files[0]]} and {in_folders[0]}: keep one"
@@ -277,8 +304,29 @@ def _matched(names: Iterable[str], edition: Edition, place: str) -> dict[str, st
             f"{first}: not found in {place}, which has {', '.join(others)}: give the one with the "
             "ratings as data.path"
         )
-    missing = set(edition.files) - set(present(edition.files))
+    missing = set(edition.files) - set(_present(edition.files, edition, actual))
     raise DataError(f"{', '.join(sorted(missing))}: not found in {place}")
+
+
+def _present(
+    wanted: Iterable[str], edition: Edition, actual: Mapping[str, str]
+) -> dict[str, str]:
+    """Returns the actual names of files that are there, by the names that the edition gives them.
+
+    Args:
+        wanted: Names that the edition gives files.
+        edition: Edition, whose suffixes stand for each other.
+        actual: Names that are there by their `plain_name`.
+    """
+    found = {}
+    for name in wanted:
+        stem = os.path.splitext(name)[0]
+        alike = [one for end in edition.suffixes if (one := f"{stem}{end}") in actual]
+        if plain_name(name) in actual:
+            found[name] = actual[plain_name(name)]
+        elif len(alike) == 1:
+            found[name] = actual[alike[0]]
+    return found
 
 
 def may_be_ratings(name: str, edition: Edition) -> bool:

@@ -37,14 +37,15 @@ def read_source(source: Source, options: IngestOptions) -> tuple[RawRatings, Cle
     """Returns what `read` does, of spans that were found before.
 
     Where several spans have a rating of a movie by a user, the newest rating counts, of equal times
-    that of the newest span. The newest span also describes a movie or a user.
+    that of the newest span. The newest span also describes a movie or a user, and what no span
+    describes, the file of movies beside the spans.
 
     Raises:
         DataError: The files cannot be read as the edition, or the columns of two spans differ.
     """
     raws = [_read_span(span, source, options.dialect) for span in source.spans]
     has_spans = bool(source.spans[0].name)
-    raw = _joined(raws, source.spans) if has_spans else raws[0]
+    raw = _joined(raws, source.spans, _beside(source, options.dialect)) if has_spans else raws[0]
     edition = EDITIONS[source.edition]
     cleaned = cleaning.clean(raw, options.bounds, options.dialect, edition.rating_range)
     if not has_spans:
@@ -67,7 +68,18 @@ def _read_span(span: Span, source: Source, dialect: Dialect) -> RawRatings:
         raise DataError(f"{span.path}: {error}") from error
 
 
-def _joined(raws: Sequence[RawRatings], found: Sequence[Span]) -> RawRatings:
+def _beside(source: Source, dialect: Dialect) -> pa.Table | None:
+    """Returns the movies beside the spans, if there are some."""
+    read_movies = EDITIONS[source.edition].read_movies
+    if source.movies is None or read_movies is None:
+        return None
+    with input_files.local_file(source.movies) as file:
+        return read_movies(file.path, dialect)
+
+
+def _joined(
+    raws: Sequence[RawRatings], found: Sequence[Span], beside: pa.Table | None
+) -> RawRatings:
     for one, span in zip(raws, found, strict=True):
         if not one.ratings.num_rows:
             raise DataError(f"{span.path}: the ratings have no rows")
@@ -84,7 +96,8 @@ def _joined(raws: Sequence[RawRatings], found: Sequence[Span]) -> RawRatings:
     several = f"{len(raws)} spans {first} to {last}"
     return RawRatings(
         ratings=ratings,
-        movies=_newest([one.movies for one in raws], features.MOVIE_ID),
+        # What a span says of a movie is newer.
+        movies=_newest([beside, *(one.movies for one in raws)], features.MOVIE_ID),
         users=_newest([one.users for one in raws], features.USER_ID),
         header=raws[-1].header,
         cut_rows=tuple(

@@ -45,7 +45,7 @@ def recognise(base: str, remedy: str | None = None) -> EditionName:
         )
     name = found[0] if found else _unnamed(plain)
     if name is not None:
-        _refuse_other_movies(base, plain, name)
+        refuse_other_movies(base, plain, name)
         return name
     packed = [name for name in sorted(plain) if name.endswith(_PACKED)]
     if packed:
@@ -70,8 +70,13 @@ def _unnamed(plain: Iterable[str]) -> EditionName | None:
     )
 
 
-def _refuse_other_movies(base: str, plain: Iterable[str], name: EditionName) -> None:
+def refuse_other_movies(base: str, plain: Iterable[str], name: EditionName) -> None:
     """Refuses movies in a form that is not read beside the ratings.
+
+    Args:
+        base: Folder, archive or file.
+        plain: Names in it, each as `input_files.plain_name` returns it.
+        name: Edition of the ratings.
 
     Raises:
         DataError: There are such, and none in the right form.

@@ -1,5 +1,6 @@
 """Ratings that come week by week, a folder or file each."""
 
+import gzip
 import hashlib
 import threading
 from pathlib import Path
@@ -137,6 +138,60 @@ def test_the_newest_span_describes_a_movie(tmp_path: Path) -> None:
     assert dict(zip(*movies.select([0, 1]).to_pydict().values(), strict=True)) == {
         "1": "New", "29": "X", "19": "X",
     }  # fmt: skip
+
+
+MOVIES = "movieId,title,genres\n1,Beside,Drama\n2,Beside,War\n"
+
+
+@pytest.mark.parametrize("name", ["movies.csv", "movies.tsv", "Movies.csv.gz"])
+def test_a_file_beside_the_spans_describes_what_no_span_does(tmp_path: Path, name: str) -> None:
+    text = MOVIES.replace(",", "\t") if ".tsv" in name else MOVIES
+    content = gzip.compress(text.encode()) if name.endswith(".gz") else text.encode()
+    (tmp_path / name).write_bytes(content)
+    for day in ("01", "08"):
+        (tmp_path / f"{day}.csv").write_text(HEADER + f"7,1,4,{day}0\n7,2,4,{day}0\n")
+    folder = week(tmp_path, "15", "7,2,4,100")
+    (folder / "movies.csv").write_text("movieId,title\n2,Own\n")
+    for pattern, titles in (("{SPAN}.csv", ["Beside"] * 2), ("{SPAN}", ["Beside", "Own"])):
+        movies = reading.read(str(tmp_path / pattern), options())[0].movies
+        assert movies is not None
+        assert movies.sort_by("movie_id")["movie_title"].to_pylist() == titles
+
+
+def test_movies_beside_the_spans_are_data(tmp_path: Path) -> None:
+    week(tmp_path, "1", "7,1,4,100")
+    without = key(tmp_path / "{SPAN}", None)
+    (tmp_path / "movies.csv").write_text(MOVIES)
+    described = key(tmp_path / "{SPAN}", None)
+    assert described != without
+    found = spans.find(str(tmp_path / "{SPAN}"), "auto", None)
+    (tmp_path / "movies.csv").write_text(MOVIES + "3,New,\n")
+    assert key(tmp_path / "{SPAN}", None) not in (without, described)
+    (tmp_path / "movies.csv").unlink()
+    with pytest.raises(DataError, match=r"movies\.csv: the file is there no longer"):
+        found.fingerprint()
+
+
+def test_movies_beside_the_spans_that_are_not_read_are_asked_about(tmp_path: Path) -> None:
+    week(tmp_path, "1", "7,1,4,100")
+    (tmp_path / "movies").mkdir()
+    assert spans.find(str(tmp_path / "{SPAN}"), "auto", None).movies is None
+    (tmp_path / "movies.json").write_text("{}")
+    with pytest.raises(DataError, match=r"has movies\.json, which is not read: write movies\.csv"):
+        spans.find(str(tmp_path / "{SPAN}"), "auto", None)
+    assert spans.find(str(tmp_path / "{SPAN}"), "csv", None).movies is None
+    (tmp_path / "movies.csv").mkdir()
+    with pytest.raises(DataError, match=r"movies\.csv is a folder: join its files to one"):
+        spans.find(str(tmp_path / "{SPAN}"), "csv", None)
+
+
+def test_parquet_beside_the_spans_describes_them(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"movieId": [1], "title": ["One"]}), tmp_path / "movies.parquet")
+    ratings = pa.table({"user": [7], "item": [1], "rating": [4]})
+    pq.write_table(ratings, tmp_path / "1.parquet")
+    movies = reading.read(str(tmp_path / "{SPAN}.parquet"), options())[0].movies
+    assert movies is not None
+    assert movies["movie_title"].to_pylist() == ["One"]
 
 
 def test_a_cut_last_line_is_seen_in_every_span(tmp_path: Path) -> None:

@@ -90,6 +90,8 @@ class Edition:
         part_prefix: Start of the names of several such files that hold the ratings together; None
             if only one may.
         rating_range: Lowest and highest rating in stars; None if it depends on the data.
+        read_movies: Function that reads the first of `optional_files` alone, from its path; None if
+            it stands beside no spans.
     """
 
     description: str
@@ -100,3 +102,4 @@ class Edition:
     suffixes: tuple[str, ...] = ()
     part_prefix: str | None = None
     rating_range: tuple[float, float] | None = None
+    read_movies: Callable[[str, Dialect], pa.Table] | None = None

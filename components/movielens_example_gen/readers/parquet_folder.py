@@ -88,21 +88,30 @@ def read(files: Files, dialect: Dialect) -> RawRatings:
     everything = stacked(tables)
     if everything is None:
         raise DataError(f"{place}: the columns of the Parquet files differ: write all alike")
-    described: dict[Role, pa.ChunkedArray] = {}
+    movies = None
     if MOVIES in files:
-        described = _columns(files[MOVIES].path, *movies_form(dialect))
+        movies = read_movies(files[MOVIES].path, dialect)
     elif present := [role for role in by_name if role in everything.column_names]:
-        described = {"movie": everything[RATING_ROLES["movie"]]}
-        described |= {role: everything[role] for role in present}
+        ids: dict[Role, pa.ChunkedArray] = {"movie": everything[RATING_ROLES["movie"]]}
+        movies = movie_table(ids | {role: everything[role] for role in present})
     own = [name for name in RATING_ROLES.values() if name in everything.column_names]
     return RawRatings(
         ratings=everything.select(own),
         file_rows=tuple(table.num_rows for table in tables),
-        movies=movie_table(described) if described else None,
+        movies=movies,
         recognised=(
             os.path.basename(parts[0].name) if len(parts) == 1 else f"{len(parts)} Parquet files",
         ),
     )
+
+
+def read_movies(path: str, dialect: Dialect) -> pa.Table:
+    """Returns the movies of a file.
+
+    Raises:
+        DataError: It is no Parquet, or lacks a column.
+    """
+    return movie_table(_columns(path, *movies_form(dialect)))
 
 
 def _part(file: InputFile, by_name: Sequence[Role], dialect: Dialect) -> pa.Table:
@@ -180,4 +189,5 @@ EDITION = Edition(
     optional_files=(MOVIES,),
     suffixes=(".parquet",),
     part_prefix="",
+    read_movies=read_movies,
 )
