@@ -308,9 +308,7 @@ def _matched(names: Iterable[str], edition: Edition, place: str) -> dict[str, st
     raise DataError(f"{', '.join(sorted(missing))}: not found in {place}")
 
 
-def _present(
-    wanted: Iterable[str], edition: Edition, actual: Mapping[str, str]
-) -> dict[str, str]:
+def _present(wanted: Iterable[str], edition: Edition, actual: Mapping[str, str]) -> dict[str, str]:
     """Returns the actual names of files that are there, by the names that the edition gives them.
 
     Args:

@@ -25,7 +25,7 @@ MISSING: Final = (
     "n/a", "undefined", "(null)", "[NULL]", "<null>", r"\N",
     "#N/A", "#NA", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NUM!", "#NULL!",
 )  # fmt: skip
-"""Texts by which programs write that a value is missing; `NA` is R's, those with `#` are Excel's."""
+"""Texts by which programs write that a value is missing; `NA` is R's, `#` begins Excel's errors."""
 
 NO_GENRES: Final = "(no genres listed)"
 
@@ -76,8 +76,8 @@ _LARGEST_TIME = 2.0**63
 _PLAUSIBLE_SECONDS = 100_000_000
 # In 1990: ticks of .NET and of Windows, taken for nanoseconds, are earlier, ratings are later.
 _OLDEST_NANOSECONDS = 650_000_000
-# Seconds before August 1971. Days since 1970 or 1900, hours and minutes since 1970, and numbers such
-# as 201113 are among them, and no rating is that old.
+# Seconds before August 1971. Days since 1970 or 1900, hours and minutes since 1970, and numbers
+# such as 201113 are among them, and no rating is that old.
 _IN_DOUBT = (10_000, 50_000_000)
 _PER_SECOND: dict[TimestampUnit, int] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _UNITS: dict[TimestampUnit, str] = {

@@ -313,10 +313,14 @@ def _read_toml(path: Path) -> dict[str, Any]:
         section = values.get(name)
         if isinstance(section, dict):
             folder = section.get(key)
-            is_text = isinstance(folder, str) and folder
-            if is_text and not folder.startswith("~") and not _is_address(folder):
+            if isinstance(folder, str) and folder and not _stands_alone(folder):
                 section[key] = str(path.parent / folder)
     return values
+
+
+def _stands_alone(path: str) -> bool:
+    """Returns whether a path has a place of its own, whatever file it stands in."""
+    return path.startswith("~") or _is_address(path)
 
 
 def _apply(values: dict[str, Any], override: str) -> None:

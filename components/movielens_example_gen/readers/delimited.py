@@ -357,7 +357,8 @@ def _refuse_lines_above(
     for row, line in zip(rows, lines, strict=True):
         if set(form.required) <= set(_named(row, form, dialect)):
             if row is not rows[0]:
-                raise DataError(f"the line {line[:60]!r} names the columns: remove what is above it")
+                shown = repr(line[:60])
+                raise DataError(f"the line {shown} names the columns: remove what is above it")
             return
 
 

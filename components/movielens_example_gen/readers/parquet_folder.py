@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.errors import DataError
-from components.movielens_example_gen.options import Dialect, Role
 from components.movielens_example_gen import normalising
+from components.movielens_example_gen.options import Dialect, Role
 from components.movielens_example_gen.readers import delimited, partitions
 from components.movielens_example_gen.readers.csv_folder import (
     RATING_ROLES,

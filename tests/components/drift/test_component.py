@@ -205,7 +205,8 @@ def test_an_older_span_on_another_scale_stops_the_first_run(tmp_path: Path) -> N
     """Later it was the newest span once, and a person may have accepted it."""
     weeks = [span(f"week-{number}", 6, 11, 27, 34, 22) for number in range(50)]
     # Of the same stars on a scale of 1 to 2.5, and too few to tell.
-    broken = (*weeks[:20], span("few", 40, 59, 0, 0, 0), span("broken", 17, 61, 22, 0, 0), *weeks[20:])
+    few, halved = span("few", 40, 59, 0, 0, 0), span("broken", 17, 61, 22, 0, 0)
+    broken = (*weeks[:20], few, halved, *weeks[20:])
     with pytest.raises(DataError, match="has moved too far from that of the other spans") as caught:
         run(tmp_path / "a", tmp_path / "none", 26, "", broken)
     (line,) = [line for line in caught.value.table if line.startswith("span")]
