@@ -50,6 +50,9 @@ def read_source(source: Source, options: IngestOptions) -> tuple[RawRatings, Cle
     cleaned = cleaning.clean(raw, options.bounds, options.dialect, edition.rating_range)
     if not has_spans:
         return raw, cleaned
+    if source.movies is not None:
+        beside = f"movies of {source.movies.name} beside them"
+        raw = dataclasses.replace(raw, recognised=(raw.recognised[0], beside, *raw.recognised[1:]))
     names = [span.name for span in source.spans]
     return raw, dataclasses.replace(
         cleaned,

@@ -153,7 +153,9 @@ def test_a_file_beside_the_spans_describes_what_no_span_does(tmp_path: Path, nam
     folder = week(tmp_path, "15", "7,2,4,100")
     (folder / "movies.csv").write_text("movieId,title\n2,Own\n")
     for pattern, titles in (("{SPAN}.csv", ["Beside"] * 2), ("{SPAN}", ["Beside", "Own"])):
-        movies = reading.read(str(tmp_path / pattern), options())[0].movies
+        raw, cleaned = reading.read(str(tmp_path / pattern), options())
+        assert f", movies of {name} beside them, " in reading.recognised("csv", raw, cleaned)
+        movies = raw.movies
         assert movies is not None
         assert movies.sort_by("movie_id")["movie_title"].to_pylist() == titles
 
