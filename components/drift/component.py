@@ -69,7 +69,8 @@ class Executor(base_executor.BaseExecutor):
             release.check_model(version)
             release.read_record(version)
             found, not_compared = _compared(version, input_dict, examples, limits)
-        found += span_move(ingest_report.read(examples).spans, limits)
+        spans = ingest_report.read(examples).spans
+        found += span_move(spans, limits, every=version is None)
         for line in not_compared:
             logging.info("%s", line)
         names = exec_properties[ACCEPTED_KEY].split(",")

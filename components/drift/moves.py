@@ -22,6 +22,8 @@ from models import features
 Counts = np.ndarray[Any, np.dtype[np.int64]]
 
 _SECONDS_PER_DAY: Final = 86_400
+# Fewer ratings have another histogram by chance.
+_ENOUGH: Final = 100
 _IDS: Final = (features.USER_ID, features.MOVIE_ID)
 _KEPT: Final = (*_IDS, features.RATING, features.MOVIE_GENRES, features.TIMESTAMP)
 
@@ -60,7 +62,9 @@ def moves(
     ]
 
 
-def span_move(spans: Sequence[SpanReport], limits: DriftLimits) -> Iterator[Move]:
+def span_move(
+    spans: Sequence[SpanReport], limits: DriftLimits, every: bool = False
+) -> Iterator[Move]:
     """Yields how far the newest span's ratings are from those of the spans before.
 
     A broken week among many moves the statistics of all of them too little to be seen.
@@ -68,21 +72,32 @@ def span_move(spans: Sequence[SpanReport], limits: DriftLimits) -> Iterator[Move
     Args:
         spans: Statistics of the spans that were read, oldest first.
         limits: Largest moves.
+        every: Whether older spans are compared with all others as well, as none of them was when
+            it was the newest. Then the span that is farthest off is yielded.
     """
-    if len(spans) < 2 or not spans[-1].accepted:  # noqa: PLR2004
+    older = [at for at, span in enumerate(spans[:-1]) if every and span.accepted >= _ENOUGH]
+    found = []
+    for at in (*older, len(spans) - 1):
+        others = [*spans[:at], *spans[at + 1 :]]
+        if sum(span.accepted for span in others) and spans[at].accepted:
+            found.append((_divergence(_histogram([spans[at]]), _histogram(others)), at))
+    if not found:
         return
-    newest = np.array(spans[-1].histogram)
-    earlier = np.sum([span.histogram for span in spans[:-1]], axis=0)
-    if not earlier.sum():
-        return
+    moved, at = max(found)
+    others = [*spans[:at], *spans[at + 1 :]]
     yield Move(
         name=SPAN,
         measure="Jensen-Shannon divergence",
-        before=f"mean {_mean(spans[:-1]):.2f}",
-        now=f"{spans[-1].name} mean {_mean(spans[-1:]):.2f}",
-        moved=_divergence(newest, earlier),
+        before=f"mean {_mean(others):.2f}",
+        now=f"{spans[at].name} mean {_mean([spans[at]]):.2f}",
+        moved=moved,
         allowed=limits.max_span_divergence,
     )
+
+
+def _histogram(spans: Sequence[SpanReport]) -> Counts:
+    counts: Counts = np.sum([span.histogram for span in spans], axis=0)
+    return counts
 
 
 def _divergence(counts: Counts, others: Counts) -> float:

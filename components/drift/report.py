@@ -75,7 +75,7 @@ def compared_with(version: str | None, moves: Sequence[Move]) -> str:
     """
     names = {move.name for move in moves}
     earlier = [f"the last blessed version {version}"] if names - {SPAN} else []
-    return " and ".join([*earlier, *(["the spans before"] if SPAN in names else [])])
+    return " and ".join([*earlier, *(["the other spans"] if SPAN in names else [])])
 
 
 def table(rows: Sequence[Move], before: str = "before", now: str = "now") -> list[str]:

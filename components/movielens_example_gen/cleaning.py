@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ from models import features
 ROW = "row"
 REASON = "reason"
 SPAN = "span"
-"""Column with the name of the span of a rejected row, where there are several."""
+"""Column with the name of the span of a rejected row, where there are spans."""
 
 REPEATED_HEADER = "header among the rows"
 BLANK = "blank row"
@@ -44,6 +44,26 @@ NO_DAMAGE = (DUPLICATE, BLANK_END)
 Re-ratings are normal, and Excel leaves rows of delimiters alone below a table. A blank row among
 others may have lost its values.
 """
+
+_TIMES: Final = "write times as seconds since 1970, or as 2026-11-22 18:30:00"
+_REMEDIES: Final[Mapping[str, str]] = {
+    REPEATED_HEADER: "write one header",
+    BLANK: "write all values, or remove the rows",
+    CUT: "write the last line whole",
+    MISSING_ID: "write both ids in every row",
+    ID_HAS_SPACE: "write ids without white space and control characters, such as numbers",
+    ID_LOST_DIGITS: "write ids as whole numbers or text",
+    ID_TOO_LONG: "write shorter ids, such as numbers",
+    RATING_NOT_A_NUMBER: "write ratings as numbers, and leave out rows without one",
+    RATING_OUT_OF_RANGE: "set data.rating_range if the scale is another",
+    RATING_BETWEEN_STEPS: "set data.rating_step if the step is another",
+    TIMESTAMP_NOT_A_TIME: _TIMES,
+    TIMESTAMP_OUT_OF_RANGE: _TIMES,
+}
+"""What to do about rows by the reason why they cannot be ratings."""
+
+# In a small span, as many bad rows as these tell nothing about the others.
+_FEW_OF_A_SPAN: Final = 10
 
 # Longer ones are damage, and arrays of ids would take their length for every id.
 _LONGEST_ID = 1_000
@@ -68,19 +88,19 @@ class CleanRatings:
         rejected: `row`, the columns as text, unchanged, and `reason`.
         recognised: Phrases for people on the scale of the ratings and the unit of the times.
         has_times: Whether the ratings have times; if not, every `timestamp` is 0.
+        span_rows: Number of rows of each span by its name; empty for a path without spans.
     """
 
     accepted: pa.Table
     rejected: pa.Table
     recognised: tuple[str, ...] = ()
     has_times: bool = True
+    span_rows: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def rejected_by_reason(self) -> dict[str, int]:
         """Number of rejected rows by reason, highest first."""
-        counted = pc.value_counts(self.rejected[REASON].combine_chunks())
-        reasons, counts = (counted.field(name).to_pylist() for name in ("values", "counts"))
-        return dict(sorted(zip(reasons, counts, strict=True), key=lambda found: -found[1]))
+        return _by_reason(self.rejected)
 
 
 class _Reasons:
@@ -216,32 +236,59 @@ def _is_header(raw: RawRatings, encoded: Mapping[str, pa.DictionaryArray]) -> Ma
 
 
 def require_few_rejected(cleaned: CleanRatings, rows_read: int, max_fraction: float) -> None:
-    """Refuses data in which too many rows cannot be ratings.
+    """Refuses data, or a span of it, in which too many rows cannot be ratings.
 
     Raises:
-        DataError: There are no rows, or more than the fraction was rejected. The message has the
-            counts.
+        DataError: There are no rows, a span has no row that is a rating, or more than the fraction
+            was rejected, in all or in a span. The message has the counts and what to do.
     """
     if not rows_read:
         raise DataError("the ratings file has no rows")
-    counted = cleaned.rejected_by_reason
+    _require_few(cleaned.rejected, rows_read, max_fraction, "")
+    damaged = _counts(cleaned.rejected, SPAN) if cleaned.span_rows else {}
+    for span, rows in cleaned.span_rows.items():
+        # A whole week may be less than the fraction of all.
+        if damaged.get(span, 0) > _FEW_OF_A_SPAN or damaged.get(span) == rows:
+            of_span = cleaned.rejected.filter(pc.equal(cleaned.rejected[SPAN], span))
+            _require_few(of_span, rows, max_fraction, f" of span {span}", _FEW_OF_A_SPAN)
+
+
+def _require_few(
+    rejected: pa.Table, rows_read: int, max_fraction: float, place: str, few: int = 0
+) -> None:
+    """Refuses rows of which more than a fraction and more than a few, or all, were rejected."""
+    counted = _by_reason(rejected)
     # Any number of them would hide damage.
-    rows_read -= counted.get(BLANK_END, 0)
+    rows = rows_read - counted.get(BLANK_END, 0)
     by_reason = {reason: count for reason, count in counted.items() if reason not in NO_DAMAGE}
-    rejected = sum(by_reason.values())
-    if rejected <= max_fraction * rows_read:
+    bad = sum(by_reason.values())
+    if not rows:
+        raise DataError(f"all {rows_read} rows{place} are blank")
+    if bad <= max_fraction * rows or (bad <= few and bad < rows):
         return
     counts = ", ".join(f"{count} {reason}" for reason, count in by_reason.items())
-    damage = pc.invert(pc.is_in(cleaned.rejected[REASON], value_set=pa.array(NO_DAMAGE)))
-    example = cleaned.rejected.filter(damage).slice(0, 1).to_pylist()[0]
+    damage = pc.invert(pc.is_in(rejected[REASON], value_set=pa.array(NO_DAMAGE)))
+    example = rejected.filter(damage).slice(0, 1).to_pylist()[0]
     of_span = f" of span {example[SPAN]}" if SPAN in example else ""
+    remedy = _REMEDIES[next(iter(by_reason))]
     raise DataError(
-        f"{rejected} of {rows_read} rows cannot be ratings ({rejected / rows_read:.2%}, "
+        f"{bad} of {rows} rows{place} cannot be ratings ({bad / rows:.2%}, "
         f"data.max_rejected_fraction allows {max_fraction:.2%}): {counts}; the first is row "
         f"{example[ROW] + 1}{of_span}: user {example[features.USER_ID]}, movie "
         f"{example[features.MOVIE_ID]}, rating {example[features.RATING]}, timestamp "
-        f"{example.get(features.TIMESTAMP)}"
+        f"{example.get(features.TIMESTAMP)}; {remedy}"
     )
+
+
+def _by_reason(rejected: pa.Table) -> dict[str, int]:
+    return _counts(rejected, REASON)
+
+
+def _counts(table: pa.Table, column: str) -> dict[str, int]:
+    """Returns the number of rows by the value of a column, highest first."""
+    counted = pc.value_counts(table[column].combine_chunks())
+    values, counts = (counted.field(name).to_pylist() for name in ("values", "counts"))
+    return dict(sorted(zip(values, counts, strict=True), key=lambda found: -found[1]))
 
 
 def _numpy(column: pa.Array, missing: float) -> np.ndarray[Any, np.dtype[Any]]:

@@ -10,7 +10,7 @@ import re
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Final
 
 from tfx.dsl.io import fileio
@@ -21,12 +21,17 @@ from components.movielens_example_gen.readers.edition import Edition, Files, Inp
 
 _BLOCK = 1 << 20
 _GZIP_MAGIC: Final = b"\x1f\x8b"
+_GZIP_WINDOW: Final = 31
+_ENCRYPTED: Final = 1
 # As Hadoop, Spark and Hive name the parts of a table.
 _PART: Final = re.compile(r"part-[^.]*|[0-9]{6}_[0-9]+(_copy_[0-9]+)?")
 # What stands beside data, in small letters.
 _DOCUMENT: Final = re.compile(
     r"(readme|licen[cs]e|copying|notice|changelog|manifest|success|done)(\.txt)?"
 )
+
+# Formats that keep the files of earlier versions of a table beside those of the newest.
+_TABLE_FORMATS: Final = {"_delta_log": "Delta", ".hoodie": "Hudi"}
 
 MAX_UNPACKED_BYTES: Final = 1 << 36
 """Bytes that one archived file may have; the largest published one has 2^30."""
@@ -39,13 +44,16 @@ def fingerprint(files: Iterable[InputFile]) -> str:
     """Returns the SHA-256 over the names and the content of files, in the given order.
 
     Raises:
-        DataError: There is no file: data that nobody has read must not pass for unchanged.
+        DataError: There is no file: data that nobody has read must not pass for unchanged. Or one
+            was removed.
     """
     digest = hashlib.sha256()
     count = 0
     for file in files:
         count += 1
         digest.update(file.name.encode() + b"\0")
+        if not fileio.exists(file.path):
+            raise DataError(f"{file.path}: the file is there no longer")
         with fileio.open(file.path, "rb") as content:
             while block := content.read(_BLOCK):
                 digest.update(block)
@@ -69,6 +77,41 @@ def find(base: str, edition: Edition, place: str = "") -> list[InputFile]:
     if _is_file(base):
         return [_input_file(base, os.path.basename(base), os.path.dirname(place))]
     return list(_in_folder(base, edition, place).values())
+
+
+def movies_beside(folder: str, edition: Edition) -> InputFile | None:
+    """Returns the file of the movies in a folder of spans; None if there is none.
+
+    Args:
+        folder: Folder in which spans are, as files or as folders.
+        edition: Edition of the spans.
+
+    Raises:
+        DataError: It is a folder, a pipe or the like.
+    """
+    if edition.read_movies is None or not fileio.isdir(folder):
+        return None
+    names = [name for name in entries(folder) if not _is_left_behind(name)]
+    (wanted,) = edition.optional_files
+    found = _present([wanted], edition, {plain_name(name): name for name in names})
+    if not found:
+        return None
+    path = os.path.join(folder, found[wanted])
+    if fileio.isdir(path):
+        raise DataError(f"{path} is a folder: join its files to one")
+    _require_content(path)
+    return InputFile(path, found[wanted])
+
+
+@contextlib.contextmanager
+def local_file(file: InputFile) -> Iterator[InputFile]:
+    """Yields a file where it is or, if need be, an unpacked copy.
+
+    Raises:
+        DataError: It is damaged, or far larger than it seems.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        yield _gunzipped(_here(file, folder), folder)
 
 
 @contextlib.contextmanager
@@ -103,22 +146,42 @@ def names_in(base: str) -> list[str]:
     `date=2026-11-22` have the folder in their name; other folders are not searched.
 
     Raises:
-        DataError: There is no such folder or file, or the archive is damaged.
+        DataError: There is no such folder or file, the archive is damaged, or the folder is that of
+            a table in a format of its own.
     """
     if not _is_file(base):
-        try:
-            return sorted(_listed(base))
-        except (fileio.NotFoundError, FileNotFoundError) as error:
-            raise DataError(f"{base}: no such file or folder") from error
+        return sorted(_listed(base))
     if not is_zip(base):
         return []
     with _opened(base) as archive:
         return sorted(_members(archive))
 
 
+def entries(folder: str) -> list[str]:
+    """Returns the names of the files and folders in a folder.
+
+    Raises:
+        DataError: There is no such folder, or a name in it is not UTF-8.
+    """
+    try:
+        return [name.rstrip("/") for name in fileio.listdir(folder)]
+    except (fileio.NotFoundError, FileNotFoundError) as error:
+        raise DataError(f"{folder}: no such file or folder") from error
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{folder}: has a file whose name is not UTF-8 ({error.object!r}): rename it"
+        ) from error
+
+
 def _listed(folder: str) -> Iterator[str]:
-    for listed in fileio.listdir(folder):
-        name = listed.rstrip("/")
+    names = entries(folder)
+    for mark, kind in _TABLE_FORMATS.items():
+        if mark in names:
+            raise DataError(
+                f"{folder}: a {kind} table, which has rows that were deleted or replaced: write it "
+                "as plain Parquet or CSV"
+            )
+    for name in names:
         path = os.path.join(folder, name)
         if partitions.is_folder(name) and fileio.isdir(path):
             yield from (f"{name}/{inner}" for inner in _listed(path))
@@ -134,6 +197,19 @@ def _is_left_behind(name: str) -> bool:
 def plain_name(name: str) -> str:
     """Returns a name in small letters, without the end of a file that gzip compressed."""
     return name.casefold().removesuffix(".gz")
+
+
+def start_of(path: str, size: int) -> bytes:
+    """Returns the first bytes of a file, unpacked if gzip compressed it."""
+    with fileio.open(path, "rb") as file:
+        start: bytes = file.read(_BLOCK)
+    if not start.startswith(_GZIP_MAGIC):
+        return start[:size]
+    try:
+        return zlib.decompressobj(_GZIP_WINDOW).decompress(start, size)
+    except zlib.error:
+        # The reader says that it is damaged.
+        return b""
 
 
 def read_start(base: str, name: str, size: int) -> bytes:
@@ -152,7 +228,23 @@ def is_zip(path: str) -> bool:
 
 
 def _is_file(base: str) -> bool:
-    return fileio.exists(base) and not fileio.isdir(base)
+    if not fileio.exists(base) or fileio.isdir(base):
+        return False
+    _require_content(base)
+    return True
+
+
+def _require_content(path: str) -> None:
+    """Refuses what reading would wait for, or not find.
+
+    Raises:
+        DataError: The path is that of a pipe, a device or a broken link on this machine.
+    """
+    if "://" in path or os.path.isfile(path):
+        return
+    if os.path.islink(path) and not os.path.exists(path):
+        raise DataError(f"{path}: a link to {os.readlink(path)}, which does not exist")
+    raise DataError(f"{path}: neither a file nor a folder, but a pipe or a device")
 
 
 def _input_file(path: str, name: str, place: str) -> InputFile:
@@ -170,6 +262,7 @@ def _in_folder(folder: str, edition: Edition, place: str) -> dict[str, InputFile
             raise DataError(
                 f"{file.path} is a folder: give it as data.path, or join its files to one"
             )
+        _require_content(file.path)
     return found
 
 
@@ -181,18 +274,7 @@ def _matched(names: Iterable[str], edition: Edition, place: str) -> dict[str, st
         if twin != name:
             raise DataError(f"{place} has {twin} and {name}: keep one")
 
-    def present(wanted: Iterable[str]) -> dict[str, str]:
-        found = {}
-        for name in wanted:
-            stem = os.path.splitext(name)[0]
-            alike = [one for end in edition.suffixes if (one := f"{stem}{end}") in actual]
-            if plain_name(name) in actual:
-                found[name] = actual[plain_name(name)]
-            elif len(alike) == 1:
-                found[name] = actual[alike[0]]
-        return found
-
-    optional = present(edition.optional_files)
+    optional = _present(edition.optional_files, edition, actual)
     others = [
         actual[name]
         for name in sorted(actual)
@@ -200,7 +282,7 @@ def _matched(names: Iterable[str], edition: Edition, place: str) -> dict[str, st
     ]
     in_folders = [name for name in others if "/" in name]
     for wanted in (edition.files, edition.other_files):
-        if wanted and len(found := present(wanted)) == len(wanted):
+        if wanted and len(found := _present(wanted, edition, actual)) == len(wanted):
             if in_folders:
                 raise DataError(
                     f"{place} has {found[edition.files[0]]} and {in_folders[0]}: keep one"
@@ -222,8 +304,27 @@ def _matched(names: Iterable[str], edition: Edition, place: str) -> dict[str, st
             f"{first}: not found in {place}, which has {', '.join(others)}: give the one with the "
             "ratings as data.path"
         )
-    missing = set(edition.files) - set(present(edition.files))
+    missing = set(edition.files) - set(_present(edition.files, edition, actual))
     raise DataError(f"{', '.join(sorted(missing))}: not found in {place}")
+
+
+def _present(wanted: Iterable[str], edition: Edition, actual: Mapping[str, str]) -> dict[str, str]:
+    """Returns the actual names of files that are there, by the names that the edition gives them.
+
+    Args:
+        wanted: Names that the edition gives files.
+        edition: Edition, whose suffixes stand for each other.
+        actual: Names that are there by their `plain_name`.
+    """
+    found = {}
+    for name in wanted:
+        stem = os.path.splitext(name)[0]
+        alike = [one for end in edition.suffixes if (one := f"{stem}{end}") in actual]
+        if plain_name(name) in actual:
+            found[name] = actual[plain_name(name)]
+        elif len(alike) == 1:
+            found[name] = actual[alike[0]]
+    return found
 
 
 def may_be_ratings(name: str, edition: Edition) -> bool:
@@ -280,14 +381,16 @@ def _unzipped(file: InputFile, edition: Edition, folder: str) -> Files:
         files = {}
         for number, (name, actual) in enumerate(_matched(members, edition, path).items()):
             member = members[actual]
+            if member.flag_bits & _ENCRYPTED:
+                raise DataError(f"{path}: {actual} is encrypted: unpack it with its password")
             # Never a path of the archive: a folder for each file, and the last part of its name.
             target = os.path.join(folder, str(number), actual)
             os.makedirs(os.path.dirname(target))
             try:
                 with archive.open(member) as source:
                     _unpack(source, target, member.compress_size)
-            except (RuntimeError, NotImplementedError) as error:
-                raise DataError(f"{path}: {error}") from error
+            except NotImplementedError as error:
+                raise DataError(f"{path}: {error}; unpack it") from error
             unpacked = _input_file(target, actual, os.path.dirname(file.name))
             files[name] = _gunzipped(unpacked, os.path.join(folder, str(number)))
         return files

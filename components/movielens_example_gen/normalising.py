@@ -21,10 +21,11 @@ from components.errors import DataError
 from components.movielens_example_gen.options import DateOrder, TimestampUnit
 
 MISSING: Final = (
-    "", "nan", "NaN", "NAN", "NaT", "null", "NULL", "None", "NA", "<NA>", "N/A", "n/a", "#N/A",
-    r"\N",
+    "", "nan", "NaN", "NAN", "-nan", "-NaN", "NaT", "null", "NULL", "None", "NA", "<NA>", "N/A",
+    "n/a", "undefined", "(null)", "[NULL]", "<null>", r"\N",
+    "#N/A", "#NA", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NUM!", "#NULL!",
 )  # fmt: skip
-"""Texts by which programs write that a value is missing; `NA` is R's."""
+"""Texts by which programs write that a value is missing; `NA` is R's, `#` begins Excel's errors."""
 
 NO_GENRES: Final = "(no genres listed)"
 
@@ -52,6 +53,14 @@ _DATE = r"^\d{4}-\d\d-\d\d"
 _PLAIN_DATE = r"^\d{4}-\d\d-\d\d([T ]\d\d(:\d\d){1,2}(\.\d+)?(Z|[+-]\d\d:?\d\d)?)?$"
 _YEAR_FIRST = r"^(?P<year>\d{4})[/.-](?P<month>\d{1,2})[/.-](?P<day>\d{1,2})(?P<rest>\D.*)?$"
 _YEAR_LAST = r"^(?P<first>\d{1,2})[/.-](?P<second>\d{1,2})[/.-](?P<year>\d{4})(?P<rest>\D.*)?$"
+_YEAR_AND_MONTH = r"^(\d{4}-\d\d)$"
+# As in 20200413T183000Z.
+_WITHOUT_DASHES = r"^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)"
+# As JavaScript writes a date and a time, and Java the name of a zone.
+_COMMA_AFTER_DATE = r"^([\d/.-]+),\s*"
+_ZONE_NAME = r"(\d|Z)\[[A-Za-z0-9_/+-]+\]$"
+_NO_BREAK = r"[\x{00A0}\x{202F}]"
+_SPACED_OFFSET = r"^(\d{4}-\d\d-\d\d.*\d) ([+-]\d\d:?\d\d)$"
 _UTC = r"^(\d{4}-\d\d-\d\d.*\d) ?(UTC|GMT)$"
 _ONE_DIGIT_HOUR = r"^(\d{4}-\d\d-\d\d)[T ]+(\d:)"
 _HALF_DAY = (
@@ -67,8 +76,9 @@ _LARGEST_TIME = 2.0**63
 _PLAUSIBLE_SECONDS = 100_000_000
 # In 1990: ticks of .NET and of Windows, taken for nanoseconds, are earlier, ratings are later.
 _OLDEST_NANOSECONDS = 650_000_000
-# From 1982 to 2064, counted from 1900 as in Excel.
-_EXCEL_DAYS = (30_000, 60_000)
+# Seconds before August 1971. Days since 1970 or 1900, hours and minutes since 1970, and numbers
+# such as 201113 are among them, and no rating is that old.
+_IN_DOUBT = (10_000, 50_000_000)
 _PER_SECOND: dict[TimestampUnit, int] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _UNITS: dict[TimestampUnit, str] = {
     "s": "seconds",
@@ -159,7 +169,8 @@ def seconds(
 
     def whole(values: pa.Array) -> pa.Array:
         if pa.types.is_integer(values.type):
-            return pc.cast(values, pa.int64())
+            # What does not fit becomes a time before 1970.
+            return pc.cast(values, pa.int64(), safe=False)
         if pa.types.is_floating(values.type):
             return _whole(values)
         text = _with_iso_dates(_visible(values), order)
@@ -181,7 +192,7 @@ def _in_seconds(values: pa.Array, unit: TimestampUnit | None, latest: int) -> tu
     if unit is None:
         if (dates := _compact_dates(values)) is not None:
             return dates, "dates"
-        _refuse_days(values)
+        _refuse_in_doubt(values)
         unit = _unit(values, latest)
         if unit != "s":
             is_smaller = pc.and_(
@@ -196,22 +207,25 @@ def _in_seconds(values: pa.Array, unit: TimestampUnit | None, latest: int) -> tu
     return values, _UNITS[unit]
 
 
-def _refuse_days(values: pa.Array) -> None:
-    """Refuses numbers that can be days.
+def _refuse_in_doubt(values: pa.Array) -> None:
+    """Refuses numbers that are hardly seconds, and in no unit that is read.
 
     Raises:
-        DataError: All of them can.
+        DataError: All of them are.
     """
     lowest, highest = pc.min_max(values).values()
-    if lowest.is_valid and _EXCEL_DAYS[0] <= lowest.as_py() <= highest.as_py() <= _EXCEL_DAYS[1]:
+    if lowest.is_valid and _IN_DOUBT[0] <= lowest.as_py() <= highest.as_py() <= _IN_DOUBT[1]:
         raise DataError(
-            f"timestamps from {lowest} to {highest} can be seconds of 1970 or days as Excel counts "
-            "them: write dates as YYYY-MM-DD, or set data.timestamp_unit"
+            f"timestamps from {lowest} to {highest} can be seconds of 1970 or 1971, or days, hours "
+            "or minutes: write dates as YYYY-MM-DD, or set data.timestamp_unit"
         )
 
 
 def _compact_dates(values: pa.Array) -> pa.Array | None:
-    """Returns the seconds of numbers such as 2020 and 20200413; None if most are no dates."""
+    """Returns the seconds of numbers such as 2020 and 20200413; None if most are no dates.
+
+    A year or a month such as 202004 stands for its first day.
+    """
     present = len(values) - values.null_count
     if not present:
         return None
@@ -220,6 +234,12 @@ def _compact_dates(values: pa.Array) -> pa.Array | None:
     if is_year.sum() >= _MOST * present:
         found = (array - 1970).astype("datetime64[Y]").astype("datetime64[s]").astype(np.int64)
         return pa.array(found, pa.int64(), mask=~is_year)
+    is_month = (array >= _YEARS[0] * 100) & (array <= _YEARS[1] * 100 + _MONTHS)
+    is_month &= (array % 100 - 1) // _MONTHS == 0
+    if is_month.sum() >= _MOST * present:
+        months = (array // 100 - 1970) * _MONTHS + array % 100 - 1
+        found = months.astype("datetime64[M]").astype("datetime64[s]").astype(np.int64)
+        return pa.array(found, pa.int64(), mask=~is_month)
     for lowest, highest, per_day in _COMPACT_DATES:
         is_within = (array >= lowest) & (array <= highest)
         if is_within.sum() < _MOST * present:
@@ -262,7 +282,7 @@ def genres(column: pa.ChunkedArray) -> pa.Array:
     or JSON writes them. A semicolon or a comma divides them where no bar does, if that gives fewer
     genres.
     """
-    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+    if is_list(column.type):
         rows = [_genre_list(map(_genre_name, names or ())) for names in column.to_pylist()]
         return pa.array(rows, pa.list_(pa.string()))
     encoded = by_distinct(pc.cast(column, pa.string()))
@@ -270,6 +290,20 @@ def genres(column: pa.ChunkedArray) -> pa.Array:
     lists.append([])
     indices = pc.fill_null(encoded.indices, len(lists) - 1)
     return pa.array(lists, pa.list_(pa.string())).take(indices)
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Returns whether a type is one of the lists that Arrow has."""
+    return any(
+        is_kind(kind)
+        for is_kind in (
+            pa.types.is_list,
+            pa.types.is_large_list,
+            pa.types.is_fixed_size_list,
+            pa.types.is_list_view,
+            pa.types.is_large_list_view,
+        )
+    )
 
 
 def _genre_lists(texts: Sequence[str]) -> list[list[str]]:
@@ -343,7 +377,7 @@ def _visible(values: pa.Array) -> pa.Array:
 
 def _numbers(values: pa.Array) -> pa.Array:
     if not pa.types.is_string(values.type):
-        return pc.cast(values, pa.float64())
+        return pc.cast(values, pa.float64(), safe=False)
     text = _visible(values)
     text = pc.if_else(
         pc.match_substring_regex(text, _DECIMAL_COMMA),
@@ -388,7 +422,16 @@ def _with_iso_dates(text: pa.Array, order: DateOrder | None) -> pa.Array:
     pattern = f"({_PLAIN_DATE})|({_WHOLE_NUMBER})"
     if pc.all(pc.match_substring_regex(text, pattern)).as_py() in (True, None):
         return text
+    for pattern, written in (
+        (_NO_BREAK, " "),
+        (_COMMA_AFTER_DATE, r"\1 "),
+        (_ZONE_NAME, r"\1"),
+        (_YEAR_AND_MONTH, r"\1-01"),
+        (_WITHOUT_DASHES, r"\1-\2-\3T\4:\5:\6"),
+    ):
+        text = pc.replace_substring_regex(text, pattern, written)
     text = _with_iso_times(_with_year_first(_dashed(text), order))
+    text = pc.replace_substring_regex(text, _SPACED_OFFSET, r"\1\2")
     return pc.replace_substring_regex(text, _UTC, r"\1Z")
 
 

@@ -101,9 +101,22 @@ class Dialect(Options):
     def _check_delimiter(cls, delimiter: str | None) -> str | None:
         if delimiter in ("tab", r"\t"):
             return "\t"
-        if delimiter is not None and len(delimiter) != 1 and delimiter != "::":
-            raise ValueError("expected one character, tab or ::")
+        if delimiter is None or delimiter == "::":
+            return delimiter
+        if len(delimiter) != 1 or not delimiter.isascii() or delimiter in "\r\n":
+            raise ValueError("expected one ASCII character, tab or ::")
+        if delimiter.isalnum() or delimiter in "\"'":
+            raise ValueError("expected no letter, digit or quote")
         return delimiter
+
+    @field_validator("columns")
+    @classmethod
+    def _check_columns(cls, columns: dict[Role, str]) -> dict[Role, str]:
+        for role, name in columns.items():
+            same = [other for other in columns if columns[other] == name]
+            if same[0] != role:
+                raise ValueError(f"{same[0]} and {role} are both {name}; expected a column each")
+        return columns
 
     @field_validator("rating_range")
     @classmethod

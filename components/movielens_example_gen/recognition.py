@@ -11,7 +11,7 @@ from tfx.dsl.io import fileio
 from components.errors import DataError
 from components.movielens_example_gen import input_files
 from components.movielens_example_gen.options import EditionName
-from components.movielens_example_gen.readers import EDITIONS
+from components.movielens_example_gen.readers import EDITIONS, file_kinds
 
 _MOVIES = "movies"
 _README = "README.txt"
@@ -37,8 +37,7 @@ def recognise(base: str, remedy: str | None = None) -> EditionName:
     names = input_files.names_in(base)
     plain = {input_files.plain_name(name) for name in names}
     if not names and not fileio.isdir(base):
-        with fileio.open(base, "rb") as file:
-            return "parquet" if file.read(4) == _PARQUET_MAGIC else "csv"
+        return "parquet" if input_files.start_of(base, 4) == _PARQUET_MAGIC else "csv"
     found = list(_named(base, names))
     if len(found) > 1:
         raise DataError(
@@ -46,13 +45,13 @@ def recognise(base: str, remedy: str | None = None) -> EditionName:
         )
     name = found[0] if found else _unnamed(plain)
     if name is not None:
-        _refuse_other_movies(base, plain, name)
+        refuse_other_movies(base, plain, name)
         return name
     packed = [name for name in sorted(plain) if name.endswith(_PACKED)]
     if packed:
         raise DataError(f"{base}: has {packed[0]}: unpack it, or give it as data.path")
-    if "[content_types].xml" in plain:
-        raise DataError(f"{base}: an Excel workbook; save its sheet as CSV in UTF-8")
+    if not fileio.isdir(base) and (kind := file_kinds.of_archive(plain)):
+        raise DataError(f"{base}: {kind}")
     shown = ", ".join(names[:10]) or "no files"
     remedy = remedy or "set data.dataset and data.path"
     raise DataError(f"{base}: has no ratings (it has {shown}); {remedy}")
@@ -71,8 +70,13 @@ def _unnamed(plain: Iterable[str]) -> EditionName | None:
     )
 
 
-def _refuse_other_movies(base: str, plain: Iterable[str], name: EditionName) -> None:
+def refuse_other_movies(base: str, plain: Iterable[str], name: EditionName) -> None:
     """Refuses movies in a form that is not read beside the ratings.
+
+    Args:
+        base: Folder, archive or file.
+        plain: Names in it, each as `input_files.plain_name` returns it.
+        name: Edition of the ratings.
 
     Raises:
         DataError: There are such, and none in the right form.

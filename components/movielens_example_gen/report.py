@@ -72,7 +72,7 @@ class IngestReport(Record):
 
 
 def by_span(found: Sequence[Span], raw: RawRatings, accepted: pa.Table) -> tuple[SpanReport, ...]:
-    """Returns the statistics of each span, or nothing if there is only one.
+    """Returns the statistics of each span; nothing for a path without spans.
 
     Args:
         found: Spans that were read.

@@ -7,8 +7,9 @@ character is literal.
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -20,9 +21,12 @@ from components.errors import DataError
 from components.movielens_example_gen import input_files, recognition
 from components.movielens_example_gen.options import AUTO, PLACEHOLDER, EditionName
 from components.movielens_example_gen.readers import EDITIONS
+from components.movielens_example_gen.readers.edition import InputFile
 
 _DATE_DIGITS: Final = {"YYYY": 4, "MM": 2, "DD": 2}
 _NO_VERSION: Final = -1
+_SHOWN: Final = 10
+_MOVIES: Final = "movies."
 
 
 @dataclass(frozen=True, order=True)
@@ -51,10 +55,12 @@ class Source:
     Attributes:
         edition: Name of the edition.
         spans: Spans, oldest first, at least one.
+        movies: Movies beside the spans; None if there are none.
     """
 
     edition: EditionName
     spans: tuple[Span, ...]
+    movies: InputFile | None = None
 
     def fingerprint(self) -> str:
         """Returns the digest of the files of these spans, and of no others.
@@ -63,9 +69,10 @@ class Source:
             DataError: A file that the edition needs is not there.
         """
         edition = EDITIONS[self.edition]
-        return input_files.fingerprint(
+        files = [
             file for span in self.spans for file in input_files.find(span.path, edition, span.place)
-        )
+        ]
+        return input_files.fingerprint([*files, *([self.movies] if self.movies else [])])
 
 
 def find(path: str, edition: EditionName | Literal["auto"], window: int | None) -> Source:
@@ -82,8 +89,27 @@ def find(path: str, edition: EditionName | Literal["auto"], window: int | None) 
     found = resolve(path)
     if window is not None:
         found = found[-window:]
-    if edition != AUTO:
-        return Source(edition, tuple(found))
+    named = _common_edition(found) if edition == AUTO else edition
+    if not found[0].name:
+        return Source(named, tuple(found))
+    above = _above(path)
+    movies = input_files.movies_beside(above, EDITIONS[named])
+    if movies is None and edition == AUTO:
+        plain = [
+            input_files.plain_name(name)
+            for name in input_files.entries(above)
+            if name.casefold().startswith(_MOVIES) and not fileio.isdir(os.path.join(above, name))
+        ]
+        recognition.refuse_other_movies(above, plain, named)
+    return Source(named, tuple(found), movies)
+
+
+def _common_edition(found: Sequence[Span]) -> EditionName:
+    """Returns the edition of the files of all spans.
+
+    Raises:
+        DataError: They are of several editions, or of none.
+    """
     newest = recognition.recognise(found[-1].path)
     for span in found[:-1]:
         other = recognition.recognise(span.path)
@@ -92,7 +118,12 @@ def find(path: str, edition: EditionName | Literal["auto"], window: int | None) 
                 f"{span.path} is {other} and {found[-1].path} is {newest}: set data.dataset, or "
                 "data.window to spans of one edition"
             )
-    return Source(newest, tuple(found))
+    return newest
+
+
+def _above(path: str) -> str:
+    """Returns the folder of the first part of a path that has a placeholder."""
+    return os.path.dirname(PLACEHOLDER.split(path)[0]) or "."
 
 
 def resolve(path: str) -> list[Span]:
@@ -117,8 +148,16 @@ def resolve(path: str) -> list[Span]:
             raise DataError(f"{earlier.path} and {span.path} are the same span: keep one")
         newest[span.number] = span
     if not newest:
-        raise DataError(f"{path}: no folder or file matches")
+        raise DataError(f"{path}: no folder or file matches{_there(path)}")
     return [newest[number] for number in sorted(newest)]
+
+
+def _there(path: str) -> str:
+    """Returns the names where the first placeholder of a path stands, as the end of a message."""
+    above = _above(path)
+    names = sorted(input_files.entries(above))[:_SHOWN] if fileio.isdir(above) else ()
+    digits = "; placeholders stand for digits"
+    return f" ({above} has {', '.join(names)}){digits}" if names else ""
 
 
 def _matches(path: str) -> Iterator[Span]:
@@ -143,8 +182,7 @@ def _names(folder: str, part: str) -> Iterator[tuple[str, dict[str, str]]]:
         yield part, {}
     elif fileio.isdir(folder or "."):
         pattern = re.compile(_regex(part))
-        for listed in fileio.listdir(folder or "."):
-            name = listed.rstrip("/")
+        for name in input_files.entries(folder or "."):
             if match := pattern.fullmatch(name):
                 yield name, match.groupdict()
 

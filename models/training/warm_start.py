@@ -10,15 +10,19 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
 import numpy as np
 import tensorflow as tf
+from pydantic import ValidationError
 
 from models.catalogue import Catalogue
 from models.contracts import GradientModel, RankingModel, Table
+from models.errors import TrainingError
 from models.export.saved_model import TRAINING_WEIGHTS_FILE
 from models.options import ModelOptions
 
@@ -38,14 +42,14 @@ class EarlierWeights:
 
     Attributes:
         digest: Digest of their file.
-        options: Options of the model.
+        options: Options of the model; None if they are those of another release.
         user_ids: Ids of the users by their rows, text `[users]`.
         movie_ids: Ids of the movies by their rows, text `[movies]`.
         tables: Weights by pass and by place, such as `train/user/0`.
     """
 
     digest: str
-    options: ModelOptions
+    options: ModelOptions | None
     user_ids: Array
     movie_ids: Array
     tables: Mapping[str, Array]
@@ -140,21 +144,39 @@ def write(
 
 
 def read(folder: str) -> EarlierWeights | None:
-    """Returns the weights in the folder of a SavedModel; None if it keeps none."""
+    """Returns the weights in the folder of a SavedModel; None if it keeps none.
+
+    Raises:
+        TrainingError: Their file is damaged.
+    """
     path = os.path.join(folder, TRAINING_WEIGHTS_FILE)
     if not tf.io.gfile.exists(path):
         return None
     with tf.io.gfile.GFile(path, "rb") as file:
         content = file.read()
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        tables = dict(arrays)
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            tables = dict(arrays)
+        options, user_ids, movie_ids = (tables.pop(name) for name in (_OPTIONS, _USERS, _MOVIES))
+    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        raise TrainingError(
+            f"{path}: the weights to start from are damaged ({error}); remove this version, or set "
+            "training.warm_start=false"
+        ) from error
     return EarlierWeights(
         digest=hashlib.sha256(content).hexdigest(),
-        options=ModelOptions.model_validate_json(str(tables.pop(_OPTIONS))),
-        user_ids=tables.pop(_USERS),
-        movie_ids=tables.pop(_MOVIES),
+        options=_options(str(options)),
+        user_ids=user_ids,
+        movie_ids=movie_ids,
         tables=tables,
     )
+
+
+def _options(text: str) -> ModelOptions | None:
+    try:
+        return ModelOptions.model_validate_json(text)
+    except ValidationError:
+        return None
 
 
 def _places(model: RankingModel) -> Iterator[tuple[str, Table]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,7 +29,7 @@ def _data(context: typer.Context) -> None:
 @data.command()
 def check(
     path: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="PATH",
             help="Folder, zip archive or file of the ratings, or a path with {SPAN}.",
@@ -45,11 +45,11 @@ def check(
 
     Example: movierec data check ratings.tsv --set 'data.columns={user = "reader"}'
     """
-    from pipeline.config.tree import DataConfig, load_config
+    from pipeline.config.tree import load_config
 
-    loaded = load_config(config, overrides or ())
-    given = loaded.data.model_dump(exclude_unset=True)
-    chosen = loaded.model_copy(update={"data": DataConfig.model_validate({**given, "path": path})})
+    # In quotes, no character of the path has a meaning of its own.
+    quoted = json.dumps(path, ensure_ascii=False)
+    chosen = load_config(config, [*(overrides or ()), f"data.path={quoted}"])
     with output.hidden_logs():
         from pipeline import data_check
 

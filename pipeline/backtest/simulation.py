@@ -102,11 +102,14 @@ class _Simulation:
 
     def weeks(self) -> Iterator[Week]:
         served: _Served | None = None
+        latest = -1
         for week in range(self.first, self.ratings.count):
             at = self.ratings.of_week(week)
-            due = (week - self.first) % self.policy.every == 0
             if not len(at):
                 continue
+            # A week without ratings delays a training, which then has the same ratings.
+            turn = (week - self.first) // self.policy.every
+            due, latest = turn > latest, turn
             date = self.ratings.date(week)
             done = Week(week=date, ratings=len(at), trained=False, rmse=None, ndcg=None)
             if due or served is None:

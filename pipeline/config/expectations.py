@@ -20,6 +20,7 @@ _EXPECTATIONS: Final = {
     "less_than": "expected less than {lt:g}",
     "less_than_equal": "expected {le:g} or less",
     "literal_error": "expected {expected}",
+    "missing": "expected one more value",
     "path_type": "expected text, in quotes",
     "string_type": "expected text, in quotes",
     "tuple_type": 'expected a list such as ["A", "B"] or [1, 5]',

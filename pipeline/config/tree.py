@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import difflib
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -44,15 +45,28 @@ from serving.defaults import DEFAULT_MODEL
 def _path_text(value: object) -> object:
     if value == "":
         raise ValueError("expected a path")
+    if isinstance(value, str) and _is_address(value):
+        raise ValueError("expected a path on this machine, not an address; fetch it first")
     return value
+
+
+def _is_address(path: str) -> bool:
+    return _ADDRESS.match(path) is not None
 
 
 def _absolute(path: Path) -> Path:
     try:
-        return path.expanduser().resolve()
+        expanded = path.expanduser()
     except RuntimeError as error:
         raise ValueError("no such user; a path that begins with ~ is written ./~") from error
+    try:
+        return expanded.resolve()
+    except RuntimeError as error:
+        raise ValueError("a link that leads back to itself") from error
 
+
+# As in https://host/file and gs://bucket/file.
+_ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 SLICE_FEATURES = (
     features.MOVIE_GENRES,
@@ -299,9 +313,14 @@ def _read_toml(path: Path) -> dict[str, Any]:
         section = values.get(name)
         if isinstance(section, dict):
             folder = section.get(key)
-            if isinstance(folder, str) and folder and not folder.startswith("~"):
+            if isinstance(folder, str) and folder and not _stands_alone(folder):
                 section[key] = str(path.parent / folder)
     return values
+
+
+def _stands_alone(path: str) -> bool:
+    """Returns whether a path has a place of its own, whatever file it stands in."""
+    return path.startswith("~") or _is_address(path)
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
@@ -344,7 +363,9 @@ def _is_text(annotation: Any) -> bool:
 def _explain(error: ValidationError) -> str:
     """Returns one line with the first wrong key, its value, and what is expected."""
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
+    # pydantic also names the alternative, as in literal['a','b'], and the place [key].
+    parts = (str(part) for part in first["loc"])
+    key = ".".join(part for part in parts if "[" not in part)
     if first["type"] == "extra_forbidden":
         return f"{key}: no such key{_suggestion(key)}"
     problem = expectation(error)

@@ -50,6 +50,10 @@ def clean(
         (("7", "NULL", "3", "9"), cleaning.MISSING_ID),
         (("NA", "1", "3", "9"), cleaning.MISSING_ID),
         (("7", "\\N", "3", "9"), cleaning.MISSING_ID),
+        (("#REF!", "1", "3", "9"), cleaning.MISSING_ID),
+        (("7", "#DIV/0!", "3", "9"), cleaning.MISSING_ID),
+        (("(null)", "1", "3", "9"), cleaning.MISSING_ID),
+        (("7", "undefined", "3", "9"), cleaning.MISSING_ID),
         (("7", "\u200b", "3", "9"), cleaning.MISSING_ID),
         (("1.23E+12", "1", "3", "9"), cleaning.ID_LOST_DIGITS),
         (("7", "u" * 1001, "3", "9"), cleaning.ID_TOO_LONG),
@@ -112,6 +116,15 @@ def test_the_same_number_may_be_written_in_many_ways(text: str) -> None:
         ("30.7.2000 9:05", 964947900),
         ("7/30/2000 12:05 PM", 964958700),
         ("964982703.75", 964982703),
+        # As Snowflake, Ruby, Java and JavaScript write it, and ISO 8601 without dashes.
+        ("2000-07-30 18:45:03.000 +0000", 964982703),
+        ("2000-07-30 11:45:03 -0700", 964982703),
+        ("2000-07-30T20:45:03+02:00[Europe/Paris]", 964982703),
+        ("2000-07-30T18:45:03Z[UTC]", 964982703),
+        ("7/30/2000, 6:45:03 PM", 964982703),
+        ("7/30/2000, 6:45:03\u202fPM", 964982703),
+        ("20000730T184503Z", 964982703),
+        ("2000-07", 962409600),
     ],
 )
 def test_a_time_may_be_written_in_many_ways(text: str, seconds: int) -> None:
@@ -159,12 +172,29 @@ def test_dates_that_can_be_two_days_are_asked_about(texts: tuple[str, ...]) -> N
     assert len(cleaned_times(*others, "03/04/2020")) == 5
 
 
-def test_days_as_excel_counts_them_are_asked_about() -> None:
-    with pytest.raises(DataError, match="from 43934 to 43990 can be seconds of 1970 or days"):
-        cleaned_times("43934", "43990")
-    rows = [("7", str(at), "3", text) for at, text in enumerate(("43934", "43990"))]
+@pytest.mark.parametrize(
+    ("texts", "meaning"),
+    [
+        (("43934", "43990"), "days as Excel counts them"),
+        (("18365", "18421.0"), "days since 1970"),
+        (("440760", "442104"), "hours"),
+        (("26445600", "26526240"), "minutes"),
+        (("200413", "200608"), "years, months and days"),
+        (("2020104", "2020160"), "years and days"),
+    ],
+)
+def test_times_in_a_unit_that_is_not_read_are_asked_about(
+    texts: tuple[str, str], meaning: str
+) -> None:
+    with pytest.raises(DataError, match=r"from \d+ to \d+ can be seconds of 1970 or 1971, or days"):
+        cleaned_times(*texts)
+    rows = [("7", str(at), "3", text) for at, text in enumerate(texts)]
     seconds = clean(raw(*rows), Dialect(timestamp_unit="s")).accepted["timestamp"]
-    assert seconds.to_pylist() == [43934, 43990]
+    assert seconds.to_pylist() == [int(float(text)) for text in texts], meaning
+
+
+def test_numbers_that_count_from_their_own_start_are_seconds() -> None:
+    assert cleaned_times("0", "43990") == [0, 43990]
 
 
 def test_ticks_of_other_clocks_are_no_nanoseconds() -> None:
@@ -195,6 +225,7 @@ def test_times_in_two_units_are_not_read_in_one() -> None:
         (("20000730", "20001231"), [964915200, 978220800]),
         (("20000730184503", "20000730000000"), [964982703, 964915200]),
         (("2000", "1999"), [946684800, 915148800]),
+        (("200007", "200012"), [962409600, 975628800]),
     ],
 )
 def test_numbers_can_be_dates(texts: tuple[str, ...], seconds: list[int]) -> None:

@@ -217,6 +217,12 @@ def test_a_line_of_excel_may_name_the_delimiter(tmp_path: Path, line: str) -> No
         assert rows(read(tmp_path, text)) == [("1", "2", "3,5"), ("4", "5", "4")]
 
 
+@pytest.mark.parametrize("above", ["My ratings;;", ";;", "# from a shop; 2026;", "'a';b;c"])
+def test_what_is_above_a_header_is_asked_to_be_removed(tmp_path: Path, above: str) -> None:
+    found = refused(tmp_path, f"{above}\nuser;movie;rating\n1;2;3\n4;5;4\n")
+    assert "the line 'user;movie;rating' names the columns: remove what is above it" in found
+
+
 def test_row_numbers_of_r_are_no_users(tmp_path: Path) -> None:
     records = [(f'"{at}"', f"u{at % 3}", f"m{at}", 3) for at in range(1, 31)]
     for delimiter in ("\t", " ", ","):
@@ -324,6 +330,12 @@ def test_names_can_be_set(tmp_path: Path) -> None:
     assert "no column book" in refused(tmp_path, text, columns={**columns, "movie": "book"})
     found = refused(tmp_path, "a,b,c\n1,2,3\n")
     assert "no column user, movie, rating; the columns are a, b, c (delimiter comma)" in found
+
+
+def test_a_column_that_is_named_is_no_other_as_well(tmp_path: Path) -> None:
+    """Here the time is that of playing."""
+    table = read(tmp_path, "user,item,time\n1,2,3\n4,5,6\n", columns={"rating": "time"})
+    assert table.header == {"user": "user", "movie": "item", "rating": "time"}
 
 
 def test_without_a_header_columns_are_by_order_or_number(tmp_path: Path) -> None:

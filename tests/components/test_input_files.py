@@ -1,13 +1,16 @@
 """Folders, archives, compressed and single files: what is in them, and what must not be."""
 
 import gzip
+import os
 import zipfile
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from components.errors import DataError
-from components.movielens_example_gen import input_files, reading, recognition
+from components.movielens_example_gen import input_files, reading, recognition, spans
 from components.movielens_example_gen.options import Dialect
 from components.movielens_example_gen.readers import EDITIONS, csv_folder
 from pipeline.config.tree import load_config
@@ -16,6 +19,7 @@ from tests.conftest import MOVIES
 
 RATINGS = "userId,movieId,rating,timestamp\n7,1,4.5,100\n7,2,3,101\n8,1,0.5,102\n"
 CSV = EDITIONS["csv"]
+EXCEL = ("[Content_Types].xml", "xl/workbook.xml")
 
 
 def archive(path: Path, files: dict[str, bytes | str]) -> Path:
@@ -310,10 +314,85 @@ def test_what_is_packed_inside_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"has inner\.zip: unpack it"):
         users(outer)
     with pytest.raises(DataError, match="an Excel workbook"):
-        users(archive(tmp_path / "x.xlsx", {"[Content_Types].xml": "<x/>", "xl/a.xml": "<x/>"}))
+        users(archive(tmp_path / "x.xlsx", dict.fromkeys(EXCEL, "<x/>")))
     (tmp_path / "out" / "ratings.csv").mkdir(parents=True)
     with pytest.raises(DataError, match=r"ratings\.csv is a folder: give it as data\.path"):
         users(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        (EXCEL, "an Excel workbook"),
+        (("[Content_Types].xml", "xl/workbook.bin"), "an Excel workbook"),
+        (("[Content_Types].xml", "word/document.xml"), "an Office document"),
+        (("mimetype", "content.xml"), "an OpenDocument file"),
+        (("Index/Document.iwa",), "a Numbers document"),
+        (("user.npy", "rating.npy"), "a NumPy file"),
+        (("archive/data.pkl",), "a PyTorch file"),
+    ],
+)
+def test_a_file_of_a_program_that_is_an_archive_is_named(
+    tmp_path: Path, names: tuple[str, ...], kind: str
+) -> None:
+    with pytest.raises(DataError, match=kind):
+        users(archive(tmp_path / "x", dict.fromkeys(names, "x")))
+
+
+def test_an_encrypted_archive_is_named(tmp_path: Path) -> None:
+    path = archive(tmp_path / "x.zip", {"ratings.csv": RATINGS})
+    content = bytearray(path.read_bytes())
+    # The flags of the member, where it begins and in the list at the end.
+    for at in (6, content.index(b"PK\x01\x02") + 8):
+        content[at] |= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"ratings\.csv is encrypted: unpack it"):
+        users(path)
+
+
+@pytest.mark.parametrize(("folder", "kind"), [("_delta_log", "Delta"), (".hoodie", "Hudi")])
+def test_a_table_with_files_of_earlier_versions_is_refused(
+    tmp_path: Path, folder: str, kind: str
+) -> None:
+    write(tmp_path, {"part-00000.csv": RATINGS, f"{folder}/0.json": "{}"})
+    for edition in ("auto", "csv"):
+        with pytest.raises(DataError, match=f"a {kind} table, .* write it as plain Parquet"):
+            spans.find(str(tmp_path), edition, None).fingerprint()  # type: ignore[arg-type]
+
+
+def test_what_nobody_can_read_in_a_folder_is_named_before_anybody_waits_for_it(
+    tmp_path: Path,
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for link, target, problem in (
+        ("ratings.csv", "pipe", "neither a file nor a folder"),
+        ("ratings.csv", "absent", "a link to absent, which does not exist"),
+    ):
+        place = tmp_path / target.upper()
+        place.mkdir()
+        (place / link).symlink_to(tmp_path / target if target == "pipe" else target)
+        with pytest.raises(DataError, match=problem):
+            input_files.find(str(place), CSV)
+    with pytest.raises(DataError, match="neither a file nor a folder"):
+        recognition.recognise(str(tmp_path / "pipe"))
+
+
+def test_a_name_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/r\xe9.csv")).write_text(RATINGS)
+    with pytest.raises(DataError, match=r"not UTF-8 \(b'r\\xe9\.csv'\): rename it"):
+        users(tmp_path)
+
+
+def test_a_file_of_parquet_may_be_compressed(tmp_path: Path) -> None:
+    table = pa.table({"user": [7, 8], "item": [1, 2], "rating": [4, 5]})
+    pq.write_table(table, tmp_path / "plain")
+    packed = tmp_path / "ratings.parquet.gz"
+    packed.write_bytes(gzip.compress((tmp_path / "plain").read_bytes()))
+    assert recognition.recognise(str(packed)) == "parquet"
+    assert users(packed) == [7, 8]
+    packed.write_bytes(packed.read_bytes()[:5])
+    with pytest.raises(DataError, match="the archive is damaged or cut"):
+        users(packed)
 
 
 def test_one_file_of_any_name_holds_the_ratings(tmp_path: Path) -> None:

@@ -238,6 +238,73 @@ def test_ids_in_parquet_may_have_any_types(
     assert raw.movies["movie_id"].to_pylist() == users
 
 
+@pytest.mark.parametrize(
+    ("column", "kind"),
+    [
+        (pa.array([7], pa.time32("ms")), r"time32\[ms\]"),
+        (pa.array([7], pa.duration("s")), r"duration\[s\]"),
+        (pa.ExtensionArray.from_storage(pa.opaque(pa.int64(), "p", "v"), pa.array([7])), "opaque"),
+        (pa.array([{"id": 7}]), "struct"),
+    ],
+)
+def test_a_column_of_neither_numbers_nor_text_nor_times_is_refused(
+    tmp_path: Path, column: pa.Array, kind: str
+) -> None:
+    table = pa.table({"user": [1], "item": [1], "rating": [4], "time": column})
+    pq.write_table(table, tmp_path / "r.parquet")
+    with pytest.raises(DataError, match=rf"the column of the timestamp has .*{kind}.*: expected"):
+        reading.read_raw(str(tmp_path), "parquet")
+
+
+def test_whole_numbers_that_are_too_large_are_no_times_and_no_ratings(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "user": [1, 2, 3],
+            "item": [1, 1, 1],
+            "rating": [4, 4, 2**60],
+            "time": pa.array([964982703, 2**64 - 1, 964982703], pa.uint64()),
+        }
+    )
+    pq.write_table(table, tmp_path / "r.parquet")
+    overrides = [f"data.path={tmp_path}", "data.rating_range=[1, 5]"]
+    _, cleaned = reading.read(str(tmp_path), ingest_options(load_config(None, overrides)))
+    assert cleaned.accepted["user_id"].to_pylist() == ["1"]
+    assert cleaned.rejected_by_reason == {"timestamp out of range": 1, "rating out of range": 1}
+
+
+def test_parquet_of_ratings_may_describe_their_movies(tmp_path: Path) -> None:
+    for name, listed in (("a", ["Drama", "War"]), ("b", [])):
+        genres = pa.array([listed], pa.list_(pa.string()))
+        movie = 1 if name == "a" else 2
+        columns = {"user": [7], "item": [movie], "rating": [4], "title": [name], "genres": genres}
+        pq.write_table(pa.table(columns), tmp_path / f"{name}.parquet")
+    described = reading.read_raw(str(tmp_path), "parquet").movies
+    assert described is not None
+    assert described.to_pylist() == [
+        {"movie_id": "1", "movie_title": "a", "movie_genres": ["Drama", "War"]},
+        {"movie_id": "2", "movie_title": "b", "movie_genres": []},
+    ]
+    pq.write_table(pa.table({"id": [1, 2], "title": ["x", "y"]}), tmp_path / "movies.parquet")
+    described = reading.read_raw(str(tmp_path), "parquet").movies
+    assert described is not None
+    assert described["movie_title"].to_pylist() == ["x", "y"]
+
+
+def test_whole_numbers_go_with_floats_and_columns_without_values_with_all(tmp_path: Path) -> None:
+    """pandas writes floats where a value is missing, one week and not the next."""
+    for name, user, time in (
+        ("1", pa.array([7]), pa.array([964982703])),
+        ("2", pa.array([8.0, None]), pa.nulls(2)),
+    ):
+        rows = len(user)
+        table = pa.table({"user": user, "item": [1] * rows, "rating": [4] * rows, "time": time})
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    for path in (tmp_path, tmp_path / "{SPAN}.parquet"):
+        raw, _ = reading.read(str(path), ingest_options(load_config(None, [f"data.path={path}"])))
+        assert raw.ratings["user_id"].to_pylist() == [7.0, 8.0, None]
+        assert raw.ratings["timestamp"].to_pylist() == [964982703, None, None]
+
+
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     for kind in (pa.binary(), pa.binary(1)):
         table = pa.table({"user": pa.array([b"\xc8"], kind), "item": ["1"], "rating": [4]})
@@ -262,11 +329,12 @@ def test_parquet_parts_may_have_other_widths_and_zones(tmp_path: Path) -> None:
 
 def test_genres_in_parquet_may_be_lists(tmp_path: Path) -> None:
     parquet(tmp_path / "ratings.parquet", ROWS)
-    table = pa.table({"id": [1, 2], "genres": [["Drama ", "War", "Drama"], None]})
-    pq.write_table(table, tmp_path / "movies.parquet")
-    movies = reading.read_raw(str(tmp_path), "parquet").movies
-    assert movies is not None
-    assert movies["movie_genres"].to_pylist() == [["Drama", "War"], []]
+    for kind in (pa.list_(pa.string()), pa.large_list(pa.string()), pa.list_(pa.string(), 3)):
+        genres = pa.array([["Drama ", "War", "Drama"], ["", None, " "]], kind)
+        pq.write_table(pa.table({"id": [1, 2], "genres": genres}), tmp_path / "movies.parquet")
+        movies = reading.read_raw(str(tmp_path), "parquet").movies
+        assert movies is not None
+        assert movies["movie_genres"].to_pylist() == [["Drama", "War"], []]
 
 
 def test_parquet_files_of_other_widths_go_together_and_of_other_kinds_not(tmp_path: Path) -> None:

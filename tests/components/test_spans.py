@@ -1,9 +1,12 @@
 """Ratings that come week by week, a folder or file each."""
 
+import gzip
 import hashlib
 import threading
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tfx.dsl.io import fileio
 
@@ -81,7 +84,8 @@ def test_a_folder_of_that_very_name_is_no_pattern(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("folders", "pattern", "problem"),
     [
-        (["a"], "week-{SPAN}", "no folder or file matches"),
+        (["a"], "week-{SPAN}", r"no folder or file matches \(.* has a\); placeholders stand for"),
+        (["2026-Nov", "2026-Dec"], "{YYYY}-{MM}-{DD}", "has 2026-Dec, 2026-Nov"),
         (["2026-13-01"], "{YYYY}-{MM}-{DD}", "2026-13-01 is no date"),
         (["1", "01"], "{SPAN}", "are the same span: keep one"),
         (["1"], "{SPAN}/{YYYY}", "exclusively"),
@@ -136,8 +140,64 @@ def test_the_newest_span_describes_a_movie(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+MOVIES = "movieId,title,genres\n1,Beside,Drama\n2,Beside,War\n"
+
+
+@pytest.mark.parametrize("name", ["movies.csv", "movies.tsv", "Movies.csv.gz"])
+def test_a_file_beside_the_spans_describes_what_no_span_does(tmp_path: Path, name: str) -> None:
+    text = MOVIES.replace(",", "\t") if ".tsv" in name else MOVIES
+    content = gzip.compress(text.encode()) if name.endswith(".gz") else text.encode()
+    (tmp_path / name).write_bytes(content)
+    for day in ("01", "08"):
+        (tmp_path / f"{day}.csv").write_text(HEADER + f"7,1,4,{day}0\n7,2,4,{day}0\n")
+    folder = week(tmp_path, "15", "7,2,4,100")
+    (folder / "movies.csv").write_text("movieId,title\n2,Own\n")
+    for pattern, titles in (("{SPAN}.csv", ["Beside"] * 2), ("{SPAN}", ["Beside", "Own"])):
+        raw, cleaned = reading.read(str(tmp_path / pattern), options())
+        assert f", movies of {name} beside them, " in reading.recognised("csv", raw, cleaned)
+        movies = raw.movies
+        assert movies is not None
+        assert movies.sort_by("movie_id")["movie_title"].to_pylist() == titles
+
+
+def test_movies_beside_the_spans_are_data(tmp_path: Path) -> None:
+    week(tmp_path, "1", "7,1,4,100")
+    without = key(tmp_path / "{SPAN}", None)
+    (tmp_path / "movies.csv").write_text(MOVIES)
+    described = key(tmp_path / "{SPAN}", None)
+    assert described != without
+    found = spans.find(str(tmp_path / "{SPAN}"), "auto", None)
+    (tmp_path / "movies.csv").write_text(MOVIES + "3,New,\n")
+    assert key(tmp_path / "{SPAN}", None) not in (without, described)
+    (tmp_path / "movies.csv").unlink()
+    with pytest.raises(DataError, match=r"movies\.csv: the file is there no longer"):
+        found.fingerprint()
+
+
+def test_movies_beside_the_spans_that_are_not_read_are_asked_about(tmp_path: Path) -> None:
+    week(tmp_path, "1", "7,1,4,100")
+    (tmp_path / "movies").mkdir()
+    assert spans.find(str(tmp_path / "{SPAN}"), "auto", None).movies is None
+    (tmp_path / "movies.json").write_text("{}")
+    with pytest.raises(DataError, match=r"has movies\.json, which is not read: write movies\.csv"):
+        spans.find(str(tmp_path / "{SPAN}"), "auto", None)
+    assert spans.find(str(tmp_path / "{SPAN}"), "csv", None).movies is None
+    (tmp_path / "movies.csv").mkdir()
+    with pytest.raises(DataError, match=r"movies\.csv is a folder: join its files to one"):
+        spans.find(str(tmp_path / "{SPAN}"), "csv", None)
+
+
+def test_parquet_beside_the_spans_describes_them(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"movieId": [1], "title": ["One"]}), tmp_path / "movies.parquet")
+    ratings = pa.table({"user": [7], "item": [1], "rating": [4]})
+    pq.write_table(ratings, tmp_path / "1.parquet")
+    movies = reading.read(str(tmp_path / "{SPAN}.parquet"), options())[0].movies
+    assert movies is not None
+    assert movies["movie_title"].to_pylist() == ["One"]
+
+
 def test_a_cut_last_line_is_seen_in_every_span(tmp_path: Path) -> None:
-    rows = [f"{user},1,4,1000{user}" for user in range(10, 40)]
+    rows = [f"{user},1,4,1400000{user}" for user in range(10, 40)]
     for name in ("1", "2"):
         path = week(tmp_path, name, *rows) / "ratings.csv"
         path.write_text(path.read_text()[:-2])
@@ -167,6 +227,67 @@ def test_a_span_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     _, cleaned = reading.read(str(tmp_path / "{SPAN}"), options())
     with pytest.raises(DataError, match=r"the first is row 2 of span 2: user 7, movie 3"):
         cleaning.require_few_rejected(cleaned, 3, 0.01)
+
+
+def test_a_span_of_which_too_many_rows_are_bad_is_refused_however_small_it_is(
+    tmp_path: Path,
+) -> None:
+    """A whole week may be less than the fraction of all rows that may be bad."""
+    good = [f"{user},1,4,{10**9 + user}" for user in range(2_000)]
+    week(tmp_path, "1", *good)
+    for name, bad in (("2", 10), ("3", 11)):
+        rows = [f"{user},2,{'x' if user < bad else 4},2000" for user in range(200)]
+        week(tmp_path, name, *rows)
+    _, cleaned = reading.read(str(tmp_path / "{SPAN}"), options())
+    with pytest.raises(DataError) as caught:
+        cleaning.require_few_rejected(cleaned, 2_400, 0.01)
+    assert str(caught.value) == (
+        "11 of 200 rows of span 3 cannot be ratings (5.50%, data.max_rejected_fraction allows "
+        "1.00%): 11 rating not a number; the first is row 1 of span 3: user 0, movie 2, rating x, "
+        "timestamp 2000; write ratings as numbers, and leave out rows without one"
+    )
+    cleaning.require_few_rejected(cleaned, 2_400, 0.06)
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        (["7,2,x,100"], r"1 of 1 rows of span 2 cannot be ratings"),
+        ([",,,", ",,,"], r"all 2 rows of span 2 are blank"),
+    ],
+)
+def test_a_span_without_a_rating_is_refused(tmp_path: Path, rows: list[str], problem: str) -> None:
+    week(tmp_path, "1", *(f"{user},1,4,{10**9 + user}" for user in range(2_000)))
+    week(tmp_path, "2", *rows)
+    _, cleaned = reading.read(str(tmp_path / "{SPAN}"), options())
+    with pytest.raises(DataError, match=problem):
+        cleaning.require_few_rejected(cleaned, 2_000 + len(rows), 0.01)
+
+
+def test_a_span_whose_ratings_were_all_given_again_has_ratings(tmp_path: Path) -> None:
+    week(tmp_path, "1", "7,2,4,100")
+    week(tmp_path, "2", "7,2,5,200")
+    _, cleaned = reading.read(str(tmp_path / "{SPAN}"), options())
+    cleaning.require_few_rejected(cleaned, 2, 0.0)
+
+
+def test_a_parquet_span_without_rows_is_named(tmp_path: Path) -> None:
+    for name, rows in (("1", 1), ("2", 0)):
+        table = pa.table({"user": [7] * rows, "movie": [1] * rows, "rating": [4.0] * rows})
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    with pytest.raises(DataError, match=r"/2\.parquet: the ratings have no rows"):
+        reading.read(str(tmp_path / "{SPAN}.parquet"), options())
+
+
+def test_a_span_alone_is_named_and_counted(tmp_path: Path) -> None:
+    for name in ("1", "2"):
+        week(tmp_path, name, f"7,{name},4,100", "8,1,x,100")
+    path = str(tmp_path / "{SPAN}")
+    raw, cleaned = reading.read(path, options(window=1))
+    assert "csv, span 2, ratings.csv" in reading.recognised("csv", raw, cleaned)
+    assert cleaned.rejected["span"].to_pylist() == ["2"]
+    (counted,) = report.by_span(spans.find(path, "auto", 1).spans, raw, cleaned.accepted)
+    assert (counted.name, counted.read, counted.accepted) == ("2", 2, 1)
 
 
 def test_spans_whose_columns_differ_are_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Which pushed model a warm start begins with."""
 
+import shutil
 from pathlib import Path
 
 import ml_metadata
@@ -7,10 +8,12 @@ import pytest
 from ml_metadata.proto import metadata_store_pb2
 from tfx.types import standard_artifacts
 
+from components import push_folder
 from components.gate.record import GateRecord
 from components.gate.release import write_record
 from components.warm_start import Executor, WarmStartStrategy, source_for
 from models.export.saved_model import TRAINING_WEIGHTS_FILE
+from serving.version_pin import Pin
 from tests.components import ingest_reports
 from tests.components.test_pushed_baseline import push
 
@@ -61,6 +64,20 @@ def test_the_source_is_the_newest_of_other_and_older_ratings(
     examples = ratings(tmp_path / "examples", data, until)
     found = source_for(examples, str(pushed), group)
     assert found == (None if version is None else str(pushed / version))
+
+
+def test_a_version_that_was_removed_or_rolled_back_starts_nothing(
+    tmp_path: Path, pushed: Path
+) -> None:
+    examples = ratings(tmp_path / "examples", "week 5", 500)
+    push_folder.write_pin(str(pushed), Pin(version=1, rejected={2: "", 3: "", 4: ""}))
+    assert source_for(examples, str(pushed), GROUP) == str(pushed / "1")
+    push_folder.write_pin(str(pushed), Pin())
+    assert source_for(examples, str(pushed), GROUP) == str(pushed / "2")
+    shutil.rmtree(pushed / "2")
+    assert source_for(examples, str(pushed), GROUP) == str(pushed / "1")
+    shutil.rmtree(pushed / "1")
+    assert source_for(examples, str(pushed), GROUP) is None
 
 
 def run(examples: str, pushed: Path, output: Path) -> Path:

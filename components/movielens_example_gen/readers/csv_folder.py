@@ -41,9 +41,11 @@ def read(files: Files, dialect: Dialect) -> RawRatings:
         by_name=() if MOVIES in files else ("title", "genres"),
     )
     ratings = delimited.read_parts(parts, form, dialect)
-    movies = (
-        delimited.read(files[MOVIES].path, *movies_form(dialect)) if MOVIES in files else ratings
-    )
+    movies = None
+    if MOVIES in files:
+        movies = read_movies(files[MOVIES].path, dialect)
+    elif {"title", "genres"} & set(ratings.columns):
+        movies = movie_table(ratings.columns)
     return RawRatings(
         ratings=pa.table(
             {
@@ -52,7 +54,7 @@ def read(files: Files, dialect: Dialect) -> RawRatings:
                 if role in ratings.columns
             }
         ),
-        movies=movie_table(movies.columns) if {"title", "genres"} & set(movies.columns) else None,
+        movies=movies,
         header={
             feature: ratings.header[role]
             for role, feature in RATING_ROLES.items()
@@ -66,6 +68,15 @@ def read(files: Files, dialect: Dialect) -> RawRatings:
         blank_lines=ratings.blank_lines,
         file_rows=ratings.part_rows,
     )
+
+
+def read_movies(path: str, dialect: Dialect) -> pa.Table:
+    """Returns the movies of a file.
+
+    Raises:
+        DataError: It cannot be read as a table of movies.
+    """
+    return movie_table(delimited.read(path, *movies_form(dialect)).columns)
 
 
 def read_headless_ratings(path: str, delimiter: str, dialect: Dialect) -> RawRatings:
@@ -153,6 +164,7 @@ def edition(description: str, rating_range: tuple[float, float] | None) -> Editi
         suffixes=(".csv", ".tsv", ".txt", ".dat", ".inter") if rating_range is None else (),
         part_prefix="part-",
         rating_range=rating_range,
+        read_movies=read_movies,
     )
 
 

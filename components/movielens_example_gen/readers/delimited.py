@@ -214,6 +214,7 @@ def read(path: str, form: Format, dialect: Dialect) -> TextTable:
         header = _has_header(rows[0], form, dialect)
         kind = f"delimiter {_NAMES.get(delimiter, delimiter)}"
         if header:
+            _refuse_lines_above(rows, lines, varying, dialect)
             rows[0] = _with_row_names(rows, form)
             folders = constants(rows[0], form, dialect)
             at = positions(rows[0], without(form, folders), dialect, kind)
@@ -221,6 +222,8 @@ def read(path: str, form: Format, dialect: Dialect) -> TextTable:
             if form.header is None:
                 _refuse_counters(rows, varying, dialect)
             at = _positions_by_order(len(rows[0]), varying, dialect, kind)
+            if "rating" in at and not _is_number(rows[0][at["rating"]]):
+                _refuse_lines_above(rows, lines, varying, dialect)
         if header and len(rows) == 1 and not form.is_part:
             raise DataError("the file has no rows")
         skipped = header + bool(named)
@@ -343,6 +346,22 @@ def _counts(rows: Sequence[Sequence[str]], form: Format) -> int | None:
     return start if counted == [str(start + row) for row in range(len(rows))] else None
 
 
+def _refuse_lines_above(
+    rows: Sequence[Sequence[str]], lines: Sequence[str], form: Format, dialect: Dialect
+) -> None:
+    """Refuses a table below a title, a comment or an empty row.
+
+    Raises:
+        DataError: A line below the first names the columns, and the first does not.
+    """
+    for row, line in zip(rows, lines, strict=True):
+        if set(form.required) <= set(_named(row, form, dialect)):
+            if row is not rows[0]:
+                shown = repr(line[:60])
+                raise DataError(f"the line {shown} names the columns: remove what is above it")
+            return
+
+
 def _refuse_spaced_quotes(rows: Sequence[Sequence[str]], quoting: bool) -> None:
     for row in rows if quoting else ():
         for field_ in row:
@@ -460,14 +479,21 @@ def _delimiter(lines: list[str], form: Format, dialect: Dialect) -> str:
 def _named(fields: Sequence[str], form: Format, dialect: Dialect) -> dict[Role, list[int]]:
     """Returns the positions of the fields that are names, by what they name."""
     found: dict[Role, list[int]] = {}
-    for role in (*form.roles, *form.by_name):
+    roles = (*form.roles, *form.by_name)
+    # A column that the user names is none that another column's name tells.
+    named = {dialect.columns[role] for role in roles if role in dialect.columns}
+    for role in roles:
         wanted = dialect.columns.get(role)
         one = [{plain_name(name.get(role, ""))} - {""} for name in (form.before, form.after)]
         for spellings in (one[0], SPELLINGS[role], one[1]):
             at = [
                 at
                 for at, name in enumerate(fields)
-                if (_is_spelt(name, spellings) if wanted is None else name.strip() == wanted)
+                if (
+                    name.strip() not in named and _is_spelt(name, spellings)
+                    if wanted is None
+                    else name.strip() == wanted
+                )
             ]
             if at:
                 found[role] = at
@@ -503,7 +529,11 @@ def _has_header(first: Sequence[str], form: Format, dialect: Dialect) -> bool:
     if any(not dialect.columns.get(role, "").isdecimal() for role in _named(first, form, dialect)):
         return True
     # A header has no numbers; a first rating has one.
-    return not any(re.fullmatch(r"\s*[+-]?\d+([.,]\d+)?\s*", name) for name in first)
+    return not any(map(_is_number, first))
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"\s*[+-]?\d+([.,]\d+)?\s*", text) is not None
 
 
 def read_columns(path: str, names: Sequence[str], delimiter: str) -> pa.Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -46,7 +46,7 @@ class RawRatings:
         cut_rows: Positions of last rows of files that may be cut.
         recognised: Phrases for people on what was recognised in the files.
         blank_lines: Number of lines of the ratings without a row, if there are many.
-        span_rows: Number of rows of each span, where there are several.
+        span_rows: Number of rows of each span; empty for a path without spans.
         file_rows: Number of rows of each file, where there are several.
     """
 
@@ -59,6 +59,20 @@ class RawRatings:
     blank_lines: int = 0
     span_rows: tuple[int, ...] = ()
     file_rows: tuple[int, ...] = ()
+
+
+def stacked(tables: Sequence[pa.Table]) -> pa.Table | None:
+    """Returns the rows of all tables; None if their columns do not go together.
+
+    Whole numbers go with floats, since pandas writes floats where a value is missing, one week and
+    not the next. A column without any value goes with all.
+    """
+    if any(table.column_names != tables[0].column_names for table in tables):
+        return None
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return None
 
 
 @dataclass(frozen=True)
@@ -76,6 +90,8 @@ class Edition:
         part_prefix: Start of the names of several such files that hold the ratings together; None
             if only one may.
         rating_range: Lowest and highest rating in stars; None if it depends on the data.
+        read_movies: Function that reads the first of `optional_files` alone, from its path; None if
+            it stands beside no spans.
     """
 
     description: str
@@ -86,3 +102,4 @@ class Edition:
     suffixes: tuple[str, ...] = ()
     part_prefix: str | None = None
     rating_range: tuple[float, float] | None = None
+    read_movies: Callable[[str, Dialect], pa.Table] | None = None

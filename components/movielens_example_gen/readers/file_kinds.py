@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Collection
 from typing import Final
 
 _AS_CSV = "write it as CSV or Parquet"
@@ -45,6 +46,16 @@ _KINDS: Final = (
     (b"<?xml", "an XML file; export the table as CSV"),
     (b"version https://git-lfs", "a pointer of Git LFS; fetch the file with `git lfs pull`"),
 )
+# Files of one program that are zip archives, by the end of a name in them.
+_ARCHIVE_KINDS: Final = (
+    ("workbook.xml", "an Excel workbook; save its sheet as CSV in UTF-8"),
+    ("workbook.bin", "an Excel workbook; save its sheet as CSV in UTF-8"),
+    ("[content_types].xml", "an Office document; save its table as CSV in UTF-8"),
+    ("content.xml", "an OpenDocument file; save its sheet as CSV in UTF-8"),
+    (".iwa", "a Numbers document; export its table as CSV"),
+    (".npy", f"a NumPy file; {_AS_CSV}"),
+    ("data.pkl", f"a PyTorch file; {_AS_CSV}"),
+)
 # Where formats say what they are, if not at the start.
 _TAR_MAGIC: Final = slice(257, 262)
 _DUCKDB_MAGIC: Final = slice(8, 12)
@@ -77,6 +88,17 @@ def other_than_text(start: bytes) -> str | None:
     if _JSON.match(start.removeprefix(codecs.BOM_UTF8)):
         return f"JSON; {_AS_CSV}"
     return _binary_kind(start) if is_binary else None
+
+
+def of_archive(names: Collection[str]) -> str | None:
+    """Returns what a zip archive is and what to do; None if it is no more than an archive.
+
+    Args:
+        names: Names of the files in it, in small letters, without folders.
+    """
+    return next(
+        (kind for end, kind in _ARCHIVE_KINDS if any(name.endswith(end) for name in names)), None
+    )
 
 
 def _binary_kind(start: bytes) -> str:

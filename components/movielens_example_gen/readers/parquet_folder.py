@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.errors import DataError
+from components.movielens_example_gen import normalising
 from components.movielens_example_gen.options import Dialect, Role
 from components.movielens_example_gen.readers import delimited, partitions
 from components.movielens_example_gen.readers.csv_folder import (
@@ -17,7 +18,13 @@ from components.movielens_example_gen.readers.csv_folder import (
     movie_table,
     movies_form,
 )
-from components.movielens_example_gen.readers.edition import Edition, Files, InputFile, RawRatings
+from components.movielens_example_gen.readers.edition import (
+    Edition,
+    Files,
+    InputFile,
+    RawRatings,
+    stacked,
+)
 
 _TEXTS: Final = (
     pa.types.is_large_string,
@@ -26,6 +33,17 @@ _TEXTS: Final = (
     pa.types.is_large_binary,
     pa.types.is_binary_view,
     pa.types.is_fixed_size_binary,
+)
+
+_PLAIN: Final = (
+    pa.types.is_null,
+    pa.types.is_boolean,
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_string,
+    pa.types.is_timestamp,
+    pa.types.is_date,
 )
 
 RATINGS: Final = "ratings.parquet"
@@ -56,37 +74,57 @@ def read(files: Files, dialect: Dialect) -> RawRatings:
         DataError: A file is not Parquet or lacks a column.
     """
     parts = [file for name, file in files.items() if name != MOVIES]
-    tables = [_ratings(file, dialect) for file in parts]
-    first = tables[0].schema
+    by_name: Sequence[Role] = () if MOVIES in files else ("title", "genres")
+    tables = [_part(file, by_name, dialect) for file in parts]
+    first, place = tables[0], os.path.dirname(parts[0].path)
     for file, table in zip(parts, tables, strict=True):
-        if table.schema != first:
+        if stacked([first, table]) is None:
             raise DataError(
-                f"{os.path.dirname(parts[0].path)}: the columns of the Parquet files differ: "
-                f"{_described(first)} in {parts[0].name} "
+                f"{place}: the columns of the Parquet files differ: "
+                f"{_described(first.schema)} in {parts[0].name} "
                 f"and {_described(table.schema)} in {file.name}; write all alike, or give the one "
                 "with the ratings as data.path"
             )
+    everything = stacked(tables)
+    if everything is None:
+        raise DataError(f"{place}: the columns of the Parquet files differ: write all alike")
     movies = None
     if MOVIES in files:
-        movies = _columns(files[MOVIES].path, *movies_form(dialect))
+        movies = read_movies(files[MOVIES].path, dialect)
+    elif present := [role for role in by_name if role in everything.column_names]:
+        ids: dict[Role, pa.ChunkedArray] = {"movie": everything[RATING_ROLES["movie"]]}
+        movies = movie_table(ids | {role: everything[role] for role in present})
+    own = [name for name in RATING_ROLES.values() if name in everything.column_names]
     return RawRatings(
-        ratings=pa.concat_tables(tables),
+        ratings=everything.select(own),
         file_rows=tuple(table.num_rows for table in tables),
-        movies=None if movies is None else movie_table(movies),
+        movies=movies,
         recognised=(
             os.path.basename(parts[0].name) if len(parts) == 1 else f"{len(parts)} Parquet files",
         ),
     )
 
 
-def _ratings(file: InputFile, dialect: Dialect) -> pa.Table:
+def read_movies(path: str, dialect: Dialect) -> pa.Table:
+    """Returns the movies of a file.
+
+    Raises:
+        DataError: It is no Parquet, or lacks a column.
+    """
+    return movie_table(_columns(path, *movies_form(dialect)))
+
+
+def _part(file: InputFile, by_name: Sequence[Role], dialect: Dialect) -> pa.Table:
+    """Returns the ratings of a file, and the columns on their movies by what they are."""
     form = delimited.Format(
         roles=tuple(RATING_ROLES),
         required=("user", "movie", "rating"),
+        by_name=by_name,
         folders=partitions.values(file.name),
     )
     columns = _columns(file.path, form, dialect)
-    return pa.table({RATING_ROLES[role]: columns[role] for role in RATING_ROLES if role in columns})
+    roles = [role for role in (*RATING_ROLES, *by_name) if role in columns]
+    return pa.table({RATING_ROLES.get(role, role): columns[role] for role in roles})
 
 
 def _described(schema: pa.Schema) -> str:
@@ -97,13 +135,12 @@ def _plain(column: pa.ChunkedArray, role: Role, path: str) -> pa.ChunkedArray:
     """Returns a column in one of few types, so that files of several programs go together.
 
     Raises:
-        DataError: The column holds lists or the like and no genres, or bytes that are no text.
+        DataError: The column holds lists or the like and no genres, bytes that are no text, or what
+            is no number, text or time.
     """
-    if role == "genres" and (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
+    if role == "genres" and normalising.is_list(column.type):
         return column
     place = f"{os.path.basename(path)}: the column of the {role} has"
-    if pa.types.is_nested(column.type):
-        raise DataError(f"{place} {column.type}: expected numbers, text or times")
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     kind = column.type
@@ -112,6 +149,8 @@ def _plain(column: pa.ChunkedArray, role: Role, path: str) -> pa.ChunkedArray:
             return column.cast(pa.string())
         except pa.ArrowInvalid as error:
             raise DataError(f"{place} bytes that are not UTF-8: write it as text") from error
+    if not any(is_kind(kind) for is_kind in _PLAIN):
+        raise DataError(f"{place} {kind}: expected numbers, text or times")
     if pa.types.is_floating(kind):
         return column.cast(pa.float64())
     if pa.types.is_timestamp(kind):
@@ -150,4 +189,5 @@ EDITION = Edition(
     optional_files=(MOVIES,),
     suffixes=(".parquet",),
     part_prefix="",
+    read_movies=read_movies,
 )

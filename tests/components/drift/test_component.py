@@ -190,7 +190,7 @@ def test_a_broken_week_is_seen_among_many(tmp_path: Path) -> None:
     flipped = (*good, span("new", 22, 34, 27, 11, 6))
     with pytest.raises(DataError) as caught:
         run(tmp_path / "b", tmp_path / "pushed", 26, "", flipped)
-    assert "spans before; if the change is meant, --accept-drift span" in str(caught.value)
+    assert "other spans; if the change is meant, --accept-drift span" in str(caught.value)
     assert "new mean 2.45" in str(caught.value)
     accepted = run(tmp_path / "c", tmp_path / "pushed", 26, "span", flipped)
     assert accepted.accepted == ("span",)
@@ -199,6 +199,25 @@ def test_a_broken_week_is_seen_among_many(tmp_path: Path) -> None:
     entropy = [-np.sum(one * np.log2(one)) for one in ((p + q) / 2, p, q)]
     expected = entropy[0] - (entropy[1] + entropy[2]) / 2
     assert accepted.moves[0].moved == pytest.approx(expected)
+
+
+def test_an_older_span_on_another_scale_stops_the_first_run(tmp_path: Path) -> None:
+    """Later it was the newest span once, and a person may have accepted it."""
+    weeks = [span(f"week-{number}", 6, 11, 27, 34, 22) for number in range(50)]
+    # Of the same stars on a scale of 1 to 2.5, and too few to tell.
+    few, halved = span("few", 40, 59, 0, 0, 0), span("broken", 17, 61, 22, 0, 0)
+    broken = (*weeks[:20], few, halved, *weeks[20:])
+    with pytest.raises(DataError, match="has moved too far from that of the other spans") as caught:
+        run(tmp_path / "a", tmp_path / "none", 26, "", broken)
+    (line,) = [line for line in caught.value.table if line.startswith("span")]
+    assert "broken mean 2.05" in line
+    assert "mean 3.5" in line
+    push(tmp_path / "pushed", 26, "8")
+    report = run(tmp_path / "b", tmp_path / "pushed", 26, "", broken)
+    assert not [move for move in report.moves if move.name == "span" and move.exceeded]
+    weeks[30] = span("usual", 7, 10, 26, 35, 22)
+    (move,) = run(tmp_path / "c", tmp_path / "none", 26, "", tuple(weeks)).moves
+    assert not move.exceeded
 
 
 def test_the_first_span_and_an_empty_one_have_nothing_to_compare(tmp_path: Path) -> None:

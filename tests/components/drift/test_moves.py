@@ -96,9 +96,9 @@ def test_a_move_as_far_as_its_limit_is_allowed() -> None:
     ("names", "expected"),
     [
         (["ratings", "late"], "the last blessed version 7"),
-        (["ratings", "span"], "the last blessed version 7 and the spans before"),
+        (["ratings", "span"], "the last blessed version 7 and the other spans"),
         # The version may have nothing to compare with.
-        (["span"], "the spans before"),
+        (["span"], "the other spans"),
     ],
 )
 def test_what_is_compared_with_is_what_the_moves_are_of(names: list[str], expected: str) -> None:

@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from models.catalogue import Catalogue
 from models.contracts import trains_by_gradients
+from models.errors import TrainingError
+from models.export.saved_model import TRAINING_WEIGHTS_FILE
 from models.factory import build_model
 from models.options import ModelOptions, TrainingOptions
 from models.registry import MODELS
@@ -129,6 +131,35 @@ def test_a_table_spread_over_replicas_gets_its_rows(
 
 def test_an_export_without_weights_starts_nothing(tmp_path: Path) -> None:
     assert warm_start.read(str(tmp_path)) is None
+
+
+def test_damaged_weights_are_named_with_what_to_do(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    options = ModelOptions(dimension=3)
+    warm_start.write(str(tmp_path), options, THEN, {"train": trained_like("biased_mf", rng)})
+    file = tmp_path / TRAINING_WEIGHTS_FILE
+    whole = file.read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 255
+    for content in (b"", b"no archive", whole[:-100], whole[: len(whole) // 2], bytes(flipped)):
+        file.write_bytes(content)
+        with pytest.raises(TrainingError, match=r"damaged .*remove this version, or set training"):
+            warm_start.read(str(tmp_path))
+
+
+def test_weights_of_a_release_with_other_options_are_those_of_another_model(
+    tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ModelOptions(dimension=3)
+    written = options.model_dump_json()
+    monkeypatch.setattr(
+        ModelOptions, "model_dump_json", lambda _: written.replace("dimension", "rank")
+    )
+    warm_start.write(str(tmp_path), options, THEN, {"train": trained_like("biased_mf", rng)})
+    read = warm_start.read(str(tmp_path))
+    assert read is not None
+    assert read.options != options
 
 
 def test_a_warm_start_has_fewer_epochs_and_a_lower_rate() -> None:

@@ -69,3 +69,10 @@ def test_no_row_and_no_name_makes_the_terminal_do_something(tmp_path: Path) -> N
 def test_what_cannot_be_read_is_one_line(books: Path, tmp_path: Path) -> None:
     assert_refused(movierec("data", "check", str(books)), "no column user", "delimiter semicolon")
     assert_refused(movierec("data", "check", str(tmp_path / "absent")), "does not exist")
+    assert_refused(movierec("data", "check", "https://host/ml-1m.zip"), "not an address")
+    assert_refused(movierec("data", "check", "~nosuchuser/ratings.csv"), "no such user")
+    assert_refused(movierec("data", "check", ""), "expected a path")
+    quoted = tmp_path / "a 'b' \"c\" \\t {d}.csv"
+    quoted.write_text("user,movie,rating\n" + "1,2,\n" * 30)
+    assert_refused(movierec("data", "check", str(tmp_path / 'absent"')), 'absent" does not exist')
+    assert "30 rating not a number" in movierec("data", "check", str(quoted)).stdout

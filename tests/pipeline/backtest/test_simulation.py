@@ -78,6 +78,18 @@ def test_policies_are_compared_on_the_same_weeks(ratings: Path) -> None:
     assert "50% of the epochs" in line
 
 
+def test_a_week_without_ratings_puts_no_training_off_to_the_next_turn(ratings: Path) -> None:
+    header, *lines = ratings.read_text().splitlines()
+    empty = [str(10**9 + second) for second in (3 * 7 * DAY, 4 * 7 * DAY)]
+    kept = [line for line in lines if not empty[0] <= line.rpartition(",")[2] < empty[1]]
+    ratings.write_text("\n".join([header, *kept]) + "\n")
+    (policy,) = backtest(ratings, "fresh/2", 1).policies
+    # The fourth week, whose turn it is, has no ratings.
+    assert [(week.week, week.trained) for week in policy.weeks] == [
+        ("2001-09-16", True), ("2001-09-23", False), ("2001-10-07", True),
+    ]  # fmt: skip
+
+
 def test_a_refused_model_does_not_serve(ratings: Path) -> None:
     (policy,) = backtest(ratings, "fresh", 4, "gate.min_gain_over_biases=9").policies
     assert policy.refused == policy.trainings == 1

@@ -59,6 +59,12 @@ def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
     assert load_config(tmp_path / "run.toml").training.epochs == 7
 
 
+def test_a_link_that_leads_back_to_itself_is_named(tmp_path: Path) -> None:
+    (tmp_path / "ratings.csv").symlink_to("ratings.csv")
+    with pytest.raises(UserError, match="a link that leads back to itself"):
+        load_config(None, [f"data.path={tmp_path / 'ratings.csv'}"])
+
+
 def test_the_tree_is_frozen() -> None:
     with pytest.raises(ValidationError):
         PipelineConfig().training.epochs = 3  # type: ignore[misc]
@@ -74,6 +80,17 @@ def test_the_tree_is_frozen() -> None:
         ("data.path=", ["data.path", "expected a path"]),
         ("serving.binary=", ["serving.binary", "expected a path"]),
         ("data.path=~nosuchuser/ratings", ["data.path", "no such user"]),
+        ("data.path=https://host/x.zip", ["data.path", "not an address; fetch it first"]),
+        ("gate.golden_set=gs://b/x", ["gate.golden_set", "not an address"]),
+        ("data.dataset=ml25m", ["data.dataset: 'ml25m'", "'ml-25m'"]),
+        ('data.columns={User="a"}', ["data.columns.User: 'User'", "'user'"]),
+        ('data.columns={user="a", movie="a"}', ["data.columns", "user and movie are both a"]),
+        ("data.columns={user=1, rating=1}", ["data.columns", "user and rating are both 1"]),
+        ("data.rating_range=[1]", ["data.rating_range", "expected one more value"]),
+        ("data.delimiter=þ", ["data.delimiter: 'þ'", "one ASCII character"]),
+        ("data.delimiter='\"'", ["data.delimiter", "no letter, digit or quote"]),
+        ("data.delimiter=a", ["data.delimiter: 'a'", "no letter, digit or quote"]),
+        ('data.delimiter="\\n"', ["data.delimiter", "one ASCII character"]),
         ("model.dimension=true", ["model.dimension: True is not allowed", "true and false"]),
         ("gate.max_rmse=false", ["gate.max_rmse: False is not allowed"]),
         ('tuning.ranges={"model.dimension"=[true, 9]}', ["tuning.ranges", "true and false"]),
@@ -134,6 +151,7 @@ def test_a_wrong_override_is_one_line_that_names_it(override: str, parts: list[s
         b"data.path = 2026-11-22\n",
         b'data.path = "~nosuchuser/ratings"\n',
         b"model.dimension = true\n",
+        b'data.path = "s3://bucket/ratings"\n',
     ],
 )
 def test_a_wrong_file_is_one_line(tmp_path: Path, content: bytes) -> None:
