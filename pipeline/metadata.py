@@ -19,6 +19,7 @@ from tfx.types import standard_artifacts
 from components.atomic_pusher import PIN_VERDICT_KEY
 from pipeline import PIPELINE_NAME
 from pipeline.config.errors import UserError
+from pipeline.workspace import ARTIFACTS_FOLDER
 from serving.version_pin import served_version
 
 _LOCK_FILE: Final = ".metadata.lock"
@@ -162,6 +163,23 @@ def forget_lost(database: Path, may_be_empty: Collection[tuple[str, str]]) -> No
         store.put_artifacts(lost)
 
 
+def folder_of(database: Path, artifact: metadata_store_pb2.Artifact) -> Path:
+    """Returns the folder of an artifact in the workspace.
+
+    A record of steps whose Beam works on other machines has the absolute path of a workspace that
+    was moved or copied since.
+
+    Args:
+        database: SQLite database of the workspace.
+        artifact: Artifact with a path in the workspace.
+    """
+    folder = database.parent / artifact.uri
+    if folder.is_relative_to(database.parent) or ARTIFACTS_FOLDER not in folder.parts:
+        return folder
+    below = len(folder.parts) - folder.parts[::-1].index(ARTIFACTS_FOLDER)
+    return database.parent.joinpath(ARTIFACTS_FOLDER, *folder.parts[below:])
+
+
 def _has_files(folder: Path) -> bool:
     # A baseline is a link to a version.
     return any(files for _, _, files in os.walk(folder, followlinks=True))
@@ -188,7 +206,7 @@ def folders_of_runs(database: Path, run_ids: set[str]) -> set[Path]:
         events = store.get_events_by_execution_ids(executions) if executions else []
         artifacts = store.get_artifacts_by_id([event.artifact_id for event in events])
         folders |= {
-            (database.parent / artifact.uri).resolve() for artifact in artifacts if artifact.uri
+            folder_of(database, artifact).resolve() for artifact in artifacts if artifact.uri
         }
     return folders
 
@@ -206,7 +224,7 @@ def forget_removed(database: Path, folders: set[Path]) -> None:
     removed = [
         artifact
         for artifact in store.get_artifacts()
-        if artifact.uri and (database.parent / artifact.uri).resolve() in folders
+        if artifact.uri and folder_of(database, artifact).resolve() in folders
     ]
     for artifact in removed:
         artifact.state = metadata_store_pb2.Artifact.DELETED

@@ -268,6 +268,20 @@ def test_a_version_that_is_a_link_goes_without_what_it_leads_to(
     assert prune(workspace, keep=1) == []
 
 
+def test_artifacts_stay_though_their_records_have_the_place_of_an_earlier_workspace(
+    workspace: Workspace, store: Store
+) -> None:
+    """As of steps whose Beam works on other machines, in a workspace that was moved."""
+    records = store.store.get_artifacts()
+    for record in records:
+        record.uri = record.uri.replace(str(workspace.root), "/the/old/place")
+    store.store.put_artifacts(records)
+    prune(workspace, keep=1)
+    kept = {"11", "14"}
+    assert remaining(workspace.artifacts / "Trainer" / "model") == kept
+    assert store.live() == kept
+
+
 def test_stray_files_among_artifacts_are_left_alone(workspace: Workspace, store: Store) -> None:
     stray = workspace.artifacts / "Trainer" / "model" / "notes.txt"
     stray.touch()
