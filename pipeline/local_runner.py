@@ -79,13 +79,17 @@ def run(
         (folder / "config.toml").write_text(to_toml(config), encoding="utf-8")
         with run_log.redirected(folder / "log.txt", verbose) as screen:
             result = _run(config, workspace, data, folder, screen, accepted, jobs)
-            return FinishedRun(result, can_fork=jobs > 1)
+            return FinishedRun(result, can_fork=jobs is not None)
 
 
-def jobs_of(config: PipelineConfig) -> int:
-    """Returns how many steps run at once; must be called before anything imports TensorFlow."""
+def jobs_of(config: PipelineConfig) -> int | None:
+    """Returns how many steps run at once, or None if all run in this process, one by one.
+
+    It must be called before anything imports TensorFlow. A step in a process of its own, even if
+    it is the only one, can abort without the end of the run, which then says what happened.
+    """
     if not step_processes.can_fork():
-        return 1
+        return None
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     fitting = max(2, memory // _MEMORY_PER_JOB)
     return config.runner.jobs or min(len(os.sched_getaffinity(0)), fitting)
@@ -98,7 +102,7 @@ def _run(
     folder: Path,
     screen: IO[str],
     accepted_drift: str,
-    jobs: int,
+    jobs: int | None,
 ) -> summary.Summary:
     started = time.perf_counter()
     home = Workspace(workspace.root.resolve())
@@ -169,7 +173,7 @@ def _launch(
     folder: Path,
     progress: StepProgress,
     accepted_drift: str,
-    jobs: int,
+    jobs: int | None,
 ) -> Outputs:
     """Runs every step, and returns the artifacts of the run.
 
@@ -181,7 +185,7 @@ def _launch(
         folder: Folder of the run, whose name is the run's id.
         progress: Display of the steps.
         accepted_drift: Moves of the data that are accepted, as one text.
-        jobs: Largest number of steps at once.
+        jobs: Largest number of steps at once; None runs them in this process.
     """
     with progress.step(_START_UP):
         with lean_imports():

@@ -48,6 +48,23 @@ class StepFailedError(UserError):
         self.table = table
 
 
+class StepEndedError(Exception):
+    """The process of a step ended without a word.
+
+    Attributes:
+        exit_code: Exit code of the process, less than 0 if a signal ended it.
+    """
+
+    def __init__(self, exit_code: int) -> None:
+        """Constructs the error.
+
+        Args:
+            exit_code: Exit code of the process, less than 0 if a signal ended it.
+        """
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+
 def explain(error: Exception, step: str | None, folder: Path) -> StepFailedError:
     """Returns the failure of a step, for the person who started the run.
 
@@ -59,23 +76,6 @@ def explain(error: Exception, step: str | None, folder: Path) -> StepFailedError
     if isinstance(error, DataError):
         return StepFailedError(f"{step}: {error.message}", error.table)
     return StepFailedError(f"{step}: {_reason(error, folder)}")
-
-
-def explain_end(exit_code: int, step: str) -> StepFailedError:
-    """Returns the failure of a step whose process ended without a word.
-
-    Args:
-        exit_code: Exit code of the process, less than 0 if a signal ended it.
-        step: Id of the step.
-    """
-    if exit_code >= 0:
-        return StepFailedError(f"{step}: its process ended with exit code {exit_code}")
-    number = signal.Signals(-exit_code)
-    ended = "killed" if number == signal.SIGKILL else f"ended by {number.name}"
-    memory = f", as when memory runs out; if so, {LESS_MEMORY}"
-    return StepFailedError(
-        f"{step}: its process was {ended}{memory if number in _SIGNALS_OF_MEMORY else ''}"
-    )
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:
@@ -94,6 +94,8 @@ def _reason(error: Exception, folder: Path) -> str:
     """Returns why a step failed, in one line."""
     if isinstance(error, EXPECTED):
         return str(error)
+    if isinstance(error, StepEndedError):
+        return f"{_end(error.exit_code)}; the last it said is in {folder / 'log.txt'}"
     if _is_disk_full(error):
         return (
             f"no space left on the disk of {folder.parents[1]}; free some, for instance "
@@ -106,6 +108,16 @@ def _reason(error: Exception, folder: Path) -> str:
         return f"{error.strerror or error} ({error.filename or folder})"
     first_line = str(error).strip().partition("\n")[0]
     return f"{type(error).__name__}: {first_line}; {traceback}"
+
+
+def _end(exit_code: int) -> str:
+    """Returns how a process ended, and what may help."""
+    if exit_code >= 0:
+        return f"its process ended with exit code {exit_code}"
+    number = signal.Signals(-exit_code)
+    ended = "killed" if number == signal.SIGKILL else f"ended by {number.name}"
+    memory = f", as when memory runs out; if so, {LESS_MEMORY}"
+    return f"its process was {ended}{memory if number in _SIGNALS_OF_MEMORY else ''}"
 
 
 def _is_disk_full(error: BaseException | None) -> bool:

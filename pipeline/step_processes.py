@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from models.training.progress import Progress, current_report
-from pipeline.step_failure import StepFailedError, explain_end
+from pipeline.step_failure import StepEndedError, StepFailedError
 from serving.shutdown import STOP_SIGNALS, end_with_parent
 
 # Between SIGTERM, at which a training saves its state, and SIGKILL.
@@ -105,7 +105,7 @@ class StepProcesses:
         Args:
             name: Id of the step.
             work: Function that does its work, and returns whether an earlier result was used.
-            explain: Function that puts an error of the step into words.
+            explain: Function that puts an error of the step, or the end of its process, into words.
         """
         assert _FORK is not None
         messages, sender = _FORK.Pipe(duplex=False)
@@ -113,7 +113,7 @@ class StepProcesses:
         process.start()
         # Without another sender, the end of the process ends the pipe.
         sender.close()
-        self._running[messages] = _Child(name, process)
+        self._running[messages] = _Child(name, process, explain)
 
     def news(self, seconds: float | None) -> Iterator[tuple[str, Message]]:
         """Yields the ids of steps and what is new about them.
@@ -128,7 +128,7 @@ class StepProcesses:
                 message: Message = messages.recv()
             except EOFError:
                 child.process.join()
-                message = Failed(explain_end(child.process.exitcode or 0, child.name))
+                message = Failed(child.explain(StepEndedError(child.process.exitcode or 0)))
             if not isinstance(message, Progress):
                 child.process.join()
                 messages.close()
@@ -163,6 +163,7 @@ class _Child:
 
     name: str
     process: multiprocessing.process.BaseProcess
+    explain: Callable[[Exception], StepFailedError]
 
 
 def _run(

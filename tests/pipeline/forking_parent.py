@@ -8,10 +8,11 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from models.training.progress import Progress, current_report
-from pipeline.step_failure import StepFailedError
+from pipeline.step_failure import explain
 from pipeline.step_processes import StepProcesses
 
 PROGRESS = Progress(1, 2, 0.5, 0.25, "RMSE", None, 1e6, 3.0)
@@ -86,7 +87,7 @@ def main() -> None:
             processes.start(
                 name,
                 lambda step=STEPS[name]: step(folder),
-                lambda error: StepFailedError(f"! {error}"),
+                partial(explain, step=name, folder=folder),
             )
         while len(processes):
             for name, message in processes.news(None):

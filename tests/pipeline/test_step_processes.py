@@ -51,7 +51,7 @@ def test_steps_tell_their_progress_and_their_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("step", "reason"),
     [
-        ("fail", "! no good"),
+        ("fail", "fail: ValueError: no good; the traceback is in "),
         ("be_killed", "be_killed: its process was killed, as when memory runs out; if so, lower"),
         ("abort", "abort: its process was ended by SIGABRT, as when memory runs out; if so, lower"),
     ],
@@ -62,6 +62,8 @@ def test_a_step_that_fails_ends_those_beside_it(tmp_path: Path, step: str, reaso
     assert parent.returncode == 1
     (line,) = output.splitlines()
     assert reason in line
+    # What C++ wrote before it aborted is there.
+    assert str(tmp_path / "log.txt") in line
     assert not runs(pid_of(tmp_path, "endless"))
     assert (tmp_path / "endless-told").exists()
 
