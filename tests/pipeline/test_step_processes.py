@@ -20,14 +20,20 @@ ROOT = Path(__file__).parents[2]
 
 def start(folder: Path, *names: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.pipeline.forking_parent", ",".join(names), str(folder)]
+    temporary(folder).mkdir()
     return subprocess.Popen(
         command,
         cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(temporary(folder))},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
+
+
+def temporary(folder: Path) -> Path:
+    return folder / "temporary"
 
 
 def pid_of(folder: Path, name: str) -> int:
@@ -66,6 +72,13 @@ def test_a_step_that_fails_ends_those_beside_it(tmp_path: Path, step: str, reaso
     assert str(tmp_path / "log.txt") in line
     assert not runs(pid_of(tmp_path, "endless"))
     assert (tmp_path / "endless-told").exists()
+
+
+@pytest.mark.parametrize("names", [("cached",), ("endless", "be_killed")])
+def test_no_temporary_file_outlives_a_step(tmp_path: Path, names: tuple[str, ...]) -> None:
+    """Libraries remove theirs at the end of an interpreter, which a fork has none of."""
+    start(tmp_path, *names).communicate()
+    assert list(temporary(tmp_path).rglob("*")) == []
 
 
 def test_no_step_outlives_a_parent_that_is_killed(tmp_path: Path) -> None:
