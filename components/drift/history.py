@@ -6,7 +6,8 @@ to the statistics of all of them, and whatever model is trained.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -94,6 +95,37 @@ def history_moves(before: RatingSample, now: RatingSample, limits: DriftLimits) 
         compared,
         compared & unknown & (now.times < before.newest),
         limits.max_late,
+    )
+
+
+def remembered(
+    before: RatingSample | None, now: RatingSample, accepted: Collection[str]
+) -> RatingSample:
+    """Returns the sample of this run's ratings as they were when they were first seen.
+
+    Each run compares with the sample that the one before kept. So changes that are small in each
+    week add up to what they are together, until a person accepts them by name.
+
+    Args:
+        before: Sample that the last blessed model kept; None if there is none.
+        now: Sample of the ratings of this run.
+        accepted: Names of the moves that a person accepted for this run.
+    """
+    # Without times, a rating that was given again cannot be told from one that was changed.
+    if before is None or now.oldest == now.newest:
+        return now
+    place = _places(now, before)
+    known = before.keys[place] == now.keys
+    first = known & (now.times <= before.newest)
+    if "changed" in accepted:
+        first = np.zeros_like(known)
+    if "titles" in accepted:
+        known = np.zeros_like(known)
+    return dataclasses.replace(
+        now,
+        stars=np.where(first, before.stars[place], now.stars),
+        times=np.where(first, before.times[place], now.times),
+        movies=np.where(known, before.movies[place], now.movies),
     )
 
 

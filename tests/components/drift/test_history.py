@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from benchmarks.poisonings import MUCH, POISONINGS
-from components.drift.history import history_moves
+from components.drift.history import history_moves, remembered
 from components.drift.limits import DriftLimits
 from components.drift.report import Move
 from components.movielens_example_gen import rating_sample
@@ -306,6 +306,52 @@ def test_wrong_stars_do_not_pass_as_given_again(name: str) -> None:
 def test_a_few_ratings_that_were_given_again_are_no_change_whatever_they_are() -> None:
     """Less than `drift.max_changed` of the earlier ratings."""
     assert refused(given_again(ratings(27), 0.005, lambda stars: 6 - stars)) == set()
+
+
+@pytest.mark.parametrize("accepted", [(), ("changed",), ("titles",)])
+def test_small_changes_add_up_until_they_are_accepted(accepted: tuple[str, ...]) -> None:
+    """Each week, another 0.8 % of all ratings get another half star."""
+    rng, kept = np.random.default_rng(8), before()
+    wrong = np.zeros(ratings(weekly.WEEKS).num_rows, bool)
+    shares = []
+    for number in (27, 28, 29):
+        wrong |= rng.random(len(wrong)) < 0.008
+        table = ratings(number)
+        of_week = wrong[: table.num_rows]
+        now = sample(
+            replaced(table, "rating", lambda stars, rows=of_week: np.where(rows, stars + 0.5, stars))
+        )
+        found = {move.name: move for move in history_moves(kept, now, DriftLimits())}
+        shares.append(found["changed"].moved)
+        kept = remembered(kept, now, accepted if number == 28 else ())
+    after = 0.008 if "changed" in accepted else 1 - 0.992**3
+    for share, expected in zip(shares, (0.008, 1 - 0.992**2, after), strict=True):
+        assert share == pytest.approx(expected, abs=4 * np.sqrt(expected / 7_000))
+
+
+def test_what_was_rated_again_is_remembered_as_it_is_now() -> None:
+    now = sample(given_again(ratings(27), 1 / 3, another_time))
+    kept = remembered(before(), now, ())
+    for name, values in vars(now).items():
+        np.testing.assert_array_equal(getattr(kept, name), values)
+
+
+def test_other_titles_add_up_until_they_are_accepted() -> None:
+    movies = weekly.movies()
+    position = movies.column_names.index("movie_title")
+    titles = [f"Other {title}" for title in movies["movie_title"].to_pylist()]
+    now = sample(ratings(27), movies.set_column(position, "movie_title", pa.array(titles)))
+    for accepted, moved in (((), 1.0), (("titles",), 0.0)):
+        kept = remembered(before(), now, accepted)
+        found = {move.name: move for move in history_moves(kept, now, DriftLimits())}
+        assert found["titles"].moved == pytest.approx(moved, abs=0.05)
+
+
+def test_without_times_the_last_stars_are_remembered() -> None:
+    """Somebody may have given them again."""
+    timeless = replaced(ratings(26), "timestamp", np.zeros_like)
+    flipped = sample(replaced(timeless, "rating", lambda stars: 6 - stars))
+    assert remembered(sample(timeless), flipped, ()) is flipped
 
 
 def test_a_window_that_moves_on_loses_nothing() -> None:
