@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from components.drift.limits import DriftLimits
-from components.drift.report import Move
+from components.drift.report import PROFILES, Move
 from components.movielens_example_gen.rating_sample import RatingSample, Stars
 
 # Rounding is no change, nor is another time zone.
@@ -36,7 +36,7 @@ _Positions = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def history_moves(before: RatingSample, now: RatingSample, limits: DriftLimits) -> Iterator[Move]:
-    """Yields the shares of ratings that are gone, were changed, came late, or are of other movies.
+    """Yields the shares of ratings that are gone, were changed, came late, or are of others.
 
     A rating older than those of the other run, or of a span that is no longer read, may be gone: a
     window of the newest weeks moves on, or gets larger. A rating that is newer than the earlier
@@ -87,6 +87,15 @@ def history_moves(before: RatingSample, now: RatingSample, limits: DriftLimits) 
         limits.max_changed,
         how,
     )
+    if before.users is not None and now.users is not None:
+        yield _move(
+            PROFILES,
+            "share of users with another age, gender or occupation",
+            kept,
+            kept & (now.users[place] != before.users),
+            limits.max_changed,
+            how,
+        )
     compared = (now.times >= before.oldest) & (now.keys <= common)
     unknown = before.keys[_places(now, before)] != now.keys
     yield _move(
@@ -119,6 +128,9 @@ def remembered(
     first = known & (now.times <= before.newest)
     if "changed" in accepted:
         first = np.zeros_like(known)
+    users = now.users
+    if users is not None and before.users is not None and PROFILES not in accepted:
+        users = np.where(known, before.users[place], users)
     if "titles" in accepted:
         known = np.zeros_like(known)
     return dataclasses.replace(
@@ -126,6 +138,7 @@ def remembered(
         stars=np.where(first, before.stars[place], now.stars),
         times=np.where(first, before.times[place], now.times),
         movies=np.where(known, before.movies[place], now.movies),
+        users=users,
     )
 
 

@@ -37,6 +37,7 @@ SAMPLE = RatingSample(
     stars=np.array([5.0], np.float32),
     times=np.array([7]),
     movies=np.array([1], np.uint64),
+    users=np.array([1], np.uint64),
     spans=np.array([2]),
     oldest=3,
     newest=77,
