@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -177,6 +178,29 @@ def test_what_is_being_pushed_stays(workspace: Workspace, store: Store) -> None:
     with push_folder.locked(str(folder)):
         prune(workspace, keep=1)
     assert remaining(folder) == {".incoming-15", *map(str, RUNS)}
+
+
+@pytest.mark.parametrize("first", ["saved_model.pb", "variables"])
+def test_a_prune_that_is_killed_leaves_no_half_version(
+    workspace: Workspace, store: Store, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """The order in which a folder's files are removed is that of the file system."""
+    serving = workspace.serving(MODEL)
+    for number in RUNS:
+        (serving / str(number) / "variables").touch()
+
+    def killed(folder: Path) -> None:
+        if (folder / first).exists():
+            (folder / first).unlink()
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shutil, "rmtree", killed)
+        prune(workspace, keep=1)
+    for version in (entry for entry in serving.iterdir() if entry.name.isdecimal()):
+        assert {entry.name for entry in version.iterdir()} == {"saved_model.pb", "variables"}
+    prune(workspace, keep=1)
+    assert remaining(serving) == {"14"}
 
 
 def test_an_empty_workspace_has_nothing_to_remove(workspace: Workspace) -> None:
