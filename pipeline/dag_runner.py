@@ -92,7 +92,12 @@ class ObservedDagRunner(LocalDagRunner):
                         processes.start(
                             name,
                             partial(_launch_with_spare, name, launches[name]),
-                            partial(explain, step=name, folder=self._folder),
+                            partial(
+                                explain,
+                                step=name,
+                                folder=self._folder,
+                                has_reused=bool(self._progress.cached),
+                            ),
                         )
                     if not len(processes):
                         return

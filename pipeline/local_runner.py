@@ -123,7 +123,7 @@ def _run(
             raise
         except Exception as error:
             logging.exception("%s failed", progress.current)
-            raise explain(error, progress.current, folder) from error
+            raise explain(error, progress.current, folder, bool(progress.cached)) from error
     result = summary.Summary(
         **summary.with_paths_in(home, collected),
         run_id=folder.name,
