@@ -45,6 +45,18 @@ def check_readable(database: Path) -> None:
         )
 
 
+def _store(database: Path) -> MetadataStore:
+    """Returns the records of a workspace, which the first use makes.
+
+    Raises:
+        UserError: A newer release of ML Metadata has written them, or they cannot be read.
+    """
+    try:
+        return MetadataStore(connection(database))
+    except RuntimeError as error:
+        raise UserError(f"{database}: {str(error).partition(chr(10))[0]}") from error
+
+
 Outputs = dict[str, dict[str, metadata_store_pb2.Artifact]]
 """Output artifacts by step and key."""
 
@@ -88,9 +100,21 @@ class TurnsMetadata(metadata.Metadata):
 
 
 def outputs_of_run(database: Path, run_id: str) -> Outputs:
-    """Returns the artifacts of a run, cached ones included."""
-    store = MetadataStore(connection(database))
-    run = store.get_context_by_type_and_name("pipeline_run", run_id)
+    """Returns the artifacts of a run, cached ones included.
+
+    Raises:
+        UserError: The database is damaged or gone, or another one than that of the run.
+    """
+    check_readable(database)
+    run = None
+    if database.exists():
+        store = _store(database)
+        run = store.get_context_by_type_and_name("pipeline_run", run_id)
+    if run is None:
+        raise UserError(
+            f"{database}: it has no record of run {run_id}, which says where its outputs are; "
+            "restore a copy from that time"
+        )
     executions = {execution.id for execution in store.get_executions_by_context(run.id)}
     outputs: Outputs = {}
     for node in store.get_contexts_by_type("node"):
@@ -119,7 +143,7 @@ def forget_superseded_pushes(database: Path, serving: Path) -> None:
     """
     if not database.exists():
         return
-    store = MetadataStore(connection(database))
+    store = _store(database)
     served = served_version(serving)
     root = database.parent
     stale = []
@@ -148,7 +172,7 @@ def forget_lost(database: Path, may_be_empty: Collection[tuple[str, str]]) -> No
     """
     if not database.exists():
         return
-    store = MetadataStore(connection(database))
+    store = _store(database)
     lost = []
     for artifact in store.get_artifacts():
         if not artifact.uri or artifact.state != metadata_store_pb2.Artifact.LIVE:
@@ -198,7 +222,7 @@ def folders_of_runs(database: Path, run_ids: set[str]) -> set[Path]:
     """Returns the folders of all artifacts of some runs, cached ones included."""
     if not database.exists():
         return set()
-    store = MetadataStore(connection(database))
+    store = _store(database)
     known = {run.name: run.id for run in store.get_contexts_by_type("pipeline_run")}
     folders = set()
     for run_id in run_ids & known.keys():
@@ -220,7 +244,7 @@ def forget_removed(database: Path, folders: set[Path]) -> None:
     """
     if not database.exists():
         return
-    store = MetadataStore(connection(database))
+    store = _store(database)
     removed = [
         artifact
         for artifact in store.get_artifacts()
