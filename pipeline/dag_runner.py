@@ -31,14 +31,14 @@ Launch = Callable[[], bool]
 class ObservedDagRunner(LocalDagRunner):
     """Launches the steps as LocalDagRunner does, several at once, and reports which ones run."""
 
-    def __init__(self, folder: Path, progress: StepProgress, jobs: int) -> None:
+    def __init__(self, folder: Path, progress: StepProgress, jobs: int | None) -> None:
         """Prepares a run.
 
         Args:
             folder: Folder of the run, whose name is the run's id in ML Metadata.
             progress: Display of the steps.
-            jobs: Largest number of steps at once. More than one run in forked processes, for which
-                this one must not have run TensorFlow; a single one runs in this process.
+            jobs: Largest number of steps at once, each in a forked process, for which this one
+                must not have run TensorFlow; None runs them one by one in this process.
         """
         super().__init__()
         self._folder = folder
@@ -65,10 +65,10 @@ class ObservedDagRunner(LocalDagRunner):
         launches = {
             node.node_info.id: partial(_launch, pipeline, node, deployment) for node in nodes
         }
-        if self._jobs == 1:
+        if self._jobs is None:
             self._run_in_turn(order, launches)
         else:
-            self._run_at_once(order, launches)
+            self._run_at_once(order, launches, self._jobs)
 
     def _run_in_turn(self, order: StepOrder, launches: Mapping[str, Launch]) -> None:
         while (name := order.start_next()) is not None:
@@ -81,18 +81,23 @@ class ObservedDagRunner(LocalDagRunner):
                 current_report.reset(token)
             order.finish(name)
 
-    def _run_at_once(self, order: StepOrder, launches: Mapping[str, Launch]) -> None:
+    def _run_at_once(self, order: StepOrder, launches: Mapping[str, Launch], jobs: int) -> None:
         # Pages that the collector does not touch stay shared among the processes.
         gc.freeze()
         try:
             with StepProcesses() as processes:
                 while True:
-                    while len(processes) < self._jobs and (name := order.start_next()) is not None:
+                    while len(processes) < jobs and (name := order.start_next()) is not None:
                         self._progress.start(name)
                         processes.start(
                             name,
                             partial(_launch_with_spare, name, launches[name]),
-                            partial(explain, step=name, folder=self._folder),
+                            partial(
+                                explain,
+                                step=name,
+                                folder=self._folder,
+                                has_reused=bool(self._progress.cached),
+                            ),
                         )
                     if not len(processes):
                         return

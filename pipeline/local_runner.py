@@ -67,10 +67,14 @@ def run(
             return _run(config, workspace, data, folder, screen, accepted, jobs)
 
 
-def jobs_of(config: PipelineConfig) -> int:
-    """Returns how many steps run at once; must be called before anything imports TensorFlow."""
+def jobs_of(config: PipelineConfig) -> int | None:
+    """Returns how many steps run at once, or None if all run in this process, one by one.
+
+    It must be called before anything imports TensorFlow. A step in a process of its own, even if
+    it is the only one, can abort without the end of the run, which then says what happened.
+    """
     if not step_processes.can_fork():
-        return 1
+        return None
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     fitting = max(2, memory // _MEMORY_PER_JOB)
     return config.runner.jobs or min(len(os.sched_getaffinity(0)), fitting)
@@ -83,7 +87,7 @@ def _run(
     folder: Path,
     screen: IO[str],
     accepted_drift: str,
-    jobs: int,
+    jobs: int | None,
 ) -> summary.Summary:
     started = time.perf_counter()
     home = Workspace(workspace.root.resolve())
@@ -104,7 +108,7 @@ def _run(
             raise
         except Exception as error:
             logging.exception("%s failed", progress.current)
-            raise explain(error, progress.current, folder) from error
+            raise explain(error, progress.current, folder, bool(progress.cached)) from error
     result = summary.Summary(
         **summary.with_paths_in(home, collected),
         run_id=folder.name,
@@ -154,7 +158,7 @@ def _launch(
     folder: Path,
     progress: StepProgress,
     accepted_drift: str,
-    jobs: int,
+    jobs: int | None,
 ) -> Outputs:
     """Runs every step, and returns the artifacts of the run.
 
@@ -166,7 +170,7 @@ def _launch(
         folder: Folder of the run, whose name is the run's id.
         progress: Display of the steps.
         accepted_drift: Moves of the data that are accepted, as one text.
-        jobs: Largest number of steps at once.
+        jobs: Largest number of steps at once; None runs them in this process.
     """
     with progress.step(_START_UP):
         with lean_imports():

@@ -19,6 +19,7 @@ from tfx.types import standard_artifacts
 from components.atomic_pusher import PIN_VERDICT_KEY
 from pipeline import PIPELINE_NAME
 from pipeline.config.errors import UserError
+from pipeline.workspace import ARTIFACTS_FOLDER
 from serving.version_pin import served_version
 
 _LOCK_FILE: Final = ".metadata.lock"
@@ -42,6 +43,18 @@ def check_readable(database: Path) -> None:
             f"{database}: damaged ({found.splitlines()[-1]}); restore a copy, or move it away: the "
             "next run then starts with no cache and no record of what was blessed"
         )
+
+
+def _store(database: Path) -> MetadataStore:
+    """Returns the records of a workspace, which the first use makes.
+
+    Raises:
+        UserError: A newer release of ML Metadata has written them, or they cannot be read.
+    """
+    try:
+        return MetadataStore(connection(database))
+    except RuntimeError as error:
+        raise UserError(f"{database}: {str(error).partition(chr(10))[0]}") from error
 
 
 Outputs = dict[str, dict[str, metadata_store_pb2.Artifact]]
@@ -87,9 +100,21 @@ class TurnsMetadata(metadata.Metadata):
 
 
 def outputs_of_run(database: Path, run_id: str) -> Outputs:
-    """Returns the artifacts of a run, cached ones included."""
-    store = MetadataStore(connection(database))
-    run = store.get_context_by_type_and_name("pipeline_run", run_id)
+    """Returns the artifacts of a run, cached ones included.
+
+    Raises:
+        UserError: The database is damaged or gone, or another one than that of the run.
+    """
+    check_readable(database)
+    run = None
+    if database.exists():
+        store = _store(database)
+        run = store.get_context_by_type_and_name("pipeline_run", run_id)
+    if run is None:
+        raise UserError(
+            f"{database}: it has no record of run {run_id}, which says where its outputs are; "
+            "restore a copy from that time"
+        )
     executions = {execution.id for execution in store.get_executions_by_context(run.id)}
     outputs: Outputs = {}
     for node in store.get_contexts_by_type("node"):
@@ -118,7 +143,7 @@ def forget_superseded_pushes(database: Path, serving: Path) -> None:
     """
     if not database.exists():
         return
-    store = MetadataStore(connection(database))
+    store = _store(database)
     served = served_version(serving)
     root = database.parent
     stale = []
@@ -147,7 +172,7 @@ def forget_lost(database: Path, may_be_empty: Collection[tuple[str, str]]) -> No
     """
     if not database.exists():
         return
-    store = MetadataStore(connection(database))
+    store = _store(database)
     lost = []
     for artifact in store.get_artifacts():
         if not artifact.uri or artifact.state != metadata_store_pb2.Artifact.LIVE:
@@ -160,6 +185,23 @@ def forget_lost(database: Path, may_be_empty: Collection[tuple[str, str]]) -> No
             lost.append(artifact)
     if lost:
         store.put_artifacts(lost)
+
+
+def folder_of(database: Path, artifact: metadata_store_pb2.Artifact) -> Path:
+    """Returns the folder of an artifact in the workspace.
+
+    A record of steps whose Beam works on other machines has the absolute path of a workspace that
+    was moved or copied since.
+
+    Args:
+        database: SQLite database of the workspace.
+        artifact: Artifact with a path in the workspace.
+    """
+    folder = database.parent / artifact.uri
+    if folder.is_relative_to(database.parent) or ARTIFACTS_FOLDER not in folder.parts:
+        return folder
+    below = len(folder.parts) - folder.parts[::-1].index(ARTIFACTS_FOLDER)
+    return database.parent.joinpath(ARTIFACTS_FOLDER, *folder.parts[below:])
 
 
 def _has_files(folder: Path) -> bool:
@@ -180,7 +222,7 @@ def folders_of_runs(database: Path, run_ids: set[str]) -> set[Path]:
     """Returns the folders of all artifacts of some runs, cached ones included."""
     if not database.exists():
         return set()
-    store = MetadataStore(connection(database))
+    store = _store(database)
     known = {run.name: run.id for run in store.get_contexts_by_type("pipeline_run")}
     folders = set()
     for run_id in run_ids & known.keys():
@@ -188,7 +230,7 @@ def folders_of_runs(database: Path, run_ids: set[str]) -> set[Path]:
         events = store.get_events_by_execution_ids(executions) if executions else []
         artifacts = store.get_artifacts_by_id([event.artifact_id for event in events])
         folders |= {
-            (database.parent / artifact.uri).resolve() for artifact in artifacts if artifact.uri
+            folder_of(database, artifact).resolve() for artifact in artifacts if artifact.uri
         }
     return folders
 
@@ -202,11 +244,11 @@ def forget_removed(database: Path, folders: set[Path]) -> None:
     """
     if not database.exists():
         return
-    store = MetadataStore(connection(database))
+    store = _store(database)
     removed = [
         artifact
         for artifact in store.get_artifacts()
-        if artifact.uri and (database.parent / artifact.uri).resolve() in folders
+        if artifact.uri and folder_of(database, artifact).resolve() in folders
     ]
     for artifact in removed:
         artifact.state = metadata_store_pb2.Artifact.DELETED

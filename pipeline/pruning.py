@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from serving.versions import versions
 # Names of temporary folders of Beam and of TensorFlow Transform.
 _TEMPORARY: Final = ("beam-temp-*", ".temp_path")
 _ARTIFACT: Final = "artifact"
+_VERSION: Final = "version"
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def prune(workspace: Workspace, keep: int, dry_run: bool = False) -> list[Remova
                 workspace.metadata_db, {one.path for one in found if one.kind == _ARTIFACT}
             )
             for one in found:
-                _remove(one.path)
+                _remove(one)
     return found
 
 
@@ -157,7 +159,7 @@ def _versions(folders: list[Path], kept: set[Path]) -> Iterator[Removable]:
     for folder in folders:
         for version in versions(folder):
             if version not in kept:
-                yield _removable(version, "version")
+                yield _removable(version, _VERSION)
         for copy in push_folder.abandoned(str(folder)):
             yield _removable(copy, "copy of a killed push")
 
@@ -239,9 +241,14 @@ def _removable(path: Path, kind: str) -> Removable:
     return Removable(path, kind, sum(file.stat().st_size for file in files))
 
 
-def _remove(path: Path) -> None:
+def _remove(one: Removable) -> None:
     """Removes a folder, or a link to one; it may have been inside another that is gone."""
+    path = one.path
     if path.is_symlink():
         path.unlink()
     elif path.exists():
+        # A version that is half there would be one to go back to, or no version that anything
+        # removes. Under this name, the next push or prune does.
+        if one.kind == _VERSION:
+            path = path.rename(path.with_name(f"{push_folder.INCOMING}{path.name}-{uuid.uuid4()}"))
         shutil.rmtree(path)

@@ -10,8 +10,10 @@ import logging
 import multiprocessing
 import os
 import resource
+import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -21,7 +23,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from models.training.progress import Progress, current_report
-from pipeline.step_failure import StepFailedError, explain_end
+from pipeline.step_failure import StepEndedError, StepFailedError
 from serving.shutdown import STOP_SIGNALS, end_with_parent
 
 # Between SIGTERM, at which a training saves its state, and SIGKILL.
@@ -105,15 +107,20 @@ class StepProcesses:
         Args:
             name: Id of the step.
             work: Function that does its work, and returns whether an earlier result was used.
-            explain: Function that puts an error of the step into words.
+            explain: Function that puts an error of the step, or the end of its process, into words.
         """
         assert _FORK is not None
+        try:
+            temporary = tempfile.mkdtemp(prefix=f"movierec-{name}-")
+        except OSError as error:
+            raise explain(error) from error
         messages, sender = _FORK.Pipe(duplex=False)
-        process = _FORK.Process(target=_run, name=name, args=(work, explain, sender, os.getpid()))
+        given = (work, explain, sender, os.getpid(), temporary)
+        process = _FORK.Process(target=_run, name=name, args=given)
         process.start()
         # Without another sender, the end of the process ends the pipe.
         sender.close()
-        self._running[messages] = _Child(name, process)
+        self._running[messages] = _Child(name, process, explain, temporary)
 
     def news(self, seconds: float | None) -> Iterator[tuple[str, Message]]:
         """Yields the ids of steps and what is new about them.
@@ -128,18 +135,19 @@ class StepProcesses:
                 message: Message = messages.recv()
             except EOFError:
                 child.process.join()
-                message = Failed(explain_end(child.process.exitcode or 0, child.name))
+                message = Failed(child.explain(StepEndedError(child.process.exitcode or 0)))
             if not isinstance(message, Progress):
                 child.process.join()
+                shutil.rmtree(child.temporary, ignore_errors=True)
                 messages.close()
                 del self._running[messages]
             yield child.name, message
 
     def _end(self) -> None:
         """Ends every step by SIGTERM, and by SIGKILL after a while or at a second interruption."""
-        processes = [child.process for child in self._running.values()]
-        for process in processes:
-            process.terminate()
+        children = list(self._running.values())
+        for child in children:
+            child.process.terminate()
         deadline = time.monotonic() + _GRACE_SECONDS
         try:
             for messages, child in self._running.items():
@@ -149,9 +157,10 @@ class StepProcesses:
                         break
                 child.process.join(max(0.0, deadline - time.monotonic()))
         finally:
-            for process in processes:
-                process.kill()
-                process.join()
+            for child in children:
+                child.process.kill()
+                child.process.join()
+                shutil.rmtree(child.temporary, ignore_errors=True)
             for messages in self._running:
                 messages.close()
             self._running.clear()
@@ -159,10 +168,12 @@ class StepProcesses:
 
 @dataclass(frozen=True)
 class _Child:
-    """The process of a step."""
+    """The process of a step, and the folder of its temporary files."""
 
     name: str
     process: multiprocessing.process.BaseProcess
+    explain: Callable[[Exception], StepFailedError]
+    temporary: str
 
 
 def _run(
@@ -170,8 +181,12 @@ def _run(
     explain: Callable[[Exception], StepFailedError],
     sender: connection.Connection,
     parent: int,
+    temporary: str,
 ) -> None:
     """Does the work of a step in its process, which it ends."""
+    # What libraries remove at the end of an interpreter, or a step that is killed leaves behind, is
+    # removed with this folder.
+    os.environ["TMPDIR"] = tempfile.tempdir = temporary
     for number in STOP_SIGNALS:
         # What a terminal sends reaches all its processes; this one is told by its parent.
         # Programs that it starts do not inherit handlers.

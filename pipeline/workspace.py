@@ -9,8 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from pipeline.config.errors import UserError
+
+ARTIFACTS_FOLDER: Final = "artifacts"
+"""Name of the folder of a workspace that has the outputs of the steps."""
 
 _PATTERN_CHARACTERS = frozenset("*?[]")
 
@@ -42,7 +46,7 @@ class Workspace:
     @property
     def artifacts(self) -> Path:
         """Outputs of the steps."""
-        return self.root / "artifacts"
+        return self.root / ARTIFACTS_FOLDER
 
     @property
     def checkpoints(self) -> Path:

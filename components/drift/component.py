@@ -20,6 +20,7 @@ from components.drift.history import history_moves
 from components.drift.limits import DriftLimits
 from components.drift.moves import moves, span_move
 from components.drift.report import (
+    PROFILES,
     SAMPLE_NAMES,
     STATISTICS_NAMES,
     DriftReport,
@@ -186,10 +187,12 @@ def _compared(
     else:
         now = rating_sample.read(examples)
         found += history_moves(sample, now, limits)
+        if sample.users is None:
+            lines.append(_missing(number, "profiles of its users", [PROFILES]))
         if not np.isin(sample.keys, now.keys).any():
             lines.append(
-                f"no user and movie of version {number} is among this run's: changed and titles "
-                "are not compared"
+                f"no user and movie of version {number} is among this run's: changed, titles and "
+                f"{PROFILES} are not compared"
             )
     return found, lines
 

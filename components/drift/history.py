@@ -6,13 +6,14 @@ to the statistics of all of them, and whatever model is trained.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 import numpy as np
 
 from components.drift.limits import DriftLimits
-from components.drift.report import Move
+from components.drift.report import PROFILES, Move
 from components.movielens_example_gen.rating_sample import RatingSample, Stars
 
 # Rounding is no change, nor is another time zone.
@@ -35,7 +36,7 @@ _Positions = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def history_moves(before: RatingSample, now: RatingSample, limits: DriftLimits) -> Iterator[Move]:
-    """Yields the shares of ratings that are gone, were changed, came late, or are of other movies.
+    """Yields the shares of ratings that are gone, were changed, came late, or are of others.
 
     A rating older than those of the other run, or of a span that is no longer read, may be gone: a
     window of the newest weeks moves on, or gets larger. A rating that is newer than the earlier
@@ -86,6 +87,15 @@ def history_moves(before: RatingSample, now: RatingSample, limits: DriftLimits) 
         limits.max_changed,
         how,
     )
+    if before.users is not None and now.users is not None:
+        yield _move(
+            PROFILES,
+            "share of users with another age, gender or occupation",
+            kept,
+            kept & (now.users[place] != before.users),
+            limits.max_changed,
+            how,
+        )
     compared = (now.times >= before.oldest) & (now.keys <= common)
     unknown = before.keys[_places(now, before)] != now.keys
     yield _move(
@@ -94,6 +104,41 @@ def history_moves(before: RatingSample, now: RatingSample, limits: DriftLimits) 
         compared,
         compared & unknown & (now.times < before.newest),
         limits.max_late,
+    )
+
+
+def remembered(
+    before: RatingSample | None, now: RatingSample, accepted: Collection[str]
+) -> RatingSample:
+    """Returns the sample of this run's ratings as they were when they were first seen.
+
+    Each run compares with the sample that the one before kept. So changes that are small in each
+    week add up to what they are together, until a person accepts them by name.
+
+    Args:
+        before: Sample that the last blessed model kept; None if there is none.
+        now: Sample of the ratings of this run.
+        accepted: Names of the moves that a person accepted for this run.
+    """
+    # Without times, a rating that was given again cannot be told from one that was changed.
+    if before is None or now.oldest == now.newest:
+        return now
+    place = _places(now, before)
+    known = before.keys[place] == now.keys
+    first = known & (now.times <= before.newest)
+    if "changed" in accepted:
+        first = np.zeros_like(known)
+    users = now.users
+    if users is not None and before.users is not None and PROFILES not in accepted:
+        users = np.where(known, before.users[place], users)
+    if "titles" in accepted:
+        known = np.zeros_like(known)
+    return dataclasses.replace(
+        now,
+        stars=np.where(first, before.stars[place], now.stars),
+        times=np.where(first, before.times[place], now.times),
+        movies=np.where(known, before.movies[place], now.movies),
+        users=users,
     )
 
 

@@ -20,8 +20,8 @@ class DriftLimits(Options):
         0.01,
         ge=0,
         le=1,
-        description="Largest share of the earlier ratings that may have other stars or times, or a "
-        "movie with another title or genres.",
+        description="Largest share of the earlier ratings that may have other stars or times, a "
+        "movie with another title or genres, or a user with another profile.",
     )
     max_late: float = Field(
         0.01,

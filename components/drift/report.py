@@ -17,7 +17,9 @@ STATISTICS_NAMES: Final = (
     "time",
 )
 """Names of the moves between the statistics of two runs."""
-SAMPLE_NAMES: Final = ("gone", "changed", "titles", "late")
+PROFILES: Final = "profiles"
+"""Name of the move of what is known of users."""
+SAMPLE_NAMES: Final = ("gone", "changed", "titles", PROFILES, "late")
 """Names of the moves between the samples of two runs."""
 SPAN: Final = "span"
 """Name of the move of the newest span."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from typing import ClassVar, Final
 
 import tensorflow_model_analysis as tfma
@@ -17,6 +18,7 @@ from tfx.types.experimental import simple_artifacts
 from tfx.utils import io_utils, path_utils
 
 from components import push_folder, pushed_baseline, rating_baselines, ratings
+from components.drift.history import remembered
 from components.gate import golden, predictions, release
 from components.gate.interval import Interval, rmse_difference
 from components.gate.judgement import Baseline, Figures, Judgement, judge
@@ -103,7 +105,7 @@ class Executor(base_executor.BaseExecutor):
             )
             ingest = ingest_report.read(examples)
             io_utils.copy_dir(export, folder)
-            release.write_sample(folder, rating_sample.read(examples))
+            release.write_sample(folder, _sample(examples, exec_properties, accepted))
             release.write_statistics(
                 folder,
                 release.train_statistics(input_dict[standard_component_specs.STATISTICS_KEY]),
@@ -246,13 +248,27 @@ def _last_blessed(input_dict: Artifacts) -> types.Artifact | None:
     return None
 
 
-def _accepted(export: str, exec_properties: Properties) -> tuple[str, ...]:
-    """Returns the accepted moves; those of an export that was pushed hold for it for good."""
-    names = {name for name in exec_properties[ACCEPTED_KEY].split(",") if name}
-    pushed = pushed_baseline.newest_comparable(
+def _last_pushed(exec_properties: Properties) -> str | None:
+    """Returns the version that DriftValidator has compared this run's data with."""
+    return pushed_baseline.newest_comparable(
         exec_properties[pushed_baseline.PUSHED_KEY],
         exec_properties[pushed_baseline.COMPARISON_GROUP_KEY],
     )
+
+
+def _sample(
+    examples: str, exec_properties: Properties, accepted: Collection[str]
+) -> rating_sample.RatingSample:
+    """Returns the sample of the ratings that the next run compares its own with."""
+    pushed = _last_pushed(exec_properties)
+    before = None if pushed is None else release.read_sample(pushed)
+    return remembered(before, rating_sample.read(examples), accepted)
+
+
+def _accepted(export: str, exec_properties: Properties) -> tuple[str, ...]:
+    """Returns the accepted moves; those of an export that was pushed hold for it for good."""
+    names = {name for name in exec_properties[ACCEPTED_KEY].split(",") if name}
+    pushed = _last_pushed(exec_properties)
     if pushed is not None and push_folder.is_same_export(pushed, export):
         earlier = release.read_record(pushed)
         names |= set(earlier.accepted_drift if earlier else ())

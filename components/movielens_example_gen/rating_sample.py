@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -30,6 +30,7 @@ SIZE: Final = 8_192
 _SEED: Final = int.from_bytes(b"compared", "little")
 _DIGEST_BYTES: Final = 8
 _SEPARATOR: Final = "\0"
+_YEARS: Final = 10
 # Clocks that are wrong by years are few, and one of them must not bound all ratings.
 _STRAY_SHARE: Final = 0.001
 # What no window of spans leaves behind.
@@ -54,6 +55,8 @@ class RatingSample:
         stars: float32 `[n]`, rating in stars.
         times: int64 `[n]`, time in seconds since 1970.
         movies: uint64 `[n]`, digest of the movie's title and genres.
+        users: uint64 `[n]`, digest of the user's decade of age, gender and occupation, 0 where no
+            file describes users; None in a sample of an earlier release.
         spans: int64 `[n]`, number of the span that has the rating; the largest int64 where that is
             not known.
         oldest: Time of the oldest of all ratings, but for the oldest 0.1 % of them.
@@ -65,6 +68,7 @@ class RatingSample:
     stars: Stars
     times: Times
     movies: Digests
+    users: Digests | None
     spans: Spans
     oldest: int
     newest: int
@@ -98,6 +102,7 @@ def draw(ratings: pa.Table, raw: RawRatings, span_numbers: Sequence[int] = ()) -
         stars=chosen[features.RATING].to_numpy().astype(np.float32),
         times=times[rows].astype(np.int64),
         movies=_movie_digests(chosen),
+        users=_user_digests(chosen),
         spans=_spans(ratings[ROW].to_numpy()[rows], raw.span_rows, span_numbers),
         oldest=int(ordered[stray]),
         newest=int(ordered[-1 - stray]),
@@ -108,17 +113,19 @@ def draw(ratings: pa.Table, raw: RawRatings, span_numbers: Sequence[int] = ()) -
 def encode(sample: RatingSample) -> bytes:
     """Returns a sample as the content of a file."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **vars(sample))
+    known = {name: value for name, value in vars(sample).items() if value is not None}
+    np.savez_compressed(buffer, **known)
     return buffer.getvalue()
 
 
 def decode(content: bytes) -> RatingSample:
-    """Returns the sample that `encode` wrote, perhaps before it wrote spans."""
+    """Returns the sample that `encode` wrote, perhaps before it wrote spans and users."""
     with np.load(io.BytesIO(content), allow_pickle=False) as stored:
         columns = {name: stored[name] for name in ("keys", "stars", "times", "movies")}
         has_spans = "spans" in stored
         return RatingSample(
             **columns,
+            users=stored.get("users"),
             spans=stored["spans"] if has_spans else np.full_like(columns["times"], _NO_SPAN),
             oldest=int(stored["oldest"]),
             newest=int(stored["newest"]),
@@ -153,6 +160,26 @@ def _movie_digests(ratings: pa.Table) -> Digests:
         strict=True,
     )
     # The order of genres has no meaning.
-    texts = (_SEPARATOR.join([title or "", *sorted(genres or ())]) for title, genres in described)
+    return _digests([title or "", *sorted(genres or ())] for title, genres in described)
+
+
+def _user_digests(ratings: pa.Table) -> Digests:
+    if features.USER_AGE not in ratings.column_names:
+        return np.zeros(len(ratings), np.uint64)
+    described = zip(
+        ratings[features.USER_AGE].to_pylist(),
+        ratings[features.USER_GENDER].to_pylist(),
+        ratings[features.USER_OCCUPATION].to_pylist(),
+        strict=True,
+    )
+    # Many people have a birthday in each week, and few a tenth one.
+    return _digests(
+        ["" if age is None else str(age // _YEARS), gender or "", occupation or ""]
+        for age, gender, occupation in described
+    )
+
+
+def _digests(rows: Iterable[Iterable[str]]) -> Digests:
+    texts = (_SEPARATOR.join(row) for row in rows)
     digests = (hashlib.blake2b(text.encode(), digest_size=_DIGEST_BYTES).digest() for text in texts)
     return np.array([int.from_bytes(digest, "little") for digest in digests], np.uint64)

@@ -77,7 +77,6 @@ def collect(workspace: Workspace, summary: Summary, before: Summary | None = Non
         OSError: Some of the outputs are gone.
         UnreadableModelError: A model cannot be loaded.
     """
-    outputs = metadata.outputs_of_run(workspace.metadata_db, summary.run_id)
     config = run_config(workspace, summary)
     if before is None:
         last_model = _last_version(workspace, config, summary)
@@ -87,7 +86,7 @@ def collect(workspace: Workspace, summary: Summary, before: Summary | None = Non
     return gather(
         summary,
         config,
-        model_run=str(workspace.root.resolve() / outputs[graph.TRAINER]["model_run"].uri),
+        model_run=str(_trained(workspace, summary, "model_run")),
         export=str(exported_model(workspace, summary)),
         last_model=None if last_model is None else str(last_model),
         last=before,
@@ -157,9 +156,14 @@ def run_config(workspace: Workspace, summary: Summary) -> PipelineConfig:
 
 def exported_model(workspace: Workspace, summary: Summary) -> Path:
     """Returns the folder of the model that a run trained, whether it was pushed or not."""
-    outputs = metadata.outputs_of_run(workspace.metadata_db, summary.run_id)
-    folder = path_utils.serving_model_dir(outputs[graph.TRAINER]["model"].uri)
-    return workspace.root.resolve() / folder
+    return Path(path_utils.serving_model_dir(str(_trained(workspace, summary, "model"))))
+
+
+def _trained(workspace: Workspace, summary: Summary, key: str) -> Path:
+    """Returns the folder of an output of the run's Trainer."""
+    database = workspace.root.resolve() / workspace.metadata_db.name
+    outputs = metadata.outputs_of_run(database, summary.run_id)
+    return metadata.folder_of(database, outputs[graph.TRAINER][key])
 
 
 def _last_version(workspace: Workspace, config: PipelineConfig, summary: Summary) -> Path | None:

@@ -224,8 +224,8 @@ class RunnerConfig(Section):
     jobs: int | None = Field(
         None,
         ge=1,
-        description="Most steps at once; with 1, all in one process. The number of cores if not "
-        "set, and less where memory is small.",
+        description="Most steps at once. The number of cores if not set, and less where memory is "
+        "small.",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -14,13 +15,14 @@ import pytest
 
 from tests.e2e.commands import run_command, run_summary, settings
 from tests.e2e.pipeline_runs import SMALL
+from tests.e2e.pipeline_runs import run as run_here
 from tests.movierec.cli.command import COMMAND
 from tests.processes import runs
 from tests.serving.asking import wait_until
 
 pytestmark = pytest.mark.slow
 
-LONG = (*SMALL, "runner.jobs=2", "training.epochs=5000", "training.patience=5000")
+LONG = (*SMALL, "training.epochs=5000", "training.patience=5000")
 
 
 def figures(summary: dict[str, Any]) -> dict[str, Any]:
@@ -61,7 +63,8 @@ def trainer_of(run: subprocess.Popen[str], workspace: Path) -> int:
 
 def test_steps_at_once_have_the_figures_of_steps_in_turn(cut: Path, tmp_path: Path) -> None:
     given = (f"data.path={cut}", *SMALL)
-    in_turn = run_summary(tmp_path / "1", *given, "runner.jobs=1")
+    # TensorFlow is loaded here, so the steps run in this process.
+    in_turn = json.loads(run_here(tmp_path / "1", cut, *SMALL).model_dump_json())
     at_once = run_summary(tmp_path / "2", *given, "runner.jobs=2")
     assert figures(at_once) == figures(in_turn)
     assert set(at_once["seconds"]) == set(in_turn["seconds"])
@@ -93,7 +96,7 @@ def test_nothing_is_trained_on_data_that_moved_too_far(cut: Path, tmp_path: Path
 def test_a_run_that_is_told_to_end_keeps_the_state_of_its_training(
     cut: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    given = (f"data.path={cut}", *LONG, "training.checkpoint_seconds=0")
+    given = (f"data.path={cut}", *LONG, "runner.jobs=2", "training.checkpoint_seconds=0")
     run = start(tmp_path, *given)
     trainer = trainer_of(run, tmp_path)
     run.send_signal(number)
@@ -105,19 +108,27 @@ def test_a_run_that_is_told_to_end_keeps_the_state_of_its_training(
     assert "all state is saved" in log.read_text()
 
 
-def test_a_step_that_is_killed_ends_the_run_with_one_line(cut: Path, tmp_path: Path) -> None:
-    run = start(tmp_path, f"data.path={cut}", *LONG, "training.checkpoint_seconds=0")
-    os.kill(trainer_of(run, tmp_path), signal.SIGKILL)
+@pytest.mark.parametrize(
+    ("jobs", "number", "ended"),
+    [(2, signal.SIGKILL, "killed"), (1, signal.SIGABRT, "ended by SIGABRT")],
+)
+def test_a_step_that_is_killed_ends_the_run_with_one_line(
+    cut: Path, tmp_path: Path, jobs: int, number: signal.Signals, ended: str
+) -> None:
+    given = (f"data.path={cut}", *LONG, "training.checkpoint_seconds=0")
+    run = start(tmp_path, *given, f"runner.jobs={jobs}")
+    os.kill(trainer_of(run, tmp_path), number)
     _, errors = run.communicate()
     assert run.returncode == 1
-    assert errors.splitlines()[-1].startswith("movierec: Trainer: its process was killed, ")
+    assert errors.splitlines()[-1].startswith(f"movierec: Trainer: its process was {ended}, ")
     summary = run_summary(tmp_path, f"data.path={cut}", *SMALL)
     assert {"MovieLensExampleGen", "Transform"} <= set(summary["cached"])
     assert summary["gate"]["blessed"]
 
 
 def test_no_step_outlives_a_run_that_is_killed(cut: Path, tmp_path: Path) -> None:
-    run = start(tmp_path, f"data.path={cut}", *LONG, "training.checkpoint_seconds=0")
+    given = (f"data.path={cut}", *LONG, "runner.jobs=2", "training.checkpoint_seconds=0")
+    run = start(tmp_path, *given)
     trainer = trainer_of(run, tmp_path)
     run.kill()
     run.communicate()

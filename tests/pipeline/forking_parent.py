@@ -6,12 +6,14 @@ A step writes its process id into a file of its name, so that a test can look af
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from models.training.progress import Progress, current_report
-from pipeline.step_failure import StepFailedError
+from pipeline.step_failure import explain
 from pipeline.step_processes import StepProcesses
 
 PROGRESS = Progress(1, 2, 0.5, 0.25, "RMSE", None, 1e6, 3.0)
@@ -23,9 +25,16 @@ def write(path: Path, text: str) -> None:
     path.with_suffix(".new").rename(path)
 
 
+def make_temporary(name: str) -> None:
+    """Makes a temporary file that nobody removes."""
+    descriptor, _ = tempfile.mkstemp(prefix=f"left-by-{name}-")
+    os.close(descriptor)
+
+
 def await_end(folder: Path, name: str) -> bool:
     """Runs until it is told to end, and notes that."""
     try:
+        make_temporary(name)
         write(folder / name, str(os.getpid()))
         time.sleep(600)
     finally:
@@ -46,6 +55,7 @@ def train(_: Path) -> bool:
 
 
 def cached(_: Path) -> bool:
+    make_temporary("cached")
     return True
 
 
@@ -56,6 +66,7 @@ def fail(folder: Path) -> bool:
 
 def be_killed(folder: Path) -> bool:
     await_other(folder, "endless")
+    make_temporary("be_killed")
     os.kill(os.getpid(), signal.SIGKILL)
     return False
 
@@ -86,7 +97,7 @@ def main() -> None:
             processes.start(
                 name,
                 lambda step=STEPS[name]: step(folder),
-                lambda error: StepFailedError(f"! {error}"),
+                partial(explain, step=name, folder=folder),
             )
         while len(processes):
             for name, message in processes.news(None):

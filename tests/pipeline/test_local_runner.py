@@ -86,6 +86,10 @@ def test_jobs_follow_cores_and_memory(
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
     assert local_runner.jobs_of(load_config()) == jobs
     assert local_runner.jobs_of(load_config(None, ["runner.jobs=3"])) == 3
+    # The only step at a time is in a process of its own, too, if there can be one.
+    assert local_runner.jobs_of(load_config(None, ["runner.jobs=1"])) == 1
+    monkeypatch.setattr(local_runner.step_processes, "can_fork", lambda: False)
+    assert local_runner.jobs_of(load_config(None, ["runner.jobs=3"])) is None
 
 
 def test_a_step_does_not_parse_the_arguments_of_the_program(

@@ -45,6 +45,34 @@ def test_a_damaged_database_is_one_line_with_a_remedy(database: Path, damage: st
     assert "\n" not in str(error.value)
 
 
+def test_a_run_of_which_there_is_no_record_is_one_line(database: Path) -> None:
+    """As for a report after the database was damaged, moved away or begun anew."""
+    database.write_bytes(b"garbage" * 1000)
+    with pytest.raises(UserError, match=f"^{database}: damaged .*move it away"):
+        metadata.outputs_of_run(database, "2024-1")
+    database.unlink()
+    for _ in range(2):
+        with pytest.raises(UserError, match=f"^{database}: it has no record of run 2024-1, "):
+            metadata.outputs_of_run(database, "2024-1")
+        if not database.exists():
+            MetadataStore(metadata.connection(database))
+
+
+def test_a_database_of_a_newer_release_is_one_line(database: Path) -> None:
+    database.unlink()
+    MetadataStore(metadata.connection(database))
+    with sqlite3.connect(database) as connected:
+        connected.execute("UPDATE MLMDEnv SET schema_version = 99")
+    for read in (
+        lambda: metadata.outputs_of_run(database, "2024-1"),
+        lambda: metadata.folders_of_runs(database, {"2024-1"}),
+        lambda: metadata.forget_lost(database, set()),
+    ):
+        with pytest.raises(UserError, match=f"^{database}: .*version 99 is greater") as caught:
+            read()
+        assert "\n" not in str(caught.value)
+
+
 class Store:
     """Models, each judged, and pushed as a version unless it was kept out."""
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -179,6 +180,30 @@ def test_what_is_being_pushed_stays(workspace: Workspace, store: Store) -> None:
     assert remaining(folder) == {".incoming-15", *map(str, RUNS)}
 
 
+@pytest.mark.parametrize("first", ["saved_model.pb", "variables"])
+def test_a_prune_that_is_killed_leaves_no_half_version(
+    workspace: Workspace, store: Store, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """The order in which a folder's files are removed is that of the file system."""
+    serving = workspace.serving(MODEL)
+    for number in RUNS:
+        (serving / str(number) / "variables").touch()
+
+    def killed(folder: Path) -> None:
+        if (folder / first).exists():
+            (folder / first).unlink()
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            prune(workspace, keep=1)
+    for version in (entry for entry in serving.iterdir() if entry.name.isdecimal()):
+        assert {entry.name for entry in version.iterdir()} == {"saved_model.pb", "variables"}
+    prune(workspace, keep=1)
+    assert remaining(serving) == {"14"}
+
+
 def test_an_empty_workspace_has_nothing_to_remove(workspace: Workspace) -> None:
     with workspace.locked():
         pass
@@ -266,6 +291,20 @@ def test_a_version_that_is_a_link_goes_without_what_it_leads_to(
     assert not link.is_symlink()
     assert (elsewhere / "saved_model.pb").exists()
     assert prune(workspace, keep=1) == []
+
+
+def test_artifacts_stay_though_their_records_have_the_place_of_an_earlier_workspace(
+    workspace: Workspace, store: Store
+) -> None:
+    """As of steps whose Beam works on other machines, in a workspace that was moved."""
+    records = store.store.get_artifacts()
+    for record in records:
+        record.uri = record.uri.replace(str(workspace.root), "/the/old/place")
+    store.store.put_artifacts(records)
+    prune(workspace, keep=1)
+    kept = {"11", "14"}
+    assert remaining(workspace.artifacts / "Trainer" / "model") == kept
+    assert store.live() == kept
 
 
 def test_stray_files_among_artifacts_are_left_alone(workspace: Workspace, store: Store) -> None:

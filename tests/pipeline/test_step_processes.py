@@ -20,14 +20,20 @@ ROOT = Path(__file__).parents[2]
 
 def start(folder: Path, *names: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.pipeline.forking_parent", ",".join(names), str(folder)]
+    temporary(folder).mkdir()
     return subprocess.Popen(
         command,
         cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(temporary(folder))},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
+
+
+def temporary(folder: Path) -> Path:
+    return folder / "temporary"
 
 
 def pid_of(folder: Path, name: str) -> int:
@@ -51,7 +57,7 @@ def test_steps_tell_their_progress_and_their_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("step", "reason"),
     [
-        ("fail", "! no good"),
+        ("fail", "fail: ValueError: no good; the traceback is in "),
         ("be_killed", "be_killed: its process was killed, as when memory runs out; if so, lower"),
         ("abort", "abort: its process was ended by SIGABRT, as when memory runs out; if so, lower"),
     ],
@@ -62,8 +68,17 @@ def test_a_step_that_fails_ends_those_beside_it(tmp_path: Path, step: str, reaso
     assert parent.returncode == 1
     (line,) = output.splitlines()
     assert reason in line
+    # What C++ wrote before it aborted is there.
+    assert str(tmp_path / "log.txt") in line
     assert not runs(pid_of(tmp_path, "endless"))
     assert (tmp_path / "endless-told").exists()
+
+
+@pytest.mark.parametrize("names", [("cached",), ("endless", "be_killed")])
+def test_no_temporary_file_outlives_a_step(tmp_path: Path, names: tuple[str, ...]) -> None:
+    """Libraries remove theirs at the end of an interpreter, which a fork has none of."""
+    start(tmp_path, *names).communicate()
+    assert list(temporary(tmp_path).rglob("*")) == []
 
 
 def test_no_step_outlives_a_parent_that_is_killed(tmp_path: Path) -> None:

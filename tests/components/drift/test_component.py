@@ -116,7 +116,11 @@ def test_a_poisoned_week_stops_the_run_whatever_is_trained(name: str, tmp_path: 
 @pytest.mark.parametrize(
     ("file", "missing", "names"),
     [
-        (release.SAMPLE_FILE, "a sample of its ratings", ("gone", "changed", "titles", "late")),
+        (
+            release.SAMPLE_FILE,
+            "a sample of its ratings",
+            ("gone", "changed", "titles", "profiles", "late"),
+        ),
         (
             release.STATISTICS_FILE,
             "statistics of its data",

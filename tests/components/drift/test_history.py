@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from benchmarks.poisonings import MUCH, POISONINGS
-from components.drift.history import history_moves
+from components.drift.history import history_moves, remembered
 from components.drift.limits import DriftLimits
 from components.drift.report import Move
 from components.movielens_example_gen import rating_sample
@@ -68,6 +68,7 @@ def test_a_good_week_changes_nothing() -> None:
         "gone": 0,
         "changed": 0,
         "titles": 0,
+        "profiles": 0,
         "late": 0,
     }
     # The sample of more ratings reaches less far, and most of it is compared.
@@ -190,6 +191,7 @@ def test_few_ratings_in_common_that_were_given_again_are_no_change() -> None:
         "gone": 0,
         "changed": 0,
         "titles": 0,
+        "profiles": 0,
         "late": 0,
     }
 
@@ -258,6 +260,59 @@ def test_titles_and_genres_of_other_movies_are_seen() -> None:
     assert refused(ratings(27), emptied) == {"titles"}
 
 
+def users(table: pa.Table) -> pa.Table:
+    """Everybody who rates has an age, a gender and an occupation, most of them not."""
+    ids = np.unique(table["user_id"].to_numpy(zero_copy_only=False))
+    rng = np.random.default_rng(9)
+    return pa.table(
+        {
+            "user_id": pa.array(ids),
+            "user_age": pa.array(rng.integers(10, 80, len(ids)), pa.int64()),
+            "user_gender": pa.array(rng.choice(["F", "M", None], len(ids))),
+            "user_occupation": pa.array(rng.choice(["writer", "doctor", None], len(ids))),
+        }
+    )
+
+
+def profiled(table: pa.Table, profiles: pa.Table | None) -> RatingSample:
+    return rating_sample.draw(table, RawRatings(table, weekly.movies(), profiles))
+
+
+def test_profiles_of_other_users_are_seen() -> None:
+    profiles = users(ratings(27))
+    last = profiled(ratings(26), profiles)
+    order = np.random.default_rng(2).permutation(len(profiles))
+    cases: dict[str, pa.Table | None] = {
+        name: replaced(profiles, name, lambda values: values[order])
+        for name in ("user_age", "user_gender", "user_occupation")
+    }
+    cases |= {"no file of users": None, "as they were": profiles}
+    for case, now in cases.items():
+        found = history_moves(last, profiled(ratings(27), now), DriftLimits())
+        refused = {move.name for move in found if move.exceeded}
+        assert refused == (set() if case == "as they were" else {"profiles"}), case
+
+
+def test_birthdays_are_few_other_profiles() -> None:
+    """Everybody is a year older, which for a tenth of them is another decade."""
+    profiles = users(ratings(27))
+    older = replaced(profiles, "user_age", lambda ages: ages + 1)
+    found = history_moves(
+        profiled(ratings(26), profiles), profiled(ratings(27), older), DriftLimits()
+    )
+    moved = next(move.moved for move in found if move.name == "profiles")
+    # Of a few hundred users with different numbers of ratings.
+    assert moved == pytest.approx(0.1, abs=0.06)
+
+
+def test_a_sample_of_an_earlier_release_knows_no_profiles() -> None:
+    last = rating_sample.decode(rating_sample.encode(dataclasses.replace(before(), users=None)))
+    now = sample(ratings(27))
+    names = {move.name for move in history_moves(last, now, DriftLimits())}
+    assert names == {"gone", "changed", "titles", "late"}
+    assert remembered(last, now, ()).users is now.users
+
+
 def given_again(
     table: pa.Table, share: float, change: Callable[[np.ndarray], np.ndarray]
 ) -> pa.Table:
@@ -306,6 +361,50 @@ def test_wrong_stars_do_not_pass_as_given_again(name: str) -> None:
 def test_a_few_ratings_that_were_given_again_are_no_change_whatever_they_are() -> None:
     """Less than `drift.max_changed` of the earlier ratings."""
     assert refused(given_again(ratings(27), 0.005, lambda stars: 6 - stars)) == set()
+
+
+@pytest.mark.parametrize("accepted", [(), ("changed",), ("titles",)])
+def test_small_changes_add_up_until_they_are_accepted(accepted: tuple[str, ...]) -> None:
+    """Each week, another 0.8 % of all ratings get another half star."""
+    rng, kept = np.random.default_rng(8), before()
+    wrong = np.zeros(ratings(weekly.WEEKS).num_rows, bool)
+    shares = []
+    for number in (27, 28, 29):
+        wrong |= rng.random(len(wrong)) < 0.008
+        table = ratings(number)
+        stars = table["rating"].to_numpy() + np.where(wrong[: table.num_rows], 0.5, 0)
+        now = sample(replaced(table, "rating", lambda _, wrong_stars=stars: wrong_stars))
+        found = {move.name: move for move in history_moves(kept, now, DriftLimits())}
+        shares.append(found["changed"].moved)
+        kept = remembered(kept, now, accepted if number == 28 else ())
+    after = 0.008 if "changed" in accepted else 1 - 0.992**3
+    for share, expected in zip(shares, (0.008, 1 - 0.992**2, after), strict=True):
+        assert share == pytest.approx(expected, abs=4 * np.sqrt(expected / 7_000))
+
+
+def test_what_was_rated_again_is_remembered_as_it_is_now() -> None:
+    now = sample(given_again(ratings(27), 1 / 3, another_time))
+    kept = remembered(before(), now, ())
+    for name, values in vars(now).items():
+        np.testing.assert_array_equal(getattr(kept, name), values)
+
+
+def test_other_titles_add_up_until_they_are_accepted() -> None:
+    movies = weekly.movies()
+    position = movies.column_names.index("movie_title")
+    titles = [f"Other {title}" for title in movies["movie_title"].to_pylist()]
+    now = sample(ratings(27), movies.set_column(position, "movie_title", pa.array(titles)))
+    for accepted, moved in (((), 1.0), (("titles",), 0.0)):
+        kept = remembered(before(), now, accepted)
+        found = {move.name: move for move in history_moves(kept, now, DriftLimits())}
+        assert found["titles"].moved == pytest.approx(moved, abs=0.05)
+
+
+def test_without_times_the_last_stars_are_remembered() -> None:
+    """Somebody may have given them again."""
+    timeless = replaced(ratings(26), "timestamp", np.zeros_like)
+    flipped = sample(replaced(timeless, "rating", lambda stars: 6 - stars))
+    assert remembered(sample(timeless), flipped, ()) is flipped
 
 
 def test_a_window_that_moves_on_loses_nothing() -> None:

@@ -48,7 +48,7 @@ def found(before: Week, now: Week, stars: Array) -> dict[str, Move]:
         SCHEMA,
         DriftLimits(),
     )
-    of_history = ["gone", "changed", "titles", "late"]
+    of_history = ["gone", "changed", "titles", "profiles", "late"]
     assert [*(move.name for move in measured), *of_history, "span"] == list(NAMES)
     return {move.name: move for move in measured}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -17,7 +18,13 @@ from tfx.types.experimental import simple_artifacts
 from components.gate.component import Executor, read_judgement
 from components.gate.limits import GateLimits
 from components.gate.record import GateRecord
-from components.gate.release import read_record, read_sample, read_statistics, write_record
+from components.gate.release import (
+    read_record,
+    read_sample,
+    read_statistics,
+    write_record,
+    write_sample,
+)
 from components.movielens_example_gen import rating_sample
 from components.movielens_example_gen.rating_sample import RatingSample
 from models.export.saved_model import write_comparison_group
@@ -30,6 +37,7 @@ SAMPLE = RatingSample(
     stars=np.array([5.0], np.float32),
     times=np.array([7]),
     movies=np.array([1], np.uint64),
+    users=np.array([1], np.uint64),
     spans=np.array([2]),
     oldest=3,
     newest=77,
@@ -238,6 +246,19 @@ def test_a_first_model_is_released_without_a_baseline(tmp_path: Path) -> None:
     assert blessing.get_int_custom_property("blessed") == 1
     record = read_record(str(Path(release.uri) / "Format-Serving"))
     assert record == GateRecord(rmse=0.9, ndcg=None, data_fingerprint="digest", trained_until=77)
+
+
+@pytest.mark.parametrize(("accepted", "stars"), [("", 4.0), ("changed,titles", 5.0)])
+def test_the_released_sample_has_the_stars_that_were_seen_first(
+    tmp_path: Path, accepted: str, stars: float
+) -> None:
+    exported = Path(model(tmp_path / "pushed", "old", 3.0).uri) / "Format-Serving"
+    write_sample(str(exported), dataclasses.replace(SAMPLE, stars=np.array([4.0], np.float32)))
+    exported.rename(tmp_path / "pushed" / "7")
+    _, release = run(tmp_path, {"": 0.9}, accepted=accepted, pushed=tmp_path / "pushed")
+    kept = read_sample(str(Path(release.uri) / "Format-Serving"))
+    assert kept is not None
+    assert kept.stars == stars
 
 
 def test_an_accepted_move_is_recorded_and_holds_for_the_model_that_was_pushed(

@@ -31,6 +31,7 @@ def version(tmp_path: Path) -> Path:
             stars=np.ones(999, np.float32),
             times=np.arange(999),
             movies=np.arange(999, dtype=np.uint64),
+            users=np.arange(999, dtype=np.uint64),
             spans=np.zeros(999, np.int64),
             oldest=0,
             newest=998,
