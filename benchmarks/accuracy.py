@@ -41,8 +41,10 @@ from rich.table import Table
 from benchmarks import rating_sets
 from benchmarks.contenders.measuring import Measured
 from benchmarks.contenders.running import TUNED_SVD, require_peers, run
+from components.errors import DataError
 from components.movielens_example_gen.options import FOLDS
 from models.registry import MODELS
+from pipeline.config.errors import UserError
 
 Peers = Mapping[str, tuple[str, dict[str, Any]]]
 """Contender and settings of each other model, by its name in the table."""
@@ -195,7 +197,10 @@ def main(
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}: expected {', '.join(rows)}")
     console = Console(stderr=True)
     with tempfile.TemporaryDirectory() as folder:
-        archives = write_folds(Path(folder), data, folds)
+        try:
+            archives = write_folds(Path(folder), data, folds)
+        except (UserError, DataError) as error:
+            raise SystemExit(str(error)) from error
 
         def measured(contender: str, names: Iterable[str], peers: Peers) -> Results:
             ours = [name for name in names if name in chosen]
