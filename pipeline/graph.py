@@ -43,7 +43,7 @@ from pipeline.config import beam as beam_config
 from pipeline.config.tree import PipelineConfig
 from pipeline.gate import evaluation_config
 from pipeline.ingest_options import ingest_options
-from pipeline.ranking_metrics import NDCG
+from pipeline.ranking_metrics import NDCG, NDCG_CHANGE_ERROR
 from pipeline.rating_metrics import RMSE
 
 if TYPE_CHECKING:
@@ -452,6 +452,7 @@ def _gate(
         code_fingerprint=fingerprint("components.gate.component"),
         rmse_metric=RMSE if config.model.predicts_ratings else None,
         ndcg_metric=NDCG if config.model.retrieves else None,
+        ndcg_change_error_metric=NDCG_CHANGE_ERROR if config.model.retrieves else None,
         liked_rating=config.model.liked_rating,
     ).with_id(GATE)
 

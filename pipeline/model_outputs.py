@@ -27,13 +27,33 @@ def computations(
         features: Names of the features that the combiner reads.
     """
     return [
-        metric_types.MetricComputation(
-            keys=[figure_key(figure, model_name) for figure in figures],
-            preprocessors=[_inputs(outputs, features, model_name)],
-            combiner=combiner(model_name),
-        )
-        for model_name in model_names or [""]
+        computation(figures, outputs, combiner(name), [name] if name else [], features)
+        for name in model_names or [""]
     ]
+
+
+def computation(
+    figures: Sequence[str],
+    outputs: Sequence[str],
+    combiner: beam.CombineFn,
+    models: Sequence[str],
+    features: Sequence[str],
+) -> metric_types.MetricComputation:
+    """Returns the computation of figures of one model, perhaps beside others.
+
+    Args:
+        figures: Names of the figures that the combiner returns.
+        outputs: Names of the models' outputs that it reads.
+        combiner: Combiner of the outputs.
+        models: Names of the models whose outputs it reads, first the one that the figures are of;
+            none for one model without a name.
+        features: Names of the features that the combiner reads.
+    """
+    return metric_types.MetricComputation(
+        keys=[figure_key(figure, models[0] if models else "") for figure in figures],
+        preprocessors=[_inputs(outputs, features, models)],
+        combiner=combiner,
+    )
 
 
 def figure_key(figure: str, model_name: str) -> metric_types.MetricKey:
@@ -42,18 +62,18 @@ def figure_key(figure: str, model_name: str) -> metric_types.MetricKey:
 
 
 def _inputs(
-    outputs: Sequence[str], features: Sequence[str], model_name: str
+    outputs: Sequence[str], features: Sequence[str], models: Sequence[str]
 ) -> metric_types.Preprocessor:
-    """Returns a preprocessor that keeps the outputs of a model, and features."""
+    """Returns a preprocessor that keeps the outputs of models, and features."""
     read: dict[str, Any] = {output: {} for output in outputs}
     kept: dict[str, Any] = {
-        constants.TRANSFORMED_FEATURES_KEY: {model_name: read} if model_name else read
+        constants.TRANSFORMED_FEATURES_KEY: dict.fromkeys(models, read) if models else read
     }
     if features:
         kept[constants.FEATURES_KEY] = {feature: {} for feature in features}
     return metric_types.StandardMetricInputsPreprocessor(
         include_filter=kept,
-        model_names=[model_name] if model_name else None,
+        model_names=list(models) or None,
         # TFMA merges preprocessors with the same name.
-        name=f"{' '.join(outputs)} of {model_name}",
+        name=f"{' '.join(outputs)} of {' '.join(models)}",
     )

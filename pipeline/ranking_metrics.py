@@ -12,14 +12,17 @@ from typing import Any, Final
 
 import apache_beam as beam
 import numpy as np
+from tensorflow_model_analysis import constants
 from tensorflow_model_analysis.metrics import metric_types
 
 from models import features, signature_names
-from models.ranking import CUTOFF, RankingFigures, ranking_figures
-from pipeline.model_outputs import computations, figure_key
+from models.ranking import CUTOFF, RankingFigures, figures_by_user, ranking_figures
+from pipeline.model_outputs import computation, computations, figure_key
 
 NDCG: Final = f"ndcg_at_{CUTOFF}"
 NDCG_ERROR: Final = f"{NDCG}_standard_error"
+# That of the difference from the baseline's, which the candidate has beside one.
+NDCG_CHANGE_ERROR: Final = f"{NDCG}_change_standard_error"
 RECALL: Final = f"recall_at_{CUTOFF}"
 POPULARITY_NDCG: Final = f"popularity_{NDCG}"
 POPULARITY_RECALL: Final = f"popularity_{RECALL}"
@@ -56,13 +59,26 @@ class RankingMetrics(metric_types.Metric):
 def _computations(
     liked_rating: float, name: str, model_names: list[str] | None = None, **_: Any
 ) -> metric_types.MetricComputations:
-    return computations(
+    found = computations(
         NAMES,
         [signature_names.RANK, signature_names.POPULARITY_RANK],
         lambda model_name: _Combiner(liked_rating, model_name),
         model_names,
         features=[features.USER_ID],
     )
+    if constants.BASELINE_KEY in (model_names or ()):
+        found += [
+            computation(
+                [NDCG_CHANGE_ERROR],
+                [signature_names.RANK],
+                _ChangeCombiner(liked_rating, name),
+                [name, constants.BASELINE_KEY],
+                features=[features.USER_ID],
+            )
+            for name in model_names or ()
+            if name != constants.BASELINE_KEY
+        ]
+    return found
 
 
 class _Combiner(beam.CombineFn):
@@ -96,6 +112,28 @@ class _Combiner(beam.CombineFn):
             figure_key(name, self._model_name): value
             for name, value in _named(model, popularity).items()
         }
+
+
+class _ChangeCombiner(_Combiner):
+    """Collects the liked movies with their ranks by a model and by the baseline."""
+
+    def add_input(self, accumulator: _Liked, element: metric_types.StandardMetricInputs) -> _Liked:
+        liked = _flat(element.get_labels(self._model_name)) >= self._liked_rating
+        users = _flat(element.get_features()[features.USER_ID])
+        ranks = (
+            _flat(element.get_transformed_features(name)[signature_names.RANK])[liked]
+            for name in (self._model_name, constants.BASELINE_KEY)
+        )
+        accumulator.append((users[liked].astype(bytes), *ranks))
+        return accumulator
+
+    def extract_output(self, accumulator: _Liked) -> dict[metric_types.MetricKey, float]:
+        users, *ranks = map(np.concatenate, zip(*accumulator, strict=True))
+        ours, theirs = (figures_by_user(users, by_model)[0] for by_model in ranks)
+        changes = ours - theirs
+        # One user has no spread.
+        error = changes.std(ddof=1) / np.sqrt(len(changes)) if len(changes) > 1 else np.nan
+        return {figure_key(NDCG_CHANGE_ERROR, self._model_name): float(error)}
 
 
 def _flat(values: Any) -> np.ndarray[Any, Any]:

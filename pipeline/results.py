@@ -94,6 +94,7 @@ def _gate(config: PipelineConfig, report: GateReport, judgement: Judgement) -> s
         baseline_rmse=report.baseline.get(RMSE),
         baseline_rmse_when_blessed=judgement.baseline_rmse_when_blessed,
         interval=judgement.interval,
+        ndcg_interval=judgement.ndcg_interval,
         baseline_ndcg_at_10=report.baseline.get(NDCG),
         baseline_ndcg_at_10_when_blessed=judgement.baseline_ndcg_when_blessed,
         above_best=judgement.above_best,

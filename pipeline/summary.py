@@ -121,14 +121,14 @@ class Gate(Record):
     `max_ranking_regression` below the last blessed model's.
 
     `above_best` is how far RMSE is above the best blessed model's, summed over the runs since, and
-    at most `max_drift_from_best`. `baseline_rmse` may differ from `baseline_rmse_when_blessed`,
-    the same model's on the holdout of its own run, by `max_baseline_shift`, and NDCG@10 of a model
-    that predicts no ratings by `max_baseline_ndcg_shift`. A rating model must
-    gain `min_gain_over_biases` over the bias-only prediction. `interval` is the confidence interval
-    of the change of RMSE. `golden` has the figures on the golden set, on which RMSE may rise, and
-    NDCG@10 fall, by `max_golden_regression` from the best blessed model's. `lists` are the figures
-    of the recommendation lists, where `min_catalogue_coverage` or `max_popularity_lift` limits
-    them.
+    at most `max_drift_from_best`. `baseline_rmse` may differ from `baseline_rmse_when_blessed`, the
+    same model's on the holdout of its own run, by `max_baseline_shift`, and NDCG@10 of a model that
+    predicts no ratings by `max_baseline_ndcg_shift`. A rating model must gain
+    `min_gain_over_biases` over the bias-only prediction. `interval` is the confidence interval of
+    the change of RMSE, and `ndcg_interval` that of the change of NDCG@10. `golden` has the figures
+    on the golden set, on which RMSE may rise, and NDCG@10 fall, by `max_golden_regression` from the
+    best blessed model's. `lists` are the figures of the recommendation lists, where
+    `min_catalogue_coverage` or `max_popularity_lift` limits them.
     """
 
     blessed: bool
@@ -143,6 +143,7 @@ class Gate(Record):
     baseline_rmse: float | None
     baseline_rmse_when_blessed: float | None
     interval: Interval | None
+    ndcg_interval: Interval | None = None
     baseline_ndcg_at_10: float | None
     baseline_ndcg_at_10_when_blessed: float | None
     above_best: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Collection
 from typing import ClassVar, Final
@@ -20,7 +21,7 @@ from tfx.utils import io_utils, path_utils
 from components import push_folder, pushed_baseline, rating_baselines, ratings
 from components.drift.history import remembered
 from components.gate import golden, predictions, release
-from components.gate.interval import Interval, rmse_difference
+from components.gate.interval import Interval, around, rmse_difference
 from components.gate.judgement import Baseline, Figures, Judgement, judge
 from components.gate.limits import GateLimits
 from components.gate.record import GateRecord, GoldenComparison
@@ -41,6 +42,7 @@ LIMITS_KEY: Final = "limits"
 ACCEPTED_KEY: Final = "accepted_drift"
 RMSE_KEY: Final = "rmse_metric"
 NDCG_KEY: Final = "ndcg_metric"
+NDCG_CHANGE_ERROR_KEY: Final = "ndcg_change_error_metric"
 LIKED_KEY: Final = "liked_rating"
 
 JUDGEMENT_FILE: Final = "judgement.json"
@@ -63,7 +65,7 @@ class Executor(base_executor.BaseExecutor):
         candidate = _figures(evaluation, exec_properties)
         accepted = _accepted(export, exec_properties)
         limits = GateLimits.model_validate_json(exec_properties[LIMITS_KEY])
-        baseline = interval = None
+        baseline = interval = ndcg_interval = None
         if last is not None:
             last_export = path_utils.serving_model_path(last.uri)
             record = release.read_record(last_export)
@@ -73,6 +75,7 @@ class Executor(base_executor.BaseExecutor):
                 interval, shift = _compared(export, last_export, holdout, record, limits)
             figures = _figures(evaluation, exec_properties, tfma.BASELINE_KEY)
             baseline = Baseline(figures=figures, record=record, shift=shift)
+            ndcg_interval = _ndcg_interval(candidate, figures, limits)
         judgement = judge(
             candidate=candidate,
             baseline=baseline,
@@ -81,6 +84,7 @@ class Executor(base_executor.BaseExecutor):
             )[rating_baselines.BIAS_ONLY],
             limits=limits,
             interval=interval,
+            ndcg_interval=ndcg_interval,
             accepted=accepted,
             why_no_baseline=pushed_baseline.why_none(
                 exec_properties[pushed_baseline.PUSHED_KEY],
@@ -134,6 +138,7 @@ class GateSpec(ComponentSpec):
         ACCEPTED_KEY: ExecutionParameter(type=str),
         RMSE_KEY: ExecutionParameter(type=str, optional=True),
         NDCG_KEY: ExecutionParameter(type=str, optional=True),
+        NDCG_CHANGE_ERROR_KEY: ExecutionParameter(type=str, optional=True),
         LIKED_KEY: ExecutionParameter(type=float),
         pushed_baseline.PUSHED_KEY: ExecutionParameter(type=str),
         pushed_baseline.COMPARISON_GROUP_KEY: ExecutionParameter(type=str),
@@ -188,6 +193,7 @@ class Gate(base_component.BaseComponent):
         liked_rating: float,
         rmse_metric: str | None = None,
         ndcg_metric: str | None = None,
+        ndcg_change_error_metric: str | None = None,
     ) -> None:
         """Constructs the component.
 
@@ -209,6 +215,8 @@ class Gate(base_component.BaseComponent):
             rmse_metric: Name of RMSE in the evaluation; None for a model that predicts no ratings.
             ndcg_metric: Name of NDCG@10 in the evaluation; None for a model that retrieves
                 nothing.
+            ndcg_change_error_metric: Name of the standard error of its difference from that of
+                `baseline_model`; None likewise.
         """
         super().__init__(
             GateSpec(
@@ -227,6 +235,7 @@ class Gate(base_component.BaseComponent):
                 liked_rating=liked_rating,
                 rmse_metric=rmse_metric,
                 ndcg_metric=ndcg_metric,
+                ndcg_change_error_metric=ndcg_change_error_metric,
                 blessing=types.Channel(type=standard_artifacts.ModelBlessing),
                 release=types.Channel(type=standard_artifacts.Model),
             )
@@ -297,7 +306,12 @@ def _figures(evaluation: str, exec_properties: Properties, model_name: str = "")
         name = exec_properties.get(name_key)
         return found[name] if name else None
 
-    return Figures(rmse=figure(RMSE_KEY), ndcg=figure(NDCG_KEY))
+    return Figures(
+        rmse=figure(RMSE_KEY),
+        ndcg=figure(NDCG_KEY),
+        # Only the candidate has one, and only beside a baseline.
+        ndcg_change_error=found.get(exec_properties.get(NDCG_CHANGE_ERROR_KEY) or ""),
+    )
 
 
 def _compared(
@@ -311,6 +325,15 @@ def _compared(
         rmse_difference(ours, theirs, users, limits.confidence or _SHOWN_CONFIDENCE),
         None if then is None else rmse_shift(theirs, users, then),
     )
+
+
+def _ndcg_interval(candidate: Figures, last: Figures, limits: GateLimits) -> Interval | None:
+    """Returns the interval of the change of NDCG@10; None where it has no spread."""
+    error = candidate.ndcg_change_error
+    if candidate.ndcg is None or last.ndcg is None or error is None or math.isnan(error):
+        return None
+    change = candidate.ndcg - last.ndcg
+    return around(change, error, limits.confidence or _SHOWN_CONFIDENCE)
 
 
 def _on_golden(

@@ -1,4 +1,4 @@
-"""The confidence interval of the difference of two RMSEs on the same ratings."""
+"""The confidence interval of the difference of two models' figures on the same ratings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Vector = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class Interval(Record):
-    """An interval around a difference, candidate less baseline, in stars.
+    """An interval around a difference, candidate less baseline: of RMSE in stars, or of NDCG@10.
 
     Attributes:
         confidence: Probability that such an interval covers the true difference.
@@ -47,7 +47,18 @@ def rmse_difference(
     """
     difference = rmse(candidate) - rmse(baseline)
     influence = rmse_influence(candidate) - rmse_influence(baseline)
-    margin = NormalDist().inv_cdf((1 + confidence) / 2) * standard_error(influence, users)
+    return around(difference, standard_error(influence, users), confidence)
+
+
+def around(difference: float, error: float, confidence: float) -> Interval:
+    """Returns the interval of a normal difference.
+
+    Args:
+        difference: Difference on the given ratings.
+        error: Standard error of it.
+        confidence: Probability, in (0, 1).
+    """
+    margin = NormalDist().inv_cdf((1 + confidence) / 2) * error
     return Interval(
         confidence=confidence,
         difference=difference,

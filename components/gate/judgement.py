@@ -26,10 +26,13 @@ class Figures:
     Attributes:
         rmse: RMSE in stars; None for a model that predicts no ratings.
         ndcg: NDCG@10; None for a model that retrieves nothing.
+        ndcg_change_error: Standard error of the difference of NDCG@10 from the last blessed
+            model's; None likewise, and without one.
     """
 
     rmse: float | None = None
     ndcg: float | None = None
+    ndcg_change_error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Judgement(Record):
         above_best: Stars of RMSE lost since the best blessed model.
         below_best: NDCG@10 lost since the best blessed model.
         interval: Confidence interval of the change of RMSE; None without a baseline.
+        ndcg_interval: That of the change of NDCG@10, which is shown and decides nothing.
         baseline_rmse_when_blessed: RMSE of the last blessed model on the holdout of its own run;
             None if it is not known.
         baseline_ndcg_when_blessed: NDCG@10 of it there; None if it is not known.
@@ -69,6 +73,7 @@ class Judgement(Record):
     above_best: float
     below_best: float
     interval: Interval | None
+    ndcg_interval: Interval | None = None
     baseline_rmse_when_blessed: float | None
     baseline_ndcg_when_blessed: float | None
     golden: GoldenComparison | None = None
@@ -81,6 +86,7 @@ def judge(
     bias_only: float,
     limits: GateLimits,
     interval: Interval | None = None,
+    ndcg_interval: Interval | None = None,
     accepted: Collection[str] = (),
     why_no_baseline: str = "",
     on_golden: GoldenComparison | None = None,
@@ -95,6 +101,7 @@ def judge(
         bias_only: Holdout RMSE of the bias-only prediction.
         limits: Limits to hold the figures against.
         interval: Confidence interval of the change of RMSE; None without a baseline.
+        ndcg_interval: That of the change of NDCG@10; None likewise.
         accepted: Names of moves that a person accepted for this run.
         why_no_baseline: Reason why there is none.
         on_golden: Comparison on the golden set; None without one.
@@ -126,10 +133,12 @@ def judge(
             notes += [f"{ACCEPTED}{line}" for line in moved]
         else:
             failures += moved
+    notes += [
+        f"{name}{found.low:+.4f} to {found.high:+.4f} with {found.confidence:g} confidence"
+        for name, found in (("", interval), ("NDCG@10 changes by ", ndcg_interval))
+        if found is not None
+    ]
     if interval is not None:
-        notes.append(
-            f"{interval.low:+.4f} to {interval.high:+.4f} with {interval.confidence:g} confidence"
-        )
         failures += _noise(interval, limits)
     if on_golden is not None:
         notes.append(golden.note(on_golden))
@@ -144,6 +153,7 @@ def judge(
         above_best=above_best,
         below_best=below_best,
         interval=interval,
+        ndcg_interval=ndcg_interval,
         baseline_rmse_when_blessed=then and then.rmse,
         baseline_ndcg_when_blessed=then and then.ndcg,
         golden=on_golden,

@@ -136,7 +136,8 @@ def show_status(console: Console, statuses: Sequence[VersionStatus]) -> None:
 
 def show_runs(console: Console, runs: Sequence[Summary]) -> None:
     """Prints the runs, newest first: when, model, data, figures, verdict and version."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    # A line of 80 columns has room for the names of models.
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for name in ("run", "model", "data", "RMSE", "NDCG@10", "verdict", "version"):
         number = name in ("RMSE", "NDCG@10", "version")
         table.add_column(

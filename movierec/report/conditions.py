@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from movierec.report.slices import ndcg_margin
 from pipeline.config.tree import PipelineConfig
@@ -92,12 +92,16 @@ def _of_rankings(summary: Summary) -> Iterator[Condition]:
             gate.min_gain_over_popularity,
         )
     last = gate.baseline_ndcg_at_10
-    yield _at_least(
+    change = _at_least(
         "change of NDCG@10",
         "gate.max_ranking_regression",
         None if last is None else ranking.ndcg_at_10 - last,
         -gate.max_ranking_regression,
     )
+    if gate.ndcg_interval is not None:
+        margin = gate.ndcg_interval.high - gate.ndcg_interval.difference
+        change = replace(change, value=f"{change.value} ± {margin:.4f}")
+    yield change
 
 
 def _of_lists(summary: Summary) -> Iterator[Condition]:

@@ -143,9 +143,11 @@ class GrpcModel:
     def _inputs(self, model: ModelAddress, signature: str, end: float) -> Inputs:
         _, signatures = self._signatures(model, end)
         if signature not in signatures.signature_def:
+            # TensorFlow keeps the function that initialises a model among its signatures.
+            known = listed(name for name in signatures.signature_def if not name.startswith("__"))
             raise bad_request(
                 f"Serving signature name: {quoted(signature)} not found in signature def; expected "
-                f"one of {listed(signatures.signature_def)}"
+                f"one of {known}"
             )
         return dict(signatures.signature_def[signature].inputs)
 

@@ -11,7 +11,7 @@ import pytest
 from movierec.report import comparison, page
 from movierec.report.material import collect
 from pipeline.workspace import Workspace
-from tests.chromium import NEEDED, SIZES, assert_page_fits, chromium
+from tests.chromium import NEEDED, PHONE, SIZES, assert_page_fits, chromium
 from tests.e2e.pipeline_runs import Story
 
 pytestmark = NEEDED
@@ -51,4 +51,16 @@ def test_pages_fit_and_axe_finds_nothing(
     opened.goto(address)
     assert sent == [address]
     assert_page_fits(opened, f"{name}-{scheme}-{size['width']}")
+    context.close()
+
+
+def test_a_phone_shows_whether_each_condition_is_met(browser: Any, pages: dict[str, Path]) -> None:
+    context = browser.new_context(viewport=PHONE)
+    opened = context.new_page()
+    opened.set_default_timeout(60_000)
+    opened.goto(pages["not pushed"].as_uri())
+    verdicts = opened.locator("td:has(> .met), td:has(> .missed)")
+    ends = verdicts.evaluate_all("cells => cells.map(cell => cell.getBoundingClientRect().right)")
+    assert len(ends) > 2
+    assert max(ends) <= PHONE["width"]
     context.close()

@@ -59,6 +59,45 @@ def test_the_standard_error_is_that_of_the_mean_over_users(rng: np.random.Genera
     assert found["ndcg_at_10_standard_error"] == pytest.approx(expected)
 
 
+def changes(users: np.ndarray, ours: np.ndarray, theirs: np.ndarray, cut: int) -> float:
+    """The standard error of the change as TFMA has it, all movies liked, from two batches."""
+    *_, computation = RankingMetrics(LIKED).computations(model_names=["candidate", "baseline"])
+    (key,) = computation.keys
+    assert (key.name, key.model_name) == ("ndcg_at_10_change_standard_error", "candidate")
+    combiner = computation.combiner
+    parts = []
+    for rows in (slice(None, cut), slice(cut, None)):
+        inputs = metric_types.StandardMetricInputs(
+            {
+                constants.LABELS_KEY: np.full(len(users), 5.0)[rows],
+                constants.FEATURES_KEY: {"user_id": users[rows]},
+                constants.TRANSFORMED_FEATURES_KEY: {
+                    "candidate": {"rank": ours[rows]},
+                    "baseline": {"rank": theirs[rows]},
+                },
+            }
+        )
+        parts.append(combiner.add_input(combiner.create_accumulator(), inputs))
+    return combiner.extract_output(combiner.merge_accumulators(parts))[key]
+
+
+def test_the_change_has_the_standard_error_of_paired_differences() -> None:
+    users = np.array([b"a", b"b", b"c"], object)
+    # With one liked movie at rank r, NDCG is 1 / log2(1 + r): 1, 1/2 and 0 at 1, 3 and 11.
+    found = changes(users, np.array([1, 3, 11]), np.array([3, 3, 1]), cut=2)
+    differences = [1 - 0.5, 0.5 - 0.5, 0 - 1]
+    assert found == pytest.approx(np.std(differences, ddof=1) / math.sqrt(3))
+    # The same models differ by nothing, however users differ.
+    assert changes(users, np.array([1, 3, 11]), np.array([1, 3, 11]), cut=1) == 0
+    assert math.isnan(changes(np.array([b"a", b"a"], object), *np.ones((2, 2), int), cut=1))
+
+
+def test_without_a_baseline_there_is_no_change() -> None:
+    for names in (None, [""], ["candidate"]):
+        computations = RankingMetrics(LIKED).computations(model_names=names)
+        assert [key.name for one in computations for key in one.keys if "change" in key.name] == []
+
+
 def test_a_slice_of_one_user_has_no_standard_error() -> None:
     rows = {
         "user_id": np.array([b"a", b"b"], object),

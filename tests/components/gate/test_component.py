@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -84,8 +86,13 @@ def model(
     return made
 
 
-def evaluation(folder: Path, rmse: dict[str, float]) -> types.Artifact:
-    """An evaluation as TFMA writes it: RMSE by model, on all ratings and, far worse, on a slice."""
+def evaluation(folder: Path, metrics_of: dict[str, dict[str, float]]) -> types.Artifact:
+    """An evaluation as TFMA writes it: figures by model, on all ratings and, far worse, on a slice.
+
+    Args:
+        folder: Folder to write to.
+        metrics_of: Value by name of the model and name of the metric.
+    """
     made = artifact(standard_artifacts.ModelEvaluation, folder)
     with tf.io.TFRecordWriter(str(folder / "metrics-00000-of-00001.tfrecord")) as writer:
         for slice_name in ("", "Drama"):
@@ -93,10 +100,10 @@ def evaluation(folder: Path, rmse: dict[str, float]) -> types.Artifact:
             if slice_name:
                 key = metrics.slice_key.single_slice_keys.add(column="movie_genres")
                 key.bytes_value = slice_name.encode()
-            for model_name, value in rmse.items():
-                for is_diff in (False, True):
+            for model_name, figures in metrics_of.items():
+                for (name, value), is_diff in itertools.product(figures.items(), (False, True)):
                     entry = metrics.metric_keys_and_values.add()
-                    entry.key.name = "root_mean_squared_error"
+                    entry.key.name = name
                     entry.key.model_name = model_name
                     entry.key.is_diff = is_diff
                     wrong = is_diff or slice_name
@@ -147,8 +154,20 @@ def run(
     evaluator_blessed: bool = True,
     accepted: str = "",
     pushed: Path | None = None,
+    ndcg: dict[str, dict[str, float]] | None = None,
 ) -> tuple[types.Artifact, types.Artifact]:
-    """Returns the blessing and the release of a model with biases only at 0.95."""
+    """Returns the blessing and the release of a model with biases only at 0.95.
+
+    Args:
+        folder: Folder of everything.
+        rmse: RMSE by name of the model; empty for models that predict no ratings.
+        last: Record of the last blessed model, if there is one.
+        evaluator_blessed: Whether the Evaluator blessed the model.
+        accepted: Moves that are accepted.
+        pushed: Folder of the pushed models.
+        ndcg: Figures of rankings by name of the model and of the figure.
+    """
+    figures = {name: {"root_mean_squared_error": value} for name, value in rmse.items()}
     blessing_before = artifact(standard_artifacts.ModelBlessing, folder / "evaluator_blessing")
     blessing_before.set_int_custom_property("blessed", int(evaluator_blessed))
     baselines = artifact(simple_artifacts.Metrics, folder / "baselines")
@@ -162,7 +181,7 @@ def run(
             "examples": [examples(folder / "examples")],
             "model": [model(folder / "model", "new", 3.5)],
             "baseline_model": [model(folder / "last", "old", 3.0, last)] if last else [],
-            "evaluation": [evaluation(folder / "evaluation", rmse)],
+            "evaluation": [evaluation(folder / "evaluation", ndcg or figures)],
             "evaluator_blessing": [blessing_before],
             "baselines": [baselines],
             "statistics": [statistics(folder / "statistics")],
@@ -171,8 +190,9 @@ def run(
         {
             "limits": GateLimits().model_dump_json(),
             "accepted_drift": accepted,
-            "rmse_metric": "root_mean_squared_error",
-            "ndcg_metric": None,
+            "rmse_metric": "root_mean_squared_error" if rmse else None,
+            "ndcg_metric": "ndcg" if ndcg else None,
+            "ndcg_change_error_metric": "change_error" if ndcg else None,
             "liked_rating": 4.0,
             "pushed": str(pushed or folder / "pushed"),
             "comparison_group": "group",
@@ -219,6 +239,24 @@ def test_the_change_has_an_interval_from_both_models_own_predictions(tmp_path: P
     assert interval.low < interval.difference < interval.high
     blessing, _ = run(tmp_path / "first", {"": 0.9})
     assert read_judgement(blessing.uri).interval is None
+
+
+def test_the_change_of_a_ranking_has_an_interval_from_the_evaluation(tmp_path: Path) -> None:
+    last = GateRecord(rmse=None, ndcg=0.3)
+    candidate, baseline = {"ndcg": 0.31, "change_error": 0.02}, {"ndcg": 0.3}
+    both = {"candidate": candidate, "baseline": baseline}
+    blessing, _ = run(tmp_path / "1", {}, last, ndcg=both)
+    interval = read_judgement(blessing.uri).ndcg_interval
+    assert interval is not None
+    # 1.959964 is the 97.5 % quantile of the standard normal distribution.
+    assert (interval.low, interval.high) == pytest.approx(
+        (0.01 - 1.959964 * 0.02, 0.01 + 1.959964 * 0.02)
+    )
+    one_user = {"candidate": candidate | {"change_error": math.nan}, "baseline": baseline}
+    blessing, _ = run(tmp_path / "2", {}, last, ndcg=one_user)
+    assert read_judgement(blessing.uri).ndcg_interval is None
+    blessing, _ = run(tmp_path / "3", {}, ndcg={"": {"ndcg": 0.31}})
+    assert read_judgement(blessing.uri).ndcg_interval is None
 
 
 def test_the_alarm_of_the_last_model_refuses_a_model_that_the_evaluator_blessed(

@@ -178,6 +178,17 @@ def test_a_rise_must_be_ruled_out_with_the_confidence_that_is_asked_for(
     assert f"-0.0030 to {high:+.4f}" in judgement.notes[0]
 
 
+def test_the_interval_of_a_ranking_is_told_and_decides_nothing() -> None:
+    baseline = Baseline(Figures(ndcg=0.3), GateRecord(rmse=None, ndcg=0.3))
+    interval = Interval(confidence=0.9, difference=-0.004, low=-0.05, high=0.042)
+    judgement = judge(
+        Figures(ndcg=0.296), baseline, 1.0, GateLimits(confidence=0.9), ndcg_interval=interval
+    )
+    assert judgement.failures == ()
+    assert "NDCG@10 changes by -0.0500 to +0.0420 with 0.9 confidence" in judgement.notes
+    assert judgement.ndcg_interval == interval
+
+
 def test_an_export_without_a_record_is_compared_as_far_as_it_goes() -> None:
     baseline = Baseline(Figures(rmse=0.9), None)
     judgement = judge(Figures(rmse=0.905), baseline, 1.0, GateLimits())

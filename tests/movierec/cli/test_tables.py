@@ -21,6 +21,16 @@ def shown(result: Summary) -> list[str]:
     return text.getvalue().splitlines()
 
 
+def test_a_run_is_one_line_of_80_columns() -> None:
+    text = io.StringIO()
+    pushed = summary(run_id="20260131-120000", pushed_model="/serving/movierec/1795985538")
+    tables.show_runs(Console(file=text, width=80), [pushed])
+    (line,) = [line for line in text.getvalue().splitlines() if "20260131" in line]
+    assert line.split() == [
+        "20260131-120000", "biased_mf", "ml-100k", "0.9300", "pushed", "1795985538"
+    ]  # fmt: skip
+
+
 def test_what_the_search_found_is_one_line() -> None:
     best = {"training.learning_rate": 4.98765, "model.l2_embedding": 0.08, "model.dimension": 117}
     found = Tuning(trials=12, eval_figure=0.93456, best=best)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from components.gate.interval import Interval
 from movierec.cli import tables
 from movierec.report import changes
 from movierec.report.comparison import Comparison, mean_difference, render
@@ -17,8 +18,18 @@ from movierec.report.rated_rows import coded
 from movierec.report.sections import calibration, slice_charts
 from movierec.report.slices import RankingSlice, figures_of, ranking_slices
 from pipeline.config.tree import GateConfig, PipelineConfig
-from pipeline.summary import Rmse
+from pipeline.summary import Ranking, Rmse
 from tests.pipeline.summaries import summary
+
+RANKING = Ranking(
+    liked_rating=4.0,
+    ndcg_at_10=0.3,
+    recall_at_10=0.2,
+    popularity_ndcg_at_10=0.1,
+    popularity_recall_at_10=0.05,
+    eval_ndcg_at_10=0.3,
+    eval_top_k_accuracy={},
+)
 
 
 def test_a_slice_has_the_error_of_its_rows(rng: np.random.Generator) -> None:
@@ -91,6 +102,19 @@ def test_every_condition_has_its_value_and_its_limit() -> None:
     assert found["gain over biases"].met is False
     assert found["change of RMSE"].met is None
     assert found["RMSE on movie_genres=War"].met is True
+
+
+def test_the_change_of_a_ranking_has_its_interval() -> None:
+    run = summary(rmse=None, ranking=RANKING)
+    change = Interval(confidence=0.95, difference=-0.02, low=-0.05, high=0.01)
+    gate = run.gate.model_copy(update={"baseline_ndcg_at_10": 0.32, "ndcg_interval": change})
+    compared = run.model_copy(update={"gate": gate})
+    found = {one.name: one for one in conditions(compared, PipelineConfig())}
+    assert found["change of NDCG@10"].value == "-0.0200 ± 0.0300"
+    # gate.max_ranking_regression is 0.01.
+    assert found["change of NDCG@10"].met is False
+    first = {one.name: one for one in conditions(run, PipelineConfig())}
+    assert first["change of NDCG@10"].value == "nothing to compare with"
 
 
 def test_slices_of_a_retrieval_model_have_intervals_over_users() -> None:
