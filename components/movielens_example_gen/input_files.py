@@ -200,9 +200,23 @@ def plain_name(name: str) -> str:
 
 
 def start_of(path: str, size: int) -> bytes:
-    """Returns the first bytes of a file, unpacked if gzip compressed it."""
+    """Returns the first bytes of a file, unpacked if gzip compressed it; none of a folder."""
+    if fileio.isdir(path):
+        return b""
+    _require_content(path)
     with fileio.open(path, "rb") as file:
-        start: bytes = file.read(_BLOCK)
+        return _unpacked_start(file.read(_BLOCK), size)
+
+
+def read_start(base: str, name: str, size: int) -> bytes:
+    """Returns the first bytes of one of `names_in`, unpacked if gzip compressed it."""
+    if not _is_file(base):
+        return start_of(os.path.join(base, name), size)
+    with _opened(base) as archive, archive.open(_members(archive)[name]) as member:
+        return _unpacked_start(member.read(_BLOCK), size)
+
+
+def _unpacked_start(start: bytes, size: int) -> bytes:
     if not start.startswith(_GZIP_MAGIC):
         return start[:size]
     try:
@@ -210,15 +224,6 @@ def start_of(path: str, size: int) -> bytes:
     except zlib.error:
         # The reader says that it is damaged.
         return b""
-
-
-def read_start(base: str, name: str, size: int) -> bytes:
-    """Returns the first bytes of one of `names_in`."""
-    if not _is_file(base):
-        with fileio.open(os.path.join(base, name), "rb") as file:
-            return file.read(size)
-    with _opened(base) as archive, archive.open(_members(archive)[name]) as member:
-        return member.read(size)
 
 
 def is_zip(path: str) -> bool:
@@ -250,6 +255,17 @@ def _require_content(path: str) -> None:
 def _input_file(path: str, name: str, place: str) -> InputFile:
     """Returns a file whose name has the folders of a place too, if they have values."""
     return InputFile(path, partitions.name_in(os.path.join(place, name)))
+
+
+def pattern_of(names: Sequence[str]) -> str | None:
+    """Returns the path of spans that names fit which differ in one number; None if they do not."""
+    parts = [re.split(r"([0-9]+)", name) for name in names]
+    differing = [at for at, texts in enumerate(zip(*parts, strict=False)) if len(set(texts)) > 1]
+    is_number = len({len(one) for one in parts}) == 1 and len(differing) == 1
+    if not is_number or differing[0] % 2 == 0:
+        return None
+    first = parts[0]
+    return "".join([*first[: differing[0]], "{SPAN}", *first[differing[0] + 1 :]])
 
 
 def _in_folder(folder: str, edition: Edition, place: str) -> dict[str, InputFile]:
@@ -300,9 +316,11 @@ def _matched(names: Iterable[str], edition: Edition, place: str) -> dict[str, st
         parts = {f"{first}/{number}": name for number, name in enumerate(others[1:], start=1)}
         return {first: others[0], **parts, **optional}
     if others:
+        pattern = pattern_of(others)
+        all_of_them = f", or {pattern} there for all of them" if pattern else ""
         raise DataError(
             f"{first}: not found in {place}, which has {', '.join(others)}: give the one with the "
-            "ratings as data.path"
+            f"ratings as data.path{all_of_them}"
         )
     missing = set(edition.files) - set(_present(edition.files, edition, actual))
     raise DataError(f"{', '.join(sorted(missing))}: not found in {place}")

@@ -17,6 +17,8 @@ _MOVIES = "movies"
 _README = "README.txt"
 _README_BYTES = 4096
 _PARQUET_MAGIC = b"PAR1"
+_START_BYTES = 65_536
+_LOOKED_INTO = 10
 _PACKED = (
     ".zip", ".tar", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst", ".deflate", ".lz4", ".lzo",
     ".snappy",
@@ -52,8 +54,14 @@ def recognise(base: str, remedy: str | None = None) -> EditionName:
         raise DataError(f"{base}: has {packed[0]}: unpack it, or give it as data.path")
     if not fileio.isdir(base) and (kind := file_kinds.of_archive(plain)):
         raise DataError(f"{base}: {kind}")
-    shown = ", ".join(names[:10]) or "no files"
-    remedy = remedy or "set data.dataset and data.path"
+    for file in names[:_LOOKED_INTO]:
+        start = input_files.read_start(base, file, _START_BYTES)
+        if kind := file_kinds.other_than_text(start):
+            raise DataError(f"{base}: has {file}: {kind}")
+    shown = ", ".join(names[:_LOOKED_INTO]) or "no files"
+    pattern = input_files.pattern_of(names)
+    as_spans = f", or to {pattern} there" if pattern and len(names) > 1 else ""
+    remedy = remedy or f"set data.path to the file or the folder with the ratings{as_spans}"
     raise DataError(f"{base}: has no ratings (it has {shown}); {remedy}")
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import zipfile
 from pathlib import Path
 
@@ -337,6 +338,56 @@ def test_a_file_of_a_program_that_is_an_archive_is_named(
 ) -> None:
     with pytest.raises(DataError, match=kind):
         users(archive(tmp_path / "x", dict.fromkeys(names, "x")))
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["folder", "zip"])
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("ratings.json", b'[{"user": 7}]', "JSON; write it as CSV or Parquet"),
+        ("ratings.jsonl.gz", gzip.compress(b'{"user": 7}\n'), "JSON"),
+        ("ratings.db", b"SQLite format 3\0", "an SQLite database"),
+        ("ratings.rds", gzip.compress(b"X\n\0\0\0\3"), "an R data file"),
+        ("ratings.xlsx", b"PK\3\4\0[Content_Types].xml", "an Excel workbook"),
+    ],
+)
+def test_what_a_folder_has_in_place_of_ratings_is_named(
+    tmp_path: Path, name: str, content: bytes, kind: str, packed: bool
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / name).write_bytes(content)
+    (tmp_path / "data" / "a folder").mkdir()
+    base = archive(tmp_path / "x.zip", {name: content}) if packed else tmp_path / "data"
+    with pytest.raises(DataError, match=f"has {re.escape(name)}: {kind}"):
+        users(base)
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern"),
+    [
+        # As BigQuery, Snowflake, Redshift and Glue name the files of a table.
+        (["ratings-000000000000.csv", "ratings-000000000001.csv"], "ratings-{SPAN}.csv"),
+        (["data_0_0_0.csv.gz", "data_0_1_0.csv.gz"], "data_0_{SPAN}_0.csv.gz"),
+        (["ratings0000_part_00", "ratings0001_part_00"], "ratings{SPAN}_part_00"),
+        (["run-7-part-r-00000", "run-7-part-r-00001"], "run-7-part-r-{SPAN}"),
+        (["ratings-2014-01.csv", "ratings-2015-02.csv"], None),
+        (["a.csv", "b.csv"], None),
+    ],
+)
+def test_files_that_differ_in_a_number_can_be_read_as_spans(
+    tmp_path: Path, names: list[str], pattern: str | None
+) -> None:
+    for name in names:
+        content = RATINGS.encode()
+        (tmp_path / name).write_bytes(gzip.compress(content) if ".gz" in name else content)
+    with pytest.raises(DataError) as caught:
+        users(tmp_path)
+    assert ("{SPAN}" in str(caught.value)) == (pattern is not None)
+    if pattern is not None:
+        assert f" {pattern} there" in str(caught.value)
+        path = str(tmp_path / pattern)
+        read, _ = reading.read(path, ingest_options(load_config(None, [f"data.path={path}"])))
+        assert read.ratings.num_rows == 6
 
 
 def test_an_encrypted_archive_is_named(tmp_path: Path) -> None:

@@ -41,9 +41,6 @@ _KINDS: Final = (
     (b"GIF8", "an image; give the ratings as CSV or Parquet"),
     (b"\x7fELF", "a program; give the ratings as CSV or Parquet"),
     (b"%PDF", "a PDF file; export the table as CSV"),
-    (b"<!DOCTYPE", "a web page; the download may have failed"),
-    (b"<html", "a web page; the download may have failed"),
-    (b"<?xml", "an XML file; export the table as CSV"),
     (b"version https://git-lfs", "a pointer of Git LFS; fetch the file with `git lfs pull`"),
 )
 # Files of one program that are zip archives, by the end of a name in them.
@@ -66,7 +63,12 @@ _ZIP_KINDS: Final = (
     (b"opendocument", "an OpenDocument file; save its sheet as CSV in UTF-8"),
     (b"", "a zip archive; unpack it, or give it as data.path"),
 )
-_JSON: Final = re.compile(rb"\s*(\[\s*)?\{\s*\"")
+_MARKUP: Final = (
+    (rb"<(!doctype|html|head|body)\b", "a web page; the download may have failed"),
+    (rb"<table\b", "a table of HTML; save it as CSV"),
+    (rb"<(\?xml|error)\b", "an XML file; export the table as CSV"),
+)
+_JSON: Final = re.compile(rb"(\[\s*)?\{\s*\"|\[\s*\[")
 # What no text has; Hive and others delimit by further control characters.
 _CONTROLS: Final = re.compile(rb"[\0\x04-\x08\x0e-\x19\x7f]")
 _MOST_CONTROLS: Final = 0.02
@@ -85,8 +87,12 @@ def other_than_text(start: bytes) -> str | None:
             return kind
     if start[_TAR_MAGIC] == b"ustar":
         return "a tar archive; unpack it"
-    if _JSON.match(start.removeprefix(codecs.BOM_UTF8)):
+    text = start.removeprefix(codecs.BOM_UTF8).lstrip()
+    if _JSON.match(text):
         return f"JSON; {_AS_CSV}"
+    for pattern, kind in _MARKUP:
+        if re.match(pattern, text, re.IGNORECASE):
+            return kind
     return _binary_kind(start) if is_binary else None
 
 
