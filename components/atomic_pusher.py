@@ -68,7 +68,7 @@ class Executor(executor.Executor):
         )
         with lock as locked:
             for copy in push_folder.abandoned(base_directory) if locked else ():
-                shutil.rmtree(copy, ignore_errors=True)
+                push_folder.discard(copy)
             self._push(model_path, base_directory, input_dict, output_dict, exec_properties)
 
     def _push(
@@ -253,7 +253,7 @@ def push_whole(source: str, base_directory: str) -> str:
             else:
                 return target
     except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
+        push_folder.discard(aside)
         raise
 
 

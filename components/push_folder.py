@@ -7,11 +7,12 @@ import getpass
 import hashlib
 import logging
 import os
+import shutil
 import socket
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
@@ -116,12 +117,20 @@ def write_pin(folder: str, pin: Pin) -> None:
     In cloud storage, where a file appears with its last byte, it is written in place.
     """
     path = os.path.join(folder, PIN_FILE)
-    aside = path if is_remote(folder) else f"{path}.{uuid.uuid4().hex}"
-    with fileio.open(aside, "w") as file:
-        file.write(pin.model_dump_json(indent=2) + "\n")
-    if not is_remote(folder):
+    text = pin.model_dump_json(indent=2) + "\n"
+    if is_remote(folder):
+        with fileio.open(path, "w") as file:
+            file.write(text)
+        return
+    # Under this name, what a killed process leaves is removed with the copies of killed pushes.
+    aside = os.path.join(folder, f"{INCOMING}{uuid.uuid4().hex}")
+    try:
+        Path(aside).write_text(text, encoding="utf-8")
         _sync(aside)
         rename(aside, path)
+    except BaseException:
+        discard(aside)
+        raise
 
 
 def change(
@@ -186,8 +195,17 @@ def locked(folder: str, wait: bool = True) -> Iterator[bool | None]:
 
 
 def abandoned(folder: str) -> list[Path]:
-    """Returns the copies that killed pushes left; the folder must be locked."""
+    """Returns the copies, and files, that killed pushes left; the folder must be locked."""
     return sorted(Path(folder).glob(f"{INCOMING}*"))
+
+
+def discard(path: str | Path) -> None:
+    """Removes a copy or a file that nothing needs, as far as it can be removed."""
+    if os.path.isdir(path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            os.unlink(path)
 
 
 def write_to_disk(folder: str) -> None:

@@ -237,14 +237,15 @@ def _artifacts(
 def _removable(path: Path, kind: str) -> Removable:
     if path.is_symlink():
         return Removable(path, kind, 0)
-    files = (file for file in path.rglob("*") if file.is_file() and not file.is_symlink())
+    within = (path, *path.rglob("*"))
+    files = (file for file in within if file.is_file() and not file.is_symlink())
     return Removable(path, kind, sum(file.stat().st_size for file in files))
 
 
 def _remove(one: Removable) -> None:
     """Removes a folder, or a link to one; it may have been inside another that is gone."""
     path = one.path
-    if path.is_symlink():
+    if path.is_symlink() or path.is_file():
         path.unlink()
     elif path.exists():
         # A version that is half there would be one to go back to, or no version that anything

@@ -24,7 +24,8 @@ class Workspace:
     """Paths below the folder.
 
     Raises:
-        UserError: The path has a character that TFX and Beam read as a pattern of many files.
+        UserError: The path has a character that TFX and Beam read as a pattern of many files, or
+            is not in UTF-8.
     """
 
     root: Path
@@ -37,6 +38,13 @@ class Workspace:
                 f"--workspace {self.root}: {path} has one of the characters * ? [ ], which TFX and "
                 "Beam read as a pattern; take a folder without them"
             )
+        try:
+            path.encode()
+        except UnicodeEncodeError as error:
+            # No record of a path could have it.
+            raise UserError(
+                f"--workspace {self.root}: {path} is not in UTF-8; take a folder whose name is"
+            ) from error
 
     @property
     def metadata_db(self) -> Path:

@@ -62,7 +62,7 @@ def history_moves(before: RatingSample, now: RatingSample, limits: DriftLimits) 
     elif _are_many(rated_again & stars, known, limits) and not _agree(
         before.stars[rated_again], now.stars[place][rated_again]
     ):
-        how = "compared, also those given again"
+        how = "compared, with those given again, whose stars do not agree with the earlier ones"
         rated_again = np.zeros_like(kept)
     expected = known & (before.times >= oldest)
     has_left = expected & (before.spans < now.first_span)

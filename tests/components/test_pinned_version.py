@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -204,6 +206,40 @@ def test_a_push_that_was_killed_before_it_lifted_the_pin_is_finished(
     push_folder.write_pin(str(pushes.serving), pinned)
     assert pushes.push(models["best"])[0] == version
     assert push_folder.read_pin(str(pushes.serving)).version is None
+
+
+def test_a_pin_that_cannot_be_written_leaves_the_one_before(
+    pushes: Pushes, rolled_back: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a full disk."""
+    before = sorted(pushes.serving.iterdir())
+    pin = push_folder.read_pin(str(pushes.serving))
+
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(OSError, match="No space left"):
+            push_folder.write_pin(str(pushes.serving), Pin())
+    assert sorted(pushes.serving.iterdir()) == before
+    assert push_folder.read_pin(str(pushes.serving)) == pin
+
+
+def test_what_a_killed_rollback_leaves_is_removed_by_the_next_push(
+    pushes: Pushes,
+    models: dict[str, standard_artifacts.Model],
+    rolled_back: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patch:
+        # The process ends before the file has its name.
+        patch.setattr(push_folder, "rename", lambda *_: None)
+        push_folder.write_pin(str(pushes.serving), Pin())
+    (left,) = (entry for entry in pushes.serving.iterdir() if entry.name.startswith("."))
+    assert left.is_file()
+    pushes.push(models["equal"])
+    assert not left.exists()
 
 
 def test_the_baseline_in_a_cluster_is_no_version_that_was_rolled_back(

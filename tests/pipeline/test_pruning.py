@@ -80,6 +80,8 @@ def store(workspace: Workspace) -> Store:
         store.add(run.name, model)
     (workspace.artifacts / "Trainer" / "model" / "99").mkdir()
     (workspace.serving(MODEL) / ".incoming-15").mkdir()
+    # Of a rollback that was killed.
+    (workspace.serving(MODEL) / ".incoming-16").touch()
     for failed in ("2024-08", "2024-09"):
         (workspace.runs / failed).mkdir()
     return store
@@ -93,7 +95,8 @@ def test_what_is_served_last_blessed_or_best_stays(workspace: Workspace, store: 
     push_folder.write_pin(str(workspace.serving(MODEL)), Pin(version=12))
     prune(workspace, keep=1)
     # The newest, which is also the last blessed, and the pinned one.
-    assert remaining(workspace.serving(MODEL)) == {"14", "12"}
+    entries = {entry.name for entry in workspace.serving(MODEL).iterdir()}
+    assert entries == {"14", "12", "pin.json"}
     # Their runs, the best one, and the last that failed.
     kept = {"11", "12", "14"}
     assert remaining(workspace.runs) == {f"2024-{number}" for number in (*kept, "09")}

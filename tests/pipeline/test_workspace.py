@@ -51,3 +51,9 @@ def test_a_name_that_tfx_reads_as_a_pattern_is_refused(tmp_path: Path, name: str
         Workspace(tmp_path / name)
     with pytest.raises(UserError, match="read as a pattern"):
         Workspace(tmp_path / name / "below")
+
+
+def test_a_name_that_is_not_in_utf_8_is_refused(tmp_path: Path) -> None:
+    name = os.fsdecode(b"workspace of Andr\xe9")
+    with pytest.raises(UserError, match="is not in UTF-8; take a folder"):
+        Workspace(tmp_path / name)

@@ -358,6 +358,19 @@ def test_wrong_stars_do_not_pass_as_given_again(name: str) -> None:
     assert found["gone"].moved == found["late"].moved == 0
 
 
+def test_likes_that_people_take_back_are_refused_with_the_reason() -> None:
+    """Of two values, who gives one again gives the other: nothing tells it from a flip."""
+
+    def liked(table: pa.Table) -> pa.Table:
+        return replaced(table, "rating", lambda stars: np.where(stars >= 4, 5, 1))
+
+    now = given_again(liked(ratings(27)), 0.03, lambda stars: 6 - stars)
+    found = history_moves(sample(liked(ratings(26))), sample(now), DriftLimits())
+    (move,) = (move for move in found if move.exceeded)
+    assert move.name == "changed"
+    assert "given again, whose stars do not agree with the earlier ones" in move.before
+
+
 def test_a_few_ratings_that_were_given_again_are_no_change_whatever_they_are() -> None:
     """Less than `drift.max_changed` of the earlier ratings."""
     assert refused(given_again(ratings(27), 0.005, lambda stars: 6 - stars)) == set()
