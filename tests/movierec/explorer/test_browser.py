@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.chromium import DESKTOP, NEEDED, SIZES, assert_page_fits, chromium
+from tests.chromium import DESKTOP, NEEDED, PHONE, SIZES, assert_page_fits, chromium
 from tests.models.export.exported_models import export
 from tests.movierec.explorer.conftest import Explored
 
@@ -132,6 +132,13 @@ def test_a_point_of_the_map_leads_to_its_movie(page: Any) -> None:
     assert page.locator("#point").inner_text() == "Movie m2"
     point.click()
     page.wait_for_selector("h1:has-text('Movies like Movie m2')")
+
+
+def test_points_of_the_map_are_seen_on_a_phone(page: Any) -> None:
+    page.set_viewport_size(PHONE)
+    page.goto("/map")
+    # In pixels; as parts of the map they would shrink to less than a third with it.
+    assert page.locator("circle[data-movie=m2]").bounding_box()["width"] > 6
 
 
 def test_a_version_that_takes_over_is_seen(page: Any, explored: Explored) -> None:
