@@ -63,8 +63,8 @@ def test_the_tests_of_each_fault_exist() -> None:
         named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", row)
         assert named, row
         for path, name in named:
-            text = (ROOT / path).read_text(encoding="utf-8")
-            assert not name or f"def {name}(" in text, (path, name)
+            tests = (ROOT / path).read_text(encoding="utf-8")
+            assert not name or f"def {name}(" in tests, (path, name)
 
 
 def test_paths_for_contributors_exist() -> None:
