@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import chdir, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -33,13 +34,26 @@ _MEMORY_PER_JOB = 4 << 30
 _TERMINAL_SIZE = {"COLUMNS": "100", "LINES": "50"}
 
 
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run that reached its end.
+
+    Attributes:
+        summary: Content of `summary.json`.
+        can_fork: Whether this process may still be forked, since all steps ran in others.
+    """
+
+    summary: summary.Summary
+    can_fork: bool
+
+
 def run(
     config: PipelineConfig,
     workspace: Workspace,
     verbose: bool = False,
     accepted_drift: Iterable[str] = (),
-) -> summary.Summary:
-    """Runs every step whose inputs changed, writes the run's folder, and returns `summary.json`.
+) -> FinishedRun:
+    """Runs every step whose inputs changed, and writes the run's folder.
 
     Args:
         config: Configuration of the run.
@@ -64,7 +78,8 @@ def run(
         folder = workspace.new_run()
         (folder / "config.toml").write_text(to_toml(config), encoding="utf-8")
         with run_log.redirected(folder / "log.txt", verbose) as screen:
-            return _run(config, workspace, data, folder, screen, accepted, jobs)
+            result = _run(config, workspace, data, folder, screen, accepted, jobs)
+            return FinishedRun(result, can_fork=jobs is not None)
 
 
 def jobs_of(config: PipelineConfig) -> int | None:

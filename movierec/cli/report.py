@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +18,6 @@ from pipeline.config.errors import UserError
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
-    from movierec.report.material import Material
     from pipeline.summary import Summary
 
 
@@ -38,10 +38,9 @@ def report(
     with output.hidden_logs():
         with fast_imports():
             from movierec.report import page
-            from movierec.report.material import collect
         found = find_run(folder, run)
         with outputs_that_are_there(f"run {found.run_id}"):
-            path = page.write(folder, collect(folder, found))
+            path = page.write(folder, found)
     output.print_line(path)
 
 
@@ -93,20 +92,7 @@ def find_run(workspace: Workspace, run_id: str | None) -> Summary:
     return found
 
 
-@dataclass(frozen=True)
-class RunReport:
-    """The report on a run that has just ended.
-
-    Attributes:
-        path: Path of the page; None if there is none.
-        material: What the page is made from; None if an output of the run cannot be read.
-    """
-
-    path: Path | None
-    material: Material | None
-
-
-def write_report(workspace: Workspace, summary: Summary) -> RunReport:
+def write_report(workspace: Workspace, summary: Summary) -> Path | None:
     """Writes the report on a run that has just ended; one that fails is a line of warning.
 
     The run has its verdict already, and a page about it must not change that.
@@ -114,17 +100,55 @@ def write_report(workspace: Workspace, summary: Summary) -> RunReport:
     from pipeline import run_log
 
     log = workspace.runs / summary.run_id / "log.txt"
-    material = None
     with run_log.redirected(log):
         try:
             with fast_imports():
                 from movierec.report import page
-                from movierec.report.material import collect
 
-            material = collect(workspace, summary)
-            return RunReport(page.write(workspace, material), material)
+            return page.write(workspace, summary)
         except Exception as error:
             logging.exception("the report failed")
             reason = f"{type(error).__name__}: {error}".partition("\n")[0]
     output.print_error(f"warning: no report ({reason}); the traceback is in {log}")
-    return RunReport(None, material)
+    return None
+
+
+def write_report_beside(
+    workspace: Workspace, summary: Summary, work: Callable[[], None]
+) -> Path | None:
+    """Does some work, while another process writes the report as `write_report` does.
+
+    To draw a report takes seconds. The other process is a fork, so this one must not have run
+    TensorFlow yet; the work may.
+
+    Args:
+        workspace: Workspace of the run.
+        summary: Summary of the run.
+        work: Function that this process calls meanwhile.
+    """
+    from movierec.report import REPORT_FILE
+    from pipeline.step_failure import explain
+    from pipeline.step_processes import Failed, StepProcesses
+
+    folder = workspace.runs / summary.run_id
+    # Both processes may load a model, and TensorFlow would reserve all of a GPU for one.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    with StepProcesses() as processes:
+        processes.start(
+            "report",
+            lambda: write_report(workspace, summary) is None,
+            partial(explain, step="report", folder=folder),
+        )
+        try:
+            work()
+        except Exception:
+            # The report belongs to the run, whatever becomes of the work.
+            list(processes.news(None))
+            raise
+        ((_, end),) = processes.news(None)
+    if isinstance(end, Failed):
+        output.print_error(
+            f"warning: no report ({end.error}); `movierec report {summary.run_id}` writes it"
+        )
+    path = folder / REPORT_FILE
+    return path if path.exists() else None

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from models import features
 from movierec.cli import exit_codes, options, output
-from movierec.cli.report import write_report
+from movierec.cli.report import write_report, write_report_beside
 from pipeline.config.errors import RunInterruptedError
 from pipeline.workspace import Workspace
 from serving.shutdown import handle_stop_signals
 
 if TYPE_CHECKING:
-    from movierec.report.material import Material
+    from pipeline.sample_user import SampleUser
     from pipeline.summary import Summary
 
 _MOVIES_SHOWN = 10
@@ -63,22 +65,22 @@ def run(
     settings = [*(overrides or ()), *(["tuning.enabled=true"] if tune else ())]
     try:
         with handle_stop_signals(_interrupt):
-            summary = local_runner.run(
+            finished = local_runner.run(
                 load_config(config, settings), Workspace(workspace), verbose, accept_drift or ()
             )
     except KeyboardInterrupt as error:
         raise RunInterruptedError(
             "interrupted; the next run continues after the steps that have finished"
         ) from error
-    try:
-        _show(summary, as_json)
-    finally:
-        # The report belongs to the run, whatever becomes of the table.
+    summary = finished.summary
+    show = partial(_show_json, summary) if as_json else partial(_show, summary, user)
+    if finished.can_fork:
+        report = write_report_beside(Workspace(workspace), summary, show)
+    else:
         report = write_report(Workspace(workspace), summary)
-    if not as_json:
-        _show_sample_user(summary, user, report.material)
-        if report.path is not None:
-            output.print_line(f"report: {report.path}")
+        show()
+    if report is not None and not as_json:
+        output.print_line(f"report: {report}")
     if summary.refusal:
         output.print_error(f"not pushed: {summary.refusal}")
         raise typer.Exit(exit_codes.NOT_PUSHED)
@@ -88,38 +90,34 @@ def _interrupt(*_: Any) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _show(summary: Summary, as_json: bool) -> None:
-    if as_json:
-        output.print_json_text(summary.model_dump_json(indent=2))
-        return
+def _show_json(summary: Summary) -> None:
+    output.print_json_text(summary.model_dump_json(indent=2))
+
+
+def _show(summary: Summary, user: str | None) -> None:
     from rich.console import Console
 
     from movierec.cli import tables
 
-    tables.show_summary(Console(), summary)
+    console = Console()
+    tables.show_summary(console, summary)
+    if summary.pushed_model:
+        tables.show_sample_user(console, _sample_user(summary, summary.pushed_model, user))
 
 
-def _show_sample_user(summary: Summary, user: str | None, material: Material | None) -> None:
-    """Shows what a user, by default a typical one, rated highest and is recommended, if pushed.
-
-    Args:
-        summary: Summary of the run.
-        user: Id of the user; None for a typical one.
-        material: What the report is made from, and has loaded; None if it could not be read.
-    """
-    if summary.pushed_model is None or material is None:
-        return
+def _sample_user(summary: Summary, pushed_model: str, user: str | None) -> SampleUser:
+    """Returns what a user, by default a typical one, rated highest and is recommended."""
     with output.hidden_logs():
-        from rich.console import Console
-
         from components import ratings
-        from movierec.cli import tables
+        from movierec.report.material import MOST_ROWS
+        from movierec.report.rated_rows import read_rows
         from pipeline import sample_user
+        from serving.pushed_model import PushedModel
 
-        rated = material.train.columns
-        user = user or sample_user.typical_user(rated)
         # All train ratings of millions do not fit into memory as text.
-        if summary.rows.train > len(rated[features.USER_ID]):
+        rated = read_rows(summary.examples, features.TRAIN, MOST_ROWS).columns
+        user = user or sample_user.typical_user(rated)
+        if summary.rows.train > MOST_ROWS:
             rated = ratings.of_user(summary.examples, features.TRAIN, user)
-        found = sample_user.sample_user(material.model, rated, user, _MOVIES_SHOWN)
-    tables.show_sample_user(Console(), found)
+        model = PushedModel(Path(pushed_model))
+        return sample_user.sample_user(model, rated, user, _MOVIES_SHOWN)

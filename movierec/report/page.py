@@ -16,7 +16,7 @@ from components.drift.report import compared_with
 from models import features
 from movierec.report import REPORT_FILE, changes, lists, sections
 from movierec.report.conditions import conditions
-from movierec.report.material import Material
+from movierec.report.material import Material, collect
 from movierec.report.slices import (
     TITLES,
     RankingSlice,
@@ -27,6 +27,7 @@ from movierec.report.slices import (
 )
 from pipeline import atomic_file
 from pipeline.dataset_download import FETCHED, TERMS
+from pipeline.summary import Summary
 from pipeline.workspace import Workspace
 from serving.answers import figure_name
 
@@ -35,14 +36,15 @@ _REJECTED_SHOWN: Final = 5
 _Slice = TypeVar("_Slice", SliceFigures, RankingSlice)
 
 
-def write(workspace: Workspace, material: Material) -> Path:
+def write(workspace: Workspace, summary: Summary) -> Path:
     """Writes the report on a run into the run's folder, and returns its path.
 
     Raises:
-        OSError: The page cannot be written.
+        OSError: An output of the run is gone, or the page cannot be written.
+        UnreadableModelError: The model cannot be loaded.
     """
-    summary = material.summary
     path = workspace.runs / summary.run_id / REPORT_FILE
+    material = collect(workspace, summary)
     changed = changes.between(workspace, material.last, summary)
     atomic_file.write_text(path, render(material, changed))
     return path

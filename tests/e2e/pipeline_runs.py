@@ -51,7 +51,7 @@ STEPS: Final = {
 
 def run(workspace: Path, data: Path, *overrides: str) -> Summary:
     config = load_config(None, [f"data.path={data}", *overrides])
-    return local_runner.run(config, Workspace(workspace))
+    return local_runner.run(config, Workspace(workspace)).summary
 
 
 @dataclass

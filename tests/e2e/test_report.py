@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from movierec.cli.report import RunReport, write_report
+from movierec.cli.report import write_report
 from movierec.report import page
 from movierec.report.lists import reported_lists
 from movierec.report.material import Material, collect
@@ -27,8 +27,8 @@ def material(first_run: Story) -> Material:
 
 
 @pytest.fixture(scope="module")
-def html(first_run: Story, material: Material) -> str:
-    path = page.write(Workspace(first_run.workspace), material)
+def html(first_run: Story) -> str:
+    path = page.write(Workspace(first_run.workspace), first_run.runs["first"])
     assert path.name == "report.html"
     assert path.with_name("summary.json").exists()
     return path.read_text(encoding="utf-8")
@@ -168,6 +168,6 @@ def test_a_report_that_fails_is_one_line_and_no_error(
 ) -> None:
     run = first_run.runs["first"]
     (tmp_path / "runs" / run.run_id).mkdir(parents=True)
-    assert write_report(Workspace(tmp_path), run) == RunReport(None, None)
+    assert write_report(Workspace(tmp_path), run) is None
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith("movierec: warning: no report (")

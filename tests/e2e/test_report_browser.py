@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from movierec.report import comparison, page
-from movierec.report.material import collect
 from pipeline.workspace import Workspace
 from tests.chromium import NEEDED, PHONE, SIZES, assert_page_fits, chromium
 from tests.e2e.pipeline_runs import Story
@@ -30,8 +29,8 @@ def pages(story: Story, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
     compared = tmp_path_factory.mktemp("compared") / "compared.html"
     compared.write_text(comparison.render(comparison.compare(workspace, worse, better)))
     return {
-        "pushed": page.write(workspace, collect(workspace, better)),
-        "not pushed": page.write(workspace, collect(workspace, story.runs["stricter gate"])),
+        "pushed": page.write(workspace, better),
+        "not pushed": page.write(workspace, story.runs["stricter gate"]),
         "compared": compared,
     }
 
