@@ -142,11 +142,7 @@ class GradientModel(RankingModel, Protocol):
         """Returns all trainable weights; a warm start finds the rows of an earlier model by ids."""
 
     def compute_loss(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """Returns the loss over a batch, a scalar. The training loop needs nothing else.
-
-        AutoGraph does not convert it: what branches on tensors takes `tf.cond`, or is decorated
-        with `tf.function`.
-        """
+        """Returns the loss over a batch, a scalar. The training loop needs nothing else."""
 
 
 class FittingModel(RankingModel, Protocol):

@@ -82,18 +82,14 @@ class _Step:
             share: Fraction of a batch of each replica.
             rates: Learning rates, `[steps]`, with a static shape.
         """
-        count = rates.shape[0]
-
-        def take(step: tf.Tensor, losses: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        losses = tf.zeros_like(rates)
+        for step in tf.range(tf.size(rates)):
             loss, gradients = self._strategy.run(
-                self._share_of_gradient, args=(columns, share, step, count)
+                self._share_of_gradient, args=(columns, share, step, rates.shape[0])
             )
             loss = self._strategy.reduce(tf.distribute.ReduceOp.SUM, loss, axis=None)
             self._optimizer.apply(self._over_replicas(gradients), rates[step])
-            return step + 1, tf.tensor_scatter_nd_update(losses, [[step]], [loss])
-
-        start = tf.constant(0), tf.zeros_like(rates)
-        _, losses = tf.while_loop(lambda step, _: step < count, take, start)
+            losses = tf.tensor_scatter_nd_update(losses, [[step]], [loss])
         return losses
 
     def _share_of_gradient(
@@ -132,7 +128,7 @@ class _SynchronousSteps:
     def __init__(self, strategy: tf.distribute.Strategy, step: _Step, xla: bool) -> None:
         self._strategy = strategy
         self._replicas = strategy.num_replicas_in_sync
-        self._steps = tf.function(step.steps, jit_compile=xla, autograph=False)
+        self._steps = tf.function(step.steps, jit_compile=xla)
 
     def run(self, ratings: Columns, batches: Batches, rates: Rates) -> Losses:
         size = batches.shape[1]
@@ -164,7 +160,7 @@ class _AsynchronousSteps:
 
     def __init__(self, strategy: tf.distribute.Strategy, step: _Step) -> None:
         self._coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
-        self._steps = tf.function(step.steps, autograph=False)
+        self._steps = tf.function(step.steps)
         self._pieces = current_task().processes["worker"] * _PIECES_PER_WORKER
 
     def run(self, ratings: Columns, batches: Batches, rates: Rates) -> Losses:
