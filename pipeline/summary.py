@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 from components.drift.report import DriftReport
 from components.gate.interval import Interval
 from components.gate.record import GoldenComparison
+from components.gate.shift import Shift
 from components.serving_validator.report import ServingReport
 from models.beyond_accuracy import BeyondAccuracy
 from models.intervals import LEVELS
@@ -121,9 +122,11 @@ class Gate(Record):
     `max_ranking_regression` below the last blessed model's.
 
     `above_best` is how far RMSE is above the best blessed model's, summed over the runs since, and
-    at most `max_drift_from_best`. `baseline_rmse` may differ from `baseline_rmse_when_blessed`, the
-    same model's on the holdout of its own run, by `max_baseline_shift`, and NDCG@10 of a model that
-    predicts no ratings by `max_baseline_ndcg_shift`. A rating model must gain
+    at most `max_drift_from_best`; `below_best` is the same for NDCG@10. `baseline_rmse` may differ
+    from `baseline_rmse_when_blessed`, the same model's on the holdout of its own run, by
+    `max_baseline_shift`, and NDCG@10 of a model that predicts no ratings by
+    `max_baseline_ndcg_shift`. `baseline_shift` is that difference without the user who moves it
+    most, and `baseline_move_accepted` says that a person accepted it. A rating model must gain
     `min_gain_over_biases` over the bias-only prediction. `interval` is the confidence interval of
     the change of RMSE, and `ndcg_interval` that of the change of NDCG@10. `golden` has the figures
     on the golden set, on which RMSE may rise, and NDCG@10 fall, by `max_golden_regression` from the
@@ -142,11 +145,15 @@ class Gate(Record):
     min_gain_over_biases: float
     baseline_rmse: float | None
     baseline_rmse_when_blessed: float | None
+    baseline_shift: Shift | None = None
+    baseline_move_accepted: bool = False
     interval: Interval | None
     ndcg_interval: Interval | None = None
     baseline_ndcg_at_10: float | None
     baseline_ndcg_at_10_when_blessed: float | None
+    baseline_recall_at_10: float | None = None
     above_best: float
+    below_best: float = 0.0
     golden: GoldenComparison | None = None
     max_golden_regression: float
     min_catalogue_coverage: float | None = None

@@ -63,7 +63,10 @@ class Judgement(Record):
         ndcg_interval: That of the change of NDCG@10, which is shown and decides nothing.
         baseline_rmse_when_blessed: RMSE of the last blessed model on the holdout of its own run;
             None if it is not known.
-        baseline_ndcg_when_blessed: NDCG@10 of it there; None if it is not known.
+        baseline_ndcg_when_blessed: NDCG@10 of it there; None if it is not known, or if other movies
+            counted as liked.
+        shift: Move of its RMSE since then; None likewise.
+        move_accepted: Whether its figures moved too far, and a person accepted that.
         golden: Comparison on the golden set; None without one.
         lists: Figures of the recommendation lists; None if no limit asks for them.
     """
@@ -76,6 +79,8 @@ class Judgement(Record):
     ndcg_interval: Interval | None = None
     baseline_rmse_when_blessed: float | None
     baseline_ndcg_when_blessed: float | None
+    shift: Shift | None = None
+    move_accepted: bool = False
     golden: GoldenComparison | None = None
     lists: BeyondAccuracy | None = None
 
@@ -111,6 +116,7 @@ def judge(
     failures: list[str] = []
     notes: list[str] = []
     above_best = below_best = 0.0
+    moved: list[str] = []
     if candidate.rmse is not None:
         failures += _floor(candidate.rmse, bias_only, limits)
     if baseline is None:
@@ -155,7 +161,11 @@ def judge(
         interval=interval,
         ndcg_interval=ndcg_interval,
         baseline_rmse_when_blessed=then and then.rmse,
-        baseline_ndcg_when_blessed=then and then.ndcg,
+        baseline_ndcg_when_blessed=None
+        if then is None or _counts_others(then, liked_rating)
+        else then.ndcg,
+        shift=baseline and baseline.shift,
+        move_accepted=bool(moved) and BASELINE_MOVE in accepted,
         golden=on_golden,
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from movierec.report.slices import ndcg_margin
 from pipeline.config.tree import PipelineConfig
-from pipeline.summary import Summary
+from pipeline.summary import Gate, Summary
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ def conditions(summary: Summary, config: PipelineConfig) -> list[Condition]:
     """Returns the conditions of the gate, of the drift check and of the model server."""
     return [
         *_of_ratings(summary, config),
-        *_of_rankings(summary),
+        *_of_rankings(summary, config),
+        *_on_golden(summary.gate),
         *_of_lists(summary),
         *_of_slices(summary, config),
         *_of_drift(summary),
@@ -67,17 +68,19 @@ def _of_ratings(summary: Summary, config: PipelineConfig) -> Iterator[Condition]
         above,
         gate.max_drift_from_best,
     )
-    then = gate.baseline_rmse_when_blessed
-    moved = None if last is None or then is None else abs(last - then)
-    yield _at_most(
-        "move of the last blessed model's RMSE",
+    shift = gate.baseline_shift
+    allowed = gate.max_baseline_shift
+    yield _baseline_move(
+        "RMSE, without the user who moves it most",
         "gate.max_baseline_shift",
-        moved,
-        gate.max_baseline_shift,
+        None if shift is None else abs(shift.moved),
+        # What the users of the holdout differ by anyway is no move.
+        allowed if shift is None else max(allowed, shift.standard_error),
+        gate,
     )
 
 
-def _of_rankings(summary: Summary) -> Iterator[Condition]:
+def _of_rankings(summary: Summary, config: PipelineConfig) -> Iterator[Condition]:
     ranking, gate = summary.ranking, summary.gate
     if ranking is None:
         return
@@ -91,17 +94,60 @@ def _of_rankings(summary: Summary) -> Iterator[Condition]:
             value - popularity,
             gate.min_gain_over_popularity,
         )
+    for name, value, last, interval in (
+        ("NDCG@10", ranking.ndcg_at_10, gate.baseline_ndcg_at_10, gate.ndcg_interval),
+        ("Recall@10", ranking.recall_at_10, gate.baseline_recall_at_10, None),
+    ):
+        change = _at_least(
+            f"change of {name}",
+            "gate.max_ranking_regression",
+            None if last is None else value - last,
+            -gate.max_ranking_regression,
+        )
+        if interval is not None:
+            margin = interval.high - interval.difference
+            change = replace(change, value=f"{change.value} ± {margin:.4f}")
+        yield change
     last = gate.baseline_ndcg_at_10
-    change = _at_least(
-        "change of NDCG@10",
-        "gate.max_ranking_regression",
-        None if last is None else ranking.ndcg_at_10 - last,
-        -gate.max_ranking_regression,
+    yield _at_most(
+        "NDCG@10 lost since the best model",
+        "gate.max_ranking_drift_from_best",
+        None if last is None else gate.below_best,
+        config.gate.max_ranking_drift_from_best,
     )
-    if gate.ndcg_interval is not None:
-        margin = gate.ndcg_interval.high - gate.ndcg_interval.difference
-        change = replace(change, value=f"{change.value} ± {margin:.4f}")
-    yield change
+    if summary.rmse is None:
+        then = gate.baseline_ndcg_at_10_when_blessed
+        moved = None if last is None or then is None else abs(last - then)
+        allowed = gate.max_baseline_ndcg_shift
+        yield _baseline_move("NDCG@10", "gate.max_baseline_ndcg_shift", moved, allowed, gate)
+
+
+def _baseline_move(
+    figure: str, key: str, moved: float | None, allowed: float, gate: Gate
+) -> Condition:
+    """Returns the condition that a figure of the last blessed model has not moved."""
+    found = _at_most(f"move of the last blessed model's {figure}", key, moved, allowed)
+    if gate.baseline_move_accepted and found.met is False:
+        return replace(found, name=f"{found.name} (accepted)", met=True)
+    return found
+
+
+def _on_golden(gate: Gate) -> Iterator[Condition]:
+    """Yields the conditions on the golden set, where it was compared."""
+    if gate.golden is None or gate.golden.baseline is None:
+        return
+    ours, best = gate.golden.candidate, gate.golden.baseline
+    key, allowed = "gate.max_golden_regression", gate.max_golden_regression
+    if ours.rmse is not None and best.best_rmse is not None:
+        yield _at_most(
+            "rise of RMSE above the best model's on the golden set",
+            key,
+            ours.rmse - best.best_rmse,
+            max(allowed, gate.golden.standard_error),
+        )
+    if ours.ndcg is not None and best.best_ndcg is not None:
+        fall = best.best_ndcg - ours.ndcg
+        yield _at_most("fall of NDCG@10 below the best model's there", key, fall, allowed)
 
 
 def _of_lists(summary: Summary) -> Iterator[Condition]:

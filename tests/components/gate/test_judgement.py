@@ -73,12 +73,15 @@ def test_a_last_model_that_fares_otherwise_is_an_alarm(now: float, refused: bool
     judgement = judge(Figures(rmse=0.5), baseline, 1.0, limits)
     assert bool(judgement.failures) == refused
     assert judgement.baseline_rmse_when_blessed == 0.913
+    assert judgement.shift == shift
+    assert not judgement.move_accepted
     if refused:
         assert "gate.max_baseline_shift" in judgement.failures[0]
         assert f"from 0.9130 to {now:.4f}" in judgement.failures[0]
         accepted = judge(Figures(rmse=0.5), baseline, 1.0, limits, accepted=["baseline"])
         assert accepted.failures == ()
         assert accepted.notes[0].startswith("accepted: ")
+        assert accepted.move_accepted
 
 
 @pytest.mark.parametrize(
@@ -105,6 +108,7 @@ def test_another_rating_that_counts_as_liked_is_no_move_of_the_data() -> None:
     other = judge(Figures(ndcg=0.3), baseline, 1.0, limits, liked_rating=3.5)
     assert other.failures == ()
     assert any("model.liked_rating was 4" in note for note in other.notes)
+    assert (same.baseline_ndcg_when_blessed, other.baseline_ndcg_when_blessed) == (0.3, None)
 
 
 def test_a_model_that_predicts_ratings_is_judged_by_their_errors() -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 from components.gate.interval import Interval
+from components.gate.record import GoldenComparison, GoldenFigures
+from components.gate.shift import Shift
 from movierec.cli import tables
 from movierec.report import changes
 from movierec.report.comparison import Comparison, mean_difference, render
@@ -18,7 +21,7 @@ from movierec.report.rated_rows import coded
 from movierec.report.sections import calibration, slice_charts
 from movierec.report.slices import RankingSlice, figures_of, ranking_slices
 from pipeline.config.tree import GateConfig, PipelineConfig
-from pipeline.summary import Ranking, Rmse
+from pipeline.summary import Ranking, Rmse, Summary
 from tests.pipeline.summaries import summary
 
 RANKING = Ranking(
@@ -115,6 +118,61 @@ def test_the_change_of_a_ranking_has_its_interval() -> None:
     assert found["change of NDCG@10"].met is False
     first = {one.name: one for one in conditions(run, PipelineConfig())}
     assert first["change of NDCG@10"].value == "nothing to compare with"
+
+
+def test_all_that_may_refuse_a_ranking_is_a_condition() -> None:
+    run = summary(rmse=None, ranking=RANKING)
+    compared: dict[str, Any] = {
+        "baseline_ndcg_at_10": 0.305,
+        "baseline_recall_at_10": 0.23,
+        "baseline_ndcg_at_10_when_blessed": 0.335,
+        "below_best": 0.03,
+    }
+    found = met(run, **compared)
+    assert found["change of NDCG@10"] == ("-0.0050", "≥ -0.01", True)
+    assert found["change of Recall@10"] == ("-0.0300", "≥ -0.01", False)
+    # The limits are those of gate.max_ranking_drift_from_best and gate.max_baseline_ndcg_shift.
+    assert found["NDCG@10 lost since the best model"] == ("0.0300", "≤ 0.02", False)
+    assert found["move of the last blessed model's NDCG@10"] == ("0.0300", "≤ 0.02", False)
+    accepted = met(run, **compared, baseline_move_accepted=True)
+    assert accepted["move of the last blessed model's NDCG@10 (accepted)"][2] is True
+    # Ratings are what a model with both is judged by there.
+    both = met(summary(ranking=RANKING), **compared)
+    assert "move of the last blessed model's NDCG@10" not in both
+
+
+@pytest.mark.parametrize(("error", "limit", "within"), [(0.01, 0.02, False), (0.04, 0.04, True)])
+def test_the_move_of_rmse_is_the_one_that_the_gate_judges(
+    error: float, limit: float, within: bool
+) -> None:
+    """Without the user who moves it most, and beyond its standard error."""
+    moved = {
+        "baseline_rmse": 0.99,
+        "baseline_rmse_when_blessed": 0.9,
+        "baseline_shift": Shift(moved=-0.03, standard_error=error),
+    }
+    found = met(summary(), **moved)
+    name = "move of the last blessed model's RMSE, without the user who moves it most"
+    assert found[name] == ("0.0300", f"≤ {limit:g}", within)
+
+
+def test_the_golden_set_has_conditions_where_it_is_compared() -> None:
+    ours = GoldenFigures(pairs="", ratings=9, rmse=0.95, ndcg=0.3, best_rmse=0.93, best_ndcg=0.305)
+    name = "rise of RMSE above the best model's on the golden set"
+    assert name not in met(summary(), golden=GoldenComparison(candidate=ours))
+    found = met(summary(), golden=GoldenComparison(candidate=ours, baseline=ours))
+    # gate.max_golden_regression is 0.01.
+    assert found[name] == ("0.0200", "≤ 0.01", False)
+    assert found["fall of NDCG@10 below the best model's there"] == ("0.0050", "≤ 0.01", True)
+    noisy = GoldenComparison(candidate=ours, baseline=ours, standard_error=0.03)
+    assert met(summary(), golden=noisy)[name] == ("0.0200", "≤ 0.03", True)
+
+
+def met(run: Summary, **changed: Any) -> dict[str, tuple[str, str, bool | None]]:
+    """Value, limit and verdict of the conditions, with other figures of the gate."""
+    judged = run.model_copy(update={"gate": run.gate.model_copy(update=changed)})
+    found = conditions(judged, PipelineConfig())
+    return {one.name: (one.value, one.limit, one.met) for one in found}
 
 
 def test_slices_of_a_retrieval_model_have_intervals_over_users() -> None:
